@@ -1,0 +1,42 @@
+# Every target sets up what it needs: a virtual environment in .venv with the tested versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test slow lint format docs clean
+
+help:  ## show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## real speech -> tokens -> speech with the model inside; results in demo/
+	@mkdir -p demo
+	cp src/xcodec2/assets/demo.flac demo/original.flac
+	$(BIN)/xcodec2 reconstruct demo/original.flac -o demo/reconstruction.wav \
+		--codes demo/codes.npz --picture demo/spectrograms.png --stoi
+
+test: $(READY)  ## the fast tests (under 5 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+slow: $(READY)  ## the tests with full-size models and long audio
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## ruff and mypy, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)  ## write docs/cli.md from the commands' own --help
+	$(BIN)/python scripts/make_cli_docs.py
+
+clean:  ## remove the environment, the demo's results and caches
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache .hypothesis

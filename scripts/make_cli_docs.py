@@ -1,0 +1,40 @@
+"""Writes docs/cli.md from the commands' own --help, so that the page cannot say anything else.
+
+    python scripts/make_cli_docs.py
+
+A test fails when the page on disk is not what this would write.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from xcodec2.cli import xcodec2
+
+PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+
+
+def cli_page() -> str:
+    """The whole page, as Markdown."""
+    context = click.Context(xcodec2, info_name="xcodec2", terminal_width=100, **xcodec2.context_settings)
+    parts = [
+        "# The command line\n",
+        "Written by `make docs` from the commands' own `--help`; edit the commands, not this page.\n",
+        "Exit codes: 0 done, 1 failure, 2 bad use, 130 interrupted; each failure is one line on stderr.\n",
+        section("xcodec2", xcodec2.get_help(context)),
+    ]
+    for name in xcodec2.list_commands(context):
+        command = xcodec2.commands[name]
+        help_text = command.get_help(click.Context(command, context, name))
+        parts.append(section(f"xcodec2 {name}", help_text))
+    return "\n".join(parts)
+
+
+def section(title: str, text: str) -> str:
+    return f"## {title}\n\n```text\n{text}\n```\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(cli_page(), encoding="utf-8")

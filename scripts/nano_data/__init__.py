@@ -1,0 +1,1 @@
+"""Real speech from Debian packages, prepared to train, validate and test the bundled model `nano`."""

@@ -1,0 +1,54 @@
+"""The command `xcodec2`: one verb per module. Whatever is slow to import is imported inside the command bodies, so
+that help costs no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from xcodec2 import __version__
+
+from .convert import convert
+from .decode import decode
+from .encode import encode
+from .failures import exit_code, explain, show_warning
+from .info import info
+from .reconstruct import reconstruct
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="On failure, show the full Python traceback.")
+@click.version_option(__version__, message="xcodec2 %(version)s")
+def xcodec2(debug: bool) -> None:
+    """Speech to 50 tokens a second from one codebook of 65536, and back.
+
+    \b
+    Examples:
+      xcodec2 encode speech.wav -o speech.npz
+      xcodec2 decode speech.npz -o again.wav
+      xcodec2 reconstruct speech.wav -o again.wav
+    """
+
+
+for command in (encode, decode, reconstruct, info, convert):
+    xcodec2.add_command(command)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted, with one line why."""
+    args = list(sys.argv[1:] if args is None else args) or ["--help"]
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries would be many lines; their end is one
+    with warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        try:
+            sys.exit(xcodec2.main(args, prog_name="xcodec2", standalone_mode=False))
+        except Exception as error:
+            if args[0] == "--debug":
+                raise
+            click.echo(f"xcodec2: error: {explain(error)}", err=True)
+            sys.exit(exit_code(error))

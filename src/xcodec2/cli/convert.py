@@ -1,0 +1,32 @@
+"""`xcodec2 convert`: a checkpoint from one set of names to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command()
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["transformers", "original"]), required=True, help="Key names to write.")
+def convert(source: str, target: Path, to: Literal["transformers", "original"]) -> None:
+    """Write a checkpoint in other key names.
+
+    SRC is a folder, a file or a Hugging Face id, whose format is found by its content; DST is a folder.
+
+    transformers: what `transformers.Xcodec2Model.from_pretrained` loads. original: what the first XCodec2 package
+    loads.
+
+    \b
+    Examples:
+      xcodec2 convert HKUSTAudio/xcodec2 converted --to transformers
+      xcodec2 convert converted back --to original
+    """
+    from xcodec2.codec.convert import convert
+
+    if target.exists() and not target.is_dir():
+        raise click.UsageError(f"{target} is a file; name a folder")
+    convert(source, target, to=to)

@@ -1,0 +1,67 @@
+"""`xcodec2 decode`: codes files to speech."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import INPUT_FILE, device_option, load_model, model_option
+
+if TYPE_CHECKING:
+    from xcodec2 import Codes, XCodec2Model
+from .outputs import check_audio_suffix, for_each_file, plan_outputs
+
+
+@click.command()
+@click.argument("codes", nargs=-1, required=True, type=INPUT_FILE)
+@click.option("-o", "--out", required=True, metavar="OUT", help="Audio file; a folder for several inputs.")
+@click.option(
+    "--format",
+    "audio_format",
+    metavar="FORMAT",
+    default="wav",
+    show_default=True,
+    help="What to write into a folder: wav, flac, ogg or mp3. A single file's suffix says its own.",
+)
+@model_option
+@device_option
+def decode(codes: tuple[Path, ...], out: str, audio_format: str, model_name: str, device: str) -> None:
+    """Decode codes files into speech.
+
+    CODES are files written by `xcodec2 encode`. The suffix of OUT chooses the format: .wav, .flac, .ogg or .mp3. With
+    several inputs, or when OUT is a folder or ends in /, each input gets OUT/NAME.wav. Results of an earlier run are
+    replaced.
+
+    \b
+    Examples:
+      xcodec2 decode speech.npz -o speech.wav
+      xcodec2 decode codes/*.npz -o decoded/ --format flac
+    """
+    from xcodec2.audio import save_audio
+    from xcodec2.codes import Codes
+
+    pairs = plan_outputs(codes, out, audio_format)
+    for _, target in pairs:
+        check_audio_suffix(target)
+    model = load_model(model_name, device, decoder_only=True)
+
+    def work(source: Path, target: Path) -> None:
+        item = Codes.load(source)
+        if not same_origin(item, model):
+            warnings.warn(
+                f"{source} was encoded with {item.model}, not {model.model_id}: noise, unless the two share codes",
+                stacklevel=1,
+            )
+        save_audio(target, model.decode(item), model.sample_rate)
+
+    for_each_file(pairs, work)
+
+
+def same_origin(codes: Codes, model: XCodec2Model) -> bool:
+    """Whether the codes are this model's, as far as both can tell. It may be meant: fine-tuned decoders exist."""
+    if codes.weights_hash and model.weights_hash:
+        return codes.weights_hash == model.weights_hash
+    return codes.model in (None, model.model_id)

@@ -1,0 +1,110 @@
+"""`xcodec2 info`: what a model or a codes file is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xcodec2.errors import CodesError, XCodec2Error
+
+from .options import load_model
+
+if TYPE_CHECKING:
+    from xcodec2.codes import Codes
+
+
+@click.command()
+@click.argument("source", metavar="MODEL_OR_CODES")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def info(source: str, as_json: bool) -> None:
+    """Say what a model or a codes file is.
+
+    A model is nano, a folder, a checkpoint file or a Hugging Face id.
+
+    \b
+    Examples:
+      xcodec2 info nano
+      xcodec2 info speech.npz
+      xcodec2 info HKUSTAudio/xcodec2 --json
+    """
+    facts = describe(source)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            click.echo(name)
+            for part, count in value.items():
+                click.echo(f"  {part:<18}{count:>13,}")
+        else:
+            click.echo(f"{name:<20}{'unknown' if value is None else value}")
+
+
+def describe(source: str) -> dict[str, Any]:
+    """The facts about whichever `source` is."""
+    not_codes = None
+    if Path(source).is_file():
+        from xcodec2.codes import Codes
+
+        try:
+            return codes_facts(Codes.load(source))
+        except CodesError as error:
+            not_codes = error
+    try:
+        return model_facts(source)
+    except XCodec2Error as error:
+        if not_codes is None:
+            raise
+        raise XCodec2Error(f"neither a codes file nor a model: {not_codes}; {error}") from error
+
+
+def codes_facts(codes: Codes) -> dict[str, Any]:
+    """What a codes file says about itself."""
+    return {
+        "kind": "codes",
+        "tokens": len(codes),
+        "different_tokens": len(codes.codes.unique()),
+        "duration": codes.duration,
+        "num_samples": codes.num_samples,
+        "sample_rate": codes.sample_rate,
+        "frame_rate": codes.frame_rate,
+        "codebook_size": codes.codebook_size,
+        "model": codes.model,
+        "weights_hash": codes.weights_hash,
+    }
+
+
+def model_facts(name: str) -> dict[str, Any]:
+    """What a model is, with the parameters of each part."""
+    from xcodec2.codec.checkpoint import read_checkpoint
+
+    form = read_checkpoint(name).format
+    model = load_model(name, "cpu")
+    parts = {part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()}
+    return {
+        "kind": "model",
+        "model": model.model_id,
+        "format": form,
+        "license": license_of(name),
+        "weights_hash": model.weights_hash,
+        "input_rate": model.config.input_rate,
+        "sample_rate": model.sample_rate,
+        "frame_rate": model.frame_rate,
+        "hop": model.config.hop,
+        "codebook_size": model.codebook_size,
+        "parameters": parts | {"total": sum(parts.values())},
+    }
+
+
+def license_of(name: str) -> str | None:
+    """What the model card (README.md) beside the weights says in its header; None where there is none."""
+    from xcodec2.codec import hub
+
+    card = hub.find(name).weights[0].with_name("README.md")
+    header = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None
+    named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
+    return named[1] if named else None

@@ -1,0 +1,39 @@
+"""The options that every command with a model shares, and what they load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from xcodec2 import XCodec2Model
+
+INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
+
+model_option = click.option(
+    "--model",
+    "model_name",
+    default="nano",
+    show_default=True,
+    metavar="MODEL",
+    help="nano (inside the package), a folder, a checkpoint file or a Hugging Face id.",
+)
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, mps, ..."
+)
+
+
+def load_model(name: str, device: str, *, decoder_only: bool = False) -> XCodec2Model:
+    """The model of `--model` on `--device`; a device that is not there is bad use."""
+    import torch
+
+    from xcodec2 import XCodec2Model
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise click.BadParameter(f"{device} cannot be used: {error}", param_hint="'--device'") from error
+    return XCodec2Model.from_pretrained(name, device=device, decoder_only=decoder_only).eval()

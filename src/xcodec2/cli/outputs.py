@@ -1,0 +1,81 @@
+"""Where results go, and how a run over several files goes on after a bad one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from .failures import FILE_FAILURES, explain
+
+
+def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[Path, Path]]:
+    """Pairs of (source, target): `out` itself for one source, else `out/STEM.suffix`.
+
+    `out` means a folder when it is one, when it ends in a slash and when there are several sources. Everything that can
+    be wrong with names is found here, before any work.
+    """
+    folder = Path(out)
+    if len(sources) == 1 and not folder.is_dir() and not out.endswith(("/", os.sep)):
+        check_parents([folder])
+        targets = [folder]
+    elif folder.exists() and not folder.is_dir():
+        raise click.UsageError(f"several results need a folder, and {out} is a file")
+    else:
+        targets = [folder / f"{source.stem}.{suffix}" for source in sources]
+    check_targets(targets, sources)
+    return list(zip(sources, targets, strict=True))
+
+
+def check_parents(targets: Sequence[Path]) -> None:
+    """Refuses single files in folders that do not exist: more likely a slip than a wish."""
+    for target in targets:
+        if not target.parent.is_dir():
+            raise click.UsageError(f"the folder {target.parent} does not exist")
+
+
+def check_targets(targets: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Refuses targets that are folders, would be written twice, or would overwrite one of the sources."""
+    inputs = {source.resolve() for source in sources}
+    seen: set[Path] = set()
+    for target in targets:
+        if target.is_dir():
+            raise click.UsageError(f"{target} is a folder; name a file")
+        if target.resolve() in inputs:
+            raise click.UsageError(f"{target} is an input, and would be overwritten")
+        if target.resolve() in seen:
+            raise click.UsageError(f"{target} would be written twice, for two inputs or options")
+        seen.add(target.resolve())
+
+
+def check_audio_suffix(target: Path) -> None:
+    """Refuses a target whose suffix names no audio format that can be written."""
+    from xcodec2.audio import SAVE_FORMATS
+
+    if target.suffix.lower() not in SAVE_FORMATS:
+        raise click.UsageError(f"{target} must end in one of {', '.join(SAVE_FORMATS)}")
+
+
+def for_each_file(pairs: Sequence[tuple[Path, Path]], work: Callable[[Path, Path], None]) -> None:
+    """Calls `work(source, target)` for every pair. Among several, a bad file costs one line and not the run."""
+    pairs[0][1].parent.mkdir(parents=True, exist_ok=True)  # the one folder of them all
+    if len(pairs) == 1:
+        work(*pairs[0])
+        return
+
+    from tqdm import tqdm
+
+    failed = 0
+    for source, target in tqdm(pairs, unit="file", disable=None):  # None: shown on a terminal only
+        try:
+            work(source, target)
+        except FILE_FAILURES as error:
+            failed += 1
+            why = explain(error)
+            why = why if str(source) in why else f"{source}: {why}"
+            tqdm.write(f"xcodec2: error: {why}", file=sys.stderr)
+    if failed:
+        raise click.ClickException(f"{failed} of {len(pairs)} files failed")

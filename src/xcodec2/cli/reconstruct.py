@@ -1,0 +1,103 @@
+"""`xcodec2 reconstruct`: speech to codes and back, with the figures."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xcodec2.errors import XCodec2Error
+
+from .options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
+from .outputs import check_audio_suffix, check_parents, check_targets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@click.command()
+@click.argument("speech", metavar="IN", type=INPUT_FILE)
+@click.option("-o", "--out", required=True, type=OUTPUT_FILE, metavar="OUT", help="Audio file to write.")
+@click.option("--codes", "codes_path", type=OUTPUT_FILE, metavar="FILE", help="Also keep the codes.")
+@click.option("--picture", "picture_path", type=OUTPUT_FILE, metavar="FILE", help="Also draw both spectrograms (PNG).")
+@click.option("--stoi", is_flag=True, help="Also measure intelligibility, 0 to 1 (STOI).")
+@model_option
+@device_option
+def reconstruct(
+    speech: Path,
+    out: Path,
+    codes_path: Path | None,
+    picture_path: Path | None,
+    stoi: bool,
+    model_name: str,
+    device: str,
+) -> None:
+    """Encode speech and decode it again, with figures.
+
+    Prints tokens, bitrate and speed. The real-time factor is computing time over the speech's duration: 0.1 means ten
+    times faster than real time.
+
+    \b
+    Examples:
+      xcodec2 reconstruct speech.wav -o again.wav
+      xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture spectrograms.png --stoi
+    """
+    import torch
+
+    from xcodec2.audio import load_audio, save_audio
+
+    check_audio_suffix(out)
+    targets = [target for target in (out, codes_path, picture_path) if target]
+    check_parents(targets)
+    check_targets(targets, [speech])
+
+    model = load_model(model_name, device)
+    silence = torch.zeros(model.config.input_rate)
+    model.decode(model.encode(silence, model.config.input_rate))  # a process's first pass is slow: not in the figures
+    started = time.perf_counter()
+    codes = model.encode(speech)
+    encoded = time.perf_counter()
+    waveform = model.decode(codes).cpu()
+    decoded = time.perf_counter()
+
+    save_audio(out, waveform, model.sample_rate)
+    if codes_path:
+        codes.save(codes_path)
+    bitrate = math.log2(model.codebook_size) * model.frame_rate
+    figures = {
+        "duration": f"{codes.duration:.2f} s",
+        "model": f"{codes.model} on {device}",
+        "tokens": f"{len(codes.codes)} ({model.frame_rate:g} per second, {len(codes.codes.unique())} different)",
+        "bitrate": f"{bitrate:g} bit/s",
+        "encode": speed(encoded - started, codes.duration),
+        "decode": speed(decoded - encoded, codes.duration),
+    }
+    if picture_path or stoi:
+        original = load_audio(speech, target_rate=model.sample_rate).waveform
+        if picture_path:
+            from xcodec2.picture import spectrogram_picture
+
+            panels = {speech.name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
+            spectrogram_picture(picture_path, panels, model.sample_rate)
+        if stoi:
+            figures["STOI"] = f"{intelligibility(original, waveform, model.sample_rate):.3f}"
+    for name, figure in figures.items():
+        click.echo(f"{name:<10}{figure}")
+
+
+def speed(seconds: float, duration: float) -> str:
+    """The real-time factor in words."""
+    return f"real-time factor {seconds / duration:.4f} ({duration / seconds:.3g} times real time)"
+
+
+def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> float:
+    """STOI of a waveform against its original, both (N,)."""
+    try:
+        from pystoi import stoi
+    except ImportError as error:
+        raise XCodec2Error("STOI needs pystoi: pip install 'open-xcodec2[evaluate]'") from error
+    length = min(len(original), len(waveform))
+    return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))

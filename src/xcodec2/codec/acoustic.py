@@ -1,0 +1,109 @@
+"""The acoustic branch: what the waveform sounds like, one vector a frame.
+
+Attribute names are those of the transformers checkpoint. B batch, C channels, T frames; N samples, which
+shrink by each stride. Convolutions pad with zeros, activations hold the ends.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
+from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
+from xcodec2.codec.ragged import zero_tail
+from xcodec2.codec.snake import AntiAliasedSnake
+
+DILATIONS = (1, 3, 9)
+
+
+class ResidualUnit(nn.Module):
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.snake1 = AntiAliasedSnake(channels)
+        self.conv1 = nn.Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation)
+        self.snake2 = AntiAliasedSnake(channels)
+        self.conv2 = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        y = self.conv1(zero_tail(self.snake1(x, lengths), lengths))
+        return x + self.conv2(self.snake2(y, lengths))
+
+
+class EncoderBlock(nn.Module):
+    """Three residual units, then twice the channels at a lower rate."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(channels, d) for d in DILATIONS)
+        self.snake1 = AntiAliasedSnake(channels)
+        padding = stride // 2 + stride % 2
+        self.conv1 = nn.Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=padding)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        for unit in (self.res_unit1, self.res_unit2, self.res_unit3):
+            x = unit(x, lengths)
+        return self.conv1(zero_tail(self.snake1(x, lengths), lengths))
+
+
+class WaveformEncoder(nn.Module):
+    """The published encoder: convolutions from 16 kHz down to the frame rate."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.strides = config.strides
+        channels = config.acoustic_channels
+        self.conv1 = nn.Conv1d(1, channels, 7, padding=3)
+        self.block = nn.ModuleList(EncoderBlock(channels * 2**i, s) for i, s in enumerate(config.strides))
+        channels *= 2 ** len(config.strides)
+        self.snake1 = AntiAliasedSnake(channels)
+        self.conv2 = nn.Conv1d(channels, config.width, 3, padding=1)
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""
+        x = self.conv1(zero_tail(waveform[:, None], lengths))
+        for block, stride in zip(self.block, self.strides, strict=True):
+            x = block(x, lengths)
+            lengths = None if lengths is None else lengths // stride
+        return self.conv2(zero_tail(self.snake1(x, lengths), lengths))
+
+    def add_weight_norm(self) -> None:
+        """Part length from direction in every convolution, as the original trains. Checkpoints hold them folded."""
+        for module in list(self.modules()):
+            if isinstance(module, nn.Conv1d):
+                weight_norm(module)
+
+
+class ConvNeXtBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=1e-6)
+        self.expand = nn.Linear(channels, 4 * channels)
+        self.project = nn.Linear(4 * channels, channels)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        y = self.depthwise(zero_tail(x, lengths)).transpose(1, 2)
+        return x + self.project(F.gelu(self.expand(self.norm(y)))).transpose(1, 2)
+
+
+class SpectrogramEncoder(nn.Module):
+    """A cheaper ear for small models, which learn from log spectra at once and from raw samples hardly."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.hop, self.stack = config.hop, config.hop // FEATURE_HOP
+        self.embed = nn.Conv1d(self.stack * (MEL_BINS + PITCH_BINS), config.width, 3, padding=1)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width) for _ in range(config.spectrogram_layers))
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+
+    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""
+        spectra = log_spectra(zero_tail(waveform[:, None], lengths)[:, 0])
+        spectra = stack_frames(spectra, self.stack).to(self.embed.weight.dtype)
+        lengths = None if lengths is None else lengths // self.hop
+        x = self.embed(zero_tail(spectra.transpose(1, 2), lengths))
+        for block in self.blocks:
+            x = block(x, lengths)
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)

@@ -1,0 +1,155 @@
+"""The decoder: vectors at the frame rate → spectra → waveform.
+
+Attribute names are those of the transformers checkpoint. B batch, T frames, D width, H heads. The attention
+has no positions: the original's rotary embedding turns by head index, which cancels between query and key.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.ragged import mean_and_variance, valid_mask, zero_tail
+
+NORM_GROUPS = 32
+EPS = 1e-6
+LOUDEST_MAGNITUDE = 1e2
+SMALLEST_ENVELOPE = 1e-11
+
+
+class RaggedGroupNorm(nn.GroupNorm):
+    """GroupNorm over channels and time whose statistics stop at each item's end."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is None:
+            return super().forward(x)
+        grouped = x.unflatten(1, (self.num_groups, -1))  # (B, G, C/G, T)
+        per_channel = grouped.flatten(0, 1).transpose(1, 2).float()  # (B·G, T, C/G)
+        mean, variance = mean_and_variance(per_channel, lengths.repeat_interleave(self.num_groups), unbiased=False)
+        group_mean = mean.mean(-1, keepdim=True)
+        # the variance of a union: mean of the variances and variance of the means
+        group_variance = (variance + (mean - group_mean).square()).mean(-1, keepdim=True)
+        shape = (x.shape[0], self.num_groups, 1, 1)
+        normal = (grouped - group_mean.view(shape)) * (group_variance.view(shape) + self.eps).rsqrt()
+        return (normal.flatten(1, 2) * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
+
+
+class ResNetBlock(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        width = config.width
+        self.norm1 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
+        self.conv1 = nn.Conv1d(width, width, 3, padding=1)
+        self.norm2 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
+        self.dropout = nn.Dropout(config.dropout)
+        self.conv2 = nn.Conv1d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
+        y = self.dropout(F.silu(self.norm2(y, lengths)))
+        return x + self.conv2(zero_tail(y, lengths))
+
+
+class Attention(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.q_proj = nn.Linear(config.width, config.width, bias=False)
+        self.k_proj = nn.Linear(config.width, config.width, bias=False)
+        self.v_proj = nn.Linear(config.width, config.width, bias=False)
+        self.o_proj = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        q, k, v = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]
+        y = F.scaled_dot_product_attention(q, k, v, mask)
+        return self.o_proj(y.transpose(1, 2).flatten(2))
+
+
+class MLP(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.width, config.ffn, bias=False)
+        self.fc2 = nn.Linear(config.ffn, config.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.silu(self.fc1(x)))
+
+
+class TransformerLayer(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(config.width, eps=EPS)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = nn.RMSNorm(config.width, eps=EPS)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), lengths)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class ISTFTHead(nn.Module):
+    """Log-magnitudes and phases → waveform, by an inverse STFT that gives exactly one hop of samples a frame."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.n_fft, self.hop = config.n_fft, config.output_hop
+        self.linear = nn.Linear(config.width, config.n_fft + 2)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T·hop) float32."""
+        log_magnitude, phase = self.linear(x).float().chunk(2, dim=-1)
+        spectrum = torch.polar(log_magnitude.exp().clamp(max=LOUDEST_MAGNITUDE), phase)
+        return self.inverse_stft(spectrum, lengths)
+
+    def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:
+        window = torch.hann_window(self.n_fft, device=spectrum.device)
+        frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
+        powers = window.square().expand(1, frames.shape[1], -1)
+        if lengths is not None:
+            valid = valid_mask(lengths, frames.shape[1])[..., None]
+            frames, powers = frames * valid, powers * valid
+        side = (self.n_fft - self.hop) // 2
+        envelope = self.overlap_add(powers)[:, side:-side].clamp(min=SMALLEST_ENVELOPE)
+        return self.overlap_add(frames)[:, side:-side] / envelope
+
+    def overlap_add(self, frames: Tensor) -> Tensor:
+        """(B, T, n_fft) → (B, (T + 3)·hop): each frame laid one hop behind the last."""
+        batch, count, _ = frames.shape
+        overlap = self.n_fft // self.hop
+        out = frames.new_zeros(batch, count + overlap - 1, self.hop)
+        for part, piece in enumerate(frames.unflatten(-1, (overlap, self.hop)).unbind(2)):
+            out[:, part : part + count] += piece
+        return out.flatten(1)
+
+
+class AcousticDecoder(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.fc = nn.Linear(config.latent_width, config.width)
+        self.embed = nn.Conv1d(config.width, config.width, 7, padding=3)
+        self.prior_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
+        self.post_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))
+        self.norm = nn.LayerNorm(config.width, eps=EPS)
+        self.head = ISTFTHead(config)
+
+    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in frames."""
+        x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
+        x = self.embed(zero_tail(x, lengths))
+        for block in self.prior_net:
+            x = block(x, lengths)
+        x = x.transpose(1, 2)  # (B, T, D)
+        for layer in self.layers:
+            x = layer(x, lengths)
+        x = x.transpose(1, 2)
+        for block in self.post_net:
+            x = block(x, lengths)
+        return self.head(self.norm(x.transpose(1, 2)), lengths)

@@ -1,0 +1,225 @@
+"""The original package's key names, which also NeuCodec and the Lightning checkpoints use, and ours.
+
+`module_names` is the table; everything else reads it in one direction or the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from xcodec2.codec.config import MEL_BINS, XCodec2Config
+from xcodec2.codec.snake import kaiser_sinc
+from xcodec2.errors import CheckpointError
+
+SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
+HEAD_WIDTH = 64  # attention heads cannot be told from shapes; every published checkpoint has this
+FILTER_TOLERANCE = 1e-6
+
+# Parts of a checkpoint that inference has no use for, as prefixes.
+TRAINING_ONLY = ("fc_post_s.", "SemanticDecoder_module.", "discriminator.", "spec_discriminator.")
+
+
+def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
+    """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is the same."""
+    yield "semantic_model", "semantic_encoder"
+    for i, part in enumerate(("initial_conv", "residual_blocks.1", "residual_blocks.3", "final_conv"), 1):
+        yield f"SemanticEncoder_module.{part}", f"semantic_adapter.conv{i}"
+
+    yield "CodecEnc.conv_blocks.0", "acoustic_encoder.conv1"
+    for n in range(len(config.strides)):
+        original, ours = f"CodecEnc.conv_blocks.{n + 1}.block", f"acoustic_encoder.block.{n}"
+        for unit in range(3):
+            for i, part in enumerate(("snake1", "conv1", "snake2", "conv2")):
+                yield f"{original}.{unit}.block.{i}", f"{ours}.res_unit{unit + 1}.{part}"
+        yield f"{original}.3", f"{ours}.snake1"
+        yield f"{original}.4", f"{ours}.conv1"
+    yield "CodecEnc.conv_final_block.0", "acoustic_encoder.snake1"
+    yield "CodecEnc.conv_final_block.1", "acoustic_encoder.conv2"
+
+    yield "fc_prior", "fc_encoder"
+    yield "generator.quantizer", "quantizer"
+
+    yield "fc_post_a", "acoustic_decoder.fc"
+    for part in ("embed", "prior_net", "post_net"):
+        yield f"generator.backbone.{part}", f"acoustic_decoder.{part}"
+    for n in range(config.layers):
+        original, ours = f"generator.backbone.transformers.{n}", f"acoustic_decoder.layers.{n}"
+        yield f"{original}.att.c_proj", f"{ours}.self_attn.o_proj"
+        yield f"{original}.att_norm", f"{ours}.input_layernorm"
+        yield f"{original}.ffn_norm", f"{ours}.post_attention_layernorm"
+        yield f"{original}.mlp", f"{ours}.mlp"
+    yield "generator.backbone.final_layer_norm", "acoustic_decoder.norm"
+    yield "generator.head.out", "acoustic_decoder.head.linear"
+
+
+def original_keys(config: XCodec2Config, ours: Mapping[str, object]) -> dict[str, str]:
+    """Our key → the original's, for all of `ours` but the decoder's q, k and v (one matrix in the original)."""
+    renamed = {new: old for old, new in module_names(config)}
+    names = {}
+    for key in ours:
+        if is_fused(key):
+            continue
+        module = key
+        while module not in renamed:
+            module = module.rpartition(".")[0]
+        names[key] = renamed[module] + key[len(module) :]
+    return names
+
+
+def is_fused(key: str) -> bool:
+    return key.startswith("acoustic_decoder.layers.") and key.endswith(
+        ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
+    )
+
+
+def fused_key(key: str) -> tuple[str, int]:
+    """Our q, k or v key → the original's fused matrix and which third of its rows."""
+    layer, third = key.split(".")[2], "qkv".index(key.split(".")[4][0])
+    return f"generator.backbone.transformers.{layer}.att.c_attn.weight", third
+
+
+# ---- original → ours --------------------------------------------------------------------------------------------
+
+
+def read_state(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]) -> dict[str, Tensor]:
+    """The `wanted` keys of ours, from tensors under original names (weight norm in either form is folded).
+
+    Raises CheckpointError for keys that are missing, and for keys left over but the few that inference never uses.
+    """
+    state: dict[str, Tensor] = {}
+    used: set[str] = set()
+    missing: list[str] = []
+    for key, sources in _sources(config, wanted, tensors).items():
+        if any(source not in tensors for source in sources):
+            missing.append(sources[0])
+            continue
+        used.update(sources)
+        state[key] = _combine(key, [tensors[source] for source in sources])
+    if missing:
+        raise CheckpointError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]!r}")
+    _check_unused({key: tensors[key] for key in tensors if key not in used}, config, wanted)
+    return state
+
+
+def _sources(
+    config: XCodec2Config, wanted: Mapping[str, object], tensors: Mapping[str, Tensor]
+) -> dict[str, tuple[str, ...]]:
+    """Our key → the original tensors that it is made of."""
+    sources: dict[str, tuple[str, ...]] = {key: (old,) for key, old in original_keys(config, wanted).items()}
+    sources |= {key: (fused_key(key)[0],) for key in wanted if is_fused(key)}
+    for key, (old,) in sources.items():
+        if old.endswith(".act.beta") and old not in tensors:  # the PyPI package's own class, and what it saves
+            sources[key] = (old.removesuffix("beta") + "bias",)
+        if old.startswith("CodecEnc.") and old.endswith(".weight") and old not in tensors:
+            module = old.removesuffix(".weight")
+            newer = (f"{module}.parametrizations.weight.original0", f"{module}.parametrizations.weight.original1")
+            sources[key] = newer if newer[0] in tensors else (f"{old}_g", f"{old}_v")
+    return sources
+
+
+def _combine(key: str, parts: list[Tensor]) -> Tensor:
+    if is_fused(key):
+        return parts[0].chunk(3)[fused_key(key)[1]]
+    if len(parts) == 2:  # weight norm: length per output channel, direction
+        length, direction = parts[0].float(), parts[1].float()
+        return (length * direction / direction.norm(dim=(1, 2), keepdim=True)).to(parts[1].dtype)
+    return parts[0]
+
+
+def _check_unused(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]) -> None:
+    """Left-over keys must be known and, where they are buffers, hold what we compute ourselves."""
+    renamed = tuple(old + "." for old, _ in module_names(config))
+    decoder_only = not any(key.startswith("semantic_encoder.") for key in wanted)
+    for key, tensor in tensors.items():
+        if key.endswith((".upsample.filter", ".downsample.lowpass.filter")):
+            _check_buffer(key, tensor, kaiser_sinc(torch.device("cpu"), torch.float32))
+        elif key == "generator.head.istft.window":
+            _check_buffer(key, tensor, torch.hann_window(config.n_fft))
+        elif not (
+            key == "semantic_model.masked_spec_embed"
+            or key.startswith(TRAINING_ONLY)
+            or (key.startswith("semantic_model.encoder.layers.") and int(key.split(".")[3]) >= SEMANTIC_LAYERS)
+            or (decoder_only and key.startswith(renamed) and not key.startswith(("generator.", "fc_post_a.")))
+        ):
+            raise CheckpointError(f"the checkpoint holds {key!r}, which this model has no use for")
+
+
+def _check_buffer(key: str, tensor: Tensor, expected: Tensor) -> None:
+    if tensor.numel() != expected.numel() or (tensor.float().flatten() - expected).abs().max() > FILTER_TOLERANCE:
+        raise CheckpointError(f"{key!r} is not the filter that XCodec2 computes: another architecture, or damage")
+
+
+# ---- ours → original --------------------------------------------------------------------------------------------
+
+
+def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str, Tensor]:
+    """Our tensors under the original's names, with the buffers and the weight norm that its strict loading expects."""
+    tensors = {}
+    for key, old in original_keys(config, state).items():
+        if old.startswith("CodecEnc.") and state[key].ndim == 3:
+            tensors[f"{old}_g"] = state[key].float().norm(dim=(1, 2), keepdim=True).to(state[key].dtype)
+            tensors[f"{old}_v"] = state[key]
+        else:
+            tensors[old] = state[key]
+        if old.endswith(".act.alpha"):
+            snake = old.removesuffix(".act.alpha")
+            for name in ("upsample.filter", "downsample.lowpass.filter"):
+                tensors[f"{snake}.{name}"] = kaiser_sinc(torch.device("cpu"), torch.float32).view(1, 1, -1).clone()
+    for key in filter(is_fused, state):
+        fused, third = fused_key(key)
+        if third == 0:
+            tensors[fused] = torch.cat([state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"])
+    tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft)
+    tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width)
+    return tensors
+
+
+# ---- sizes from shapes ------------------------------------------------------------------------------------------
+
+
+def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
+    """The configuration that original-names tensors imply; their config.json says hardly anything."""
+    try:
+        return _infer_config(shapes)
+    except KeyError as problem:
+        raise CheckpointError(f"the checkpoint lacks {problem.args[0]!r}, so its sizes cannot be told") from problem
+
+
+def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
+    semantic_width, features = shapes["semantic_model.feature_projection.projection.weight"]
+    layer = "semantic_model.encoder.layers.0"
+    strides: list[int] = []
+    while any(f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4.{name}" in shapes for name in _CONV_WEIGHTS):
+        strides.append(_conv_shape(shapes, f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4")[-1] // 2)
+    width = shapes["fc_post_a.weight"][0]
+    n_fft = shapes["generator.head.out.weight"][0] - 2
+    hop = (features // MEL_BINS) * 160
+    sample_rate = n_fft // 4 * 16_000 // hop
+    return XCodec2Config(
+        sample_rate=sample_rate,
+        semantic_width=semantic_width,
+        semantic_layers=SEMANTIC_LAYERS,
+        semantic_heads=semantic_width // shapes[f"{layer}.self_attn.distance_embedding.weight"][1],
+        semantic_ffn=shapes[f"{layer}.ffn1.intermediate_dense.weight"][0],
+        semantic_conv_kernel=shapes[f"{layer}.conv_module.depthwise_conv.weight"][-1],
+        acoustic_channels=_conv_shape(shapes, "CodecEnc.conv_blocks.0")[0],
+        strides=tuple(strides),
+        levels=(4,) * shapes["generator.quantizer.project_in.weight"][0],
+        width=width,
+        layers=len({key.split(".")[3] for key in shapes if key.startswith("generator.backbone.transformers.")}),
+        heads=max(width // HEAD_WIDTH, 1),
+        ffn=shapes["generator.backbone.transformers.0.mlp.fc1.weight"][0],
+    )
+
+
+_CONV_WEIGHTS = ("weight", "weight_v", "parametrizations.weight.original1")
+
+
+def _conv_shape(shapes: Mapping[str, tuple[int, ...]], module: str) -> tuple[int, ...]:
+    for name in _CONV_WEIGHTS:
+        if f"{module}.{name}" in shapes:
+            return shapes[f"{module}.{name}"]
+    raise KeyError(f"{module}.weight_v")

@@ -1,0 +1,42 @@
+"""Batches of unequal lengths, computed so that each item gives what it gives alone.
+
+A layer that looks sideways in time must not see what lies behind an item's end. These functions say what
+stands there instead: zeros before a convolution, the last valid sample before an anti-aliasing filter, nothing
+at all in statistics and attention. ``lengths`` is (B,), or None where every item fills its row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def valid_mask(lengths: Tensor, size: int) -> Tensor:
+    """(B,) → (B, size) bool, true up to each length."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def zero_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, C, T) with zeros behind each item's end, as a convolution's own padding would be."""
+    if lengths is None:
+        return x
+    return x * valid_mask(lengths, x.shape[-1])[:, None].to(x.dtype)
+
+
+def hold_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """(B, C, T) with each item's last valid sample held to the end, as a replicate pad would."""
+    if lengths is None:
+        return x
+    last = x.gather(-1, (lengths - 1)[:, None, None].expand(-1, x.shape[1], 1))
+    return torch.where(valid_mask(lengths, x.shape[-1])[:, None], x, last)
+
+
+def mean_and_variance(x: Tensor, lengths: Tensor | None, *, unbiased: bool) -> tuple[Tensor, Tensor]:
+    """Moments over time of (B, T, F), valid frames only: each (B, 1, F)."""
+    if lengths is None:
+        mask, count = torch.ones((), dtype=x.dtype, device=x.device), torch.tensor(x.shape[1], device=x.device)
+    else:
+        mask, count = valid_mask(lengths, x.shape[1])[..., None].to(x.dtype), lengths[:, None, None]
+    mean = (x * mask).sum(1, keepdim=True) / count
+    variance = ((x - mean) * mask).square().sum(1, keepdim=True) / (count - int(unbiased))
+    return mean, variance

@@ -1,0 +1,164 @@
+"""The semantic branch: the first layers of w2v-BERT 2.0 (a conformer) and the convolutions that adapt them.
+
+Attribute names are those of the transformers checkpoint. B batch, T frames, H heads, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.ragged import valid_mask, zero_tail
+
+SCORE_BUDGET = 64 * 2**20  # attention scores alive at once; longer inputs go through in blocks of queries
+SMALLEST_QUERY_BLOCK = 16
+
+
+class FeatureProjection(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.layer_norm = nn.LayerNorm(config.feature_width)
+        self.projection = nn.Linear(config.feature_width, config.semantic_width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.projection(self.layer_norm(features))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.intermediate_dense = nn.Linear(config.semantic_width, config.semantic_ffn)
+        self.output_dense = nn.Linear(config.semantic_ffn, config.semantic_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output_dense(F.silu(self.intermediate_dense(x)))
+
+
+class RelativeKeyAttention(nn.Module):
+    """Self-attention whose scores also depend on the clamped distance from query to key."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.heads = config.semantic_heads
+        self.left, self.right = config.attention_left, config.attention_right
+        width = config.semantic_width
+        self.linear_q = nn.Linear(width, width)
+        self.linear_k = nn.Linear(width, width)
+        self.linear_v = nn.Linear(width, width)
+        self.linear_out = nn.Linear(width, width)
+        self.distance_embedding = nn.Embedding(self.left + self.right + 1, width // self.heads)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        q, k, v = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+            for projection in (self.linear_q, self.linear_k, self.linear_v)
+        )
+        batch, _, frames, _ = q.shape
+        block = max(SMALLEST_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
+        attended = [
+            F.scaled_dot_product_attention(
+                q[:, :, start : start + block], k, v, self.score_bias(q, start, start + block, lengths)
+            )
+            for start in range(0, frames, block)
+        ]
+        return self.linear_out(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
+
+    def score_bias(self, q: Tensor, start: int, stop: int, lengths: Tensor | None) -> Tensor:
+        """(B, H, stop - start, T): what distances add to the scores of these queries; -inf for keys behind the end.
+
+        Only left + right + 1 distances differ, so each query meets each of them once, and the sums are spread out
+        by index: no (T, T, D/H) tensor of embeddings.
+        """
+        keys = torch.arange(q.shape[2], device=q.device)
+        distance = (keys - keys[start:stop, None]).clamp(-self.left, self.right) + self.left
+        by_distance = q[:, :, start:stop] @ self.distance_embedding.weight.T * q.shape[-1] ** -0.5
+        bias = by_distance.gather(-1, distance.expand(*q.shape[:2], -1, -1))
+        if lengths is None:
+            return bias
+        return bias.masked_fill(~valid_mask(lengths, q.shape[2])[:, None, None], float("-inf"))
+
+
+class ConvModule(nn.Module):
+    """Gated pointwise, causal depthwise, pointwise; frames behind an item's end cannot reach back."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        width, kernel = config.semantic_width, config.semantic_conv_kernel
+        self.layer_norm = nn.LayerNorm(width)
+        self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1, bias=False)
+        self.depthwise_conv = nn.Conv1d(width, width, kernel, groups=width, bias=False)
+        self.depthwise_layer_norm = nn.LayerNorm(width)
+        self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer_norm(x).transpose(1, 2)  # (B, D, T)
+        x = F.glu(self.pointwise_conv1(x), dim=1)
+        x = self.depthwise_conv(F.pad(x, (self.depthwise_conv.kernel_size[0] - 1, 0)))
+        x = F.silu(self.depthwise_layer_norm(x.transpose(1, 2))).transpose(1, 2)
+        return self.pointwise_conv2(x).transpose(1, 2)
+
+
+class ConformerLayer(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.ffn1_layer_norm = nn.LayerNorm(config.semantic_width)
+        self.ffn1 = FeedForward(config)
+        self.self_attn_layer_norm = nn.LayerNorm(config.semantic_width)
+        self.self_attn = RelativeKeyAttention(config)
+        self.conv_module = ConvModule(config)
+        self.ffn2_layer_norm = nn.LayerNorm(config.semantic_width)
+        self.ffn2 = FeedForward(config)
+        self.final_layer_norm = nn.LayerNorm(config.semantic_width)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        x = x + 0.5 * self.ffn1(self.ffn1_layer_norm(x))
+        x = x + self.self_attn(self.self_attn_layer_norm(x), lengths)
+        x = x + self.conv_module(x)
+        x = x + 0.5 * self.ffn2(self.ffn2_layer_norm(x))
+        return self.final_layer_norm(x)
+
+
+class Conformer(nn.Module):
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.semantic_layers))
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, lengths)
+        return x
+
+
+class SemanticEncoder(nn.Module):
+    """w2v-BERT 2.0 without the layers that the codec does not use."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.feature_projection = FeatureProjection(config)
+        self.encoder = Conformer(config)
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T, 160) normalised features → (B, T, D); `lengths` (B,) in frames."""
+        return self.encoder(self.feature_projection(features), lengths)
+
+
+class SemanticAdapter(nn.Module):
+    """Four convolutions; the skip starts behind the first ReLU, because the original's works in place."""
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        width = config.semantic_width
+        self.conv1 = nn.Conv1d(width, width, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv1d(width, width, 3, padding=1)
+        self.conv3 = nn.Conv1d(width, width, 3, padding=1)
+        self.conv4 = nn.Conv1d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, semantic: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T, D) → (B, D, T)."""
+        x = F.relu(self.conv1(zero_tail(semantic.transpose(1, 2), lengths)))
+        skip = x
+        x = F.relu(self.conv2(zero_tail(x, lengths)))
+        x = self.conv3(zero_tail(x, lengths))
+        return self.conv4(zero_tail(x + skip, lengths))

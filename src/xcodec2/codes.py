@@ -1,0 +1,235 @@
+"""Codes, the tokens of one piece of speech, and the file that holds them.
+
+The file is an .npz of plain arrays: `numpy.load(path)["codes"]` is all that a reader needs. Beside the codes it
+says what they are: num_samples, sample_rate, frame_rate, codebook_size, model, weights_hash (each where known),
+and format_version.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import operator
+import os
+import zipfile
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+
+from xcodec2.errors import CodesError
+from xcodec2.files import open_regular, replacing
+
+FORMAT_VERSION = 1
+MAX_ARRAY_BYTES = 1 << 26  # 186 hours of 16-bit codes at 50 per second
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """The codes of one piece of speech.
+
+    codes: (T,) int32, each 0…codebook_size - 1; given as any integer tensor, array or sequence.
+    num_samples, sample_rate: length and rate (Hz) of the audio they came from; both None when there was none.
+    frame_rate: codes per second. model, weights_hash: what made them; None when unknown.
+
+    Raises CodesError when a field does not hold what it should.
+    """
+
+    codes: torch.Tensor
+    num_samples: int | None = None
+    sample_rate: int | None = None
+    frame_rate: int = 50
+    codebook_size: int = 65_536
+    model: str | None = None
+    weights_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.num_samples is None) != (self.sample_rate is None):
+            raise CodesError("num_samples and sample_rate belong together: give both or neither")
+        for field in ("num_samples", "sample_rate", "frame_rate", "codebook_size"):
+            object.__setattr__(self, field, _positive(field, getattr(self, field)))
+        for field in ("model", "weights_hash"):
+            if not isinstance(getattr(self, field), (str, type(None))):
+                raise CodesError(f"{field} must be text or None, not {getattr(self, field)!r}")
+        if self.codebook_size > 1 << 31:
+            raise CodesError(f"codebook_size {self.codebook_size} is beyond the int32 that codes are")
+        object.__setattr__(self, "codes", _checked_codes(self.codes, self.codebook_size))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Codes):
+            return NotImplemented
+        same_origin = self._description() == other._description()
+        return same_origin and torch.equal(self.codes.cpu(), other.codes.cpu())
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the audio they came from, or, when that is unknown, of the audio they decode to."""
+        if self.num_samples is not None and self.sample_rate is not None:
+            return self.num_samples / self.sample_rate
+        return len(self) / self.frame_rate
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write to exactly `path`, whole or not at all. Equal codes give equal bytes. Raises CodesError."""
+        small = self.codebook_size <= 1 << 16
+        arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
+        for field, value in self._description().items():
+            arrays[field] = np.array(value, "<i8") if isinstance(value, int) else np.array(value)
+        with replacing(path, CodesError) as file:
+            _write_npz(file, {"format_version": np.array(FORMAT_VERSION, "<i8"), **arrays})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> Codes:
+        """Read what `save` wrote, or a plain .npy of integers (T,), (1, T) or (1, 1, T), whose origin is unknown.
+
+        Raises CodesError when it is anything else, is damaged, or claims more than codes can need.
+        """
+        with open_regular(path, CodesError) as file:
+            try:
+                start = file.read(8)
+                file.seek(0)
+                if start.startswith(b"PK"):
+                    return _from_npz(file)
+                if start.startswith(b"\x93NUMPY"):
+                    return _from_npy(file)
+                audio = start.startswith(_AUDIO_STARTS) or start.endswith(b"ftyp")
+                raise CodesError("audio, not codes: encode it first" if audio else "not a codes file")
+            except CodesError as problem:
+                raise CodesError(f"{path}: {problem}") from problem
+            except OSError as problem:
+                raise CodesError(f"{path}: cannot be read ({problem.strerror})") from problem
+
+    def _description(self) -> dict[str, int | str]:
+        """The known fields besides the codes themselves, by name."""
+        return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
+
+
+_FIELDS = {
+    "num_samples": int,
+    "sample_rate": int,
+    "frame_rate": int,
+    "codebook_size": int,
+    "model": str,
+    "weights_hash": str,
+}
+_AUDIO_STARTS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\x1aE\xdf\xa3")
+
+
+def _positive(field: str, value: Any) -> int | None:
+    if value is None and field in ("num_samples", "sample_rate"):
+        return None
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or not 0 < number < 1 << 63:
+        raise CodesError(f"{field} must be a positive whole number, not {value!r}")
+    return number
+
+
+def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
+    try:
+        tensor = codes if isinstance(codes, torch.Tensor) else torch.from_numpy(_native(np.asarray(codes)))
+    except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
+        raise CodesError(f"codes must be integers ({problem})") from problem
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise CodesError(f"codes must be of an integer type, not {tensor.dtype}")
+    if tensor.ndim != 1 or not len(tensor):
+        raise CodesError(f"codes must be 1-D and not empty, not of shape {tuple(tensor.shape)}")
+    wide = tensor.to(torch.int64)  # uint64 beyond int64 turns negative, and is refused as such
+    outside = (wide < 0) | (wide >= codebook_size)
+    if outside.any():
+        where = int(outside.nonzero()[0, 0])
+        raise CodesError(f"code {int(wide[where])} at position {where} is outside of 0…{codebook_size - 1}")
+    return wide.to(torch.int32)
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """In this machine's byte order, the only one that torch takes."""
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _write_npz(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
+    # Not numpy.savez, which stamps the time and adds a suffix. Stored, not deflated: codes do not compress, and
+    # what zlib writes differs between its versions.
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.create_system, member.external_attr = 3, 0o644 << 16  # the same on every system
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
+            archive.writestr(member, content.getvalue())
+
+
+def _from_npz(file: BinaryIO) -> Codes:
+    arrays = {}
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = set(archive.namelist())
+            for name in ("format_version", "codes", *_FIELDS):
+                if f"{name}.npy" in members:
+                    arrays[name] = _parse_npy(_read_member(archive.getinfo(f"{name}.npy"), archive))
+    except CodesError:
+        raise
+    except Exception as problem:  # zipfile and zlib raise some ten types on bytes made to break them
+        raise CodesError(f"damaged or cut short ({problem})") from problem
+    for name in ("format_version", "codes", "frame_rate", "codebook_size"):
+        if name not in arrays:
+            raise CodesError(f"not a codes file: it has no array named {name!r}")
+    version = _scalar("format_version", arrays.pop("format_version"), int)
+    if version != FORMAT_VERSION:
+        raise CodesError(f"format version {version} is not {FORMAT_VERSION}, which is known here: upgrade open-xcodec2")
+    codes = torch.from_numpy(_integers(arrays.pop("codes")))
+    return Codes(codes, **{name: _scalar(name, array, _FIELDS[name]) for name, array in arrays.items()})
+
+
+def _from_npy(file: BinaryIO) -> Codes:
+    if (size := os.fstat(file.fileno()).st_size) > MAX_ARRAY_BYTES:
+        raise CodesError(f"has {size} bytes, more than codes can need")
+    array = _integers(_parse_npy(file.read()))
+    if array.ndim > 3 or any(size != 1 for size in array.shape[:-1]):
+        raise CodesError(f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): save them one by one")
+    return Codes(torch.from_numpy(array.reshape(-1)))
+
+
+def _read_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> bytes:
+    """The content of one array, never more than it claims to be, and it may not claim much."""
+    if member.file_size > MAX_ARRAY_BYTES:
+        raise CodesError(f"{member.filename} claims {member.file_size} bytes, more than codes can need")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CodesError(f"{member.filename} is compressed in a way that NumPy does not use")
+    with archive.open(member) as file:
+        return file.read(member.file_size)
+
+
+def _parse_npy(content: bytes) -> np.ndarray:
+    """An array from the bytes of an .npy. Not numpy.load: it allocates what the header claims before it reads."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = headers[version](stream)
+    except Exception as problem:  # the header is parsed as Python literals: any bytes, any error
+        raise CodesError("an array in it has a damaged header") from problem
+    present = len(content) - stream.tell()
+    if dtype.kind not in "iufU" or any(size < 0 for size in shape):
+        raise CodesError(f"an array in it is of type {dtype} and shape {shape}, which codes files do not use")
+    if math.prod(shape) * dtype.itemsize != present:
+        raise CodesError(f"damaged or cut short: {present} bytes for an array of shape {shape} and type {dtype}")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+
+
+def _integers(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in "iu":
+        raise CodesError(f"codes must be of an integer type, not {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _scalar(name: str, array: np.ndarray, kind: type) -> Any:
+    value = array.item() if array.ndim == 0 else None
+    if not isinstance(value, kind):
+        raise CodesError(f"{name} must be one {kind.__name__}, not {array.dtype} of shape {array.shape}")
+    return value

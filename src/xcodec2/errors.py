@@ -1,0 +1,17 @@
+"""The errors this package raises on purpose."""
+
+
+class XCodec2Error(ValueError):
+    """Something a caller gave cannot be used; the message says what is wrong and what to do about it."""
+
+
+class AudioError(XCodec2Error):
+    """Audio that cannot be read, used or written."""
+
+
+class CodesError(XCodec2Error):
+    """Codes, or a file of codes, that cannot be used or written."""
+
+
+class CheckpointError(XCodec2Error):
+    """Model weights or their configuration that do not fit."""

@@ -1,0 +1,81 @@
+"""Reconstruction losses on waveforms (B, N), and one that keeps the quantiser's levels in use.
+
+Each is a mean over the batch, computed in float32.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
+MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
+MAGNITUDE_FLOOR = 1e-5
+
+# Where a double bound maps the standard normal's quartiles to its three thresholds, for four levels.
+LATENT_MEAN, LATENT_DEVIATION = -0.2, 0.9
+
+
+def magnitudes(waveform: Tensor, window: int) -> Tensor:
+    """(B, N) → (B, F, frames), hop a quarter of the window."""
+    hann = torch.hann_window(window, device=waveform.device)
+    spectrum = torch.stft(waveform.float(), window, window // 4, window=hann, return_complex=True, pad_mode="constant")
+    return (spectrum.real.square() + spectrum.imag.square() + MAGNITUDE_FLOOR**2).sqrt()
+
+
+def mel_loss(predicted: Tensor, target: Tensor, window: int, sample_rate: int) -> Tensor:
+    """L1 between log10 mel magnitudes."""
+    filters = slaney_mel(window, MEL_BINS[MEL_WINDOWS.index(window)], sample_rate, predicted.device)
+    wrong, right = ((filters @ magnitudes(w, window)).clamp(min=MAGNITUDE_FLOOR).log10() for w in (predicted, target))
+    return F.l1_loss(wrong, right)
+
+
+def spectral_convergence(predicted: Tensor, target: Tensor, window: int) -> Tensor:
+    """Relative L2 distance of linear magnitudes: what is loud counts, so harmonics do."""
+    wrong, right = magnitudes(predicted, window), magnitudes(target, window)
+    return ((wrong - right).norm(dim=(1, 2)) / right.norm(dim=(1, 2)).clamp(min=1e-2)).mean()
+
+
+def log_magnitude_loss(predicted: Tensor, target: Tensor, window: int) -> Tensor:
+    """L1 between log10 linear magnitudes."""
+    wrong, right = (magnitudes(w, window).clamp(min=1e-3).log10() for w in (predicted, target))
+    return F.l1_loss(wrong, right)
+
+
+def level_balance(projected: Tensor) -> Tensor:
+    """Keep the K quantised numbers (B, T, K) spread over their levels and independent of each other.
+
+    Without it several dimensions stay on one level half of the time, and capacity is wasted. Moments of the batch
+    are held where four equally likely levels need them, covariances at zero.
+    """
+    flat = projected.flatten(0, 1)
+    mean, deviation = flat.mean(0), flat.std(0)
+    centred = (flat - mean) / deviation.clamp(min=1e-3)
+    correlation = centred.T @ centred / (len(flat) - 1)
+    off_diagonal = correlation - torch.diag(correlation.diagonal())
+    moments = (mean - LATENT_MEAN).square().mean() + (deviation - LATENT_DEVIATION).square().mean()
+    return moments + off_diagonal.square().mean()
+
+
+@functools.lru_cache(maxsize=16)
+def slaney_mel(n_fft: int, bins: int, sample_rate: int, device: torch.device) -> Tensor:
+    """(bins, n_fft/2 + 1): triangles of equal area on Slaney's scale, linear below 1 kHz and logarithmic above."""
+    top = _slaney_from_hertz(sample_rate / 2)
+    edges = torch.tensor([_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], dtype=torch.float64)
+    hertz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft
+    rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
+    area = 2 / (edges[2:] - edges[:-2])[:, None]
+    return (torch.minimum(rising, falling).clamp(min=0) * area).float().to(device)
+
+
+def _slaney_from_hertz(hertz: float) -> float:
+    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * math.log(hertz / 1000) / math.log(6.4)
+
+
+def _slaney_to_hertz(mel: float) -> float:
+    return mel * 200 / 3 if mel < 15 else 1000 * math.exp(math.log(6.4) * (mel - 15) / 27)

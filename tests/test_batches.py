@@ -1,0 +1,155 @@
+"""An item of a batch gives what it gives alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
+
+from xcodec2.codec import acoustic, batch, decoder, ragged, semantic
+
+CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=str)
+def model(request):
+    return random_model(CONFIGS[request.param])
+
+
+def utterances(count: int, shortest: float = 0.1, longest: float = 6.0) -> list[torch.Tensor]:
+    """Pieces of speech of many lengths, some of them a multiple of the hop."""
+    generator = torch.Generator().manual_seed(0)
+    clip = torch.cat([speech(), speech().flip(0)])
+    pieces = []
+    for i in range(count):
+        seconds = shortest + (longest - shortest) * torch.rand((), generator=generator)
+        size = int(seconds * 16_000) // 320 * 320 if i % 5 == 0 else int(seconds * 16_000)
+        start = int(torch.randint(len(clip) - size, (), generator=generator))
+        pieces.append(clip[start : start + size])
+    return pieces
+
+
+def test_thirty_utterances_in_one_list_equal_single_runs(model):
+    items = utterances(30)
+    together = model.encode(items, 16_000)
+    alone = [model.encode(item, 16_000) for item in items]
+    assert [len(codes) for codes in together] == [len(codes) for codes in alone]
+    wrong = sum(int((a.codes != b.codes).sum()) for a, b in zip(together, alone, strict=True))
+    assert wrong <= 0.0005 * sum(map(len, alone))
+    for waveform, codes in zip(model.decode(alone), alone, strict=True):
+        single = model.decode(codes)
+        assert waveform.shape == single.shape
+        assert (waveform - single).abs().max() < 1e-4 * single.abs().max()
+
+
+def test_one_padded_batch_equals_single_runs_at_the_latent(model):
+    """The same without the rounding of codes to hide behind."""
+    items = utterances(6, 0.1, 2.0)
+    hop = model.config.hop
+    padded = [model.config.padded_frames(len(item)) * hop for item in items]
+    rows = torch.stack([F.pad(item, (0, max(padded) - len(item))) for item in items])
+    with torch.no_grad():
+        latents = model.latent(rows, torch.tensor(padded))
+        for item, latent in zip(items, latents, strict=True):
+            single = model.latent(model.pad(item[None]))[0]
+            torch.testing.assert_close(latent[: len(single)], single, atol=1e-4, rtol=1e-4)
+
+
+def test_equal_lengths_run_without_masks(model, monkeypatch):
+    seen = []
+    latent = model.latent
+
+    def spy(rows, lengths=None, moments=None):
+        seen.append(lengths)
+        return latent(rows, lengths, moments)
+
+    monkeypatch.setattr(model, "latent", spy)
+    model.encode([speech()[:16_000], speech()[1000:17_010]], 16_000)
+    assert seen == [None]
+
+
+def test_order_is_kept_and_lists_stay_lists(model):
+    items = [speech()[:n] for n in (9_000, 3_000, 20_000, 3_001)]
+    encoded = model.encode(items, 16_000)
+    assert [codes.num_samples for codes in encoded] == [9_000, 3_000, 20_000, 3_001]
+    assert isinstance(model.encode(items[:1], 16_000), list)
+    assert model.encode([], 16_000) == []
+    assert model.decode([1, 2, 3]).shape == (3 * model.config.output_hop,)
+    assert [len(w) for w in model.decode([torch.tensor([1, 2]), torch.tensor([3])])] == [
+        2 * model.config.output_hop,
+        model.config.output_hop,
+    ]
+
+
+def test_batches_stay_under_the_budget(monkeypatch):
+    monkeypatch.setattr(batch, "BATCH_FRAMES", 100)
+    items = [torch.zeros(n) for n in (10, 60, 30, 30, 90, 5)]
+    sizes = []
+
+    def run(rows):
+        sizes.append([len(row) for row in rows])
+        return rows
+
+    results = batch.in_batches(items, [len(item) for item in items], run, lambda item: item)
+    assert [len(row) for row in results] == [10, 60, 30, 30, 90, 5]
+    assert sizes == [[5, 10, 30], [30], [60], [90]]
+    assert all(len(rows) * max(rows) <= 100 for rows in sizes)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(acoustic, "zero_tail"), (semantic, "zero_tail"), (decoder, "zero_tail"), (decoder, "valid_mask")],
+)
+def test_leaving_a_mask_out_is_caught(monkeypatch, module, name):
+    """Each kind of mask matters: without it the batch differs from single runs."""
+    model = random_model()
+    items = utterances(4, 0.2, 1.5)
+    codes = [torch.randint(65_536, (n,)) for n in (10, 40, 25)]
+    leaky = (
+        (lambda x, lengths: x) if name == "zero_tail" else (lambda lengths, size: torch.ones(len(lengths), size) > 0)
+    )
+    monkeypatch.setattr(module, name, leaky)
+    with torch.no_grad():
+        rows = model.encode(items, 16_000)
+        encode_differs = any(
+            not torch.equal(a.codes, model.encode(i, 16_000).codes) for a, i in zip(rows, items, strict=True)
+        )
+        waves = model.decode(codes)
+        decode_differs = any(
+            (w - model.decode(c)).abs().max() > 1e-3 * w.abs().max() for w, c in zip(waves, codes, strict=True)
+        )
+    assert encode_differs or decode_differs
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_held_and_zeroed_tails(lengths):
+    size = max(lengths) + 3
+    x = torch.randn(len(lengths), 2, size)
+    held, zeroed = (f(x, torch.tensor(lengths)) for f in (ragged.hold_tail, ragged.zero_tail))
+    for row, length in enumerate(lengths):
+        assert torch.equal(held[row, :, :length], x[row, :, :length])
+        assert torch.equal(zeroed[row, :, :length], x[row, :, :length])
+        assert (held[row, :, length:] == x[row, :, length - 1 : length]).all()
+        assert (zeroed[row, :, length:] == 0).all()
+
+
+def test_moments_stop_at_each_end():
+    x = torch.randn(2, 9, 3, dtype=torch.float64)
+    mean, variance = ragged.mean_and_variance(x, torch.tensor([9, 4]), unbiased=True)
+    torch.testing.assert_close(mean[1, 0], x[1, :4].mean(0))
+    torch.testing.assert_close(variance[1, 0], x[1, :4].var(0))
+    torch.testing.assert_close(variance[0, 0], x[0].var(0))
+
+
+def test_25_tokens_a_second_is_a_configuration():
+    model = random_model(replace(XCODEC2, strides=(2, 4, 4, 4, 5)))
+    assert model.frame_rate == 25
+    codes = model.encode(speech(), 16_000)
+    assert len(codes) == len(speech()) // 640 + 1
+    assert len(model.decode(codes)) == len(speech())

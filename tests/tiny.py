@@ -1,0 +1,85 @@
+"""Small models with random weights that behave like trained ones, and real speech to run them on."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from xcodec2 import XCodec2Config, XCodec2Model
+from xcodec2.codec.fsq import bound_twice
+from xcodec2.train.losses import LATENT_DEVIATION, LATENT_MEAN
+
+ASSETS = Path(__file__).parent.parent / "src" / "xcodec2" / "assets"
+BOUNDARY = 1e-3  # a latent this near to a boundary may round either way
+
+XCODEC2 = XCodec2Config(
+    semantic_width=64,
+    semantic_layers=3,
+    semantic_heads=4,
+    semantic_ffn=128,
+    acoustic_channels=4,
+    width=64,
+    layers=2,
+    heads=4,
+    ffn=128,
+)
+NEUCODEC = replace(XCODEC2, sample_rate=24_000, feature_padding=0)
+SPECTROGRAM = replace(XCODEC2, acoustic_encoder="spectrogram", spectrogram_layers=2)
+
+
+@functools.cache
+def speech() -> Tensor:
+    """(N,) float32 at 16 kHz: the clip inside the package."""
+    samples, rate = soundfile.read(ASSETS / "demo.flac", dtype="float32")
+    assert rate == 16_000
+    return torch.from_numpy(samples)
+
+
+def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model:
+    """Weights of sane size, no norm or bias at its default, and codes that use all levels of all dimensions."""
+    model = XCodec2Model(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim > 1:
+                parameter.copy_(noise * (2 / parameter[0].numel()) ** 0.5)
+            elif name.endswith((".alpha", ".beta")):
+                parameter.copy_(0.5 * noise)
+            elif name.endswith(".bias"):
+                parameter.copy_(0.1 * noise)
+            else:
+                parameter.copy_(1 + 0.2 * noise)
+        head = model.acoustic_decoder.head.linear
+        head.weight.mul_(0.5)
+        head.bias[: len(head.bias) // 2] -= 1  # log-magnitudes that give audio of speech's level
+        spread_levels(model)
+    return model
+
+
+def spread_levels(model: XCodec2Model) -> None:
+    """Scale and shift the quantiser's input so that each dimension meets its four levels about equally often."""
+    projected = model.quantizer.project(model.latent(model.pad(speech()[None])))[0]
+    scale = LATENT_DEVIATION / projected.std(0)
+    projection = model.quantizer.project_in
+    projection.bias.copy_((projection.bias - projected.mean(0)) * scale + LATENT_MEAN)
+    projection.weight.mul_(scale[:, None])
+
+
+def misses_beyond_rounding(model: XCodec2Model, waveform: Tensor, codes: Tensor, expected: Tensor) -> int:
+    """How many codes (T,) differ from `expected` though the float64 latent is nowhere near a boundary."""
+    wrong = (codes != expected).nonzero().flatten()
+    if not len(wrong):
+        return 0
+    precise = model.double()
+    with torch.no_grad():
+        projected = precise.quantizer.project(precise.latent(precise.pad(waveform[None].double())))[0]
+    model.float()
+    bounded = bound_twice(projected, model.config.levels)
+    distance = ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)
+    return int((distance[wrong] > BOUNDARY).sum())
