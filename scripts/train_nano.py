@@ -1,12 +1,13 @@
-"""Train nano, the model inside the package, by plain reconstruction on one CPU or GPU.
+"""Train nano, the model inside the package, by plain reconstruction.
 
     python scripts/prepare_nano_data.py
-    python scripts/train_nano.py --out runs/nano --steps 12000
-    python scripts/train_nano.py --out runs/nano --steps 12000        # again after an interruption: resumes
+    torchrun --nproc-per-node 2 scripts/train_nano.py --out runs/nano --steps 6000
+    torchrun --nproc-per-node 2 scripts/train_nano.py --out runs/nano --steps 6000    # after an interruption: resumes
     python scripts/train_nano.py --out runs/nano --export src/xcodec2/models/nano
 
-Learning rate: warm-up, constant, and a linear descent over the last quarter, so that a run can be prolonged
-from a checkpoint made before the descent.
+One process a core is faster than one process with all of them; without torchrun it runs as one. Learning rate:
+warm-up, constant, and a linear descent over the last quarter, so that a run can be prolonged from a checkpoint
+made before the descent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Model
@@ -104,6 +107,31 @@ def losses(model: XCodec2Model, target: Tensor, rng: random.Random) -> dict[str,
     }
 
 
+def quiet_start(model: XCodec2Model) -> None:
+    """Begin with speech's level and phases all around the circle; from PyTorch's own start, 100 steps go on that."""
+    head = model.acoustic_decoder.head.linear
+    bins = head.out_features // 2
+    with torch.no_grad():
+        head.bias[:bins] -= 4
+        head.weight[bins:] *= 4
+
+
+def average_gradients(model: XCodec2Model, world: int) -> None:
+    """One gradient for all processes."""
+    if world > 1:
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient) / world)
+
+
+def follow(average: Tensor, current: Tensor, updates: Tensor) -> Tensor:
+    """Exponential moving average whose memory grows with what there is to remember."""
+    decay = torch.minimum(torch.tensor(EMA_DECAY), (1 + updates) / (10 + updates))
+    return torch.lerp(current, average, decay.to(average.device))
+
+
 def rate_at(step: int, steps: int) -> float:
     descent = max(0.0, 1 - (steps - step) / (DESCENT * steps))
     return PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * (1 - (1 - FINAL_SHARE) * descent)
@@ -133,11 +161,14 @@ def validate(model: XCodec2Model, manifest: Path) -> dict[str, float]:
 
 
 def train(args: argparse.Namespace) -> None:
-    torch.manual_seed(args.seed)
+    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if world > 1:
+        dist.init_process_group("gloo")
+        torch.set_num_threads(1)
+    torch.manual_seed(args.seed)  # the same start in every process
     model = XCodec2Model(NANO).to(args.device).train()
-    average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA_DECAY)
-    )
+    quiet_start(model)
+    average = torch.optim.swa_utils.AveragedModel(model, avg_fn=follow)
     optimizer = torch.optim.AdamW(model.parameters(), PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     first, checkpoint = 0, args.out / "checkpoint.pt"
     if checkpoint.exists():
@@ -149,7 +180,7 @@ def train(args: argparse.Namespace) -> None:
     crops = Crops(args.data / "train" / "manifest.tsv", args.crop)
     began, heard, sums = time.monotonic(), 0.0, dict.fromkeys(WEIGHTS, 0.0)
     for step in range(first, args.steps):
-        rng = random.Random(f"{args.seed} {step}")  # a step's data depends on nothing but its number
+        rng = random.Random(f"{args.seed} {step} {rank}")  # a step's data depends on nothing but its number
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, args.steps)
         terms = losses(model, crops.batch(args.batch, rng).to(args.device), rng)
@@ -158,11 +189,13 @@ def train(args: argparse.Namespace) -> None:
             raise SystemExit(f"step {step}: the loss is {total.item()}; the last checkpoint is {checkpoint}")
         optimizer.zero_grad()
         total.backward()
+        average_gradients(model, world)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if step > WARM_UP:
-            average.update_parameters(model)
-        heard += args.batch * args.crop / 16_000
+        average.update_parameters(model)
+        if rank:
+            continue
+        heard += world * args.batch * args.crop / 16_000
         sums = {name: sums[name] + terms[name].item() for name in sums}
         if (step + 1) % args.log_every == 0:
             means = {name: round(total / args.log_every, 4) for name, total in sums.items()}

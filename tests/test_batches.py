@@ -95,10 +95,12 @@ def test_batches_stay_under_the_budget(monkeypatch):
         sizes.append([len(row) for row in rows])
         return rows
 
-    results = batch.in_batches(items, [len(item) for item in items], run, lambda item: item)
+    finished = []
+    results = batch.in_batches(items, [len(item) for item in items], run, lambda item: item, finished.append)
     assert [len(row) for row in results] == [10, 60, 30, 30, 90, 5]
     assert sizes == [[5, 10, 30], [30], [60], [90]]
     assert all(len(rows) * max(rows) <= 100 for rows in sizes)
+    assert finished == [45, 30, 60, 90]
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .options import INPUT_FILE, device_option, load_model, model_option
-
-if TYPE_CHECKING:
-    from xcodec2 import Codes, XCodec2Model
-from .outputs import check_audio_suffix, for_each_file, plan_outputs
+from .outputs import check_audio_suffix, for_each_file, frames_bar, plan_outputs
 
 
 @click.command()
@@ -50,18 +46,12 @@ def decode(codes: tuple[Path, ...], out: str, audio_format: str, model_name: str
 
     def work(source: Path, target: Path) -> None:
         item = Codes.load(source)
-        if not same_origin(item, model):
+        if item.model not in (None, model.model_id):  # it may be meant: fine-tuned decoders exist
             warnings.warn(
                 f"{source} was encoded with {item.model}, not {model.model_id}: noise, unless the two share codes",
                 stacklevel=1,
             )
-        save_audio(target, model.decode(item), model.sample_rate)
+        with frames_bar() as progress:
+            save_audio(target, model.decode(item, progress=progress), model.sample_rate)
 
     for_each_file(pairs, work)
-
-
-def same_origin(codes: Codes, model: XCodec2Model) -> bool:
-    """Whether the codes are this model's, as far as both can tell. It may be meant: fine-tuned decoders exist."""
-    if codes.weights_hash and model.weights_hash:
-        return codes.weights_hash == model.weights_hash
-    return codes.model in (None, model.model_id)

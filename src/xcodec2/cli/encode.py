@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .options import INPUT_FILE, device_option, load_model, model_option
-from .outputs import for_each_file, plan_outputs
+from .outputs import for_each_file, frames_bar, plan_outputs
 
 
 @click.command()
@@ -32,6 +32,7 @@ def encode(speech: tuple[Path, ...], out: str, model_name: str, device: str) -> 
     model = load_model(model_name, device)
 
     def work(source: Path, target: Path) -> None:
-        model.encode(source).save(target)
+        with frames_bar() as progress:
+            model.encode(source, progress=progress).save(target)
 
     for_each_file(pairs, work)

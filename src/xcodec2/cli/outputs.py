@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -79,3 +80,17 @@ def for_each_file(pairs: Sequence[tuple[Path, Path]], work: Callable[[Path, Path
             tqdm.write(f"xcodec2: error: {why}", file=sys.stderr)
     if failed:
         raise click.ClickException(f"{failed} of {len(pairs)} files failed")
+
+
+@contextmanager
+def frames_bar() -> Iterator[Callable[[int, int], None]]:
+    """Yields a `progress(done, total)` that shows a bar on a terminal, for work that takes longer than a moment."""
+    from tqdm import tqdm
+
+    with tqdm(unit=" frames", disable=None, delay=2, leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress

@@ -19,11 +19,13 @@ from xcodec2.errors import XCodec2Error
 if TYPE_CHECKING:
     from xcodec2.codec.model import XCodec2Model
 
+Progress = Callable[[int, int], object]  # frames done, frames in all
+
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
 EXACT_FRAMES = 3000  # up to here one pass with full attention; longer inputs go through in windows
 
 
-def encode(model: XCodec2Model, waveforms: Sequence[Tensor]) -> list[Tensor]:
+def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress | None = None) -> list[Tensor]:
     """Waveforms (N,) at the input rate → codes (T,) int64 on the CPU, in order."""
     for waveform in waveforms:
         if not model.config.frames(len(waveform)):
@@ -32,13 +34,32 @@ def encode(model: XCodec2Model, waveforms: Sequence[Tensor]) -> list[Tensor]:
                 f"this model needs at least {model.config.hop}"
             )
     frames = [model.config.frames(len(waveform)) for waveform in waveforms]
-    return in_batches(waveforms, frames, lambda rows: encode_batch(model, rows), lambda w: window.encode(model, w))
+    done = counter(sum(frames), progress)
+    return in_batches(
+        waveforms, frames, lambda rows: encode_batch(model, rows), lambda w: window.encode(model, w, done=done), done
+    )
 
 
-def decode(model: XCodec2Model, codes: Sequence[Tensor]) -> list[Tensor]:
+def decode(model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | None = None) -> list[Tensor]:
     """Codes (T,) → waveforms (T·output_hop,) float32 on the CPU, in order."""
     frames = [len(row) for row in codes]
-    return in_batches(codes, frames, lambda rows: decode_batch(model, rows), lambda c: stream.decode_long(model, c))
+    done = counter(sum(frames), progress)
+    return in_batches(
+        codes, frames, lambda rows: decode_batch(model, rows), lambda c: stream.decode_long(model, c, done=done), done
+    )
+
+
+def counter(total: int, progress: Progress | None) -> Callable[[int], None]:
+    """Adds up frames as they are finished, and reports them."""
+    finished = 0
+
+    def done(frames: int) -> None:
+        nonlocal finished
+        finished += frames
+        if progress:
+            progress(finished, total)
+
+    return done
 
 
 def in_batches(
@@ -46,14 +67,19 @@ def in_batches(
     frames: Sequence[int],
     run_batch: Callable[[list[Tensor]], list[Tensor]],
     run_long: Callable[[Tensor], Tensor],
+    done: Callable[[int], None],
 ) -> list[Tensor]:
-    """Sort by length, cut into batches of at most BATCH_FRAMES padded frames, run, and put back in order."""
+    """Sort by length, cut into batches of at most BATCH_FRAMES padded frames, run, and put back in order.
+
+    `run_long` reports its frames itself, as it goes.
+    """
     results: dict[int, Tensor] = {}
     waiting: list[int] = []
 
     def run_waiting() -> None:
         if waiting:
             results.update(zip(waiting, run_batch([items[i] for i in waiting]), strict=True))
+            done(sum(frames[i] for i in waiting))
             waiting.clear()
 
     for index in sorted(range(len(items)), key=frames.__getitem__):

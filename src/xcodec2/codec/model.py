@@ -95,24 +95,35 @@ class XCodec2Model(nn.Module):
     # ---- speech to codes and back -------------------------------------------------------------------------------
 
     @overload
-    def encode(self, audio: AudioSource, sample_rate: int | None = None) -> Codes: ...
+    def encode(
+        self, audio: AudioSource, sample_rate: int | None = None, *, progress: batch.Progress | None = None
+    ) -> Codes: ...
 
     @overload
-    def encode(self, audio: list[Any], sample_rate: int | None = None) -> list[Codes]: ...
+    def encode(
+        self, audio: list[Any], sample_rate: int | None = None, *, progress: batch.Progress | None = None
+    ) -> list[Codes]: ...
 
     @torch.no_grad()
-    def encode(self, audio: AudioSource | list[Any], sample_rate: int | None = None) -> Codes | list[Codes]:
+    def encode(
+        self,
+        audio: AudioSource | list[Any],
+        sample_rate: int | None = None,
+        *,
+        progress: batch.Progress | None = None,
+    ) -> Codes | list[Codes]:
         """Speech → codes. A list of inputs gives a list, each item with the codes that it has alone.
 
         `audio`: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any float or integer
         type, for which `sample_rate` in Hz is needed. Channels are averaged, rates converted. Inputs of up to
-        `batch.EXACT_FRAMES` frames get full attention, longer ones overlapping windows.
+        `batch.EXACT_FRAMES` frames get full attention, longer ones overlapping windows. `progress` is called with
+        the frames done and the frames in all.
         Raises XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
         """
         self.require_encoder()
         items = audio if isinstance(audio, list) else [audio]
         loaded = [load_audio(item, sample_rate, target_rate=self.config.input_rate) for item in items]
-        encoded = batch.encode(self, [item.waveform for item in loaded])
+        encoded = batch.encode(self, [item.waveform for item in loaded], progress)
         results = [
             Codes(
                 codes=codes.to(torch.int32),
@@ -128,13 +139,17 @@ class XCodec2Model(nn.Module):
         return results if isinstance(audio, list) else results[0]
 
     @overload
-    def decode(self, codes: Codes | Tensor | np.ndarray | list[int]) -> Tensor: ...
+    def decode(
+        self, codes: Codes | Tensor | np.ndarray | list[int], *, progress: batch.Progress | None = None
+    ) -> Tensor: ...
 
     @overload
-    def decode(self, codes: list[Tensor] | list[Codes] | list[np.ndarray]) -> list[Tensor]: ...
+    def decode(
+        self, codes: list[Tensor] | list[Codes] | list[np.ndarray], *, progress: batch.Progress | None = None
+    ) -> list[Tensor]: ...
 
     @torch.no_grad()
-    def decode(self, codes: Any) -> Tensor | list[Tensor]:
+    def decode(self, codes: Any, *, progress: batch.Progress | None = None) -> Tensor | list[Tensor]:
         """Codes → waveform (samples,) float32 at `sample_rate`; a list of tensors or Codes gives a list.
 
         A list of integers is one item. The waveform is cut to the length of what was encoded, where that is known.
@@ -142,7 +157,7 @@ class XCodec2Model(nn.Module):
         """
         is_batch = isinstance(codes, list) and not all(isinstance(item, int) for item in codes)
         items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
-        waveforms = batch.decode(self, [item.codes for item in items])
+        waveforms = batch.decode(self, [item.codes for item in items], progress)
         results = [self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)]
         return results if is_batch else results[0]
 
@@ -199,7 +214,7 @@ class XCodec2Model(nn.Module):
     def cut(self, waveform: Tensor, codes: Codes) -> Tensor:
         if codes.num_samples is None or codes.sample_rate is None:
             return waveform
-        return waveform[: round(codes.num_samples * self.sample_rate / codes.sample_rate)]
+        return waveform[: max(1, round(codes.num_samples * self.sample_rate / codes.sample_rate))]
 
     def require_encoder(self) -> None:
         if self.decoder_only:

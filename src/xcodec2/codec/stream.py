@@ -6,7 +6,7 @@ join the two windows' versions of one hop of samples are cross-faded: no clicks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,10 +22,18 @@ LONG_STEP, LONG_LOOK = 1000, 250  # frames, for long recordings
 FADE = 1  # frames cross-faded at a join
 
 
-def decode_long(model: XCodec2Model, codes: Tensor) -> Tensor:
-    """(T,) → (T·output_hop,) on the CPU, in windows of LONG_STEP frames that see LONG_LOOK more on each side."""
-    pieces = decode(model, codes.split(LONG_STEP), step=LONG_STEP, look_back=LONG_LOOK, look_ahead=LONG_LOOK)
-    return torch.cat(list(pieces))
+def decode_long(model: XCodec2Model, codes: Tensor, *, done: Callable[[int], None] = lambda frames: None) -> Tensor:
+    """(T,) → (T·output_hop,) on the CPU, in windows of LONG_STEP frames that see LONG_LOOK more on each side.
+
+    `done` is told the frames of each window when it is finished.
+    """
+    hop, filled = model.config.output_hop, 0
+    waveform = torch.empty(len(codes) * hop)
+    for piece in decode(model, codes.split(LONG_STEP), step=LONG_STEP, look_back=LONG_LOOK, look_ahead=LONG_LOOK):
+        waveform[filled : filled + len(piece)] = piece
+        filled += len(piece)
+        done(len(piece) // hop)
+    return waveform
 
 
 def decode(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,20 +20,30 @@ OVERLAP = 250  # frames at each end of a window that are heard but not kept
 STATISTICS_FRAMES = 3000  # codes' worth of fbank held at once
 
 
-def encode(model: XCodec2Model, waveform: Tensor, *, size: int = WINDOW, overlap: int = OVERLAP) -> Tensor:
+def encode(
+    model: XCodec2Model,
+    waveform: Tensor,
+    *,
+    size: int = WINDOW,
+    overlap: int = OVERLAP,
+    done: Callable[[int], None] = lambda frames: None,
+) -> Tensor:
     """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow with it.
 
-    Differs from one pass over the whole only in how far attention sees: `overlap` frames at least.
+    Differs from one pass over the whole only in how far attention sees: `overlap` frames at least. `done` is told
+    the frames of each window when it is finished.
     """
     hop, frames = model.config.hop, model.config.frames(len(waveform))
     moments = file_moments(model, waveform)
     kept = []
     for start in range(0, frames, size - 2 * overlap):
         stop = min(start + size - 2 * overlap, frames)
-        first, last = max(start - overlap, 0), min(stop + overlap, model.config.padded_frames(len(waveform)))
+        first = max(start - overlap, 0)
+        last = min(stop + max(overlap, 1), model.config.padded_frames(len(waveform)))  # NeuCodec ends a frame early
         rows = excerpt(waveform, first * hop, last * hop)[None].to(model.device)
         _, codes = model.quantizer(model.latent(rows, moments=moments))
         kept.append(codes[0, start - first : stop - first].cpu())
+        done(stop - start)
     return torch.cat(kept)
 
 

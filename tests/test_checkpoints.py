@@ -1,0 +1,421 @@
+"""Every checkpoint form: found by content, strict both ways, nothing executed, nothing copied without need."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
+from torch import Tensor
+
+from xcodec2 import XCodec2Config, XCodec2Error, XCodec2Model
+from xcodec2.codec import original
+from xcodec2.codec.checkpoint import plain_state
+from xcodec2.codec.convert import convert
+from xcodec2.errors import CheckpointError
+
+GOLDENS = Path(__file__).parent / "goldens"
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, Tensor]:
+    """A small checkpoint exactly as the original package publishes its own."""
+    tensors = load_file(GOLDENS / "original_xcodec2.safetensors")
+    return {k.removeprefix("weights/"): t.float() for k, t in tensors.items() if k.startswith("weights/")}
+
+
+def codes_of(path: Path) -> Tensor:
+    return XCodec2Model.from_pretrained(path).encode(speech(), 16_000).codes
+
+
+def saved(tensors: dict[str, Tensor], folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+# ---- forms ------------------------------------------------------------------------------------------------------
+
+
+def test_both_weight_norm_forms_and_plain_weights_give_the_same_codes(published, tmp_path):
+    expected = codes_of(saved(published, tmp_path / "g and v"))
+    newer = {
+        k.replace("weight_g", "parametrizations.weight.original0").replace(
+            "weight_v", "parametrizations.weight.original1"
+        ): t
+        for k, t in published.items()
+    }
+    assert torch.equal(codes_of(saved(newer, tmp_path / "parametrizations")), expected)
+    model = XCodec2Model.from_pretrained(tmp_path / "g and v")
+    folded = {k: t for k, t in published.items() if not k.endswith(("weight_g", "weight_v"))}
+    for ours, theirs in original.original_keys(model.config, model.state_dict()).items():
+        if theirs.startswith("CodecEnc.") and theirs.endswith(".weight"):
+            folded[theirs] = model.state_dict()[ours].contiguous()
+    assert torch.equal(codes_of(saved(folded, tmp_path / "plain")), expected)
+
+
+def test_second_snake_parameter_under_either_name(published, tmp_path):
+    """Published as `beta`; the PyPI class, and what was saved with it, says `bias`."""
+    renamed = {k.replace(".act.beta", ".act.bias"): t for k, t in published.items()}
+    expected = codes_of(saved(published, tmp_path / "beta"))
+    assert torch.equal(codes_of(saved(renamed, tmp_path / "bias")), expected)
+
+
+def test_lightning_checkpoint_with_w2v_bert_beside_it(published, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    semantic = {k.removeprefix("semantic_model."): t for k, t in published.items() if k.startswith("semantic_model.")}
+    rest = {k: t for k, t in published.items() if not k.startswith("semantic_model.")}
+    rest |= {
+        "fc_post_s.weight": torch.zeros(2, 2),
+        "SemanticDecoder_module.initial_conv.weight": torch.zeros(2),
+        "discriminator.discriminators.0.convs.0.bias": torch.zeros(2),
+        "spec_discriminator.discriminators.0.bias": torch.zeros(2),
+    }
+    (tmp_path / "ckpt").mkdir()
+    lightning = {"epoch": 4, "global_step": 7, "state_dict": rest, "optimizer_states": [{"lr": 1e-4}]}
+    torch.save(lightning, tmp_path / "ckpt" / "epoch=4.ckpt")
+    with pytest.raises(CheckpointError, match=r"w2v-bert-2\.0.*beside"):
+        XCodec2Model.from_pretrained(tmp_path / "ckpt" / "epoch=4.ckpt")
+    saved(semantic, tmp_path / "w2v-bert-2.0")
+    expected = codes_of(saved(published, tmp_path / "whole"))
+    assert torch.equal(codes_of(tmp_path / "ckpt" / "epoch=4.ckpt"), expected)
+
+
+def test_single_file_and_sharded_folder(published, tmp_path):
+    expected = codes_of(saved(published, tmp_path / "whole"))
+    assert torch.equal(codes_of(tmp_path / "whole" / "model.safetensors"), expected)
+    keys = sorted(published)
+    parts = {"a.safetensors": keys[::2], "b.safetensors": keys[1::2]}
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for name, names in parts.items():
+        save_file({k: published[k] for k in names}, folder / name)
+    index = {"weight_map": {k: name for name, names in parts.items() for k in names}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert torch.equal(codes_of(folder), expected)
+    index["weight_map"][keys[0]] = "../whole/model.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="no plain safetensors file name"):
+        XCodec2Model.from_pretrained(folder)
+
+
+def test_decoder_only_holds_the_decoder_and_decodes_the_same(published, tmp_path):
+    whole = XCodec2Model.from_pretrained(saved(published, tmp_path / "original"))
+    whole.save_pretrained(tmp_path / "native")
+    codes = whole.encode(speech(), 16_000)
+    for folder in ("original", "native"):
+        half = XCodec2Model.from_pretrained(tmp_path / folder, decoder_only=True)
+        assert {name.split(".")[0] for name in half.state_dict()} == {"quantizer", "acoustic_decoder"}
+        assert torch.equal(half.decode(codes), whole.decode(codes))
+        with pytest.raises(XCodec2Error, match="decoder_only"):
+            half.encode(speech(), 16_000)
+
+
+def test_decoder_only_at_full_size_is_187_million_parameters():
+    with torch.device("meta"):
+        whole, half = XCodec2Model(XCodec2Config()), XCodec2Model(XCodec2Config(), decoder_only=True)
+    assert sum(p.numel() for p in half.parameters()) == 186_965_250 + 34_824
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in whole.named_children()}
+    assert parts == {
+        "semantic_encoder": 387_050_816 - 1024,  # the published count includes masked_spec_embed
+        "semantic_adapter": 12_584_960,
+        "acoustic_encoder": 38_449_504,
+        "fc_encoder": 4_196_352,
+        "quantizer": 34_824,
+        "acoustic_decoder": 186_965_250,
+    }
+
+
+# ---- strictness -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "fc_prior.weight",
+        "generator.head.out.bias",
+        "CodecEnc.conv_blocks.3.block.0.block.0.act.beta",
+        "CodecEnc.conv_blocks.2.block.4.weight_g",
+        "semantic_model.encoder.layers.15.ffn2.output_dense.bias",
+        "generator.backbone.transformers.1.att.c_attn.weight",
+    ],
+)
+def test_a_missing_tensor_raises(published, tmp_path, key):
+    folder = saved({k: t for k, t in published.items() if k != key}, tmp_path / "incomplete")
+    with pytest.raises(CheckpointError, match="lacks"):
+        XCodec2Model.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["extra.weight", "generator.extra.weight", "semantic_model.encoder.layers.2.extra", "CodecEnc.conv_blocks.9.bias"],
+)
+def test_an_unknown_tensor_raises(published, tmp_path, key):
+    folder = saved(published | {key: torch.zeros(3)}, tmp_path / "extra")
+    with pytest.raises(CheckpointError, match="no use for"):
+        XCodec2Model.from_pretrained(folder)
+
+
+def test_an_unknown_tensor_in_the_native_form_raises(tmp_path):
+    model = random_model()
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    allowed = {"semantic_encoder.masked_spec_embed": torch.zeros(64)}
+    allowed["semantic_encoder.encoder.layers.3.ffn1.output_dense.bias"] = torch.zeros(64)
+    save_file(tensors | allowed, tmp_path / "model.safetensors")
+    assert torch.equal(codes_of(tmp_path), model.encode(speech(), 16_000).codes)
+    save_file(tensors | {"acoustic_encoder.block.7.conv1.bias": torch.zeros(64)}, tmp_path / "model.safetensors")
+    for decoder_only in (False, True):
+        with pytest.raises(CheckpointError, match="no use for"):
+            XCodec2Model.from_pretrained(tmp_path, decoder_only=decoder_only)
+
+
+@pytest.mark.parametrize("key", ["CodecEnc.conv_final_block.0.upsample.filter", "generator.head.istft.window"])
+def test_other_filters_than_ours_raise(published, tmp_path, key):
+    folder = saved(published | {key: published[key] + 1e-3}, tmp_path / "filters")
+    with pytest.raises(CheckpointError, match="not the filter"):
+        XCodec2Model.from_pretrained(folder)
+
+
+def test_a_wrong_shape_raises(published, tmp_path):
+    folder = saved(published | {"fc_prior.bias": torch.zeros(7)}, tmp_path / "shape")
+    with pytest.raises(CheckpointError, match=r"'fc_encoder\.bias' is \(7,\)"):
+        XCodec2Model.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("setting", [{"attention_bias": True}, {"num_key_value_heads": 2}, {"model_type": "llama"}])
+def test_settings_that_cannot_be_honoured_raise(tmp_path, setting):
+    random_model().save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | setting))
+    with pytest.raises(CheckpointError, match=next(iter(setting)).replace("_", ".")):
+        XCodec2Model.from_pretrained(tmp_path)
+
+
+def test_native_weights_without_config_raise(tmp_path):
+    random_model().save_pretrained(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"config\.json is missing"):
+        XCodec2Model.from_pretrained(tmp_path)
+
+
+def test_our_own_form_refuses_fields_it_does_not_know(tmp_path):
+    with pytest.warns(UserWarning, match="own form"):
+        random_model(SPECTROGRAM).save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"invented_later": 1}))
+    with pytest.raises(CheckpointError, match="invented_later.*upgrading"):
+        XCodec2Model.from_pretrained(tmp_path)
+
+
+def test_distill_neucodec_is_refused_by_name_and_by_content(tmp_path):
+    with pytest.raises(CheckpointError, match="another architecture"):
+        XCodec2Model.from_pretrained("neuphonic/distill-neucodec")
+    torch.save({"fc_sq_prior.weight": torch.zeros(2, 2)}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="another architecture"):
+        XCodec2Model.from_pretrained(tmp_path)
+
+
+class Exploit:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"PK\x03\x04 half a zip",
+        pickle.dumps({"a": Exploit()}),
+        b"\xff" * 64,
+        (1 << 40).to_bytes(8, "little") + b"{}",
+    ],
+    ids=["empty", "text", "zip", "exploit", "0xff", "huge header"],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "last.ckpt"])
+def test_files_that_are_no_checkpoints_raise_and_run_nothing(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        XCodec2Model.from_pretrained(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_models_raise(tmp_path):
+    for name in ("nono", tmp_path, tmp_path / "none.safetensors", "a/b/c"):
+        with pytest.raises(CheckpointError, match=r"no such model|holds none of"):
+            XCodec2Model.from_pretrained(name)
+
+
+def test_impossible_configurations_raise():
+    for wrong in ({"width": 100}, {"strides": (2, 2, 4)}, {"levels": (1,)}, {"acoustic_encoder": "ear"}, {"heads": 3}):
+        with pytest.raises(CheckpointError, match="impossible model configuration"):
+            XCodec2Config(**wrong)
+
+
+# ---- writing ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", ["xcodec2", "neucodec"])
+def test_conversion_there_and_back_keeps_the_codes(package, tmp_path):
+    tensors = load_file(GOLDENS / f"original_{package}.safetensors")
+    weights = {k.removeprefix("weights/"): t.float() for k, t in tensors.items() if k.startswith("weights/")}
+    source = saved(weights, tmp_path / "source")
+    convert(source, tmp_path / "native", to="transformers")
+    convert(tmp_path / "native", tmp_path / "back", to="original")
+    expected = XCodec2Model.from_pretrained(source)
+    for folder in ("native", "back"):
+        model = XCodec2Model.from_pretrained(tmp_path / folder)
+        assert model.config == expected.config
+        for key, tensor in expected.state_dict().items():
+            torch.testing.assert_close(model.state_dict()[key], tensor, atol=1e-6, rtol=1e-6)
+        assert torch.equal(model.encode(speech(), 16_000).codes, expected.encode(speech(), 16_000).codes)
+    written = load_file(tmp_path / "back" / "model.safetensors")
+    unused = {k for k in weights if k.startswith(("fc_post_s.", "SemanticDecoder_module."))}
+    unused |= {k for k in weights if k.startswith("semantic_model.encoder.layers.16.")}
+    assert set(written) == set(weights) - unused
+    assert all(written[k].shape == weights[k].shape for k in written)
+
+
+def test_weight_norm_of_training_is_folded_when_saved(tmp_path):
+    model = random_model()
+    expected = model.encode(speech(), 16_000).codes
+    model.acoustic_encoder.add_weight_norm()
+    assert any("parametrizations" in key for key in model.state_dict())
+    assert not any("parametrizations" in key for key in plain_state(model))
+    model.save_pretrained(tmp_path)
+    assert torch.equal(codes_of(tmp_path), expected)
+
+
+def test_saving_over_a_model_in_use_keeps_it_whole(tmp_path):
+    """The file is memory-mapped by the model being saved; it is replaced, never rewritten in place."""
+    random_model(NEUCODEC).save_pretrained(tmp_path)
+    model = XCodec2Model.from_pretrained(tmp_path)
+    expected = model.encode(speech(), 16_000).codes
+    model.save_pretrained(tmp_path)
+    assert torch.equal(model.encode(speech(), 16_000).codes, expected)
+    assert torch.equal(codes_of(tmp_path), expected)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+    }
+
+
+def test_loading_maps_the_file_instead_of_copying_it(tmp_path):
+    random_model().save_pretrained(tmp_path)
+    model = XCodec2Model.from_pretrained(tmp_path)
+    mapped = Path("/proc/self/maps")
+    if not mapped.exists():
+        pytest.skip("no /proc here to ask")
+    spans = [
+        tuple(int(n, 16) for n in line.split()[0].split("-"))
+        for line in mapped.read_text().splitlines()
+        if str(tmp_path) in line
+    ]
+    assert all(any(a <= p.data_ptr() < b for a, b in spans) for p in model.parameters())
+
+
+def test_dtype_and_hash_follow_the_weights(tmp_path):
+    model = random_model()
+    first = model.weights_hash
+    assert model.weights_hash == first
+    with torch.no_grad():
+        model.acoustic_decoder.fc.bias.add_(1)
+    assert model.weights_hash == first  # another decoder, the same codes
+    with torch.no_grad():
+        model.fc_encoder.bias.add_(1)
+    assert model.weights_hash != first
+    model.save_pretrained(tmp_path)
+    half = XCodec2Model.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    assert half.weights_hash != model.weights_hash
+    waveform = half.decode(half.encode(speech(), 16_000))
+    assert waveform.dtype == torch.float32
+    assert waveform.isfinite().all()
+
+
+# ---- the Hub, by its real client against a server on loopback ---------------------------------------------------
+
+
+@pytest.fixture
+def hub(published, tmp_path, monkeypatch) -> Iterator[list[str]]:
+    """A Hub with one repository, `someone/codec`; yields the paths that were asked for."""
+    folder = saved(published, tmp_path / "repository")
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            self.answer(body=True)
+
+        def answer(self, *, body: bool) -> None:
+            asked.append(self.path)
+            repository, _, name = self.path.partition("/resolve/main/")
+            file = folder / name
+            if repository != "/someone/codec":
+                return self.refuse("RepoNotFound")
+            if not name or not file.is_file():
+                return self.refuse("EntryNotFound")
+            content = file.read_bytes()
+            self.send_response(200)
+            self.send_header("ETag", f'"{len(content)}"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            return self.wfile.write(content) if body else None
+
+        def refuse(self, code: str) -> None:
+            self.send_response(404)
+            self.send_header("X-Error-Code", code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    from huggingface_hub import constants
+
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    yield asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_id_downloads_only_what_a_model_needs(hub, published, tmp_path):
+    expected = codes_of(tmp_path / "repository")
+    model = XCodec2Model.from_pretrained("someone/codec")
+    assert model.model_id == "someone/codec"
+    assert torch.equal(model.encode(speech(), 16_000).codes, expected)
+    assert not any("pytorch_model.bin" in path for path in hub)
+
+
+def test_a_repository_that_is_not_there_raises(hub):
+    with pytest.raises(CheckpointError, match="no such model on the Hub"):
+        XCodec2Model.from_pretrained("someone/else")
+
+
+def test_a_hub_that_cannot_be_reached_raises(hub, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the client's retries
+    nowhere = "http://127.0.0.1:9"  # the discard port: nothing listens
+    monkeypatch.setattr(constants, "ENDPOINT", nowhere)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}")
+    with pytest.raises(CheckpointError, match=r"cannot be reached|download failed"):
+        XCodec2Model.from_pretrained("someone/codec")

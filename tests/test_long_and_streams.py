@@ -1,0 +1,222 @@
+"""Recordings longer than one pass, and decoding as codes arrive."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
+
+from xcodec2 import Codes, XCodec2Error, XCodec2Model
+from xcodec2.codec import batch, stream, window
+from xcodec2.codec.ragged import mean_and_variance
+
+CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=str)
+def model(request) -> XCodec2Model:
+    return random_model(CONFIGS[request.param])
+
+
+@pytest.fixture(scope="module")
+def nano() -> XCodec2Model:
+    return XCodec2Model.from_pretrained()
+
+
+def long_speech(seconds: float) -> torch.Tensor:
+    clip = torch.cat([speech(), 0.5 * speech().flip(0)])
+    return clip.repeat(int(seconds * 16_000 / len(clip)) + 1)[: int(seconds * 16_000)]
+
+
+# ---- long recordings --------------------------------------------------------------------------------------------
+
+
+def test_moments_over_blocks_equal_those_over_the_file(model, monkeypatch):
+    waveform = long_speech(7.3)
+    whole = window.fbank_blocks(model, waveform)
+    fbank = torch.cat(list(whole), dim=1)
+    monkeypatch.setattr(window, "STATISTICS_FRAMES", 100)
+    blocks = list(window.fbank_blocks(model, waveform))
+    assert len(blocks) == 4
+    torch.testing.assert_close(torch.cat(blocks, dim=1), fbank)
+    expected = mean_and_variance(fbank, None, unbiased=True)
+    for ours, theirs in zip(window.file_moments(model, waveform), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_window_that_holds_everything_gives_the_exact_codes(model):
+    waveform = long_speech(6)
+    exact = model.encode(waveform, 16_000).codes
+    assert (window.encode(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 100])
+def test_windows_give_every_frame_once(model, overlap):
+    for seconds in (9.9, 10.0, 10.1):
+        waveform = long_speech(seconds)
+        assert len(window.encode(model, waveform, size=210, overlap=overlap)) == model.config.frames(len(waveform))
+
+
+def test_windows_give_nearly_the_exact_codes_the_more_the_wider_they_overlap(nano):
+    """With trained weights: random attention looks everywhere alike, and no window can stand for the whole."""
+    waveform = long_speech(20.01)
+    exact = nano.encode(waveform, 16_000).codes
+    shares = [
+        (window.encode(nano, waveform, size=500, overlap=overlap) == exact).float().mean().item() for overlap in (0, 200)
+    ]
+    assert shares[0] < shares[1]
+    assert shares[1] > 0.9
+
+
+def test_file_level_statistics_matter(nano, monkeypatch):
+    """A quiet half must be normalised like the loud one, not by itself."""
+    waveform = torch.cat([long_speech(10), 0.05 * long_speech(10)])
+    exact = nano.encode(waveform, 16_000).codes
+    right = (window.encode(nano, waveform, size=500, overlap=100) == exact).float().mean()
+    monkeypatch.setattr(window, "file_moments", lambda *_: None)
+    wrong = (window.encode(nano, waveform, size=500, overlap=100) == exact).float().mean()
+    assert wrong < right - 0.1
+
+
+def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
+    monkeypatch.setattr(batch, "EXACT_FRAMES", 200)
+    waveform = long_speech(12)
+    frames = model.config.frames(len(waveform))
+    long, short = model.encode([waveform, waveform[:16_000]], 16_000)
+    assert torch.equal(long.codes, window.encode(model, waveform).int())
+    assert len(long) == frames
+    decoded, _ = model.decode([long, short])
+    assert len(decoded) == min(round(12 * model.sample_rate), frames * model.config.output_hop)
+
+
+MEMORY = """
+import resource, torch
+from tiny import SPECTROGRAM, random_model
+from xcodec2.codec import batch
+model = random_model(SPECTROGRAM)
+generator = torch.Generator().manual_seed(0)
+peaks = []
+for minutes in (2, 6):
+    codes = batch.encode(model, [0.1 * torch.randn(minutes * 960_000, generator=generator)])
+    decoded = batch.decode(model, codes)
+    assert len(decoded[0]) == (minutes * 3000 + 1) * 320
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peaks[1] - peaks[0])
+"""
+
+
+def test_memory_does_not_grow_with_length_beyond_the_audio_itself():
+    """Four minutes more are 15 MB of samples in and out; windows and statistics must add nothing."""
+    import pathlib
+
+    result = subprocess.run(
+        [sys.executable, "-c", MEMORY], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent, check=True
+    )
+    assert float(result.stdout) < 120  # MB
+
+
+@pytest.mark.slow
+def test_ten_minutes_with_nano_stay_under_2_5_gb():
+    program = """
+import resource, torch
+from xcodec2 import XCodec2Model
+from test_long_and_streams import long_speech
+model = XCodec2Model.from_pretrained()
+waveform = long_speech(600)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decoded = model.decode(model.encode(waveform, 16_000))
+assert len(decoded) == len(waveform)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+"""
+    import pathlib
+
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent, check=True
+    )
+    assert float(result.stdout) < 2.5
+
+
+# ---- streams ----------------------------------------------------------------------------------------------------
+
+
+def random_codes(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(65_536, (count,), generator=torch.Generator().manual_seed(seed))
+
+
+@given(sizes=st.lists(st.integers(0, 40), min_size=1, max_size=12), step=st.integers(1, 30), ahead=st.integers(1, 8))
+@settings(max_examples=25, deadline=None)
+def test_chunks_of_any_sizes_give_all_samples_once(sizes, step, ahead):
+    model = STREAM_MODEL
+    codes = random_codes(sum(sizes))
+    chunks = [chunk for chunk in codes.split(sizes)] if sum(sizes) else []
+    pieces = list(model.stream_decode(iter(chunks), step=step, look_back=20, look_ahead=ahead))
+    whole = torch.cat(pieces) if pieces else torch.empty(0)
+    assert len(whole) == sum(sizes) * 320
+    assert all(len(piece) == step * 320 for piece in pieces[:-1])
+    regular = list(model.stream_decode([codes], step=step, look_back=20, look_ahead=ahead)) if len(codes) else []
+    assert torch.equal(whole, torch.cat(regular) if regular else torch.empty(0))
+
+
+STREAM_MODEL = random_model(SPECTROGRAM)
+
+
+def test_a_stream_that_sees_everything_equals_full_decode(model):
+    codes = random_codes(60)
+    whole = model.decode(codes)
+    pieces = list(model.stream_decode(codes.split(7), step=20, look_back=1000, look_ahead=40))
+    assert len(pieces) == 2  # 20 + 40 frames known: the first step; then the rest at the end
+    assert (torch.cat(pieces)[: 20 * 320] - whole[: 20 * 320]).abs().max() < 1e-4 * whole.abs().max()
+
+
+def test_sound_comes_out_as_soon_as_look_ahead_allows():
+    fed = []
+
+    def chunks():
+        for chunk in random_codes(200).split(1):
+            fed.append(chunk)
+            yield chunk
+
+    stream_of_sound = STREAM_MODEL.stream_decode(chunks(), step=25, look_back=50, look_ahead=5)
+    next(stream_of_sound)
+    assert len(fed) == 30
+    next(stream_of_sound)
+    assert len(fed) == 55
+
+
+def test_windows_are_bounded(monkeypatch):
+    sizes = []
+    decode_window = stream.decode_window
+    monkeypatch.setattr(stream, "decode_window", lambda m, codes: sizes.append(len(codes)) or decode_window(m, codes))
+    list(STREAM_MODEL.stream_decode(random_codes(500).split(10), step=25, look_back=50, look_ahead=5))
+    assert max(sizes) == 50 + 25 + 5
+
+
+def test_joins_do_not_click():
+    """At a join the waveform steps no further than elsewhere; without the fade it does."""
+    model = random_model(SPECTROGRAM)
+    codes = model.encode(long_speech(10), 16_000).codes
+    pieces = list(model.stream_decode(codes.split(50), step=50, look_back=10, look_ahead=2))
+    jumps = max((after[0] - before[-1]).abs().item() for before, after in pairwise(pieces))
+    usual = torch.cat(pieces).diff().abs().quantile(0.99).item()
+    assert jumps < 3 * usual
+
+
+def test_stream_takes_what_decode_takes_and_checks_it():
+    model = STREAM_MODEL
+    pieces = list(model.stream_decode([[1, 2], Codes(codes=[3]), torch.tensor([4]), []]))
+    assert len(torch.cat(pieces)) == 4 * 320
+    with pytest.raises(XCodec2Error, match="65535"):
+        list(model.stream_decode([[65_536]]))
+    with pytest.raises(XCodec2Error, match="look_ahead"):
+        model.stream_decode([[1]], look_ahead=0)
+
+
+def test_streaming_leaves_gradients_alone():
+    for _ in STREAM_MODEL.stream_decode([random_codes(100)]):
+        assert torch.is_grad_enabled()
