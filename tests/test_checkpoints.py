@@ -211,7 +211,7 @@ def test_our_own_form_refuses_fields_it_does_not_know(tmp_path):
         random_model(SPECTROGRAM).save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(settings | {"invented_later": 1}))
-    with pytest.raises(CheckpointError, match="invented_later.*upgrading"):
+    with pytest.raises(CheckpointError, match=r"invented_later.*upgrading"):
         XCodec2Model.from_pretrained(tmp_path)
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
-from xcodec2 import Codes, XCodec2Error, XCodec2Model
+from xcodec2 import Codes, XCodec2Error
 
 MODEL = random_model(SPECTROGRAM)
 
@@ -47,7 +47,8 @@ def test_every_length_up_to_2000(config):
         assert len(codes) == n // 320 + (1 if config.feature_padding else 0)
         assert codes.num_samples == n
     for n, waveform in zip(lengths, model.decode(encoded), strict=True):
-        assert len(waveform) == min(round(n * model.sample_rate / 16_000), model.config.frames(n) * model.config.output_hop)
+        whole = model.config.frames(n) * model.config.output_hop
+        assert len(waveform) == min(round(n * model.sample_rate / 16_000), whole)
 
 
 @given(frames=st.integers(1, 12), extra=st.integers(-1, 1))
@@ -59,7 +60,7 @@ def test_multiples_of_the_hop_get_one_frame_more(frames, extra):
 
 def test_neucodec_needs_one_whole_frame():
     model = random_model(NEUCODEC)
-    with pytest.raises(XCodec2Error, match="319 samples.*at least 320"):
+    with pytest.raises(XCodec2Error, match=r"319 samples.*at least 320"):
         model.encode(speech()[:319], 16_000)
 
 
@@ -182,8 +183,8 @@ def test_the_same_input_gives_the_same_output():
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, xcodec2; assert 'torch' not in sys.modules; xcodec2.XCodec2Model; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(AttributeError):
-        __import__("xcodec2").nothing
+    with pytest.raises(ImportError):
+        from xcodec2 import nothing  # noqa: F401
 
 
 def test_no_heavy_library_at_run_time():

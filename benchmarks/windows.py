@@ -1,0 +1,94 @@
+"""What windows cost: codes and samples that differ from one pass with full attention.
+
+    python scripts/prepare_nano_data.py
+    python benchmarks/windows.py                       # nano; the tables of docs/long-audio-and-streams.md
+
+Each recording is two minutes of one speaker of the test set, clip after clip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from xcodec2 import XCodec2Model
+from xcodec2.codec import window
+
+SOURCES = ("asterisk-it", "asterisk-ru", "tuxpaint-fr")
+WINDOW_SIZES = (500, 1500)
+OVERLAPS = (0, 25, 50, 100, 150, 250)
+STREAMS = [(25, 0, 1), (25, 25, 2), (25, 50, 2), (25, 50, 5), (25, 50, 10), (25, 100, 5), (25, 250, 5), (50, 50, 5)]
+STREAMS += [(10, 50, 5), (5, 50, 2), (25, 250, 25), (1000, 250, 250)]
+
+
+def recording(manifest: Path, source: str, seconds: int) -> Tensor:
+    """Clips of one source, one after another, (seconds·16000,)."""
+    pieces: list[Tensor] = []
+    with manifest.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            if row["source"] == source and sum(map(len, pieces)) < seconds * 16_000:
+                pieces.append(torch.from_numpy(soundfile.read(manifest.parent / row["path"], dtype="float32")[0]))
+    return torch.cat(pieces)[: seconds * 16_000]
+
+
+def full_encode(model: XCodec2Model, waveform: Tensor) -> Tensor:
+    return model.quantizer(model.latent(model.pad(waveform[None])))[1][0]
+
+
+def full_decode(model: XCodec2Model, codes: Tensor) -> Tensor:
+    return model.acoustic_decoder(model.quantizer.vectors(codes[None]))[0]
+
+
+def snr(wrong: Tensor, right: Tensor) -> float:
+    """dB."""
+    return float(10 * (right.square().sum() / (wrong - right).square().sum().clamp(min=1e-12)).log10())
+
+
+def worst_join(streamed: Tensor, full: Tensor, step: int, hop: int) -> float:
+    """The largest error in the 5 ms around a join, relative to the recording's RMS."""
+    error = (streamed - full).abs()
+    joins = range(step * hop, len(full), step * hop)
+    around = [error[join - 40 : join + 40].max() for join in joins]
+    return float(max(around, default=torch.zeros(())) / full.square().mean().sqrt())
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--data", type=Path, default=Path("data/nano"))
+    parser.add_argument("--seconds", type=int, default=120)
+    args = parser.parse_args()
+    model = XCodec2Model.from_pretrained(args.model)
+    manifest = args.data / "test" / "manifest.tsv"
+    recordings = [recording(manifest, source, args.seconds) for source in SOURCES]
+    exact = [full_encode(model, waveform) for waveform in recordings]
+
+    print("| window, frames | overlap, frames | codes that differ |\n|---|---|---|")
+    for size in WINDOW_SIZES:
+        for overlap in OVERLAPS:
+            if 2 * overlap < size:
+                codes = [window.encode(model, w, size=size, overlap=overlap) for w in recordings]
+                differ = torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
+                print(f"| {size} | {overlap} | {100 * differ:.2f} % |", flush=True)
+
+    decoded = [full_decode(model, codes) for codes in exact]
+    print("\n| step | look-back | look-ahead | latency, ms | SNR to full decode, dB | worst error at a join, of RMS |")
+    print("|---|---|---|---|---|---|")
+    for step, look_back, look_ahead in STREAMS:
+        options = {"step": step, "look_back": look_back, "look_ahead": look_ahead}
+        streamed = [torch.cat(list(model.stream_decode([codes], **options))) for codes in exact]
+        quality = sum(snr(s, d) for s, d in zip(streamed, decoded, strict=True)) / len(decoded)
+        hop = model.config.output_hop
+        worst = max(worst_join(s, d, step, hop) for s, d in zip(streamed, decoded, strict=True))
+        latency = 1000 * (step + look_ahead) / model.frame_rate
+        print(f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
