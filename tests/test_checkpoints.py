@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -307,6 +308,15 @@ def test_saving_over_a_model_in_use_keeps_it_whole(tmp_path):
         "model.safetensors",
         "preprocessor_config.json",
     }
+
+
+def test_written_files_have_the_permissions_that_the_umask_grants(tmp_path):
+    before = os.umask(0o022)
+    try:
+        random_model().save_pretrained(tmp_path)
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o644"}
 
 
 def test_loading_maps_the_file_instead_of_copying_it(tmp_path):

@@ -56,11 +56,11 @@ def test_a_window_that_holds_everything_gives_the_exact_codes(model):
     assert (window.encode(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
 
 
-@pytest.mark.parametrize("overlap", [0, 1, 100])
+@pytest.mark.parametrize("overlap", [0, 1, 50])
 def test_windows_give_every_frame_once(model, overlap):
-    for seconds in (9.9, 10.0, 10.1):
+    for seconds in (4.39, 4.4, 4.41):  # around two windows without overlap
         waveform = long_speech(seconds)
-        assert len(window.encode(model, waveform, size=210, overlap=overlap)) == model.config.frames(len(waveform))
+        assert len(window.encode(model, waveform, size=110, overlap=overlap)) == model.config.frames(len(waveform))
 
 
 def test_windows_give_nearly_the_exact_codes_the_more_the_wider_they_overlap(nano):

@@ -7,6 +7,7 @@ NeuCodec's pytorch_model.bin, Lightning .ckpt), and our own, which differs from 
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -200,7 +201,9 @@ def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[st
         raise CheckpointError(f"{folder}: cannot be made a folder ({problem.strerror})") from problem
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replacing(folder / "model.safetensors", CheckpointError) as file:
+        mode = os.fstat(file.fileno()).st_mode  # as the user's umask wants it; safetensors writes a private file
         safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
+        os.chmod(file.name, mode)
     write_json(folder / "config.json", settings)
 
 
