@@ -52,8 +52,8 @@ def test_all_65536_codes_round_trip_through_the_quantiser():
 
 def test_code_is_the_sum_of_digits_in_mixed_radix():
     levels = (3, 5, 2)
-    assert digits_to_codes(torch.tensor([2, 4, 1]), levels) == 2 + 4 * 3 + 1 * 15
-    assert codes_to_digits(torch.tensor(29), levels).tolist() == [2, 4, 1]
+    assert digits_to_codes(torch.tensor([2, 3, 0]), levels) == 2 + 3 * 3
+    assert codes_to_digits(torch.tensor(1 + 4 * 3 + 1 * 15), levels).tolist() == [1, 4, 1]
 
 
 def test_bound_keeps_every_level_reachable_and_zero_where_it_was():

@@ -58,8 +58,20 @@ def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model
         head = model.acoustic_decoder.head.linear
         head.weight.mul_(0.5)
         head.bias[: len(head.bias) // 2] -= 1  # log-magnitudes that give audio of speech's level
+        balance_branches(model)
         spread_levels(model)
     return model
+
+
+def balance_branches(model: XCodec2Model) -> None:
+    """Let both branches be heard alike; a random waveform encoder is 100 000 times as loud as the semantic one."""
+    if model.config.acoustic_encoder != "waveform":
+        return
+    waveform = model.pad(speech()[None])
+    semantic = model.semantic_adapter(model.semantic_encoder(model.features(waveform, None, None)[0]))
+    loudness = semantic.std() / model.acoustic_encoder(waveform).std()
+    model.acoustic_encoder.conv2.weight.mul_(loudness)
+    model.acoustic_encoder.conv2.bias.mul_(loudness)
 
 
 def spread_levels(model: XCodec2Model) -> None:
