@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tiny import random_model
+from torch import Tensor
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +16,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     random_model().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def published() -> dict[str, Tensor]:
+    """A small checkpoint exactly as the original package publishes its own."""
+    tensors = load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")
+    return {k.removeprefix("weights/"): t.float() for k, t in tensors.items() if k.startswith("weights/")}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -221,8 +222,8 @@ def test_joins_do_not_click(nano, monkeypatch):
 
 def test_stream_takes_what_decode_takes_and_checks_it():
     model = STREAM_MODEL
-    pieces = list(model.stream_decode([[1, 2], Codes(codes=[3]), torch.tensor([4]), []]))
-    assert len(torch.cat(pieces)) == 4 * 320
+    pieces = list(model.stream_decode([[1, 2], Codes(codes=[3]), torch.tensor([4]), [], 5, np.int64(6)]))
+    assert len(torch.cat(pieces)) == 6 * 320
     with pytest.raises(XCodec2Error, match="65535"):
         list(model.stream_decode([[65_536]]))
     with pytest.raises(XCodec2Error, match="look_ahead"):

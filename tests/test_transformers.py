@@ -51,7 +51,8 @@ def test_codes_and_waveforms_equal_transformers(tmp_path, seed, offset):
 
 
 def test_other_sizes_equal_transformers(tmp_path):
-    config = replace(XCODEC2, semantic_layers=2, semantic_heads=2, acoustic_channels=3, width=96, layers=1, ffn=160)
+    config = replace(XCODEC2, semantic_layers=2, semantic_heads=2, acoustic_channels=3, width=96, layers=1)
+    config = replace(config, heads=2, head_width=64, ffn=160)  # attention wider than the decoder
     ours = random_model(config)
     ours.save_pretrained(tmp_path)
     check_parity(ours, transformers.Xcodec2Model.from_pretrained(tmp_path).eval(), speech())

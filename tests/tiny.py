@@ -26,6 +26,7 @@ XCODEC2 = XCodec2Config(
     width=64,
     layers=2,
     heads=4,
+    head_width=16,
     ffn=128,
 )
 NEUCODEC = replace(XCODEC2, sample_rate=24_000, feature_padding=0)

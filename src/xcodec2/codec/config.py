@@ -52,6 +52,7 @@ class XCodec2Config:
     width: int = 1024
     layers: int = 12
     heads: int = 16
+    head_width: int = 64
     ffn: int = 4096
     dropout: float = 0.1
 
@@ -60,7 +61,6 @@ class XCodec2Config:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         problems = [
             (self.acoustic_encoder not in ("waveform", "spectrogram"), "acoustic_encoder is unknown"),
-            (self.width % self.heads, "width is not a multiple of heads"),
             (self.semantic_width % self.semantic_heads, "semantic_width is not a multiple of semantic_heads"),
             (self.width % 32, "width is not a multiple of 32, the groups of the decoder's GroupNorm"),
             (self.hop % FEATURE_HOP, f"the strides multiply to {self.hop}, no multiple of {FEATURE_HOP}"),

@@ -56,14 +56,15 @@ class Attention(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.heads = config.heads
-        self.q_proj = nn.Linear(config.width, config.width, bias=False)
-        self.k_proj = nn.Linear(config.width, config.width, bias=False)
-        self.v_proj = nn.Linear(config.width, config.width, bias=False)
-        self.o_proj = nn.Linear(config.width, config.width, bias=False)
+        attended = config.heads * config.head_width  # the decoder's width in every published model
+        self.q_proj = nn.Linear(config.width, attended, bias=False)
+        self.k_proj = nn.Linear(config.width, attended, bias=False)
+        self.v_proj = nn.Linear(config.width, attended, bias=False)
+        self.o_proj = nn.Linear(attended, config.width, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]

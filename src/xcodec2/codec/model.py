@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -155,7 +156,7 @@ class XCodec2Model(nn.Module):
         A list of integers is one item. The waveform is cut to the length of what was encoded, where that is known.
         Raises XCodec2Error for codes that are empty, not integers, or outside 0 … codebook_size - 1.
         """
-        is_batch = isinstance(codes, list) and not all(isinstance(item, int) for item in codes)
+        is_batch = isinstance(codes, list) and not all(isinstance(item, Integral) for item in codes)
         items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
         waveforms = batch.decode(self, [item.codes for item in items], progress)
         results = [self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)]
@@ -169,12 +170,13 @@ class XCodec2Model(nn.Module):
         look_back: int = stream.LOOK_BACK,
         look_ahead: int = stream.LOOK_AHEAD,
     ) -> Iterator[Tensor]:
-        """Chunks of codes, of any sizes, as they come → chunks of waveform (samples,), together T·output_hop.
+        """Chunks of codes of any sizes, or single integers, as they come → chunks of waveform, T·output_hop in all.
 
         Sound comes out `step` frames at a time, once `look_ahead` further frames are known; each window also sees
         `look_back` frames before it. Latency is (step + look_ahead)/frame_rate seconds, memory that of one window.
         """
-        checked = (self.as_codes(chunk).codes for chunk in chunks if len(chunk))
+        lists = ([chunk] if isinstance(chunk, Integral) else chunk for chunk in chunks)
+        checked = (self.as_codes(chunk).codes for chunk in lists if len(chunk))
         return stream.decode(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
 
     @torch.no_grad()

@@ -15,7 +15,6 @@ from xcodec2.codec.snake import kaiser_sinc
 from xcodec2.errors import CheckpointError
 
 SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
-HEAD_WIDTH = 64  # attention heads cannot be told from shapes; every published checkpoint has this
 FILTER_TOLERANCE = 1e-6
 
 # Parts of a checkpoint that inference has no use for, as prefixes.
@@ -210,7 +209,7 @@ def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         levels=(4,) * shapes["generator.quantizer.project_in.weight"][0],
         width=width,
         layers=len({key.split(".")[3] for key in shapes if key.startswith("generator.backbone.transformers.")}),
-        heads=max(width // HEAD_WIDTH, 1),
+        heads=width // XCodec2Config.head_width,  # not told by shapes; every published checkpoint has heads of 64
         ffn=shapes["generator.backbone.transformers.0.mlp.fc1.weight"][0],
     )
 

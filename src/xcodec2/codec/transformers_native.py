@@ -36,6 +36,7 @@ def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
     _check_fixed(semantic, SEMANTIC_FIXED)
     neucodec = model_type == "neucodec"
     input_rate = settings.get("input_sampling_rate" if neucodec else "sampling_rate", default.input_rate)
+    width, heads = settings.get("hidden_size", default.width), settings.get("num_attention_heads", default.heads)
     config = XCodec2Config(
         input_rate=input_rate,
         sample_rate=settings.get("output_sampling_rate", 24_000) if neucodec else input_rate,
@@ -50,14 +51,14 @@ def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
         acoustic_channels=settings.get("encoder_hidden_size", default.acoustic_channels),
         strides=tuple(settings.get("downsampling_ratios", default.strides)),
         levels=tuple(settings.get("quantization_levels", default.levels)),
-        width=settings.get("hidden_size", default.width),
+        width=width,
         layers=settings.get("num_hidden_layers", default.layers),
-        heads=settings.get("num_attention_heads", default.heads),
+        heads=heads,
+        head_width=settings.get("head_dim", default.head_width) or width // heads,
         ffn=settings.get("intermediate_size", default.ffn),
         dropout=settings.get("activation_dropout", default.dropout),
     )
-    heads = {"num_key_value_heads": config.heads, "quantization_dim": config.latent_width}
-    _check_fixed(settings, heads | {"head_dim": config.width // config.heads})
+    _check_fixed(settings, {"num_key_value_heads": heads, "quantization_dim": config.latent_width})
     return config
 
 
@@ -99,7 +100,7 @@ def write_config(config: XCodec2Config) -> dict[str, Any]:
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
         "num_key_value_heads": config.heads,
-        "head_dim": config.width // config.heads,
+        "head_dim": config.head_width,
         "encoder_hidden_size": config.acoustic_channels,
         "downsampling_ratios": list(config.strides),
         "activation_dropout": config.dropout,
