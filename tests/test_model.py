@@ -174,6 +174,21 @@ def test_inference_has_no_gradients_and_training_has():
     assert untouched == []
 
 
+def test_training_after_inference_mode():
+    """Filters made inside inference mode must not be kept in a form that training cannot use."""
+    from xcodec2.codec import features, snake
+
+    features.mel_filters.cache_clear()
+    snake.kaiser_sinc.cache_clear()
+    model = random_model(replace(XCODEC2, layers=1, semantic_layers=1))
+    with torch.inference_mode():
+        features.mel_filters.cache_clear()
+        snake.kaiser_sinc.cache_clear()
+        model.encode(speech()[:3200], 16_000)
+    model(speech()[None, :3200]).sum().backward()
+    assert model.acoustic_encoder.conv1.weight.grad.abs().sum() > 0
+
+
 def test_the_same_input_gives_the_same_output():
     first, second = (MODEL.encode(speech(), 16_000) for _ in range(2))
     assert torch.equal(first.codes, second.codes)

@@ -5,7 +5,6 @@ Pure functions on batches, on whatever device the waveform is. N samples, F fban
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
@@ -13,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, MEL_BINS
+from xcodec2.codec.constant import constant
 from xcodec2.codec.ragged import mean_and_variance, valid_mask
 
 SAMPLE_RATE = 16_000
@@ -38,7 +38,7 @@ def hz_to_mel(hertz: Tensor) -> Tensor:
     return 1127.0 * torch.log1p(hertz / 700.0)
 
 
-@functools.lru_cache(maxsize=8)
+@constant
 def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(n_fft/2 + 1, 80): Kaldi's triangles, whose slopes are straight lines on the mel axis."""
     bins = hz_to_mel(torch.arange(n_fft // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / n_fft)
@@ -49,7 +49,7 @@ def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     return torch.minimum(rising, falling).clamp(min=0).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=8)
+@constant
 def povey_window(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(400,): a non-periodic Hann window to the power 0.85."""
     hann = torch.hann_window(FEATURE_WINDOW, periodic=False, dtype=torch.float64)

@@ -5,13 +5,13 @@ B batch, C channels, N samples at the layer's own rate.
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xcodec2.codec.constant import constant
 from xcodec2.codec.ragged import hold_tail
 
 TAPS = 12
@@ -20,7 +20,7 @@ HALF_WIDTH = 0.3  # of the filter's transition, same unit
 NO_ZERO_DIVISION = 1e-9
 
 
-@functools.lru_cache(maxsize=8)
+@constant
 def kaiser_sinc(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(12,): the low-pass filter before and after the activation, unit gain at 0 Hz."""
     attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * HALF_WIDTH + 7.95

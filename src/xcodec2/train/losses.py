@@ -5,12 +5,13 @@ Each is a mean over the batch, computed in float32.
 
 from __future__ import annotations
 
-import functools
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from xcodec2.codec.constant import constant
 
 MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
@@ -61,7 +62,7 @@ def level_balance(projected: Tensor) -> Tensor:
     return moments + off_diagonal.square().mean()
 
 
-@functools.lru_cache(maxsize=16)
+@constant
 def slaney_mel(n_fft: int, bins: int, sample_rate: int, device: torch.device) -> Tensor:
     """(bins, n_fft/2 + 1): triangles of equal area on Slaney's scale, linear below 1 kHz and logarithmic above."""
     top = _slaney_from_hertz(sample_rate / 2)
