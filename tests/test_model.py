@@ -174,6 +174,17 @@ def test_inference_has_no_gradients_and_training_has():
     assert untouched == []
 
 
+def test_a_model_in_training_encodes_and_decodes_as_if_it_were_not():
+    model = random_model(replace(SPECTROGRAM, dropout=0.5))
+    codes = model.encode(speech(), 16_000)
+    expected = [model.decode(codes), torch.cat(list(model.stream_decode(codes.codes.split(50))))]
+    model.train()
+    found = [model.decode(codes), torch.cat(list(model.stream_decode(codes.codes.split(50))))]
+    assert model.training
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    assert not torch.equal(model(speech()[None, :3200]), model(speech()[None, :3200]))
+
+
 def test_training_after_inference_mode():
     """Filters made inside inference mode must not be kept in a form that training cannot use."""
     from xcodec2.codec import features, snake

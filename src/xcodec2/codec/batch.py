@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec import stream, window
+from xcodec2.codec.inference import inference
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def encode_batch(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor]:
     padded = [model.config.padded_frames(len(waveform)) * hop for waveform in waveforms]
     rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms]).to(model.device)
     lengths = None if len(set(padded)) == 1 else torch.tensor(padded, device=model.device)
-    _, codes = model.quantizer(model.latent(rows, lengths))
+    with inference(model):
+        _, codes = model.quantizer(model.latent(rows, lengths))
     return [row[: model.config.frames(len(w))].cpu() for row, w in zip(codes, waveforms, strict=True)]
 
 
@@ -108,6 +110,7 @@ def decode_batch(model: XCodec2Model, codes: list[Tensor]) -> list[Tensor]:
     sizes = [len(row) for row in codes]
     rows = torch.stack([F.pad(row.long(), (0, max(sizes) - len(row))) for row in codes]).to(model.device)
     lengths = None if len(set(sizes)) == 1 else torch.tensor(sizes, device=model.device)
-    waveforms = model.acoustic_decoder(model.quantizer.vectors(rows), lengths)
+    with inference(model):
+        waveforms = model.acoustic_decoder(model.quantizer.vectors(rows), lengths)
     hop = model.config.output_hop
     return [row[: size * hop].cpu() for row, size in zip(waveforms, sizes, strict=True)]

@@ -105,7 +105,6 @@ class XCodec2Model(nn.Module):
         self, audio: list[Any], sample_rate: int | None = None, *, progress: batch.Progress | None = None
     ) -> list[Codes]: ...
 
-    @torch.no_grad()
     def encode(
         self,
         audio: AudioSource | list[Any],
@@ -149,7 +148,6 @@ class XCodec2Model(nn.Module):
         self, codes: list[Tensor] | list[Codes] | list[np.ndarray], *, progress: batch.Progress | None = None
     ) -> list[Tensor]: ...
 
-    @torch.no_grad()
     def decode(self, codes: Any, *, progress: batch.Progress | None = None) -> Tensor | list[Tensor]:
         """Codes → waveform (samples,) float32 at `sample_rate`; a list of tensors or Codes gives a list.
 
@@ -179,7 +177,6 @@ class XCodec2Model(nn.Module):
         checked = (self.as_codes(chunk).codes for chunk in lists if len(chunk))
         return stream.decode(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
 
-    @torch.no_grad()
     def encode_code(self, input_waveform: Tensor, sample_rate: int = 16_000) -> Tensor:
         """(B, N) or (B, 1, N) at the input rate → (B, 1, T) int32, as the original package calls it."""
         self.require_encoder()
@@ -195,7 +192,6 @@ class XCodec2Model(nn.Module):
         rows = [load_audio(row, sample_rate, target_rate=sample_rate).waveform for row in waveforms]
         return torch.stack(batch.encode(self, rows))[:, None].to(torch.int32)
 
-    @torch.no_grad()
     def decode_code(self, vq_code: Tensor) -> Tensor:
         """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls it."""
         codes = torch.as_tensor(vq_code)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from xcodec2.codec.inference import inference
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def _decode(
         yield joined(tail, decode_window(model, known)[start * hop :])
 
 
-@torch.no_grad()  # on each window: a decorated generator would leave the mode on between its items
 def decode_window(model: XCodec2Model, codes: Tensor) -> Tensor:
     """(t,) → (t·output_hop,) on the CPU."""
-    return model.acoustic_decoder(model.quantizer.vectors(codes[None].to(model.device)))[0].cpu()
+    with inference(model):  # not around the generator, whose caller would be in it too between two items
+        return model.acoustic_decoder(model.quantizer.vectors(codes[None].to(model.device)))[0].cpu()
 
 
 def joined(tail: Tensor, waveform: Tensor) -> Tensor:

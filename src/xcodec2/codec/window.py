@@ -11,6 +11,7 @@ from torch import Tensor
 
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.features import kaldi_fbank
+from xcodec2.codec.inference import inference
 
 if TYPE_CHECKING:
     from xcodec2.codec.model import XCodec2Model
@@ -41,7 +42,8 @@ def encode(
         first = max(start - overlap, 0)
         last = min(stop + max(overlap, 1), model.config.padded_frames(len(waveform)))  # NeuCodec ends a frame early
         rows = excerpt(waveform, first * hop, last * hop)[None].to(model.device)
-        _, codes = model.quantizer(model.latent(rows, moments=moments))
+        with inference(model):
+            _, codes = model.quantizer(model.latent(rows, moments=moments))
         kept.append(codes[0, start - first : stop - first].cpu())
         done(stop - start)
     return torch.cat(kept)
