@@ -84,7 +84,7 @@ def test_equality_covers_the_codes_and_their_origin():
     ("codes", "says"),
     [
         ([], "type|empty"),
-        (torch.zeros(0, dtype=torch.int32), "not empty"),
+        (torch.zeros(0, dtype=torch.int32), "no codes"),
         (torch.zeros((1, 3), dtype=torch.int32), r"\(1, 3\)"),
         (np.int64(5), r"shape \(\)"),
         (torch.tensor([1.0, 2.0]), "float32"),
@@ -270,7 +270,7 @@ def test_paths_refused(tmp_path):
         ({"codes": np.array([-1, 2])}, "code -1"),
         ({"codes": np.array([1, 2**40])}, "outside"),
         ({"codes": np.array([[1, 2]])}, r"\(1, 2\)"),
-        ({"codes": np.array([], np.uint16)}, "not empty"),
+        ({"codes": np.array([], np.uint16)}, "no codes"),
         ({"codes": np.array([True])}, "bool"),
         ({"codes": np.array([1j])}, "complex"),
         ({"codes": np.array([{}], object)}, "object"),

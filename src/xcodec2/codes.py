@@ -135,10 +135,12 @@ def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
         tensor = codes if isinstance(codes, torch.Tensor) else torch.from_numpy(_native(np.asarray(codes)))
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         raise CodesError(f"codes must be integers ({problem})") from problem
+    if not tensor.numel():
+        raise CodesError("there are no codes: an empty list or array")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise CodesError(f"codes must be of an integer type, not {tensor.dtype}")
-    if tensor.ndim != 1 or not len(tensor):
-        raise CodesError(f"codes must be 1-D and not empty, not of shape {tuple(tensor.shape)}")
+    if tensor.ndim != 1:
+        raise CodesError(f"codes must be 1-D, not of shape {tuple(tensor.shape)}")
     wide = tensor.to(torch.int64)  # uint64 beyond int64 turns negative, and is refused as such
     outside = (wide < 0) | (wide >= codebook_size)
     if outside.any():

@@ -17,6 +17,7 @@ def open_regular(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Bin
 
     Raises `error` when the file is missing, cannot be opened or is empty.
     """
+    check_path(path, error)
     try:
         status = os.stat(path)
         if stat.S_ISREG(status.st_mode) and status.st_size:
@@ -36,6 +37,12 @@ def open_regular(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Bin
     raise error(f"{path}: is not a regular file; save its content to a file first")
 
 
+def check_path(path: object, error: type[XCodec2Error]) -> None:
+    """Raise `error` for what is no path; os.stat would take a number for an open file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise error(f"a file is named by a path, not by {type(path).__name__}")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Iterator[BinaryIO]:
     """Yield a new file that takes the place of `path` when the block ends well and is removed when it does not.
@@ -43,6 +50,7 @@ def replacing(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Iterat
     Readers see the old file or the whole new one. A symbolic link is kept and its target replaced.
     Raises `error` when the folder is missing or cannot be written, or when `path` is not a regular file.
     """
+    check_path(path, error)
     try:
         target = os.path.realpath(path)
         exists, regular = os.path.exists(target), os.path.isfile(target)

@@ -27,6 +27,8 @@ def convert(source: str, target: Path, to: Literal["transformers", "original"]) 
     """
     from xcodec2.codec.convert import convert
 
+    if str(target) == ".":
+        raise click.UsageError("DST would be the current folder; name another")
     if target.exists() and not target.is_dir():
         raise click.UsageError(f"{target} is a file; name a folder")
     convert(source, target, to=to)

@@ -17,14 +17,12 @@ from .outputs import check_audio_suffix, for_each_file, frames_bar, plan_outputs
 @click.option(
     "--format",
     "audio_format",
-    metavar="FORMAT",
-    default="wav",
-    show_default=True,
-    help="What to write into a folder: wav, flac, ogg or mp3. A single file's suffix says its own.",
+    type=click.Choice(["wav", "flac", "ogg", "mp3"]),
+    help="What to write into a folder; wav when not given. A single file's suffix says its own.",
 )
 @model_option
 @device_option
-def decode(codes: tuple[Path, ...], out: str, audio_format: str, model_name: str, device: str) -> None:
+def decode(codes: tuple[Path, ...], out: str, audio_format: str | None, model_name: str, device: str) -> None:
     """Decode codes files into speech.
 
     CODES are files written by `xcodec2 encode`. The suffix of OUT chooses the format: .wav, .flac, .ogg or .mp3. With
@@ -39,9 +37,11 @@ def decode(codes: tuple[Path, ...], out: str, audio_format: str, model_name: str
     from xcodec2.audio import save_audio
     from xcodec2.codes import Codes
 
-    pairs = plan_outputs(codes, out, audio_format)
+    pairs = plan_outputs(codes, out, audio_format or "wav")
     for _, target in pairs:
         check_audio_suffix(target)
+        if audio_format and target.suffix.lower() != f".{audio_format}":
+            raise click.UsageError(f"{target} and --format {audio_format} contradict each other")
     model = load_model(model_name, device, decoder_only=True)
 
     def work(source: Path, target: Path) -> None:

@@ -105,6 +105,10 @@ def license_of(name: str) -> str | None:
     from xcodec2.codec import hub
 
     card = hub.find(name).weights[0].with_name("README.md")
-    header = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None
+    header = (
+        re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        if card.is_file()
+        else None
+    )
     named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
     return named[1] if named else None

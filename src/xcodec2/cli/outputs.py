@@ -19,6 +19,8 @@ def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[P
     `out` means a folder when it is one, when it ends in a slash and when there are several sources. Everything that can
     be wrong with names is found here, before any work.
     """
+    if not out:
+        raise click.UsageError("-o needs a name")
     folder = Path(out)
     if len(sources) == 1 and not folder.is_dir() and not out.endswith(("/", os.sep)):
         check_parents([folder])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,10 +81,12 @@ def reconstruct(
         if picture_path:
             from xcodec2.picture import spectrogram_picture
 
-            panels = {speech.name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
+            name = speech.name.encode("utf-8", "replace").decode()  # a file name may be no text at all
+            panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
             spectrogram_picture(picture_path, panels, model.sample_rate)
         if stoi:
-            figures["STOI"] = f"{intelligibility(original, waveform, model.sample_rate):.3f}"
+            score = intelligibility(original, waveform, model.sample_rate)
+            figures["STOI"] = "not defined: too little speech" if score is None else f"{score:.3f}"
     for name, figure in figures.items():
         click.echo(f"{name:<10}{figure}")
 
@@ -93,11 +96,16 @@ def speed(seconds: float, duration: float) -> str:
     return f"real-time factor {seconds / duration:.4f} ({duration / seconds:.3g} times real time)"
 
 
-def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> float:
-    """STOI of a waveform against its original, both (N,)."""
+def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> float | None:
+    """STOI of a waveform against its original, both (N,); None where it is not defined."""
     try:
         from pystoi import stoi
     except ImportError as error:
         raise XCodec2Error("STOI needs pystoi: pip install 'open-xcodec2[evaluate]'") from error
     length = min(len(original), len(waveform))
-    return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))
+        except (RuntimeWarning, ValueError, IndexError):  # fewer than 30 frames of speech, or less than one
+            return None

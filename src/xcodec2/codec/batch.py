@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec import stream, window
-from xcodec2.codec.inference import inference
+from xcodec2.codec.inference import decode_rows, encode_rows
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -98,19 +98,17 @@ def encode_batch(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor]:
     """One pass over waveforms of any lengths."""
     hop = model.config.hop
     padded = [model.config.padded_frames(len(waveform)) * hop for waveform in waveforms]
-    rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms]).to(model.device)
+    rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms])
     lengths = None if len(set(padded)) == 1 else torch.tensor(padded, device=model.device)
-    with inference(model):
-        _, codes = model.quantizer(model.latent(rows, lengths))
-    return [row[: model.config.frames(len(w))].cpu() for row, w in zip(codes, waveforms, strict=True)]
+    codes = encode_rows(model, rows, lengths)
+    return [row[: model.config.frames(len(w))] for row, w in zip(codes, waveforms, strict=True)]
 
 
 def decode_batch(model: XCodec2Model, codes: list[Tensor]) -> list[Tensor]:
     """One pass over codes of any lengths."""
     sizes = [len(row) for row in codes]
-    rows = torch.stack([F.pad(row.long(), (0, max(sizes) - len(row))) for row in codes]).to(model.device)
+    rows = torch.stack([F.pad(row.long(), (0, max(sizes) - len(row))) for row in codes])
     lengths = None if len(set(sizes)) == 1 else torch.tensor(sizes, device=model.device)
-    with inference(model):
-        waveforms = model.acoustic_decoder(model.quantizer.vectors(rows), lengths)
+    waveforms = decode_rows(model, rows, lengths)
     hop = model.config.output_hop
-    return [row[: size * hop].cpu() for row, size in zip(waveforms, sizes, strict=True)]
+    return [row[: size * hop] for row, size in zip(waveforms, sizes, strict=True)]

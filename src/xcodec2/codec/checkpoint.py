@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 OWN_MODEL_TYPE = "open-xcodec2"
 ORIGINAL_CONFIG_FIELD = "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
 NEUCODEC_RATE = 24_000
-PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,8 @@ def load_model(
     decoder_only: bool,
 ) -> XCodec2Model:
     """See :meth:`XCodec2Model.from_pretrained`."""
-    checkpoint = read_checkpoint(name_or_path)
+    check_target(device, dtype)
+    checkpoint = read_checkpoint(name_or_path, decoder_only=decoder_only)
     with torch.device("meta"):  # no memory until the file's own pages are assigned
         model = cls(checkpoint.config, decoder_only=decoder_only)
     wanted = model.state_dict()
@@ -64,7 +64,17 @@ def load_model(
     return model.eval()
 
 
-def read_checkpoint(name_or_path: str | Path) -> Checkpoint:
+def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
+    """Raise for a device that is not there or a type that cannot hold weights, before any file is read."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise CheckpointError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as problem:  # torch asserts that it was built with CUDA
+        raise CheckpointError(f"the device {device!r} cannot be used ({str(problem).splitlines()[0]})") from problem
+
+
+def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> Checkpoint:
     """Find the files, read their tensors lazily, and work out the configuration."""
     files = hub.find(name_or_path)
     tensors = read_tensors(files.weights)
@@ -77,7 +87,7 @@ def read_checkpoint(name_or_path: str | Path) -> Checkpoint:
             raise CheckpointError(f"{files.name}: config.json is missing beside the weights; its sizes are needed")
         return Checkpoint(files.name, "transformers", transformers_native.read_config(settings), tensors)
     if "generator.quantizer.project_in.weight" in tensors:
-        if "semantic_model.feature_projection.projection.weight" not in tensors:
+        if not decoder_only and "semantic_model.feature_projection.projection.weight" not in tensors:
             tensors = tensors | semantic_tensors(files.weights[0])
         return Checkpoint(files.name, "original", original_config(tensors, settings), tensors)
     if any(key.startswith("fc_sq_prior.") for key in tensors):
@@ -135,7 +145,7 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in paths:
         try:
-            tensors |= read_pickle(path) if path.suffix in PICKLES else safetensors.torch.load_file(path)
+            tensors |= read_pickle(path) if is_pickle(path) else safetensors.torch.load_file(path)
         except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as problem:
             if isinstance(problem, CheckpointError):
                 raise
@@ -146,18 +156,20 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """A torch.save file, restricted to tensors: nothing in it is executed."""
-    import pickle
-
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path))
-    except pickle.UnpicklingError as problem:
+        if is_zip(path) and path.suffix != ".safetensors":  # by that suffix torch.load goes before it looks
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:
+            with path.open("rb") as file:
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as problem:  # a damaged pickle raises whatever its bytes happen to say
         raise CheckpointError(
             f"{path.name}: holds more than tensors, or is damaged; only files that load with weights_only are read"
         ) from problem
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name}: holds no dictionary of tensors")
-    return {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor)}
+    return {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor) and isinstance(key, str)}
 
 
 def is_zip(path: Path) -> bool:
@@ -165,10 +177,17 @@ def is_zip(path: Path) -> bool:
         return file.read(2) == b"PK"
 
 
+def is_pickle(path: Path) -> bool:
+    """By content: a safetensors file has its JSON header behind eight bytes, torch.save a zip or a bare pickle."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
+
+
 def read_json(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except (OSError, ValueError, RecursionError) as problem:
         raise CheckpointError(f"{path.name}: not a readable JSON file ({problem})") from problem
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path.name}: holds no JSON object")
@@ -197,12 +216,15 @@ def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[st
     """model.safetensors and config.json, each under a temporary name first."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise CheckpointError(f"{folder}: cannot be made a folder ({problem.strerror})") from problem
+    except (OSError, ValueError) as problem:
+        raise CheckpointError(f"{folder}: cannot be made a folder ({problem})") from problem
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replacing(folder / "model.safetensors", CheckpointError) as file:
         mode = os.fstat(file.fileno()).st_mode  # as the user's umask wants it; safetensors writes a private file
-        safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
+        try:
+            safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
+        except SafetensorError as problem:
+            raise CheckpointError(f"{folder}: the weights cannot be written ({problem})") from problem
         os.chmod(file.name, mode)
     write_json(folder / "config.json", settings)
 

@@ -6,12 +6,14 @@ The defaults are the published XCodec2; NeuCodec and the small models differ in 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
 from xcodec2.errors import CheckpointError
 
+FEATURE_RATE = 16_000  # Hz of the audio that features are computed on
 FEATURE_HOP = 160  # samples between two fbank frames: 10 ms at 16 kHz
 FEATURE_WINDOW = 400  # samples under one fbank frame: 25 ms
 MEL_BINS = 80
@@ -57,10 +59,9 @@ class XCodec2Config:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("strides", "levels"):  # lists when they come from JSON
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_types()
         problems = [
-            (self.acoustic_encoder not in ("waveform", "spectrogram"), "acoustic_encoder is unknown"),
+            (self.input_rate != FEATURE_RATE, f"the encoder hears {FEATURE_RATE} Hz only"),
             (self.semantic_width % self.semantic_heads, "semantic_width is not a multiple of semantic_heads"),
             (self.width % 32, "width is not a multiple of 32, the groups of the decoder's GroupNorm"),
             (self.hop % FEATURE_HOP, f"the strides multiply to {self.hop}, no multiple of {FEATURE_HOP}"),
@@ -68,11 +69,31 @@ class XCodec2Config:
             (self.hop * self.sample_rate % self.input_rate, "a frame is no whole number of output samples"),
             (self.output_hop % 2, "an output frame must have an even number of samples"),
             (any(level < 2 for level in self.levels), "FSQ levels must be 2 or more"),
+            (self.codebook_size > 2**31, "the codebook is beyond 32-bit codes"),
+            (max(self.layers, self.semantic_layers, self.spectrogram_layers) > 1000, "more than 1000 layers"),
             (self.feature_padding not in (0, FEATURE_HOP), f"feature_padding must be 0 or {FEATURE_HOP}"),
         ]
         for wrong, message in problems:
             if wrong:
                 raise CheckpointError(f"impossible model configuration: {message}")
+
+    def _check_types(self) -> None:
+        """Whole numbers of a size that some model could have: a damaged file must not cost hours or memory."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("strides", "levels"):
+                good = isinstance(value, (list, tuple)) and 0 < len(value) <= 32 and all(map(_is_size, value))
+                object.__setattr__(self, field.name, tuple(value) if good else ())
+            elif field.name == "dropout":
+                good = isinstance(value, (int, float)) and 0 <= value < 1
+            elif field.name == "acoustic_encoder":
+                good = value in ("waveform", "spectrogram")
+            elif field.name in ("feature_padding", "spectrogram_layers", "attention_left", "attention_right"):
+                good = value == 0 or _is_size(value)
+            else:
+                good = _is_size(value)
+            if not good:
+                raise CheckpointError(f"impossible model configuration: {field.name} is {value!r}")
 
     @property
     def hop(self) -> int:
@@ -126,8 +147,10 @@ class XCodec2Config:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> XCodec2Config:
+    def from_dict(cls, values: Mapping[str, Any]) -> XCodec2Config:
         """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does not know."""
+        if not isinstance(values, Mapping):
+            raise CheckpointError(f"a model configuration must be an object of fields, not {values!r}")
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise CheckpointError(
@@ -135,3 +158,7 @@ class XCodec2Config:
                 "the checkpoint may come from a newer open-xcodec2, try upgrading"
             )
         return cls(**values)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 1_000_000

@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, MEL_BINS
+from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS
 from xcodec2.codec.constant import constant
 from xcodec2.codec.ragged import mean_and_variance, valid_mask
 
-SAMPLE_RATE = 16_000
 FBANK_FFT = 512
 PCM_SCALE = 32_768.0  # Kaldi works on 16-bit sample values
 PREEMPHASIS = 0.97
@@ -41,8 +40,8 @@ def hz_to_mel(hertz: Tensor) -> Tensor:
 @constant
 def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(n_fft/2 + 1, 80): Kaldi's triangles, whose slopes are straight lines on the mel axis."""
-    bins = hz_to_mel(torch.arange(n_fft // 2 + 1, dtype=torch.float64) * SAMPLE_RATE / n_fft)
-    low, high = hz_to_mel(torch.tensor([LOWEST_MEL_HZ, SAMPLE_RATE / 2], dtype=torch.float64))
+    bins = hz_to_mel(torch.arange(n_fft // 2 + 1, dtype=torch.float64) * FEATURE_RATE / n_fft)
+    low, high = hz_to_mel(torch.tensor([LOWEST_MEL_HZ, FEATURE_RATE / 2], dtype=torch.float64))
     edges = low + (high - low) * torch.arange(MEL_BINS + 2, dtype=torch.float64) / (MEL_BINS + 1)
     rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.audio import AudioSource, load_audio
+from xcodec2.audio import Audio, AudioSource, load_audio
 from xcodec2.codec import batch, stream
 from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, XCodec2Config
@@ -121,8 +121,10 @@ class XCodec2Model(nn.Module):
         Raises XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
         """
         self.require_encoder()
-        items = audio if isinstance(audio, list) else [audio]
-        loaded = [load_audio(item, sample_rate, target_rate=self.config.input_rate) for item in items]
+        if isinstance(audio, list):
+            loaded = [self.load_item(i, item, sample_rate) for i, item in enumerate(audio)]
+        else:
+            loaded = [load_audio(audio, sample_rate, target_rate=self.config.input_rate)]
         encoded = batch.encode(self, [item.waveform for item in loaded], progress)
         results = [
             Codes(
@@ -156,13 +158,13 @@ class XCodec2Model(nn.Module):
         """
         is_batch = isinstance(codes, list) and not all(isinstance(item, Integral) for item in codes)
         items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
-        waveforms = batch.decode(self, [item.codes for item in items], progress)
+        waveforms = batch.decode(self, [item.codes.cpu() for item in items], progress)
         results = [self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)]
         return results if is_batch else results[0]
 
     def stream_decode(
         self,
-        chunks: Iterable[Any],
+        chunks: Iterable[Any] | Codes,
         *,
         step: int = stream.STEP,
         look_back: int = stream.LOOK_BACK,
@@ -173,8 +175,11 @@ class XCodec2Model(nn.Module):
         Sound comes out `step` frames at a time, once `look_ahead` further frames are known; each window also sees
         `look_back` frames before it. Latency is (step + look_ahead)/frame_rate seconds, memory that of one window.
         """
-        lists = ([chunk] if isinstance(chunk, Integral) else chunk for chunk in chunks)
-        checked = (self.as_codes(chunk).codes for chunk in lists if len(chunk))
+        if isinstance(chunks, (Codes, Tensor, np.ndarray)):
+            chunks = [chunks]
+        if not isinstance(chunks, Iterable):
+            raise XCodec2Error(f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}")
+        checked = (self.as_codes(as_chunk(chunk)).codes for chunk in chunks if not is_empty(chunk))
         return stream.decode(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
 
     def encode_code(self, input_waveform: Tensor, sample_rate: int = 16_000) -> Tensor:
@@ -184,20 +189,28 @@ class XCodec2Model(nn.Module):
             raise XCodec2Error(
                 f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; use encode(audio, sample_rate)"
             )
-        waveforms = torch.as_tensor(input_waveform)
+        waveforms = as_tensor(input_waveform, "audio")
         if waveforms.ndim == 3 and waveforms.shape[1] == 1:
             waveforms = waveforms[:, 0]
         if waveforms.ndim != 2 or not len(waveforms):
             raise XCodec2Error(f"encode_code takes a tensor (B, N), not one of shape {tuple(waveforms.shape)}")
         rows = [load_audio(row, sample_rate, target_rate=sample_rate).waveform for row in waveforms]
-        return torch.stack(batch.encode(self, rows))[:, None].to(torch.int32)
+        return torch.stack(batch.encode(self, rows))[:, None].to(self.device, torch.int32)
 
     def decode_code(self, vq_code: Tensor) -> Tensor:
         """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls it."""
-        codes = torch.as_tensor(vq_code)
+        codes = as_tensor(vq_code, "codes")
         if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):
             raise XCodec2Error(f"decode_code takes codes (B, 1, T), not a tensor of shape {tuple(codes.shape)}")
-        return torch.stack(batch.decode(self, [self.as_codes(row[0]).codes for row in codes]))[:, None]
+        rows = [self.as_codes(row[0]).codes.cpu() for row in codes]
+        return torch.stack(batch.decode(self, rows))[:, None].to(self.device)
+
+    def load_item(self, index: int, audio: Any, sample_rate: int | None) -> Audio:
+        """One of a list, named by its place when it is refused."""
+        try:
+            return load_audio(audio, sample_rate, target_rate=self.config.input_rate)
+        except XCodec2Error as problem:
+            raise type(problem)(f"item {index} of the list: {problem}") from problem
 
     def as_codes(self, codes: Any) -> Codes:
         """Codes, or 1-D integers checked against this model's codebook."""
@@ -251,8 +264,9 @@ class XCodec2Model(nn.Module):
         if self.decoder_only:
             return None
         tensors = {k: t for k, t in self.state_dict().items() if not k.startswith("acoustic_decoder.")}
-        state = (self.dtype, sum(t._version for t in tensors.values()))  # changes whenever a weight does
-        if getattr(self, "_hashed", (None, ""))[0] != state:
+        # changes whenever a weight does, but for writes through `.data`, which torch does not count
+        state = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors.values()]
+        if getattr(self, "_hashed", ([], ""))[0] != state:
             digest = hashlib.sha256()
             for key, tensor in sorted(tensors.items()):
                 digest.update(f"{key}{tuple(tensor.shape)}".encode())
@@ -283,3 +297,24 @@ class XCodec2Model(nn.Module):
         from xcodec2.codec.checkpoint import save_model
 
         save_model(self, folder)
+
+
+def as_tensor(values: Any, what: str) -> Tensor:
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise XCodec2Error(f"{what} must be a tensor or an array, not {type(values).__name__}") from problem
+
+
+def as_chunk(chunk: Any) -> Any:
+    """A single code as a chunk of one; everything else as it is."""
+    if isinstance(chunk, (Tensor, np.ndarray)) and chunk.ndim == 0:
+        return chunk.reshape(1)
+    return [chunk] if isinstance(chunk, Integral) else chunk
+
+
+def is_empty(chunk: Any) -> bool:
+    """Whether a chunk holds no codes, which language models also send."""
+    if isinstance(chunk, (Tensor, np.ndarray)):
+        return chunk.shape == (0,)
+    return isinstance(chunk, (list, tuple)) and not chunk

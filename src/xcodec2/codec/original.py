@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from xcodec2.codec.config import MEL_BINS, XCodec2Config
+from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.snake import kaiser_sinc
 from xcodec2.errors import CheckpointError
 
 SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
+SEMANTIC_LAYER = re.compile(r"semantic_model\.encoder\.layers\.(\d+)\.")
 FILTER_TOLERANCE = 1e-6
 
 # Parts of a checkpoint that inference has no use for, as prefixes.
@@ -140,7 +144,7 @@ def _check_unused(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: 
         elif not (
             key == "semantic_model.masked_spec_embed"
             or key.startswith(TRAINING_ONLY)
-            or (key.startswith("semantic_model.encoder.layers.") and int(key.split(".")[3]) >= SEMANTIC_LAYERS)
+            or ((layer := SEMANTIC_LAYER.match(key)) and int(layer[1]) >= SEMANTIC_LAYERS)
             or (decoder_only and key.startswith(renamed) and not key.startswith(("generator.", "fc_post_a.")))
         ):
             raise CheckpointError(f"the checkpoint holds {key!r}, which this model has no use for")
@@ -185,25 +189,21 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         return _infer_config(shapes)
     except KeyError as problem:
         raise CheckpointError(f"the checkpoint lacks {problem.args[0]!r}, so its sizes cannot be told") from problem
+    except (IndexError, ValueError, ZeroDivisionError) as problem:
+        if isinstance(problem, CheckpointError):
+            raise
+        raise CheckpointError(f"the checkpoint's tensors have impossible shapes ({problem})") from problem
 
 
 def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
-    semantic_width, features = shapes["semantic_model.feature_projection.projection.weight"]
-    layer = "semantic_model.encoder.layers.0"
     strides: list[int] = []
     while any(f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4.{name}" in shapes for name in _CONV_WEIGHTS):
         strides.append(_conv_shape(shapes, f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4")[-1] // 2)
     width = shapes["fc_post_a.weight"][0]
     n_fft = shapes["generator.head.out.weight"][0] - 2
-    hop = (features // MEL_BINS) * 160
-    sample_rate = n_fft // 4 * 16_000 // hop
     return XCodec2Config(
-        sample_rate=sample_rate,
-        semantic_width=semantic_width,
-        semantic_layers=SEMANTIC_LAYERS,
-        semantic_heads=semantic_width // shapes[f"{layer}.self_attn.distance_embedding.weight"][1],
-        semantic_ffn=shapes[f"{layer}.ffn1.intermediate_dense.weight"][0],
-        semantic_conv_kernel=shapes[f"{layer}.conv_module.depthwise_conv.weight"][-1],
+        sample_rate=n_fft // 4 * XCodec2Config.input_rate // prod(strides),
+        **_infer_semantic(shapes),
         acoustic_channels=_conv_shape(shapes, "CodecEnc.conv_blocks.0")[0],
         strides=tuple(strides),
         levels=(4,) * shapes["generator.quantizer.project_in.weight"][0],
@@ -212,6 +212,21 @@ def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         heads=width // XCodec2Config.head_width,  # not told by shapes; every published checkpoint has heads of 64
         ffn=shapes["generator.backbone.transformers.0.mlp.fc1.weight"][0],
     )
+
+
+def _infer_semantic(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The semantic branch; where it is absent, because only a decoder is wanted, its width is what matters."""
+    layer = "semantic_model.encoder.layers.0"
+    if f"{layer}.ffn1.intermediate_dense.weight" not in shapes:
+        return {"semantic_width": shapes["fc_post_a.weight"][1] - shapes["fc_post_a.weight"][0], "semantic_heads": 1}
+    width, ffn = shapes[f"{layer}.ffn1.output_dense.weight"]
+    return {
+        "semantic_width": width,
+        "semantic_layers": SEMANTIC_LAYERS,
+        "semantic_heads": width // shapes[f"{layer}.self_attn.distance_embedding.weight"][1],
+        "semantic_ffn": ffn,
+        "semantic_conv_kernel": shapes[f"{layer}.conv_module.depthwise_conv.weight"][-1],
+    }
 
 
 _CONV_WEIGHTS = ("weight", "weight_v", "parametrizations.weight.original1")

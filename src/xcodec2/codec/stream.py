@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xcodec2.codec.inference import inference
+from xcodec2.codec.inference import decode_rows
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _decode(
     start = 0  # index in `known` of the first frame not yet sounded
     tail = torch.empty(0)  # the last window's version of the samples that come next
     for chunk in chunks:
-        known = torch.cat([known, chunk.long()])
+        known = torch.cat([known, chunk.cpu().long()])
         while len(known) >= start + step + look_ahead:
             waveform = decode_window(model, known[: start + step + look_ahead])[start * hop :]
             yield joined(tail, waveform[: step * hop])
@@ -67,8 +67,7 @@ def _decode(
 
 def decode_window(model: XCodec2Model, codes: Tensor) -> Tensor:
     """(t,) → (t·output_hop,) on the CPU."""
-    with inference(model):  # not around the generator, whose caller would be in it too between two items
-        return model.acoustic_decoder(model.quantizer.vectors(codes[None].to(model.device)))[0].cpu()
+    return decode_rows(model, codes[None])[0]
 
 
 def joined(tail: Tensor, waveform: Tensor) -> Tensor:

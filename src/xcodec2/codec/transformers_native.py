@@ -5,6 +5,7 @@ Tensor names need no table: our modules carry transformers' names.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +15,25 @@ from xcodec2.errors import CheckpointError
 MODEL_TYPES = ("xcodec2", "neucodec")
 
 # Settings that transformers offers and the published models do not use, with the value that we can express.
-CODEC_FIXED = {"hidden_act": "silu", "attention_bias": False, "rms_norm_eps": 1e-6}
+CODEC_FIXED = {"hidden_act": ("silu", "swish"), "attention_bias": (False,), "rms_norm_eps": (1e-6,)}
 SEMANTIC_FIXED = {
-    "hidden_act": "swish",
-    "position_embeddings_type": "relative_key",
-    "add_adapter": False,
-    "layer_norm_eps": 1e-5,
-    "use_intermediate_ffn_before_adapter": False,
+    "hidden_act": ("swish", "silu"),
+    "position_embeddings_type": ("relative_key",),
+    "add_adapter": (False,),
+    "layer_norm_eps": (1e-5,),
+    "use_intermediate_ffn_before_adapter": (False,),
 }
 
 
 def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
     """config.json's content → our configuration; raises CheckpointError for what it cannot express."""
+    try:
+        return _read_config(settings)
+    except (TypeError, AttributeError, ZeroDivisionError) as problem:  # text for a number, a number for a list ...
+        raise CheckpointError(f"config.json holds a value of the wrong kind ({problem})") from problem
+
+
+def _read_config(settings: Mapping[str, Any]) -> XCodec2Config:
     model_type = settings.get("model_type")
     if model_type not in MODEL_TYPES:
         raise CheckpointError(f"config.json names the model type {model_type!r}, not one of {', '.join(MODEL_TYPES)}")
@@ -54,25 +62,24 @@ def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
         width=width,
         layers=settings.get("num_hidden_layers", default.layers),
         heads=heads,
-        head_width=settings.get("head_dim", default.head_width) or width // heads,
+        head_width=width // heads if settings.get("head_dim", 0) is None else settings.get("head_dim", 64),
         ffn=settings.get("intermediate_size", default.ffn),
         dropout=settings.get("activation_dropout", default.dropout),
     )
-    _check_fixed(settings, {"num_key_value_heads": heads, "quantization_dim": config.latent_width})
+    _check_fixed(settings, {"num_key_value_heads": (heads,), "quantization_dim": (config.latent_width,)})
     return config
 
 
-def _check_fixed(settings: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
-    for key, value in fixed.items():
-        if settings.get(key, value) not in (value, None):
-            raise CheckpointError(f"config.json has {key} = {settings[key]!r}; only {value!r} is supported")
+def _check_fixed(settings: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]]) -> None:
+    for key, values in fixed.items():
+        if settings.get(key) not in (*values, None):
+            raise CheckpointError(f"config.json has {key} = {settings[key]!r}; only {values[0]!r} is supported")
 
 
 def is_unused(key: str, config: XCodec2Config) -> bool:
     """Tensors that a transformers checkpoint may hold and the model never reads."""
-    layer = "semantic_encoder.encoder.layers."
-    if key.startswith(layer):
-        return int(key.removeprefix(layer).split(".")[0]) >= config.semantic_layers
+    if layer := re.match(r"semantic_encoder\.encoder\.layers\.(\d+)\.", key):
+        return int(layer[1]) >= config.semantic_layers
     return key == "semantic_encoder.masked_spec_embed"
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.features import kaldi_fbank
-from xcodec2.codec.inference import inference
+from xcodec2.codec.inference import encode_rows
 
 if TYPE_CHECKING:
     from xcodec2.codec.model import XCodec2Model
@@ -41,10 +41,8 @@ def encode(
         stop = min(start + size - 2 * overlap, frames)
         first = max(start - overlap, 0)
         last = min(stop + max(overlap, 1), model.config.padded_frames(len(waveform)))  # NeuCodec ends a frame early
-        rows = excerpt(waveform, first * hop, last * hop)[None].to(model.device)
-        with inference(model):
-            _, codes = model.quantizer(model.latent(rows, moments=moments))
-        kept.append(codes[0, start - first : stop - first].cpu())
+        codes = encode_rows(model, excerpt(waveform, first * hop, last * hop)[None], moments=moments)
+        kept.append(codes[0, start - first : stop - first])
         done(stop - start)
     return torch.cat(kept)
 
