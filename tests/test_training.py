@@ -1,0 +1,100 @@
+"""The losses, and that an interrupted training of nano goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from tiny import ASSETS, speech
+from torch.nn import functional as F
+
+from xcodec2.train import losses
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def test_mel_filters_equal_the_reference():
+    reference = pytest.importorskip("transformers.audio_utils").mel_filter_bank
+    for window, bins in zip(losses.MEL_WINDOWS, losses.MEL_BINS, strict=True):
+        ours = losses.slaney_mel(window, bins, 16_000, torch.device("cpu"))
+        theirs = reference(window // 2 + 1, bins, 0, 8000, 16_000, norm="slaney", mel_scale="slaney")
+        np.testing.assert_allclose(ours, theirs.T, atol=1e-6)
+
+
+def test_losses_are_zero_for_the_target_itself_and_grow_with_noise():
+    target = speech()[None, :16_000]
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    for loss in (
+        lambda x: losses.mel_loss(x, target, 512, 16_000),
+        lambda x: losses.spectral_convergence(x, target, 512),
+        lambda x: losses.log_magnitude_loss(x, target, 512),
+    ):
+        assert loss(target) == 0
+        assert 0 < loss(target + 0.001 * noise) < loss(target + 0.1 * noise)
+
+
+def test_known_values():
+    target = speech()[None, :16_000]
+    assert losses.spectral_convergence(0 * target, target, 512).item() == pytest.approx(1, abs=1e-3)
+    tone = torch.sin(torch.arange(16_000) * 2 * torch.pi * 1000 / 16_000)[None]
+    assert losses.mel_loss(0.1 * tone, tone, 512, 16_000) < 1.001  # a factor of ten is 1 in log10, less at the floor
+    assert losses.magnitudes(tone, 512)[0, 32, 8:-8].mean().item() == pytest.approx(
+        128, rel=1e-3
+    )  # half the window's sum
+
+
+def test_balance_wants_the_four_levels_alike():
+    from xcodec2.codec.fsq import bound_twice
+
+    normal = torch.randn(4, 5000, 8, generator=torch.Generator().manual_seed(0))
+    good = normal * losses.LATENT_DEVIATION + losses.LATENT_MEAN
+    assert losses.level_balance(good) < 0.01
+    assert losses.level_balance(good + 1) > 0.5
+    assert losses.level_balance(good * 0.2) > 0.3
+    assert losses.level_balance(good[..., :1].expand(-1, -1, 8)) > 0.5
+    digits = bound_twice(good, (4,) * 8).round().long() + 2
+    assert (F.one_hot(digits, 4).float().mean((0, 1)) - 0.25).abs().max() < 0.05
+
+
+@pytest.fixture
+def train_nano() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("train_nano", SCRIPTS / "train_nano.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_interrupted_training_gives_the_same_weights(train_nano, tmp_path, monkeypatch):
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        shutil.copy(ASSETS / "demo.flac", tmp_path / split)
+        (tmp_path / split / "manifest.tsv").write_text("source\tpath\nitalian\tdemo.flac\n")
+
+    def run(out: str) -> dict[str, torch.Tensor]:
+        (tmp_path / out).mkdir(exist_ok=True)
+        options = {"steps": 4, "batch": 1, "crop": 3199, "seed": 0, "log_every": 1, "save_every": 2, "device": "cpu"}
+        train_nano.train(argparse.Namespace(data=tmp_path, out=tmp_path / out, **options))
+        return torch.load(tmp_path / out / "checkpoint.pt", weights_only=True)["average"]
+
+    monkeypatch.setattr(train_nano, "validate", lambda *_: {})
+    straight = run("straight")
+    save = train_nano.save
+
+    def save_and_die(path: Path, state: dict) -> None:
+        save(path, state)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_nano, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run("interrupted")
+    monkeypatch.setattr(train_nano, "save", save)
+    resumed = run("interrupted")
+    assert all(torch.equal(straight[key], resumed[key]) for key in straight)
+    lines = (tmp_path / "interrupted" / "log.jsonl").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == [f'{{"step": {n}' for n in (1, 2, 3, 4)] + ['{"step": 4}']
