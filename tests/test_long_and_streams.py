@@ -64,13 +64,14 @@ def test_windows_give_every_frame_once(model, overlap):
         assert len(window.encode(model, waveform, size=110, overlap=overlap)) == model.config.frames(len(waveform))
 
 
-def test_windows_give_nearly_the_exact_codes_the_more_the_wider_they_overlap(nano):
+def test_windows_give_nearly_the_exact_codes_the_more_they_see(nano):
     """With trained weights: random attention looks everywhere alike, and no window can stand for the whole."""
     waveform = long_speech(20.01)
     exact = nano.encode(waveform, 16_000).codes
-    none, wide = (window.encode(nano, waveform, size=500, overlap=overlap) for overlap in (0, 200))
-    assert (none == exact).float().mean() < (wide == exact).float().mean()
-    assert (wide == exact).float().mean() > 0.9
+    little = (window.encode(nano, waveform, size=60, overlap=0) == exact).float().mean()
+    much = (window.encode(nano, waveform, size=900, overlap=400) == exact).float().mean()
+    assert little < much - 0.05
+    assert much > 0.95
 
 
 def test_file_level_statistics_matter(nano, monkeypatch):
