@@ -18,7 +18,7 @@ from xcodec2.errors import XCodec2Error
 if TYPE_CHECKING:
     from xcodec2.codec.model import XCodec2Model
 
-STEP, LOOK_BACK, LOOK_AHEAD = 25, 50, 5  # frames, for streams
+STEP, LOOK_BACK, LOOK_AHEAD = 25, 100, 5  # frames, for streams
 LONG_STEP, LONG_LOOK = 1000, 250  # frames, for long recordings
 FADE = 1  # frames cross-faded at a join
 
