@@ -56,9 +56,8 @@ def load_model(
     checkpoint = read_checkpoint(name_or_path, decoder_only=decoder_only)
     with torch.device("meta"):  # no memory until the file's own pages are assigned
         model = cls(checkpoint.config, decoder_only=decoder_only)
-    wanted = model.state_dict()
-    state = pick_state(checkpoint, wanted)
-    check_shapes(state, wanted, checkpoint.name)
+    state = pick_state(checkpoint, model)
+    check_shapes(state, model.state_dict(), checkpoint.name)
     model.load_state_dict({key: tensor.to(device, dtype) for key, tensor in state.items()}, assign=True)
     model.model_id = checkpoint.name
     return model.eval()
@@ -112,17 +111,17 @@ def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:
     return {f"semantic_model.{key.removeprefix('wav2vec2_bert.')}": tensor for key, tensor in tensors.items()}
 
 
-def pick_state(checkpoint: Checkpoint, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]:
     """The model's tensors; raises for any that are missing and for leftovers that are not on the list."""
+    wanted = known = model.state_dict()
     if checkpoint.format == "original":
         return original.read_state(checkpoint.tensors, checkpoint.config, wanted)
     missing = [key for key in wanted if key not in checkpoint.tensors]
     if missing:
         raise CheckpointError(f"{checkpoint.name}: lacks {len(missing)} tensors, the first is {missing[0]!r}")
-    with torch.device("meta"):
-        from xcodec2.codec.model import XCodec2Model
-
-        known = wanted if len(wanted) == len(checkpoint.tensors) else XCodec2Model(checkpoint.config).state_dict()
+    if model.decoder_only:  # the encoder's tensors are left aside, but they must be the encoder's
+        with torch.device("meta"):
+            known = type(model)(checkpoint.config).state_dict()
     for key in checkpoint.tensors:
         if key not in known and not transformers_native.is_unused(key, checkpoint.config):
             raise CheckpointError(f"{checkpoint.name}: holds {key!r}, which this model has no use for")

@@ -126,6 +126,7 @@ class XCodec2Model(nn.Module):
         else:
             loaded = [load_audio(audio, sample_rate, target_rate=self.config.input_rate)]
         encoded = batch.encode(self, [item.waveform for item in loaded], progress)
+        weights_hash = self.weights_hash
         results = [
             Codes(
                 codes=codes.to(torch.int32),
@@ -134,7 +135,7 @@ class XCodec2Model(nn.Module):
                 frame_rate=self.frame_rate,
                 codebook_size=self.codebook_size,
                 model=self.model_id,
-                weights_hash=self.weights_hash,
+                weights_hash=weights_hash,
             )
             for codes, item in zip(encoded, loaded, strict=True)
         ]
