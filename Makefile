@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test slow lint format docs clean
+.PHONY: help demo test slow lint format judges docs clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -34,6 +34,9 @@ lint: $(READY)  ## ruff and mypy, changing nothing
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+judges: $(READY)  ## fetch the weights of the evaluation's judges into the user's cache (150 MB)
+	$(BIN)/python -m xcodec2.evaluate.judges.fetch
 
 docs: $(READY)  ## write docs/cli.md from the commands' own --help
 	$(BIN)/python scripts/make_cli_docs.py

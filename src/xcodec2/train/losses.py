@@ -5,13 +5,11 @@ Each is a mean over the batch, computed in float32.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xcodec2.codec.constant import constant
+from xcodec2.evaluate.mel import slaney_mel
 
 MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
@@ -60,23 +58,3 @@ def level_balance(projected: Tensor) -> Tensor:
     off_diagonal = correlation - torch.diag(correlation.diagonal())
     moments = (mean - LATENT_MEAN).square().mean() + (deviation - LATENT_DEVIATION).square().mean()
     return moments + off_diagonal.square().mean()
-
-
-@constant
-def slaney_mel(n_fft: int, bins: int, sample_rate: int, device: torch.device) -> Tensor:
-    """(bins, n_fft/2 + 1): triangles of equal area on Slaney's scale, linear below 1 kHz and logarithmic above."""
-    top = _slaney_from_hertz(sample_rate / 2)
-    edges = torch.tensor([_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], dtype=torch.float64)
-    hertz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft
-    rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
-    area = 2 / (edges[2:] - edges[:-2])[:, None]
-    return (torch.minimum(rising, falling).clamp(min=0) * area).float().to(device)
-
-
-def _slaney_from_hertz(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * math.log(hertz / 1000) / math.log(6.4)
-
-
-def _slaney_to_hertz(mel: float) -> float:
-    return mel * 200 / 3 if mel < 15 else 1000 * math.exp(math.log(6.4) * (mel - 15) / 27)

@@ -1,0 +1,1 @@
+"""How good a codec is: metrics, judges, baselines, and a report of them."""

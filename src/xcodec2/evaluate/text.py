@@ -1,0 +1,43 @@
+"""Words and characters that a recogniser got wrong."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+
+from xcodec2.errors import XCodec2Error
+
+
+def normalise(text: str) -> str:
+    """Lower case, letters, digits, marks and apostrophes, one space between words; the same for every script."""
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LNM" else " " for c in folded)
+    return " ".join(word for part in kept.split() if (word := part.strip("'")))
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Substitutions, deletions and insertions, and how many units the reference has."""
+
+    wrong: int
+    total: int
+
+
+def word_errors(reference: str, heard: str) -> Errors:
+    """Of the two texts after `normalise`; XCodec2Error when the reference has no words."""
+    return _errors(normalise(reference).split(), normalise(heard).split())
+
+
+def character_errors(reference: str, heard: str) -> Errors:
+    """The same for characters, spaces among them."""
+    return _errors(list(normalise(reference)), list(normalise(heard)))
+
+
+def _errors(reference: list[str], heard: list[str]) -> Errors:
+    if not reference:
+        raise XCodec2Error("no words to compare with")
+    try:
+        from rapidfuzz.distance import Levenshtein
+    except ImportError as error:
+        raise XCodec2Error("WER needs rapidfuzz: pip install 'open-xcodec2[evaluate]'") from error
+    return Errors(Levenshtein.distance(reference, heard), len(reference))
