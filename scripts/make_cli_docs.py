@@ -26,10 +26,17 @@ def cli_page() -> str:
         section("xcodec2", xcodec2.get_help(context)),
     ]
     for name in xcodec2.list_commands(context):
-        command = xcodec2.commands[name]
-        help_text = command.get_help(click.Context(command, context, name))
-        parts.append(section(f"xcodec2 {name}", help_text))
+        parts.extend(sections(xcodec2.commands[name], click.Context(xcodec2.commands[name], context, name)))
     return "\n".join(parts)
+
+
+def sections(command: click.Command, context: click.Context) -> list[str]:
+    """The command's help, and after it that of each command below it."""
+    parts = [section(context.command_path, command.get_help(context))]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            parts.extend(sections(command.commands[name], click.Context(command.commands[name], context, name)))
+    return parts
 
 
 def section(title: str, text: str) -> str:

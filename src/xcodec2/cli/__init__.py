@@ -18,6 +18,7 @@ from .decode import decode
 from .encode import encode
 from .failures import exit_code, explain, show_warning
 from .info import info
+from .llasa import llasa
 from .reconstruct import reconstruct
 
 
@@ -35,7 +36,7 @@ def xcodec2(debug: bool) -> None:
     """
 
 
-for command in (encode, decode, reconstruct, info, convert):
+for command in (encode, decode, reconstruct, info, convert, llasa):
     xcodec2.add_command(command)
 
 

@@ -1,0 +1,131 @@
+"""A language model that speaks: its weights, its tokenizer, and which codec its codes are of."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xcodec2.files import replacing
+from xcodec2.llasa.prompt import Prompts
+from xcodec2.llasa.rows import Codec
+from xcodec2.llasa.tokens import LlasaError
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+ABOUT = "llasa.json"
+INSIDE = Path(__file__).parent / "inside"
+
+
+@dataclass(frozen=True)
+class About:
+    """What an LM says of itself in llasa.json. Published models have none.
+
+    codec: whose codes it speaks. one_voice: it knows a single voice and takes no voice prompt.
+    """
+
+    codec: Codec | None = None
+    one_voice: bool = False
+
+    @classmethod
+    def of(cls, folder: Path) -> About:
+        path = folder / ABOUT
+        if not path.is_file():
+            return cls()
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            return cls(codec=Codec(**facts["codec"]), one_voice=facts["one_voice"])
+        except (ValueError, TypeError, KeyError) as problem:
+            raise LlasaError(f"{path}: not what `xcodec2 llasa train` writes ({problem})") from problem
+
+    def save(self, folder: Path) -> None:
+        with replacing(folder / ABOUT, LlasaError) as file:
+            file.write((json.dumps(asdict(self), indent=2) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """An LM in this process."""
+
+    name: str
+    model: Any  # a causal LM of transformers, whose types hide most of what it can
+    prompts: Prompts
+    about: About
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and speech together."""
+        return self.model.config.max_position_embeddings
+
+
+def resolve(name: str | Path | None) -> str:
+    """A folder or a Hub id; the LM inside the package when there is none."""
+    return str(name) if name else str(INSIDE)
+
+
+def load_lm(name: str | Path | None = None, *, device: str = "cpu", dtype: torch.dtype | None = None) -> LanguageModel:
+    """The LM of a folder or a Hub id, ready to speak; the one inside the package without a name.
+
+    dtype: float32 unless given. Heads may be tied or not. LlasaError when it was not made for speech or its weights do
+    not fit its tokenizer.
+    """
+    import torch
+
+    name = resolve(name)
+    tokenizer = load_tokenizer(name)
+    prompts = Prompts.of(tokenizer, name)  # before the weights, which may be large
+    model = load_weights(name, dtype or torch.float32)
+    rows = model.get_input_embeddings().num_embeddings
+    highest = int(prompts.vocabulary.code_ids.max())
+    if highest >= rows:
+        raise LlasaError(f"{name}: its tokenizer has ids up to {highest}, its embedding {rows} rows")
+    return LanguageModel(name, model.to(device).eval(), prompts, About.of(Path(name)))
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder (or of its subfolder `tokenizer`) or of a Hub id; LlasaError when there is none."""
+    from transformers import AutoTokenizer
+
+    folder = Path(name)
+    if (folder / "tokenizer" / "tokenizer.json").is_file():
+        folder = folder / "tokenizer"
+    if looks_local(str(name)) and not folder.is_dir():
+        raise LlasaError(f"{name}: no such folder")
+    with one_error(f"{name}: no tokenizer"):
+        return AutoTokenizer.from_pretrained(str(folder))
+
+
+def load_weights(name: str | Path, dtype: torch.dtype) -> Any:
+    """The causal LM of a folder or a Hub id, with every weight in its place; LlasaError when one is not."""
+    from transformers import AutoModelForCausalLM
+
+    load: Any = AutoModelForCausalLM.from_pretrained  # whose types do not know output_loading_info
+    with one_error(f"{name}: no language model"):
+        model, loading = load(str(name), dtype=dtype, output_loading_info=True)
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if loading.get(what):
+            raise LlasaError(f"{name}: {what.replace('_', ' ')} in its weights: {sorted(map(str, loading[what]))[:3]}")
+    return model
+
+
+def looks_local(name: str) -> bool:
+    """Whether a name can only be a folder, for a Hub id is OWNER/NAME."""
+    return os.path.isdir(name) or name.startswith((".", "/", "~")) or name.count("/") != 1
+
+
+@contextmanager
+def one_error(what: str) -> Iterator[None]:
+    """transformers' failures as one LlasaError of one line."""
+    try:
+        yield
+    except LlasaError:
+        raise
+    except Exception as problem:  # its loaders raise a dozen types
+        why = str(problem).strip().splitlines()
+        raise LlasaError(f"{what} could be loaded ({why[0][:200] if why else type(problem).__name__})") from problem

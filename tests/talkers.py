@@ -1,0 +1,84 @@
+"""Small tokenizers and language models that have what Llama 3's have, and a codec of 64 codes to go with them."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tiny import XCODEC2, random_model
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from xcodec2 import XCodec2Model
+from xcodec2.llasa.prompt import Prompts
+from xcodec2.llasa.tokens import extend_tokenizer
+
+CODEBOOK = 64
+#: In the manner of Llama 3's own template, with its quirks: a date that is today's when not given, trimmed contents.
+LLAMA3_TEMPLATE = """{{- bos_token }}
+{%- if not date_string is defined %}{% set date_string = strftime_now("%d %b %Y") %}{% endif %}
+{{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
+{{- "Cutting Knowledge Date: December 2023\\n" }}{{- "Today Date: " + date_string + "\\n\\n" }}{{- "<|eot_id|>" }}
+{%- for message in messages %}
+{{- "<|start_header_id|>" + message["role"] + "<|end_header_id|>\\n\\n" + message["content"] | trim + "<|eot_id|>" }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}{%- endif %}"""
+
+
+def base_tokenizer(template: str | None = LLAMA3_TEMPLATE, llama: bool = True) -> PreTrainedTokenizerFast:
+    """Bytes as tokens; with Llama 3's special tokens, or with an end token alone."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={token: id for id, token in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|end|>"]
+    if llama:
+        special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=special[0] if llama else None, eos_token=special[-1]
+    )
+    fast.chat_template = template
+    return fast
+
+
+@functools.cache
+def speech_tokenizer(codebook: int = CODEBOOK) -> PreTrainedTokenizerFast:
+    tokenizer = base_tokenizer()
+    extend_tokenizer(tokenizer, codebook)
+    return tokenizer
+
+
+@functools.cache
+def prompts() -> Prompts:
+    return Prompts.of(speech_tokenizer())
+
+
+@functools.cache
+def small_codec() -> XCodec2Model:
+    """64 codes; what they decode to is noise, a different one for each."""
+    return random_model(replace(XCODEC2, levels=(4, 4, 4)))
+
+
+def small_llama(layers: int = 2, width: int = 32, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
+    """Random weights for `speech_tokenizer()`."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(speech_tokenizer()),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        tie_word_embeddings=tied,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def some_codes(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(CODEBOOK, size=count)

@@ -1,0 +1,321 @@
+"""From codes to packs: what is written, what is refused, and that packing loses and leaks nothing."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
+
+from xcodec2.cli import xcodec2
+from xcodec2.llasa.data import labelled, mixed_in, shuffled, speech_examples, text_examples
+from xcodec2.llasa.lm import load_tokenizer
+from xcodec2.llasa.packing import IGNORED, Example, pack
+from xcodec2.llasa.prepare import Prepared, prepare
+from xcodec2.llasa.prompt import Prompts
+from xcodec2.llasa.rows import Refused, Rows, example, row_writer
+from xcodec2.llasa.tokens import LlasaError
+
+METADATA = {"xcodec2.model": "tiny", "xcodec2.weights_hash": "0123456789abcdef", "xcodec2.codebook_size": "64"}
+
+
+def write_codes(path: Path, records: list[dict], metadata: dict[str, str] = METADATA) -> None:
+    """A shard as extraction writes it."""
+    fields = [("id", pyarrow.string()), ("codes", pyarrow.list_(pyarrow.uint16())), ("error", pyarrow.string())]
+    schema = pyarrow.schema([*fields, ("text", pyarrow.string())], metadata=metadata)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema), path)
+
+
+def record(id: str, text: str | None = "Hello.", codes: list[int] | None = None, error: str | None = None) -> dict:
+    return {"id": id, "text": text, "codes": [1, 2, 63] if codes is None else codes, "error": error}
+
+
+def good_row(text: str, codes: list[int]) -> np.ndarray:
+    v = prompts().vocabulary
+    parts = [[v.text_start], prompts().text_ids(text), [v.text_end, v.speech_start], v.to_ids(codes), [v.speech_end]]
+    return np.concatenate(parts).astype(np.int64)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def test_prepare_writes_rows_in_the_published_form(tmp_path):
+    write_codes(tmp_path / "codes.parquet", [record(f"r{i}", f"Number {i}.", [i, i + 1]) for i in range(40)])
+    made = prepare(tmp_path / "codes.parquet", tmp_path / "rows", base_tokenizer(), length=48, validation=0.25)
+    train, val = Rows(tmp_path / "rows", "train"), Rows(tmp_path / "rows", "val")
+    assert made.rows == {"train": len(train), "val": len(val)}
+    assert len(train) + len(val) == 40
+    assert 3 <= len(val) <= 20
+    assert train.shape == (len(train), 48)
+    raw = np.fromfile(tmp_path / "rows" / "train_input_ids.memmap", np.int32).reshape(train.shape)
+    spoken = sorted(int(i) for rows in (train, val) for i in [int(r) for r in codes_of_all(rows)])
+    assert spoken == list(range(40))
+    ids = example(train[0], prompts().vocabulary)
+    assert (raw[0][: len(ids)] == ids).all()
+    assert (raw[0][len(ids) :] == speech_tokenizer().eos_token_id).all()
+    assert Prepared.load(tmp_path / "rows") == made
+    assert made.codec.weights_hash == "0123456789abcdef"
+
+
+def codes_of_all(rows: Rows) -> list[int]:
+    """The first code of each row."""
+    v = prompts().vocabulary
+    return [v.to_codes([row[int(np.argmax(row == v.speech_start)) + 1]])[0] for row in rows]
+
+
+def test_prepare_refuses_with_reasons_and_counts(tmp_path):
+    (tmp_path / "codes").mkdir()
+    bad = [
+        record("good"),
+        record("failed", error="not audio", codes=[]),
+        record("mute", text=None),
+        record("signs", text="…!"),
+        record("empty", codes=[]),
+        record("range", codes=[3, CODEBOOK]),
+        record("long", codes=[1] * 60),
+        record("control", text="a <|eot_id|> b"),
+    ]
+    write_codes(tmp_path / "codes" / "a.parquet", bad[:4])
+    write_codes(tmp_path / "codes" / "b.parquet", bad[4:])
+    made = prepare(tmp_path / "codes", tmp_path / "rows", base_tokenizer(), length=32, validation=0)
+    assert made.rows == {"train": 1, "val": 0}
+    reasons = (
+        "extraction failed, no text, no speakable characters, no codes, codes out of range, too long, the text holds"
+    )
+    assert made.refused == dict.fromkeys(reasons.split(", "), 1)
+    lines = (tmp_path / "rows" / "refused.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["id", *[item["id"] for item in bad[1:]]]
+    assert "long\ttoo long: 70 tokens, a row has 32" in lines
+
+
+def test_prepare_refuses_codes_of_two_codecs_and_missing_columns(tmp_path):
+    write_codes(tmp_path / "a.parquet", [record("a")])
+    write_codes(tmp_path / "b.parquet", [record("b")], METADATA | {"xcodec2.weights_hash": "f" * 16})
+    with pytest.raises(LlasaError, match="their codes mean different sounds"):
+        prepare(tmp_path, tmp_path / "rows", base_tokenizer())
+    assert not (tmp_path / "rows" / "rows.json").exists()
+    assert not list((tmp_path / "rows").glob("*.memmap"))
+    with pytest.raises(LlasaError, match="no column 'transcript'; it has id, codes, error, text"):
+        prepare(tmp_path / "a.parquet", tmp_path / "rows", base_tokenizer(), text="transcript")
+    with pytest.raises(LlasaError, match="no Parquet"):
+        prepare(tmp_path / "none", tmp_path / "rows", base_tokenizer())
+
+
+def test_rows_of_the_published_form_are_read(tmp_path):
+    """As the published corpus has them, made here without our writer."""
+    rows = np.full((3, 40), speech_tokenizer().eos_token_id, np.int32)
+    for i in range(3):
+        made = good_row("abc", [i, 5])
+        rows[i, : len(made)] = made
+    memmap = np.memmap(tmp_path / "train_input_ids.memmap", np.int32, "w+", shape=rows.shape)
+    memmap[:] = rows
+    memmap.flush()
+    np.save(tmp_path / "train_input_ids_shape.npy", np.array(rows.shape))
+    read = Rows(tmp_path, "train")
+    assert codes_of_all(read) == [0, 1, 2]
+    with open(tmp_path / "train_input_ids.memmap", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(LlasaError, match="which is not int32 of shape"):
+        Rows(tmp_path, "train")
+    with pytest.raises(LlasaError, match="no such file"):
+        Rows(tmp_path, "val")
+
+
+def test_broken_rows_are_refused_with_reasons(tmp_path):
+    v = prompts().vocabulary
+    whole = good_row("abc", [1, 2, 3])
+    broken = {
+        "does not begin with the text's mark": whole[1:],
+        "text and speech are not marked": whole[whole != v.speech_start],
+        "speech has no end: cut short": whole[:-1],
+        "no text": np.delete(whole, [1, 2, 3]),
+        "no speech": np.delete(whole, [-2, -3, -4]),
+        "speech holds tokens that are no codes": np.insert(whole, -2, v.text_start),
+        "longer than the context": good_row("abc", [1] * 60),
+    }
+    with row_writer(tmp_path, "train", 80, 0) as write:
+        write(whole)
+        for row in broken.values():
+            write(row)
+    refused = Refused()
+    rows = Rows(tmp_path, "train")
+    found = list(speech_examples(rows, prompts(), 200, iter(range(len(rows))), refused))
+    assert len(found) == 1 + 1  # without the chat it would be short enough
+    refused = Refused()
+    (kept,) = speech_examples(rows, prompts(), 190, iter(range(len(rows))), refused)
+    assert (kept.ids == prompts().in_chat(whole)).all()
+    assert refused.reasons == dict.fromkeys(broken, 1)
+
+
+def test_reading_needs_no_more_memory_than_a_row(tmp_path):
+    """A sparse file larger than this machine's memory."""
+    shape = (40_000_000, 2048)
+    with open(tmp_path / "train_input_ids.memmap", "wb") as file:
+        file.truncate(shape[0] * shape[1] * 4)
+        row = good_row("last", [7])
+        file.seek((shape[0] - 1) * shape[1] * 4)
+        file.write(row.astype("<i4").tobytes())
+    np.save(tmp_path / "train_input_ids_shape.npy", np.array(shape))
+    rows = Rows(tmp_path, "train")
+    refused = Refused()
+    order = itertools.chain(itertools.islice(shuffled(len(rows), 0), 100), [len(rows) - 1])
+    assert len(list(speech_examples(rows, prompts(), 2048, order, refused))) == 1
+    assert refused.total == 100
+
+
+def test_the_command_prints_what_it_made(tmp_path):
+    write_codes(tmp_path / "codes.parquet", [record("a"), record("b"), record("c", text="")])
+    base_tokenizer().save_pretrained(tmp_path / "base")
+    args = ["llasa", "prepare", tmp_path / "codes.parquet", tmp_path / "rows", "--tokenizer", tmp_path / "base"]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args, "--validation", 0, "--length", 64])))
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines() == [
+        "train     2 rows, 26 tokens",
+        "val       0 rows, 0 tokens",
+        "refused   1: 1 × no text",
+    ]
+    again = Prompts.of(load_tokenizer(tmp_path / "rows"))
+    assert again.prompt("Hello.").tolist() == prompts().prompt("Hello.").tolist()
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args[:-1], tmp_path / "none"])))
+    assert "no such folder" in str(done.exception)
+
+
+# --- order, labels, mixing -----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 700), st.integers(0, 2**32))
+def test_shuffling_meets_every_row_once(count, seed):
+    assert sorted(shuffled(count, seed)) == list(range(count))
+
+
+def test_shuffling_depends_on_the_seed_and_looks_random():
+    orders = [list(shuffled(1000, seed)) for seed in range(20)]
+    assert len({tuple(order) for order in orders}) == 20
+    assert orders[3] == list(shuffled(1000, 3))
+    correlations = [np.corrcoef(order, range(1000))[0, 1] for order in orders]
+    assert max(map(abs, correlations)) < 0.15
+
+
+def test_labels_are_the_speech_and_its_marks():
+    v = prompts().vocabulary
+    made = labelled(prompts().in_chat(good_row("abc", [9, 8])), prompts())
+    spoken = [v.speech_start, *v.to_ids([9, 8]), v.speech_end]
+    assert made.labels[made.labels != IGNORED].tolist() == spoken
+    assert made.ids[-len(spoken) :].tolist() == spoken
+
+
+def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
+    (tmp_path / "a.txt").write_text("one line\n\nanother, longer line of text\n")
+    v = prompts()
+    text = text_examples([tmp_path / "a.txt"], v, 16)
+    speech = [labelled(v.in_chat(good_row("abc", [1, 2])), v) for _ in range(50)]
+    mixed = list(mixed_in(iter(speech), text, 0.25))
+    written = sum(len(item) for item in mixed if item.ids[0] != v.before[0])
+    assert written / sum(map(len, mixed)) == pytest.approx(0.25, abs=0.01)
+    line = next(item for item in mixed if item.ids[0] != v.before[0])
+    assert speech_tokenizer().decode(line.ids) == "one line<|eot_id|>"
+    assert line.labels.tolist() == [IGNORED, *line.ids[1:]]
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(LlasaError, match="no text in it"):
+        next(text_examples([tmp_path / "empty.txt"], v, 16))
+
+
+# --- packing -------------------------------------------------------------------------------------------------------
+
+
+def numbered(lengths: list[int]) -> list[Example]:
+    """Examples whose tokens are all different."""
+    starts = np.cumsum([0, *lengths])
+    items = [np.arange(start, start + length) for start, length in zip(starts, lengths, strict=False)]
+    return [Example(ids, np.where(np.arange(len(ids)) % 3, ids, IGNORED)) for ids in items]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 40), max_size=120), st.integers(1, 70))
+def test_packing_loses_no_token_and_restarts_every_example(lengths, window):
+    examples = numbered(lengths)
+    packs = list(pack(iter(examples), 40, padding=-1, window=window))
+    found = {}
+    for item in packs:
+        assert len(item.ids) == len(item.positions) == len(item.labels) == 40
+        starts = np.flatnonzero(item.positions == 0)
+        for start, stop in itertools.pairwise([*starts, 40]):
+            ids = item.ids[start:stop]
+            assert item.positions[start:stop].tolist() == list(range(stop - start))
+            if ids[0] == -1:
+                assert (ids == -1).all()
+                assert (item.labels[start:stop] == IGNORED).all()
+                assert start == item.tokens
+            else:
+                found[int(ids[0])] = (ids.tolist(), item.labels[start:stop].tolist())
+    assert found == {int(e.ids[0]): (e.ids.tolist(), e.labels.tolist()) for e in examples}
+    assert sum(item.tokens for item in packs) == sum(lengths)
+    assert sum(item.examples for item in packs) == len(lengths)
+
+
+def test_packs_are_nearly_full():
+    lengths = np.random.default_rng(0).integers(100, 900, 400).tolist()
+    packs = list(pack(numbered(lengths), 2048, padding=0))
+    assert sum(lengths) / (len(packs) * 2048) > 0.97
+
+
+def test_an_example_that_does_not_fit_is_an_error():
+    with pytest.raises(ValueError, match="41 tokens does not fit"):
+        list(pack(numbered([3, 41]), 40, padding=0))
+
+
+def loss_sum(model: torch.nn.Module, item: Example, positions: np.ndarray | None = None) -> torch.Tensor:
+    """Summed over the labelled tokens."""
+    batch = {"input_ids": torch.tensor(item.ids)[None], "labels": torch.tensor(item.labels)[None]}
+    if positions is not None:
+        batch["position_ids"] = torch.tensor(positions)[None]
+    with torch.no_grad():
+        return model(**batch, use_cache=False, num_items_in_batch=1).loss
+
+
+def speech_of(lengths: list[int]) -> list[Example]:
+    rows = [good_row("abc"[: 1 + i % 3], some_codes(length, seed=i)) for i, length in enumerate(lengths)]
+    return [labelled(prompts().in_chat(row), prompts()) for row in rows]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_the_loss_of_packs_is_the_loss_of_examples(attention):
+    model = small_llama()
+    model.set_attn_implementation(attention)
+    examples = speech_of([5, 60, 1, 33, 48, 12, 90, 7])
+    alone = sum(loss_sum(model, item) for item in examples)
+    packs = list(pack(examples, 600, padding=0))
+    assert len(packs) < 4
+    packed = sum(loss_sum(model, Example(item.ids, item.labels), item.positions) for item in packs)
+    count = sum((item.labels != IGNORED).sum() for item in examples)
+    assert abs(packed - alone) / count < 1e-5
+
+
+def test_nothing_is_seen_across_a_boundary():
+    model = small_llama()
+    examples = speech_of([20, 30, 25])
+    (packed,) = pack(examples, 600, padding=0)
+    order = np.flatnonzero(packed.positions == 0)
+    start, stop = int(order[1]), int(order[2])
+
+    def logits(ids: np.ndarray) -> torch.Tensor:
+        positions = torch.tensor(packed.positions)[None]
+        with torch.no_grad():
+            return model(input_ids=torch.tensor(ids)[None], position_ids=positions, use_cache=False).logits[0]
+
+    before = logits(packed.ids)
+    changed = packed.ids.copy()
+    changed[:start] = 3
+    changed[stop:] = 3
+    assert torch.equal(before[start:stop], logits(changed)[start:stop])
+    changed[start] = 3  # and within the example all is seen
+    assert not torch.equal(before[start:stop], logits(changed)[start:stop])
