@@ -1,0 +1,156 @@
+"""One recording of a corpus, and the places that its audio can lie in.
+
+A place is small and can be sent to another process or machine; it opens what it names only when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import fsspec
+
+from xcodec2.corpus import tables
+from xcodec2.errors import AudioError, XCodec2Error
+
+if TYPE_CHECKING:
+    import os
+
+    from xcodec2.audio import Audio
+
+
+class Place(Protocol):
+    def read(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Recording:
+    """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row` inside of one.
+
+    columns: what the corpus says beside the audio: text, language, speaker, …
+    """
+
+    id: str
+    source: str
+    columns: Mapping[str, object]
+    place: Place
+
+    def open(self) -> str | os.PathLike[str] | bytes | tuple[Any, int]:
+        """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate. Raises AudioError."""
+        try:
+            return self.place.read()
+        except XCodec2Error as problem:
+            raise self.named(problem) from problem
+        except Exception as problem:  # every file system and format has errors of its own
+            said = " ".join(str(problem).split())
+            raise AudioError(f"{self.source}: cannot be read ({type(problem).__name__}: {said})") from problem
+
+    def load(self, target_rate: int = 16_000) -> Audio:
+        """Mono float32 at `target_rate` Hz. Raises AudioError, which names the source."""
+        from xcodec2.audio import load_audio
+
+        content = self.open()
+        try:
+            audio, rate = content if isinstance(content, tuple) else (content, None)
+            return load_audio(audio, rate, target_rate=target_rate)
+        except XCodec2Error as problem:
+            raise self.named(problem) from problem
+
+    def named(self, problem: XCodec2Error) -> XCodec2Error:
+        return problem if self.source in str(problem) else type(problem)(f"{self.source}: {problem}")
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    path: str
+
+    def read(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    url: str
+
+    def read(self) -> bytes:
+        fs, path = fsspec.url_to_fs(self.url)
+        return fs.cat_file(path)
+
+
+@dataclass(frozen=True)
+class TarMember:
+    """`size` bytes at `offset` of an uncompressed tar."""
+
+    url: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        fs, path = fsspec.url_to_fs(self.url)
+        content = fs.cat_file(path, self.offset, self.offset + self.size)
+        if len(content) != self.size:
+            raise AudioError(f"{self.url}: cut short: {len(content)} of {self.size} bytes are there")
+        return content
+
+
+@dataclass(frozen=True)
+class ParquetCell:
+    """Row `row` of a row group of a Parquet file, whose `column` holds the audio itself."""
+
+    url: str
+    row_group: int
+    row: int
+    column: str
+
+    def read(self) -> Any:
+        return as_audio(tables.row_group(self.url, self.row_group, self.column)[self.row].as_py(), self.url)
+
+
+@dataclass(frozen=True)
+class DatasetCell:
+    """Row `row` of a data set that `datasets` opens; see :func:`xcodec2.corpus.tables.dataset`."""
+
+    name: str
+    subset: str | None
+    split: str | None
+    row: int
+    column: str
+
+    def read(self) -> Any:
+        rows = tables.dataset(self.name, self.subset, self.split)
+        return as_audio(rows[self.row][self.column], self.name)
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """A row without audio: it stays a row, and reading it says why."""
+
+    reason: str
+
+    def read(self) -> Any:
+        raise AudioError(self.reason)
+
+
+def file_at(url: str) -> LocalFile | RemoteFile:
+    if "://" not in url:  # asking fsspec would cost more than reading a row of a manifest
+        return LocalFile(url)
+    return LocalFile(fsspec.url_to_fs(url)[1]) if url.startswith(("file://", "local://")) else RemoteFile(url)
+
+
+def as_audio(cell: Any, table: str) -> Any:
+    """What a table's audio cell holds: bytes, a path, or Hugging Face's struct of bytes and path, or array and rate."""
+    if isinstance(cell, str) and cell:
+        return file_at(tables.beside(table, cell)).read()
+    if isinstance(cell, bytes):
+        return cell
+    if isinstance(cell, dict):
+        if cell.get("bytes") is not None:
+            return cell["bytes"]
+        if cell.get("array") is not None and cell.get("sampling_rate"):
+            import numpy as np
+
+            return np.asarray(cell["array"], np.float32), cell["sampling_rate"]
+        if cell.get("path"):
+            return file_at(tables.beside(table, cell["path"])).read()
+    raise AudioError("the audio cell is empty" if not cell else f"the audio cell is a {type(cell).__name__}")
