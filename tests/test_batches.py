@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
-from xcodec2.codec import acoustic, batch, decoder, ragged, semantic
+from xcodec2.codec import acoustic, batch, decoder, ragged, semantic, snake_kernel
 
 CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
 
@@ -121,6 +121,7 @@ def test_leaving_a_mask_out_is_caught(monkeypatch, module, name):
     leaky = (
         (lambda x, lengths: x) if name == "zero_tail" else (lambda lengths, size: torch.ones(len(lengths), size) > 0)
     )
+    monkeypatch.setattr(snake_kernel, "can_run", lambda x: False)  # it leaves zeros behind the end, mask or not
     monkeypatch.setattr(module, name, leaky)
     with torch.no_grad():
         rows = model.encode(items, 16_000)

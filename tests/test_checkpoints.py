@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -346,3 +348,12 @@ def test_dtype_and_hash_follow_the_weights(tmp_path):
     waveform = half.decode(half.encode(speech(), 16_000))
     assert waveform.dtype == torch.float32
     assert waveform.isfinite().all()
+
+
+def test_loading_does_not_import_the_compiler(tiny_folder):
+    """PyTorch's takes seconds to import, and random values for weights that a file replaces would need it."""
+    program = (
+        "import sys; from xcodec2 import XCodec2Model; XCodec2Model.from_pretrained(sys.argv[1]); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tiny_folder)]).returncode == 0

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xcodec2 import XCodec2Model
-from xcodec2.codec import acoustic, decoder, features, fsq, semantic, snake
+from xcodec2.codec import acoustic, decoder, features, fsq, semantic, snake, snake_kernel
 from xcodec2.codec import model as model_module
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -140,6 +140,7 @@ _score_bias = semantic.RelativeKeyAttention.score_bias
 )
 def test_undoing_a_quirk_changes_codes(monkeypatch, folders, owner, name, wrong):
     model = XCodec2Model.from_pretrained(folders["xcodec2"])
+    monkeypatch.setattr(snake_kernel, "can_run", lambda x: False)  # its C code cannot be patched
     monkeypatch.setattr(owner, name, wrong)
     assert agreement(model, "xcodec2") < 1  # some quirks reach only the ends of a clip
 

@@ -6,6 +6,7 @@ shrink by each stride. Convolutions pad with zeros, activations hold the ends.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -18,13 +19,26 @@ from xcodec2.codec.snake import AntiAliasedSnake
 DILATIONS = (1, 3, 9)
 
 
+class Conv1d(nn.Conv1d):
+    """A convolution that runs on a CPU as oneDNN likes it best: channels side by side in memory, as activations are."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return super().forward(x)
+        x, weight = (  # (…, 1, N): only images have that layout
+            tensor[:, :, None].contiguous(memory_format=torch.channels_last) for tensor in (x, self.weight)
+        )
+        stride, padding, dilation = self.stride, self.padding, self.dilation
+        return F.conv2d(x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups)[:, :, 0]
+
+
 class ResidualUnit(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.snake1 = AntiAliasedSnake(channels)
-        self.conv1 = nn.Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation)
+        self.conv1 = Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation)
         self.snake2 = AntiAliasedSnake(channels)
-        self.conv2 = nn.Conv1d(channels, channels, 1)
+        self.conv2 = Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         y = self.conv1(zero_tail(self.snake1(x, lengths), lengths))
@@ -39,7 +53,7 @@ class EncoderBlock(nn.Module):
         self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(channels, d) for d in DILATIONS)
         self.snake1 = AntiAliasedSnake(channels)
         padding = stride // 2 + stride % 2
-        self.conv1 = nn.Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=padding)
+        self.conv1 = Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=padding)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         for unit in (self.res_unit1, self.res_unit2, self.res_unit3):
@@ -54,11 +68,11 @@ class WaveformEncoder(nn.Module):
         super().__init__()
         self.strides = config.strides
         channels = config.acoustic_channels
-        self.conv1 = nn.Conv1d(1, channels, 7, padding=3)
+        self.conv1 = Conv1d(1, channels, 7, padding=3)
         self.block = nn.ModuleList(EncoderBlock(channels * 2**i, s) for i, s in enumerate(config.strides))
         channels *= 2 ** len(config.strides)
         self.snake1 = AntiAliasedSnake(channels)
-        self.conv2 = nn.Conv1d(channels, config.width, 3, padding=1)
+        self.conv2 = Conv1d(channels, config.width, 3, padding=1)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""

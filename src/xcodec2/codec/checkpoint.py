@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
 
 from xcodec2.codec import hub, original, transformers_native
 from xcodec2.codec.config import XCodec2Config
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
 OWN_MODEL_TYPE = "open-xcodec2"
 ORIGINAL_CONFIG_FIELD = "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
 NEUCODEC_RATE = 24_000
+
+
+class NoInitialisation(TorchFunctionMode):
+    """Modules built under it keep what memory their weights got: random values of tensors that hold none would cost
+    the import of PyTorch's compiler, seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ def load_model(
     """See :meth:`XCodec2Model.from_pretrained`."""
     check_target(device, dtype)
     checkpoint = read_checkpoint(name_or_path, decoder_only=decoder_only)
-    with torch.device("meta"):  # no memory until the file's own pages are assigned
+    with torch.device("meta"), NoInitialisation():  # no memory until the file's own pages are assigned
         model = cls(checkpoint.config, decoder_only=decoder_only)
     state = pick_state(checkpoint, model)
     check_shapes(state, model.state_dict(), checkpoint.name)
@@ -120,7 +131,7 @@ def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]
     if missing:
         raise CheckpointError(f"{checkpoint.name}: lacks {len(missing)} tensors, the first is {missing[0]!r}")
     if model.decoder_only:  # the encoder's tensors are left aside, but they must be the encoder's
-        with torch.device("meta"):
+        with torch.device("meta"), NoInitialisation():
             known = type(model)(checkpoint.config).state_dict()
     for key in checkpoint.tensors:
         if key not in known and not transformers_native.is_unused(key, checkpoint.config):

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xcodec2.codec import snake_kernel
 from xcodec2.codec.constant import constant
 from xcodec2.codec.ragged import hold_tail
 
@@ -71,5 +72,9 @@ class AntiAliasedSnake(nn.Module):
         self.act = SnakeBeta(channels)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, C, N) → (B, C, N); anything finite behind each of `lengths`."""
+        if snake_kernel.can_run(x):
+            alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION
+            return snake_kernel.snake(x, alpha, beta, kaiser_sinc(x.device, x.dtype), lengths)
         doubled = None if lengths is None else 2 * lengths
         return downsample(self.act(upsample(x, lengths)), doubled)

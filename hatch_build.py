@@ -1,0 +1,29 @@
+"""Compiles the waveform encoder's activation when the package is built or installed.
+
+Without a compiler the package installs all the same, and PyTorch runs the activation, slowly.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+CODEC = "src/xcodec2/codec"
+
+
+class KernelHook(BuildHookInterface):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        module = runpy.run_path(str(Path(self.root) / CODEC / "compile_snake.py"))
+        if problem := module["compile_library"]():
+            self.app.display_warning(
+                f"open-xcodec2: the compiled activation was left out ({problem}); encoding with full-size models will "
+                "be slower. Install a C compiler (gcc or clang) and install open-xcodec2 again to have it."
+            )
+            return
+        build_data["artifacts"].append(f"/{CODEC}/{module['LIBRARY'].name}")
+        build_data["pure_python"] = False
+        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")

@@ -1,0 +1,168 @@
+/* The anti-aliased activation in one pass: up ×2, x + sin²(αx)/β, down ×2, while a tile is in the cache.
+ *
+ * PyTorch runs the same as a dozen operations on arrays twice the size. float32, channels side by side in memory.
+ * Vectors are GCC's and clang's own (`vector_size`), so that one source serves every processor. snake_kernel.py
+ * holds the Python side.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t i8 __attribute__((vector_size(32)));
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+#define WIDTH 16  /* channels at once: a cache line */
+#define TILE 96   /* outputs at once: the buffers of a tile stay in L1 */
+#define REACH 3   /* values of the doubled rate before and behind an output's own two, in pairs */
+#define HELD (TILE + 4 * REACH)
+#define DOUBLED (TILE + 2 * REACH)
+#define LARGEST_ANGLE 25000.0f /* beyond it the three-part reduction by π loses bits */
+
+typedef float row[WIDTH];
+
+/* sin²(y): it repeats after π, so y is brought to ±π/2, where nine powers give float32's precision. */
+static inline v8 sine_squared(v8 y) {
+    const float round = 12582912.0f; /* 1.5·2²³: adding it rounds to a whole number */
+    v8 turns = (y * 0.31830988618f + round) - round;
+    v8 r = ((y - turns * 3.140625f) - turns * 0.0009675025939941406f) - turns * 1.5099580252808664e-07f;
+    v8 u = r * r;
+    v8 p = ((2.6056309252453502e-06f * u - 0.00019809538207482547f) * u + 0.008333065547049046f) * u;
+    v8 sine = r + r * u * (p - 0.16666659712791443f);
+    return sine * sine;
+}
+
+static void activate(row *values, int64_t count, const float *alpha, const float *scale) {
+    v8 a[2] = {*(const v8 *)alpha, *(const v8 *)(alpha + 8)}, s[2] = {*(const v8 *)scale, *(const v8 *)(scale + 8)};
+    i8 too_large = {0};
+    for (int64_t i = 0; i < count; i++)
+        for (int k = 0; k < 2; k++) {
+            v8 *x = (v8 *)values[i] + k, y = *x * a[k];
+            too_large |= ~((y < LARGEST_ANGLE) & (y > -LARGEST_ANGLE)); /* NaN as well */
+        }
+    int any = 0;
+    for (int k = 0; k < 8; k++)
+        any |= too_large[k];
+    for (int64_t i = 0; i < count && any; i++) /* as slow as rare */
+        for (int c = 0; c < WIDTH; c++) {
+            float sine = sinf(values[i][c] * alpha[c]);
+            values[i][c] += sine * sine * scale[c];
+        }
+    for (int64_t i = 0; i < count && !any; i++)
+        for (int k = 0; k < 2; k++) {
+            v8 *x = (v8 *)values[i] + k;
+            *x += sine_squared(*x * a[k]) * s[k];
+        }
+}
+
+/* `count` outputs from `start` on, of a signal of `length` samples; `channels` up to WIDTH, `pitch` apart in time. */
+static void tile(const float *x, float *y, int64_t start, int64_t count, int64_t length, int64_t channels,
+                 int64_t pitch, const float *alpha, const float *scale, const float *f) {
+    /* held[i]: the input at start + i - 6; even[i], odd[i]: the doubled rate at 2n and 2n + 1, n = start + i - 3 */
+    row held[HELD] __attribute__((aligned(64))), even[DOUBLED] __attribute__((aligned(64)));
+    row odd[DOUBLED] __attribute__((aligned(64)));
+    if (channels < WIDTH)
+        memset(held, 0, sizeof held);
+    for (int64_t i = 0; i < count + 4 * REACH; i++) {
+        const float *from = x + MIN(MAX(start + i - 2 * REACH, 0), length - 1) * pitch;
+        memcpy(held[i], from, (size_t)(channels < WIDTH ? channels : WIDTH) * sizeof(float));
+    }
+    int64_t doubled = count + 2 * REACH;
+    for (int64_t i = 0; i < doubled; i++)
+        for (int v = 0; v < WIDTH; v += 8) {
+            v8 a = *(v8 *)(held[i] + v) * f[11], b = *(v8 *)(held[i + 1] + v) * f[10];
+            for (int k = 1; k < 6; k++) {
+                a += *(v8 *)(held[i + k] + v) * f[11 - 2 * k];
+                b += *(v8 *)(held[i + k + 1] + v) * f[10 - 2 * k];
+            }
+            *(v8 *)(even[i] + v) = 2.0f * a;
+            *(v8 *)(odd[i] + v) = 2.0f * b;
+        }
+    activate(even, doubled, alpha, scale);
+    activate(odd, doubled, alpha, scale);
+    for (int64_t i = 0; i < REACH - start; i++) { /* before the signal: its first value at the doubled rate */
+        memcpy(even[i], even[REACH - start], sizeof(row));
+        memcpy(odd[i], even[REACH - start], sizeof(row));
+    }
+    for (int64_t i = length - start + REACH; i < doubled; i++) { /* behind it: its last */
+        memcpy(even[i], odd[length - start + REACH - 1], sizeof(row));
+        memcpy(odd[i], odd[length - start + REACH - 1], sizeof(row));
+    }
+    for (int64_t i = 0; i < count; i++) {
+        row out;
+        for (int v = 0; v < WIDTH; v += 8) {
+            v8 sum = *(v8 *)(odd[i] + v) * f[0] + *(v8 *)(even[i + 1] + v) * f[1];
+            for (int k = 1; k < 6; k++)
+                sum += *(v8 *)(odd[i + k] + v) * f[2 * k] + *(v8 *)(even[i + 1 + k] + v) * f[2 * k + 1];
+            *(v8 *)(out + v) = sum;
+        }
+        memcpy(y + (start + i) * pitch, out, (size_t)(channels < WIDTH ? channels : WIDTH) * sizeof(float));
+    }
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------- */
+
+struct job {
+    const float *x, *alpha, *beta, *taps;
+    float *y;
+    const int64_t *lengths;
+    int64_t batch, size, channels, tiles;
+    atomic_llong next;
+};
+
+static void one_tile(const struct job *job, int64_t item) {
+    int64_t index = item / job->tiles, start = item % job->tiles * TILE, pitch = job->channels;
+    int64_t length = job->lengths ? job->lengths[index] : job->size, stop = MIN(start + TILE, job->size);
+    const float *x = job->x + index * job->size * pitch;
+    float *y = job->y + index * job->size * pitch;
+    for (int64_t c = 0; c < pitch && start < length; c += WIDTH) {
+        row alpha = {0}, scale = {0};
+        int64_t channels = MIN(WIDTH, pitch - c);
+        for (int64_t k = 0; k < channels; k++) {
+            alpha[k] = job->alpha[c + k];
+            scale[k] = 1.0f / job->beta[c + k];
+        }
+        tile(x + c, y + c, start, MIN(stop, length) - start, length, channels, pitch, alpha, scale, job->taps);
+    }
+    if (stop > length)
+        memset(y + MAX(start, length) * pitch, 0, (size_t)((stop - MAX(start, length)) * pitch) * sizeof(float));
+}
+
+static void work(void *data) {
+    struct job *job = data;
+    for (int64_t item; (item = atomic_fetch_add(&job->next, 1)) < job->batch * job->tiles;)
+        one_tile(job, item);
+}
+
+static void *work_in_thread(void *data) {
+    work(data);
+    return 0;
+}
+
+#define MOST_THREADS 256
+
+/* x, y (batch, size, channels); alpha, beta (channels,): what is multiplied and divided by; taps (12,); lengths
+ * (batch,), each at least 1, or null. Behind each length stand zeros. `parallel` is the GOMP_parallel of the runtime
+ * that PyTorch uses: its threads are awake already, and a second pool would fight them for the cores. Without it, or
+ * with null, threads are started. */
+void xcodec2_snake(const float *x, float *y, const float *alpha, const float *beta, const float *taps,
+                   const int64_t *lengths, int64_t batch, int64_t size, int64_t channels, int threads,
+                   void (*parallel)(void (*)(void *), void *, unsigned, unsigned)) {
+    struct job job = {x, alpha, beta, taps, y, lengths, batch, size, channels, (size + TILE - 1) / TILE, 0};
+    threads = (int)MIN(MIN(threads, MOST_THREADS), batch * job.tiles);
+    if (threads > 1 && parallel) {
+        parallel(work, &job, (unsigned)threads, 0);
+        return;
+    }
+    pthread_t others[MOST_THREADS];
+    int started = 0;
+    while (started < threads - 1 && !pthread_create(&others[started], 0, work_in_thread, &job))
+        started++;
+    work(&job);
+    for (int i = 0; i < started; i++)
+        pthread_join(others[i], 0);
+}
