@@ -19,7 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [content for name, content in fenced if name == language]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_commands_run(folder, tiny_folder):
     commands = [
         line.partition("#")[0] for block in blocks("") for line in block.splitlines() if line.startswith("xcodec2")
     ]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         words = shlex.split(command.replace("HKUSTAudio/xcodec2", str(tiny_folder)).replace("*", "one"))
         result = CliRunner().invoke(xcodec2, words[1:])

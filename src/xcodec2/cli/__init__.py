@@ -16,6 +16,7 @@ from xcodec2 import __version__
 from .convert import convert
 from .decode import decode
 from .encode import encode
+from .evaluate import evaluate
 from .failures import exit_code, explain, show_warning
 from .info import info
 from .llasa import llasa
@@ -36,7 +37,7 @@ def xcodec2(debug: bool) -> None:
     """
 
 
-for command in (encode, decode, reconstruct, info, convert, llasa):
+for command in (encode, decode, reconstruct, info, convert, evaluate, llasa):
     xcodec2.add_command(command)
 
 

@@ -1,0 +1,70 @@
+"""What has been measured so far, one JSON line each: a run that is killed goes on from here.
+
+An entry belongs to a key (recording's samples, system, text, language) and says which measures made it, with
+their implementations, so that another run adds measures or systems and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xcodec2.errors import XCodec2Error
+
+NAME = "rows.jsonl"
+
+
+class Journal:
+    """The entries of a folder. Lines are appended and flushed; half a line, from a run that was killed, is dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self.entries: dict[str, dict[str, Any]] = {}
+        whole = 0
+        if self.path.exists():
+            for line in self.path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    break
+                self._take(line)
+                whole += len(line)
+        try:
+            self.file = self.path.open("ab")
+            self.file.truncate(whole)
+        except OSError as problem:
+            raise XCodec2Error(f"{self.path}: cannot be written ({problem.strerror})") from problem
+
+    def _take(self, line: bytes) -> None:
+        try:
+            entry = json.loads(line)
+            key, made, row = entry["key"], entry["made"], entry["row"]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise XCodec2Error(f"{self.path}: is damaged; remove it to measure everything again") from problem
+        self._merge(key, made, row)
+
+    def _merge(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
+        known = self.entries.setdefault(key, {"made": {}, "row": {}})
+        undefined = {m: why for m, why in known["row"].get("undefined", {}).items() if m not in made}
+        known["made"].update(made)
+        known["row"].update(row)
+        known["row"]["undefined"] = undefined | row.get("undefined", {})
+
+    def add(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
+        """Keep a new entry, on disk before anything else happens."""
+        self._merge(key, made, row)
+        line = json.dumps({"key": key, "made": made, "row": row}, ensure_ascii=False, separators=(",", ":"))
+        try:
+            self.file.write(line.encode() + b"\n")
+            self.file.flush()
+        except OSError as problem:
+            raise XCodec2Error(f"{self.path}: cannot be written ({problem.strerror})") from problem
+
+    def made(self) -> dict[str, dict[str, str]]:
+        """Key → measure → implementation."""
+        return {key: entry["made"] for key, entry in self.entries.items()}
+
+    def row(self, key: str) -> dict[str, Any]:
+        return dict(self.entries[key]["row"])
+
+    def close(self) -> None:
+        self.file.close()

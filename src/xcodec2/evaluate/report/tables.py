@@ -1,0 +1,211 @@
+"""The report's tables, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ..metrics import COLUMNS
+from .plots import ANCHORS
+
+
+def main_table(summary: Mapping[str, Any]) -> str:
+    """Every system and metric: the mean, and half the width of its interval."""
+    return metric_table(summary["systems"])
+
+
+def metric_table(systems: Mapping[str, Any]) -> str:
+    columns = [c for c in COLUMNS if any(c in s["metrics"] for s in systems.values())]
+    best = {column: best_of(systems, column) for column in columns}
+    head = "".join(
+        f'<th title="{escape(COLUMNS[c].note)}">{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>'
+        for c in columns
+    )
+    body = ""
+    for name, found in systems.items():
+        rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
+        cells = "".join(cell(found["metrics"].get(c), c, name in best[c]) for c in columns)
+        body += f"<tr><th>{escape(name)}</th><td>{found['recordings']}</td><td>{rate}</td>{cells}</tr>"
+    return (
+        '<div class="wide"><table class="sortable"><thead><tr><th>system</th><th>files</th><th>bit/s</th>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def arrow(better: str) -> str:
+    return {"higher": " ↑", "lower": " ↓"}.get(better, "")
+
+
+def best_of(systems: Mapping[str, Any], column: str) -> set[str]:
+    """The systems whose mean is the best, as shown: several when they read alike."""
+    about = COLUMNS[column]
+    means = {
+        name: round(found["metrics"][column]["mean"], about.digits)
+        for name, found in systems.items()
+        if column in found["metrics"] and name not in ANCHORS
+    }
+    if len(means) < 2:
+        return set()
+    top = (min if about.better == "lower" else max)(means.values())
+    return {name for name, mean in means.items() if mean == top}
+
+
+def cell(found: Mapping[str, Any] | None, column: str, best: bool) -> str:
+    if found is None:
+        return "<td>–</td>"
+    digits = COLUMNS[column].digits
+    mean = f"{found['mean']:.{digits}f}"
+    shown = f"<b>{mean}</b>" if best else mean
+    if found["low"] is None:
+        return f'<td title="one file">{shown}</td>'
+    interval = f"{found['low']:.{digits}f} to {found['high']:.{digits}f}, {found['n']} files"
+    spread = f"<small>±{(found['high'] - found['low']) / 2:.{digits}f}</small>"
+    return f'<td title="{interval}">{shown}{spread}</td>'
+
+
+def comparison_table(summary: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """What each other system has more than the first, on the same files; bold where the interval leaves out zero."""
+    others = {name: found for name, found in summary["against_first"].items() if found}
+    if not others:
+        return None
+    columns = [c for c in COLUMNS if any(c in found for found in others.values())]
+    head = "".join(f"<th>{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>" for c in columns)
+    body = ""
+    for name, found in others.items():
+        cells = "".join(difference(found.get(c), c) for c in columns)
+        body += f"<tr><th>{escape(name)}</th>{cells}</tr>"
+    return (
+        f'<p class="note">The mean difference to {escape(names[0])} on the same files, with paired 95 % intervals; '
+        "bold where the interval leaves out zero. Below it: the share of files on which the other system is the "
+        'better one.</p><div class="wide"><table><thead><tr><th>system</th>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def difference(found: Mapping[str, Any] | None, column: str) -> str:
+    if found is None:
+        return "<td>–</td>"
+    digits = COLUMNS[column].digits
+    shown = f"{found['difference']:+.{digits}f}"
+    if found["low"] is None:
+        return f'<td title="one file">{shown}</td>'
+    interval = f"{found['low']:+.{digits}f} to {found['high']:+.{digits}f}, {found['n']} files"
+    certain = found["low"] > 0 or found["high"] < 0
+    wins = f"<small>{100 * found['better_on']:.0f} %</small>"
+    return f'<td title="{interval}">{f"<b>{shown}</b>" if certain else shown}{wins}</td>'
+
+
+def group_tables(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """For each column to group by: a table for each of its values."""
+    for column, values in summary["groups"].items():
+        tables = (f"<h3>{escape(value)}</h3>{metric_table(systems)}" for value, systems in values.items())
+        yield column, "".join(tables)
+
+
+def code_table(codes: Mapping[str, Any]) -> str | None:
+    """How each codebook is used and what its codes know."""
+    if not codes:
+        return None
+    body = "".join(
+        f"<tr><th>{escape(label)}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
+        for label, values in code_lines(codes)
+        if any(value != "–" for value in values)
+    )
+    head = "".join(f"<th>{escape(name)}</th>" for name in codes)
+    return (
+        f'<div class="wide"><table class="facts"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Label, and a value for each system."""
+    wanted = {
+        "use": {
+            "codes": "total:,", "different codes": "distinct:,", "of a codebook of": "codebook_size:,",
+            "entropy, bits a code": "entropy_bits:.2f", "bits a code": "bits_a_code:.0f",
+            "codes a second": "codes_a_second:g", "nominal bit/s": "nominal_bit_rate:.0f",
+            "bit/s after entropy coding": "entropy_bit_rate:.0f",
+        },
+        "phones": {
+            "phones: labelled frames": "frames:,", "phones: different phones": "phones:d",
+            "phone purity": "phone_purity:.3f", "cluster purity": "cluster_purity:.3f",
+            "PNMI": "pnmi:.3f", "PNMI by chance (phones shuffled)": "pnmi_by_chance:.3f",
+            "phone purity on held-out recordings": "held_out_purity:.3f",
+            "linear probe of the phone": "probe:.3f",
+            "linear probe, two frames either side": "probe_with_neighbours:.3f",
+            "always the most frequent phone": "held_out_most_frequent:.3f",
+        },
+        "speakers": {
+            "speakers": "speakers:d", "linear probe of the speaker": "probe:.3f",
+            "always the most frequent speaker": "most_frequent:.3f",
+        },
+    }  # fmt: skip
+    for part, labels in wanted.items():
+        for label, field in labels.items():
+            name, _, form = field.partition(":")
+            found = [(facts[part] or {}).get(name) for facts in codes.values()]
+            yield label, ["–" if value is None else format(value, form) for value in found]
+
+
+def cost_table(cost: Mapping[str, Any]) -> str | None:
+    if not cost:
+        return None
+    body = ""
+    for name, found in cost.items():
+        if "error" in found:
+            body += f"<tr><th>{escape(name)}</th><td colspan=3>{escape(found['error'])}</td></tr>"
+            continue
+        factor = found["real_time_factor"]
+        memory = found["peak_memory_mb"]
+        shown = "a program of its own" if memory is None else f"{memory:.0f} MB, Python and its libraries included"
+        body += f"<tr><th>{escape(name)}</th><td>{factor:.4f}</td><td>{1 / factor:.0f}</td><td>{shown}</td></tr>"
+    return (
+        '<p class="note">There and back, ten seconds of speech, one thread, on the machine that made this report and '
+        "whatever else it did.</p><table class='facts'><thead><tr><th>system</th><th>real-time factor</th>"
+        f"<th>times real time</th><th>peak memory</th></tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def failures(summary: Mapping[str, Any]) -> str | None:
+    """Judges that are missing, files that failed, and metrics that were not defined, with the reasons."""
+    parts = []
+    if summary["missing"]:
+        lines = (f"<li><b>{escape(m)}</b>: {escape(why)}</li>" for m, why in summary["missing"].items())
+        parts.append(f"<h3>Missing measures</h3><ul>{''.join(lines)}</ul>")
+    if summary["failed"]:
+        lines = (
+            f"<tr><td>{escape(f['id'])}</td><td>{escape(f['system'])}</td><td>{escape(f['error'])}</td></tr>"
+            for f in summary["failed"]
+        )
+        table = "<table class='facts'><thead><tr><th>file</th><th>system</th><th>reason</th></tr></thead>"
+        parts.append(f"<h3>Failed files</h3>{table}<tbody>{''.join(lines)}</tbody></table>")
+    reasons = [
+        f"<tr><td>{escape(name)}</td><td>{escape(m)}</td><td>{count}</td><td>{escape(why)}</td></tr>"
+        for name, found in summary["systems"].items()
+        for m, counted in found["undefined"].items()
+        for why, count in counted.items()
+    ]
+    if reasons:
+        head = "<thead><tr><th>system</th><th>measure</th><th>files</th><th>reason</th></tr></thead>"
+        parts.append(f"<h3>Not defined</h3><table class='facts'>{head}<tbody>{''.join(reasons)}</tbody></table>")
+    return "".join(parts)
+
+
+def how_measured(summary: Mapping[str, Any]) -> str:
+    """What made each measure, and what each system is."""
+    titles: dict[str, str] = {}
+    for about in COLUMNS.values():
+        titles[about.measure] = ", ".join(filter(None, (titles.get(about.measure), about.title)))
+    lines = [f"<tr><th>{escape(titles[m])}</th><td>{escape(how)}</td></tr>" for m, how in summary["measures"].items()]
+    if summary["selection"]["judge_sample"] is not None:
+        judged = "fewer of the recordings, picked by their ids; the numbers say of how many"
+        lines.append(f"<tr><th>DNSMOS, DistillMOS and WER are of</th><td>{judged}</td></tr>")
+    if summary["wer_against"]:
+        lines.append(f"<tr><th>WER and CER are against</th><td>{escape(summary['wer_against'])}</td></tr>")
+    lines += [f"<tr><th>{escape(n)}</th><td>{escape(how)}</td></tr>" for n, how in summary["implementations"].items()]
+    return (
+        '<p class="note">All systems got the same files in one run, and were compared at 16 kHz. Intervals are 95 % '
+        f"bootstrap percentiles over files.</p><table class='facts'><tbody>{''.join(lines)}</tbody></table>"
+    )

@@ -1,0 +1,101 @@
+"""The worst files: what went in, what came out, what differs, to look at and to hear."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import torch
+
+from xcodec2.corpus import Recording
+from xcodec2.errors import XCodec2Error
+from xcodec2.picture import spectrogram
+
+from ..measure import comparable, load
+from ..metrics import COLUMNS
+from ..systems import System
+
+SAMPLE_RATE = 16_000
+RANKED_BY = ("estoi", "pesq_wb", "mel", "distillmos", "dnsmos", "speaker", "wer", "si_sdr")
+LONGEST = 20 * SAMPLE_RATE  # of what is shown and played
+RANGE = 80.0  # dB below the loudest that colours span
+DIFFERENCE = 30.0  # dB either way
+
+
+class Shown(NamedTuple):
+    """One file: its row, its picture as a data URL, and its sounds by name, as data URLs."""
+
+    row: Mapping[str, Any]
+    picture: str
+    sounds: dict[str, str]
+
+
+def ranking(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The column that the worst files are found by: the first of a list that was measured."""
+    return next((column for column in RANKED_BY if any(column in row for row in rows)), None)
+
+
+def worst_files(
+    rows: Sequence[Mapping[str, Any]], system: System, recordings: Sequence[Recording], count: int, audio: bool
+) -> list[Shown]:
+    """The worst files of a system, the worst first. It is run again on them: no sound is kept in between."""
+    column = ranking(rows)
+    if column is None:
+        return []
+    own = [row for row in rows if row["system"] == system.name and column in row]
+    sign = 1 if COLUMNS[column].better == "higher" else -1
+    own.sort(key=lambda row: (sign * row[column], row["id"]))
+    by_id = {recording.id: recording for recording in recordings}
+    shown = []
+    for row in own[:count]:
+        try:
+            original, _ = load(by_id[row["id"]])
+            heard = system(original)
+            again = comparable(heard.waveform, heard.sample_rate, len(original))
+        except XCodec2Error:  # the file is gone meanwhile; its row stays
+            continue
+        original, again = original[:LONGEST], again[:LONGEST]
+        sounds = {"original": flac(original), system.name: flac(again)} if audio else {}
+        shown.append(Shown(row, picture(original, again), sounds))
+    return shown
+
+
+def picture(original: np.ndarray, heard: np.ndarray) -> str:
+    """Spectrograms of both and their difference, side by side."""
+    from matplotlib.figure import Figure
+
+    images = [spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy() for samples in (original, heard)]
+    loudest = max(float(image.max()) for image in images)
+    floored = [np.maximum(image, loudest - RANGE) for image in images]
+    extent = (0, len(original) / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
+    figure = Figure(figsize=(12, 2.5), layout="constrained")
+    axes = figure.subplots(1, 3, sharex=True, sharey=True)
+    how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", "extent": extent}
+    for axis, image, title in zip(axes, floored, ("original", "reconstruction"), strict=False):
+        level = axis.imshow(image - loudest, cmap="magma", vmin=-RANGE, vmax=0, **how)
+        axis.set_title(title, fontsize=9, loc="left")
+    change = axes[2].imshow(floored[1] - floored[0], cmap="RdBu_r", vmin=-DIFFERENCE, vmax=DIFFERENCE, **how)
+    axes[2].set_title("difference: red is too loud, blue too quiet", fontsize=9, loc="left")
+    axes[0].set_ylabel("kHz", fontsize=8)
+    for axis in axes:
+        axis.tick_params(labelsize=7)
+        axis.set_xlabel("s", fontsize=8)
+    for drawn, at in ((level, axes[1]), (change, axes[2])):
+        figure.colorbar(drawn, ax=at, pad=0.01, fraction=0.05).ax.tick_params(labelsize=7)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="webp", dpi=100, pil_kwargs={"quality": 80})
+    return data_url("image/webp", buffer.getvalue())
+
+
+def flac(samples: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(samples, -1, 1), SAMPLE_RATE, format="FLAC")
+    return data_url("audio/flac", buffer.getvalue())
+
+
+def data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,43 @@
+"""The per-file table as Parquet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.files import replacing
+
+from .metrics import COLUMNS
+
+COUNTS = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_transcript")
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """One row a recording and system: id, source, system, seconds, bit_rate, metrics, codes, error, undefined (JSON)
+    and, with `column_` before their names, the corpus' own columns as text. `about` goes into the schema, as JSON."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet
+    except ImportError as error:
+        raise XCodec2Error("reports need pyarrow: pip install 'open-xcodec2[evaluate]'") from error
+    own = sorted({f"column_{name}" for row in rows for name in row["columns"]})
+    fields = [
+        *(pa.field(name, pa.string()) for name in ("id", "source", "system")),
+        *(pa.field(name, pa.float64()) for name in ("seconds", "bit_rate", *COLUMNS)),
+        *(pa.field(name, pa.int64()) for name in COUNTS),
+        pa.field("codes", pa.list_(pa.int32())),
+        *(pa.field(name, pa.string()) for name in ("error", "undefined", *own)),
+    ]
+    schema = pa.schema(fields, metadata={"xcodec2.evaluate": json.dumps(about)})
+    table = pa.Table.from_pylist([flat(row) for row in rows], schema=schema)
+    with replacing(path, XCodec2Error) as file:
+        pyarrow.parquet.write_table(table, file, compression="zstd")
+
+
+def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {f"column_{name}": None if value is None else str(value) for name, value in row["columns"].items()}
+    undefined = row.get("undefined")
+    return {**row, **columns, "undefined": json.dumps(undefined, ensure_ascii=False) if undefined else None}

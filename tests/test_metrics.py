@@ -1,0 +1,123 @@
+"""Metrics against their reference packages and against what is known of a signal beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny import speech
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.invariance import agreement, share_kept
+from xcodec2.evaluate.metrics import (
+    intelligibility,
+    mel_distance,
+    perceived_quality,
+    pitch_errors,
+    signal_to_distortion,
+)
+from xcodec2.evaluate.pitch import compare_pitch, yin
+from xcodec2.train import losses
+
+
+def noisy() -> tuple[np.ndarray, np.ndarray]:
+    """The clip inside the package, and it with noise."""
+    clip = speech().numpy()
+    return clip, clip + 0.01 * np.random.default_rng(0).standard_normal(len(clip)).astype(np.float32)
+
+
+def voice(hertz: np.ndarray | float, seconds: float = 1.0) -> np.ndarray:
+    """(N,) float32: eight harmonics of a pitch that may glide."""
+    phase = 2 * np.pi * np.cumsum(np.broadcast_to(hertz, round(16_000 * seconds))) / 16_000
+    return sum(np.sin(k * phase) / k for k in range(1, 9)).astype(np.float32) / 4
+
+
+def test_stoi_and_pesq_are_the_packages_own():
+    pesq, pystoi = pytest.importorskip("pesq"), pytest.importorskip("pystoi")
+    clip, worse = noisy()
+    assert intelligibility(clip, worse)["stoi"] == pytest.approx(pystoi.stoi(clip, worse, 16_000), abs=1e-6)
+    extended = pystoi.stoi(clip, worse, 16_000, extended=True)
+    assert intelligibility(clip, worse)["estoi"] == pytest.approx(extended, abs=1e-6)
+    wide, narrow = (pesq.pesq(16_000, clip, worse, mode) for mode in ("wb", "nb"))
+    assert perceived_quality(clip, worse) == pytest.approx({"pesq_wb": wide, "pesq_nb": narrow}, abs=1e-6)
+
+
+def test_mel_distance_is_the_published_loss():
+    clip, worse = noisy()
+    pair = [torch.from_numpy(w)[None] for w in (worse, clip)]
+    wanted = np.mean([float(losses.mel_loss(*pair, window, 16_000)) for window in losses.MEL_WINDOWS])
+    assert mel_distance(clip, worse)["mel"] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_si_sdr_is_the_ratio_that_was_mixed_whatever_the_level():
+    tone = np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000).astype(np.float32)
+    other = np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000).astype(np.float32)  # orthogonal to it
+    for decibels in (20, 0, -7):
+        mixed = 0.3 * (tone + other * np.float32(10 ** (-decibels / 20))) + 0.1
+        assert signal_to_distortion(tone, mixed)["si_sdr"] == pytest.approx(decibels, abs=1e-3)
+        assert signal_to_distortion(tone + 0.2, mixed)["si_sdr"] == pytest.approx(decibels, abs=1e-3)
+    assert signal_to_distortion(tone, -3 * tone)["si_sdr"] == 100.0
+    with pytest.raises(XCodec2Error, match="silent"):
+        signal_to_distortion(tone, 0 * tone)
+
+
+@pytest.mark.parametrize("hertz", [65.0, 110.0, 220.5, 330.25, 480.0])
+def test_pitch_of_a_steady_voice(hertz):
+    found = yin(voice(hertz))
+    assert (found > 0).all()
+    np.testing.assert_allclose(found, hertz, rtol=2e-3)
+
+
+def test_pitch_of_a_glide_is_followed():
+    glide = np.linspace(100, 200, 16_000)
+    found = yin(voice(glide))
+    middles = np.arange(len(found)) * 160 + 390
+    np.testing.assert_allclose(found, glide[middles], rtol=0.02)
+
+
+def test_pitch_errors_say_what_was_done_to_the_voice():
+    clip = voice(120.0)
+    silence = np.zeros(16_000, np.float32)
+    sharp = compare_pitch(clip, voice(120.0 * 2 ** (50 / 1200)))
+    assert sharp.cents == pytest.approx(50, abs=1)
+    assert (sharp.gross, sharp.voicing) == (0, 0)
+    octave = pitch_errors(clip, voice(240.0))
+    assert octave == {"f0_gross": 1.0, "voicing": 0.0}  # cents are of copies, and there is none
+    half = pitch_errors(np.concatenate([clip, clip]), np.concatenate([clip, silence]))
+    assert half["voicing"] == pytest.approx(0.5, abs=0.03)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+    assert (yin(noise) > 0).mean() < 0.05
+    with pytest.raises(XCodec2Error, match="no voiced frame"):
+        compare_pitch(noise, clip)
+    with pytest.raises(XCodec2Error, match="too short"):
+        yin(clip[:500])
+
+
+def test_what_is_not_defined_says_why():
+    clip, worse = noisy()
+    with pytest.raises(XCodec2Error, match="fewer than 30 frames"):
+        intelligibility(clip[20_000:24_000], worse[20_000:24_000])
+    with pytest.raises(XCodec2Error, match="nothing to hear"):
+        perceived_quality(clip, 0 * clip)
+    with pytest.raises(XCodec2Error, match=r"\S"):
+        perceived_quality(clip[20_000:22_000], worse[20_000:22_000])
+
+
+def test_invariance_counts_codes_place_by_place():
+    assert agreement(np.array([1, 2, 3, 4, 9]), np.array([1, 0, 3, 4])) == 0.75
+    heard: list[np.ndarray] = []
+
+    def level(waveform: np.ndarray) -> np.ndarray:
+        """A codec whose codes are the sign of each block's first sample: gain changes none of them."""
+        heard.append(waveform)
+        return (waveform[::320] > 0).astype(int)
+
+    clip = speech().numpy()
+    kept = share_kept(level, clip, level(clip))
+    assert kept["kept_gain"] == 1.0
+    assert kept["kept_resampled"] > 0.9 > kept["kept_shift"]
+    _, quieter, with_noise, resampled, later = heard
+    np.testing.assert_allclose(quieter, clip * 10 ** (-0.3), rtol=1e-6)
+    assert 10 * np.log10(np.sum(clip**2) / np.sum((with_noise - clip) ** 2)) == pytest.approx(30, abs=0.1)
+    assert len(resampled) == len(clip)
+    np.testing.assert_array_equal(later[80:], clip)
