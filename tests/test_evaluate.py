@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,16 @@ def test_command_line(tiny_folder, tmp_path):
     assert json.loads(metadata[b"xcodec2.evaluate"])["measures"] == summary["measures"]
 
 
+def vanish(waveform: np.ndarray) -> np.ndarray:
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_ends_the_run_in_one_line(corpus, tmp_path):
+    with pytest.raises(XCodec2Error, match=r"a worker process died.* fewer --workers"):
+        evaluate(str(corpus), tmp_path / "out", functions=[FunctionSystem("gone", vanish)], workers=2, **QUICK)
+
+
 @pytest.mark.slow
 def test_costs_are_measured_in_fresh_processes(tiny_folder):
     from xcodec2.evaluate.cost import costs
@@ -230,7 +241,8 @@ def test_costs_are_measured_in_fresh_processes(tiny_folder):
     assert 0 < ours["real_time_factor"] < 1
     assert 100 < ours["peak_memory_mb"] < 4000
     hog = costs("function", FunctionSystem("hog", hungry), speech().numpy())
-    assert hog["peak_memory_mb"] > ours["peak_memory_mb"] + 300
+    lean = costs("function", FunctionSystem("lean", np.negative), speech().numpy())
+    assert hog["peak_memory_mb"] > lean["peak_memory_mb"] + 300
     assert "not measured" in costs("function", FunctionSystem("local", lambda w: w), speech().numpy())["error"]
 
 

@@ -80,7 +80,7 @@ def evaluate(
     journal = Journal(folder)
     try:
         with tqdm(total=len(recordings), unit="file", disable=None) as bar:
-            rows = run(plan, recordings, journal, workers, bar.update)
+            rows = run(plan, systems, panel, recordings, journal, workers, bar.update)
     finally:
         journal.close()
     if not rows:

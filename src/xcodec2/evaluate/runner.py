@@ -68,9 +68,8 @@ class Result:
 class Worker:
     """What every process has loaded: systems and judges, and the knowledge of what has been made already."""
 
-    def __init__(self, plan: Plan, made: Mapping[str, dict[str, str]]) -> None:
-        self.plan, self.made = plan, made
-        self.systems, self.panel = plan.systems(), Panel(plan.settings)
+    def __init__(self, plan: Plan, systems: Sequence[System], panel: Panel, made: Mapping[str, dict[str, str]]) -> None:
+        self.plan, self.systems, self.panel, self.made = plan, systems, panel, made
 
     def __call__(self, recording: Recording) -> Result:
         """Measure what is not known yet. Whatever is wrong with the recording is in the result."""
@@ -101,17 +100,27 @@ def as_text(value: object) -> str | None:
 
 
 def run(
-    plan: Plan, recordings: Sequence[Recording], journal: Journal, workers: int, progress: Callable[[], None]
+    plan: Plan,
+    systems: Sequence[System],
+    panel: Panel,
+    recordings: Sequence[Recording],
+    journal: Journal,
+    workers: int,
+    progress: Callable[[], object],
 ) -> list[dict[str, Any]]:
-    """Rows in the order of recordings and systems. `progress` is called after each recording."""
+    """Rows in the order of recordings and systems. `progress` is called after each recording.
+
+    systems, panel: what the plan says, loaded; a single worker uses them, several load their own.
+    """
     results: dict[int, Result] = {}
-    with pool(plan, journal.made(), workers) as submit:
+    here = Worker(plan, systems, panel, journal.made())
+    with pool(here, workers) as submit:
         for index, result in completed(submit, recordings, workers):
             for key, (made, row) in result.new.items():
                 journal.add(key, made, row)
             results[index] = result
             progress()
-    names = [system.name for system in plan.systems()]
+    names = [system.name for system in systems]
     return [
         row for index, recording in enumerate(recordings) for row in rows_of(recording, results[index], journal, names)
     ]
@@ -132,7 +141,7 @@ _worker: Worker | None = None
 def _start(plan: Plan, made: Mapping[str, dict[str, str]]) -> None:
     global _worker
     torch.set_num_threads(1)  # sums in another order would be other numbers
-    _worker = Worker(plan, made)
+    _worker = Worker(plan, plan.systems(), Panel(plan.settings), made)
 
 
 def _work(recording: Recording) -> Result:
@@ -144,22 +153,21 @@ Submit = Callable[[Recording], "Future[Result]"]
 
 
 @contextmanager
-def pool(plan: Plan, made: Mapping[str, dict[str, str]], workers: int) -> Iterator[Submit]:
-    """What takes work: other processes, or this one when there is one worker only."""
+def pool(here: Worker, workers: int) -> Iterator[Submit]:
+    """What takes work: other processes with the same plan, or this one when there is one worker only."""
     if workers == 1:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            here = Worker(plan, made)
             yield lambda recording: done(here(recording))
         finally:
             torch.set_num_threads(threads)
         return
     try:
-        pickle.dumps(plan)
+        pickle.dumps(here.plan)
     except Exception as problem:
         raise XCodec2Error(f"a function that cannot be sent to a process needs workers=1 ({problem})") from problem
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (plan, dict(made))) as executor:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (here.plan, dict(here.made))) as executor:
         try:
             yield lambda recording: executor.submit(_work, recording)
         except BrokenProcessPool as problem:
