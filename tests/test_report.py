@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -73,8 +74,6 @@ def test_page_works_in_a_browser(report):
     content = report.read_text(encoding="utf-8")
     listen = "<script>window.seen = []; onerror = (message) => { seen.push(message); };</script>"
     dom = in_browser(report, content.replace("<head>", f"<head>{listen}", 1).replace("</body>", f"{PROBE}</body>"))
-    import base64
-
     found = json.loads(base64.b64decode(re.search(r"<pre>(.*?)</pre>", dom)[1]))
     assert found["errors"] == []
     assert found["injected"] == 0

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from xcodec2.corpus import Recording
+from xcodec2.errors import XCodec2Error
 
-from .phones import Interval, phone_of_frames
+from .phones import Interval, labels_of, phone_of_frames
 from .probe import linear_probe, with_neighbours
 from .systems import CodecSystem
 from .tokens import code_use, held_out_purity, phone_fit, pnmi_by_chance
@@ -107,10 +108,6 @@ def of_speakers(system: CodecSystem, rows: Sequence[Mapping[str, Any]]) -> dict[
 
 def labelled(recordings: Sequence[Recording], phones: str) -> dict[str, list[Interval]]:
     """Id → labels, of the recordings that have some. Raises XCodec2Error for labels that cannot be read, or none."""
-    from xcodec2.errors import XCodec2Error
-
-    from .phones import labels_of
-
     found = {recording.id: labels_of(recording, phones) for recording in recordings}
     labels = {name: intervals for name, intervals in found.items() if intervals}
     if not labels:
