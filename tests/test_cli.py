@@ -364,7 +364,7 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_the_commands_are_those_of_the_interface() -> None:
-    assert COMMANDS == ["convert", "decode", "encode", "evaluate", "info", "llasa", "reconstruct"]
+    assert COMMANDS == ["convert", "decode", "encode", "evaluate", "export", "extract", "info", "llasa", "reconstruct"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -17,6 +17,8 @@ from .convert import convert
 from .decode import decode
 from .encode import encode
 from .evaluate import evaluate
+from .export import export
+from .extract import extract
 from .failures import exit_code, explain, show_warning
 from .info import info
 from .llasa import llasa
@@ -37,7 +39,7 @@ def xcodec2(debug: bool) -> None:
     """
 
 
-for command in (encode, decode, reconstruct, info, convert, evaluate, llasa):
+for command in (encode, decode, reconstruct, info, convert, evaluate, llasa, extract, export):
     xcodec2.add_command(command)
 
 

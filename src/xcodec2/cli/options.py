@@ -28,9 +28,15 @@ device_option = click.option(
 
 def load_model(name: str, device: str, *, decoder_only: bool = False) -> XCodec2Model:
     """The model of `--model` on `--device`; a device that is not there is bad use."""
-    import torch
-
     from xcodec2 import XCodec2Model
+
+    check_device(device)
+    return XCodec2Model.from_pretrained(name, device=device, decoder_only=decoder_only).eval()
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not there or cannot compute."""
+    import torch
 
     try:
         torch.empty(1, device=device)
@@ -39,4 +45,3 @@ def load_model(name: str, device: str, *, decoder_only: bool = False) -> XCodec2
         usable = False
     if not usable:
         raise click.BadParameter(f"{device} is not there or cannot compute", param_hint="'--device'")
-    return XCodec2Model.from_pretrained(name, device=device, decoder_only=decoder_only).eval()

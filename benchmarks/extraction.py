@@ -1,0 +1,135 @@
+"""How much of the model's own speed is left when it has to read, decode, batch and write 10 000 short files.
+
+    python scripts/prepare_nano_data.py
+    python benchmarks/extraction.py --rows 10000       # 10 000 files
+
+The files are crops of 1 … 3 s of the training set, FLAC at 16 kHz. "Model alone" runs the same encoder in the same
+number of processes over the same pieces, decoded before the clock starts: once as the pipeline calls it (rows near
+an edge again alone), once in plain batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+RATE = 16_000
+WARM = 40  # recordings encoded before the clock starts
+
+
+def make_corpus(data: Path, folder: Path, rows: int) -> Path:
+    """`rows` crops and their manifest; made once."""
+    manifest = folder / "manifest.tsv"
+    if manifest.exists():
+        return manifest
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    with (data / "train" / "manifest.tsv").open(newline="") as file:
+        paths = [row["path"] for row in csv.DictReader(file, delimiter="\t") if float(row["seconds"]) > 3.1]
+    lines = ["id\tpath\n"]
+    for n in range(rows):
+        samples, _ = soundfile.read(data / "train" / paths[random.integers(len(paths))], dtype="int16")
+        size = int(RATE * random.uniform(1, 3))
+        start = int(random.integers(max(1, len(samples) - size)))
+        name = f"{n // 1000:02}/{n:05}.flac"
+        (folder / name).parent.mkdir(exist_ok=True)
+        soundfile.write(folder / name, samples[start : start + size], RATE)
+        lines.append(f"{n}\t{name}\n")
+    manifest.write_text("".join(lines))
+    return manifest
+
+
+def model_alone(manifest: str, first: int, step: int, budget: float, exact: bool, ready, go, results) -> None:
+    """One process' share: seconds of audio and seconds of encoding."""
+    import torch
+
+    from xcodec2.corpus import read_corpus
+    from xcodec2.extract import encoding
+    from xcodec2.extract.reading import PIECE_SECONDS
+
+    encoder = encoding.Encoder(encoding.Settings("nano", batch_seconds=budget))
+    if not exact:
+        encoding.TOLERANCE = -1.0
+    waveforms = [r.load().waveform for n, r in enumerate(read_corpus(manifest)) if n % step == first]
+    encoding.encode(encoder.model, waveforms[:WARM], budget)
+    ready.wait()
+    go.wait()
+    start, piece, samples = time.perf_counter(), [], 0
+    for n, waveform in enumerate(waveforms):
+        piece.append(waveform)
+        samples += len(waveform)
+        if samples > PIECE_SECONDS * RATE or n == len(waveforms) - 1:
+            encoding.encode(encoder.model, piece, budget)
+            piece, samples = [], 0
+    assert torch.get_num_threads() == 1
+    results.put((sum(map(len, waveforms)) / RATE, time.perf_counter() - start))
+
+
+def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
+    """Seconds of audio a second, all processes together, from the start of the first to the end of the last."""
+    context = multiprocessing.get_context("spawn")
+    ready, go, results = context.Barrier(workers + 1), context.Event(), context.Queue()
+    processes = [
+        context.Process(target=model_alone, args=(str(manifest), n, workers, budget, exact, ready, go, results))
+        for n in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    ready.wait()
+    start = time.perf_counter()
+    go.set()
+    audio = sum(results.get()[0] for _ in processes)
+    elapsed = time.perf_counter() - start
+    for process in processes:
+        process.join()
+    return audio / elapsed
+
+
+def pipeline(manifest: Path, out: Path, workers: int, budget: float, rows: int) -> tuple[float, float]:
+    """Seconds of audio a second of the whole command, and without the time that an empty second run takes."""
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out)]
+    command += ["--workers", str(workers), "--batch-seconds", str(budget), "--rows", str(rows)]
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        summary = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        times.append(time.perf_counter() - start)
+    assert not summary["errors"]
+    audio = 3600 * summary["hours"]
+    return audio / times[0], times[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data/nano"))
+    parser.add_argument("--work", type=Path, default=Path("runs/extraction"))
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batch-seconds", type=float, default=40.0)
+    args = parser.parse_args()
+    manifest = make_corpus(args.data, args.work / f"corpus-{args.rows}", args.rows)
+    plain = alone(manifest, args.workers, args.batch_seconds, exact=False)
+    exact = alone(manifest, args.workers, args.batch_seconds, exact=True)
+    whole, again = pipeline(
+        manifest, args.work / f"tokens-{args.rows}", args.workers, args.batch_seconds, max(50, args.rows // 20)
+    )
+    print("| | s of audio a second | of the model alone |\n|---|---|---|")
+    print(f"| model alone, plain batches | {plain:.1f} | |")
+    print(f"| model alone, rows near an edge again | {exact:.1f} | 100 % |")
+    print(f"| whole command, start included | {whole:.1f} | {100 * whole / exact:.0f} % |")
+    print(f"\nA second run, all done: {again:.1f} s.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Waveforms → codes that do not depend on what else is in the batch.
+
+A batch rounds differently from a single run, in the last digits of float32, so a latent that lies on the edge
+between two codes could fall to either side. Such rows are found by their distance to the edge and encoded again
+alone: every row has exactly the codes of `model.encode` for it alone, with one thread, whatever the batches were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xcodec2.codec import batch
+from xcodec2.codec.fsq import bound_twice
+from xcodec2.codec.inference import inference
+from xcodec2.errors import XCodec2Error
+from xcodec2.extract.reading import Heard, pieces, read_ahead, readers
+
+if TYPE_CHECKING:
+    from xcodec2 import XCodec2Model
+    from xcodec2.corpus import Recording
+
+# Bounded latents of nano in batches and alone differ by up to 2.4e-5 on real speech (docs/extraction.md).
+TOLERANCE = 5e-5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one recording: codes (T,) uint16 (uint32 for larger codebooks), or an error."""
+
+    codes: np.ndarray | None
+    num_samples: int = 0
+    sample_rate: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker needs to know. None of it changes the codes but the model."""
+
+    model: str
+    device: str = "cpu"
+    readers: int = 1
+    time_limit: float = 120.0  # seconds for reading one recording
+    batch_seconds: float = 40.0  # of padded audio in one batch; 0: each recording alone
+
+
+class Encoder:
+    """The model with what makes its results repeatable."""
+
+    def __init__(self, settings: Settings) -> None:
+        from xcodec2 import XCodec2Model
+
+        torch.set_num_threads(1)  # sums over threads round differently, and processes share the work better
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        self.model = XCodec2Model.from_pretrained(settings.model, device=settings.device).eval()
+        self.budget = settings.batch_seconds
+
+    def outcomes(self, piece: Sequence[Heard]) -> list[Outcome]:
+        """One outcome for each, in order."""
+        given = [i for i, heard in enumerate(piece) if heard.waveform is not None]
+        encoded = encode(self.model, [torch.from_numpy(piece[i].waveform) for i in given], self.budget)
+        results = [Outcome(None, error=heard.error) for heard in piece]
+        for i, codes in zip(given, encoded, strict=True):
+            fine = not isinstance(codes, str)
+            results[i] = Outcome(
+                narrow(codes, self.model.codebook_size) if fine else None,
+                piece[i].num_samples,
+                piece[i].sample_rate,
+                None if fine else str(codes),
+            )
+        return results
+
+
+def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]:
+    """What an encoding process does: it runs in a :class:`Child` and has readers of its own."""
+    encoder = Encoder(settings)
+    rate = encoder.model.config.input_rate
+    children = readers(settings.readers, rate)
+
+    def work(recordings: Sequence[Recording]) -> list[Outcome]:
+        heard = read_ahead(recordings, children, settings.time_limit)
+        return [outcome for piece in pieces(heard, rate) for outcome in encoder.outcomes(piece)]
+
+    return work
+
+
+def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:
+    """Waveforms (N,) → codes (T,) as each has alone, or why there are none. `budget`: padded seconds in one batch."""
+    results: dict[int, Tensor | str] = {}
+    for indices in buckets([model.config.frames(len(w)) for w in waveforms], budget * model.frame_rate):
+        results |= zip(indices, encode_bucket(model, [waveforms[i] for i in indices]), strict=True)
+    return [results[i] for i in range(len(waveforms))]
+
+
+def buckets(frames: Sequence[int], budget: float) -> Iterator[list[int]]:
+    """Indices of items of near lengths, at most `budget` padded frames together; what is too long stands alone."""
+    bucket: list[int] = []
+    for index in sorted(range(len(frames)), key=frames.__getitem__):
+        if bucket and frames[index] * (len(bucket) + 1) > min(budget, batch.EXACT_FRAMES):
+            yield bucket
+            bucket = []
+        bucket.append(index)
+    if bucket:
+        yield bucket
+
+
+def encode_bucket(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | str]:
+    codes: list[Tensor | None] = [None] * len(waveforms)
+    if len(waveforms) > 1:
+        with contextlib.suppress(RuntimeError):  # out of the accelerator's memory, say: one by one they may fit
+            codes = certain_codes(model, waveforms)
+    return [alone(model, w) if known is None else known for w, known in zip(waveforms, codes, strict=True)]
+
+
+def alone(model: XCodec2Model, waveform: Tensor) -> Tensor | str:
+    try:
+        return batch.encode(model, [waveform])[0]
+    except (XCodec2Error, RuntimeError) as problem:
+        return " ".join(str(problem).split())
+
+
+def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | None]:
+    """One pass; None for each row that has a latent too near to the edge of a code for rounding not to matter."""
+    hop = model.config.hop
+    padded = [model.config.padded_frames(len(w)) * hop for w in waveforms]
+    rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms])
+    lengths = None if len(set(padded)) == 1 else torch.tensor(padded, device=model.device)
+    with inference(model):
+        latent = model.latent(rows.to(model.device), lengths)
+        _, codes = model.quantizer(latent)
+        certain = margin(bound_twice(model.quantizer.project(latent), model.quantizer.levels)) > TOLERANCE
+    codes, certain = codes.cpu(), certain.cpu()
+    sizes = [model.config.frames(len(w)) for w in waveforms]
+    return [row[:size] if sure[:size].all() else None for row, sure, size in zip(codes, certain, sizes, strict=True)]
+
+
+def margin(bounded: Tensor) -> Tensor:
+    """(B, T, K) → (B, T): the distance of the nearest of the K numbers to where it would round to another level.
+
+    NaN, which compares false with everything, is never certain.
+    """
+    return ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)
+
+
+def narrow(codes: Any, codebook_size: int) -> np.ndarray:
+    return codes.numpy().astype(np.uint16 if codebook_size <= 1 << 16 else np.uint32)

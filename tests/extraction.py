@@ -1,0 +1,108 @@
+"""What the tests of extraction share: a corpus of real speech, an engine without processes, places that misbehave."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import soundfile
+from tiny import ASSETS
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.extract.encoding import Encoder
+from xcodec2.extract.reading import Heard
+
+RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Reading it kills the process, as a decoder's segmentation fault does."""
+
+    def read(self) -> bytes:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return b""
+
+
+@dataclass(frozen=True)
+class Hang:
+    def read(self) -> bytes:
+        time.sleep(1000)
+        return b""
+
+
+@dataclass(frozen=True)
+class CrashOnce:
+    """Kills the process at the first reading; what it leaves at `path` makes the second one a plain failure."""
+
+    path: str
+
+    def read(self) -> bytes:
+        if os.path.exists(self.path):
+            raise XCodec2Error("read a second time")
+        Path(self.path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return b""
+
+
+def make_corpus(folder: Path, rows: int, shortest: float = 0.3, longest: float = 1.5, bad: bool = True) -> Path:
+    """A manifest of pieces of the demo clip of many lengths; with `bad`, three rows cannot be read."""
+    clip, _ = soundfile.read(ASSETS / "demo.flac", dtype="float32")
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = []
+    for n in range(rows):
+        size = int(RATE * random.uniform(shortest, longest))
+        start = int(random.integers(len(clip) - size))
+        soundfile.write(folder / f"{n:05}.flac", clip[start : start + size], RATE)
+        table.append({"id": f"u{n}", "path": f"{n:05}.flac", "source": "demo", "text": f"text {n}", "number": n})
+    if bad:
+        (folder / "broken.flac").write_bytes(b"fLaC but no more")
+        (folder / "cut.flac").write_bytes((folder / "00000.flac").read_bytes()[:4000])
+        for name in ("broken.flac", "cut.flac", "missing.flac"):
+            table.append({"id": name, "path": name, "source": "demo", "text": "", "number": 0})
+    with (folder / "manifest.tsv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(table)
+    return folder / "manifest.tsv"
+
+
+def rows(out: Path | str) -> dict[str, dict]:
+    """All rows by id; fails when one is there twice."""
+    table = pq.read_table(f"{out}/data").to_pylist()
+    found = {row["id"]: row for row in table}
+    assert len(found) == len(table)
+    return found
+
+
+class Inline:
+    """The same unit of work as in both engines, in this process. `fail_after` units it stops as a killed run does."""
+
+    def __init__(self) -> None:
+        self.fail_after: int | None = None
+        self.units: list[str] = []
+        self.encoders: dict[str, Encoder] = {}
+
+    def start(self, engine, units, settings, workers, rate, address):
+        encoder = self.encoders.setdefault(settings.model, Encoder(settings))
+        encoder.budget = settings.batch_seconds
+        for done, unit in enumerate(units):
+            if done == self.fail_after:
+                raise KeyboardInterrupt
+            self.units.append(unit.key)
+            yield unit, encoder.outcomes([heard(recording, rate) for recording in unit.recordings])
+
+
+def heard(recording, rate: int) -> Heard:
+    try:
+        audio = recording.load(rate)
+    except XCodec2Error as problem:
+        return Heard(None, error=str(problem))
+    return Heard(audio.waveform.numpy(), audio.num_samples, audio.sample_rate)
