@@ -4,6 +4,7 @@
     python benchmarks/speed.py run full --seconds 1 3 10 30      # the tables of docs/speed.md, and speed.png
     python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
     python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
+    python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
     python benchmarks/speed.py run nano --alone --threads 1      # a model that transformers cannot load
 
 Each implementation runs in a process of its own, and only one works at a time. Times are medians; memory is what
@@ -216,6 +217,30 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callable[[], float]) -> None:
+    """The encoder's two halves, ours and theirs by turns in one process, least of `repeat`."""
+    import torch
+
+    torch.set_num_threads(threads)
+    ours, theirs = Ours(model).model, Transformers(model).model
+    waveform = ours.pad(torch.from_numpy(speech(seconds))[None])
+    features, _ = ours.features(waveform, None, None)
+    halves: dict[str, list[Callable[[], Any]]] = {
+        "semantic": [lambda: ours.semantic_encoder(features), lambda: theirs.semantic_encoder(features)],
+        "acoustic": [lambda: ours.acoustic_encoder(waveform), lambda: theirs.acoustic_encoder(waveform[:, None])],
+    }
+    print("| | " + " | ".join(NAMES) + " | ratio |\n|---|---|---|---|")
+    for half, calls in halves.items():
+        times = [float("inf")] * 2
+        for _ in range(repeat):
+            for which, call in enumerate(calls):
+                start = clock()
+                with torch.no_grad():
+                    call()
+                times[which] = min(times[which], clock() - start)
+        print(f"| {half} | {times[0]:.2f} s | {times[1]:.2f} s | {times[1] / times[0]:.2f}× |", flush=True)
+
+
 def write_weights(folder: str) -> None:
     """Random weights at the published size, of a scale that keeps the codes apart."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -230,17 +255,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("weights").add_argument("model")
-    for verb in ("run", "work"):
+    for verb in ("run", "stages", "work"):
         command = verbs.add_parser(verb)
         if verb == "work":
             command.add_argument("name")
         command.add_argument("model")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--clock", choices=CLOCKS, default="wall")
+        if verb == "work":
+            continue
+        command.add_argument("--repeat", type=int, default=3)
+        command.add_argument("--seconds", type=float, nargs="*", default=[1, 3, 10])
         if verb == "run":
-            command.add_argument("--seconds", type=float, nargs="*", default=[1, 3, 10])
             command.add_argument("--mixed", type=int, default=0, metavar="COUNT")
-            command.add_argument("--repeat", type=int, default=3)
             command.add_argument("--alone", action="store_true", help="only ours")
             command.add_argument("--plot", type=Path)
     args = parser.parse_args()
@@ -248,6 +275,9 @@ def main() -> None:
         write_weights(args.model)
     elif args.verb == "work":
         work(args.name, args.model, args.threads, CLOCKS[args.clock])
+    elif args.verb == "stages":
+        for seconds in args.seconds:
+            stages(args.model, seconds, args.repeat, args.threads, CLOCKS[args.clock])
     else:
         run(args)
 
