@@ -1,6 +1,6 @@
 """The anti-aliased activation in one compiled pass (snake.c), for inference on a CPU.
 
-PyTorch's own operations give the same to float32's rounding, thirty times slower. B batch, C channels, N samples.
+PyTorch's own operations give the same to float32's rounding, far slower. B batch, C channels, N samples.
 """
 
 from __future__ import annotations
