@@ -147,6 +147,9 @@ def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
+        assert children
     finally:
         os.kill(process.pid, signal.SIGKILL)  # the driver alone: its children must go by themselves
         process.wait()
@@ -159,9 +162,7 @@ def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path
     extract(manifest, tmp_path / "whole", rows=7, batch_seconds=3)
     assert rows(out) == rows(tmp_path / "whole")
     assert summary["rows"] == len(rows(out)) == 23
-    with subprocess.Popen(["ps", "-A", "-o", "args="], stdout=subprocess.PIPE, text=True) as listing:
-        alive = [line for line in listing.stdout if "xcodec2.extract.child" in line and str(process.pid) in line]
-    assert not alive
+    assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]
 
 
 # ---- rows and shards ------------------------------------------------------------------------------------------------
