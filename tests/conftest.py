@@ -19,6 +19,14 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model's folder: it has learned five utterances of talkers.py by heart."""
+    from talkers import teach
+
+    return teach(tmp_path_factory.mktemp("taught"))
+
+
+@pytest.fixture(scope="session")
 def published() -> dict[str, Tensor]:
     """A small checkpoint exactly as the original package publishes its own."""
     tensors = load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import torch
 from tiny import XCODEC2, random_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from xcodec2 import XCodec2Model
+from xcodec2.llasa.prepare import prepare
 from xcodec2.llasa.prompt import Prompts
+from xcodec2.llasa.recipe import Recipe
 from xcodec2.llasa.tokens import extend_tokenizer
+from xcodec2.llasa.train import train
 
 CODEBOOK = 64
 #: In the manner of Llama 3's own template, with its quirks: a date that is today's when not given, trimmed contents.
@@ -28,9 +35,10 @@ LLAMA3_TEMPLATE = """{{- bos_token }}
 
 
 def base_tokenizer(template: str | None = LLAMA3_TEMPLATE, llama: bool = True) -> PreTrainedTokenizerFast:
-    """Bytes as tokens; with Llama 3's special tokens, or with an end token alone."""
+    """Bytes as tokens, and one pair of them; with Llama 3's special tokens, or with an end token alone."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={token: id for id, token in enumerate(alphabet)}, merges=[]))
+    vocabulary = {token: id for id, token in enumerate([*alphabet, "th"])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("t", "h")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|end|>"]
@@ -82,3 +90,57 @@ def small_llama(layers: int = 2, width: int = 32, seed: int = 0, tied: bool = Tr
 
 def some_codes(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(CODEBOOK, size=count)
+
+
+THINGS = ("car", "hat", "sun", "day", "cup")
+TEXTS = [f"{colour} {thing}." for colour in ("red", "blue", "old", "new") for thing in THINGS]
+
+
+FEW = TEXTS[:5]
+
+
+def utterances(texts: list[str] = FEW) -> dict[str, np.ndarray]:
+    """Texts with codes (T,) of their own, of 50 and more."""
+    return {text: some_codes(50 + 4 * i, seed=100 + i) for i, text in enumerate(texts)}
+
+
+TEACHING: dict[str, Any] = {
+    "steps": 120,
+    "learning_rate": 6e-3,
+    "shape": {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+    },
+    "length": 512,
+    "batch": 1,
+    "save_every": 10_000,
+    "log_every": 1000,
+    "trainer": {"disable_tqdm": True, "use_cpu": True},
+}
+
+
+def write_utterances(folder: Path, texts: list[str] = FEW) -> Path:
+    """Rows of `utterances(texts)`, made by the product's own functions; returns their folder."""
+    codec = small_codec()
+    metadata = {
+        "xcodec2.model": str(codec.model_id),
+        "xcodec2.weights_hash": str(codec.weights_hash),
+        "xcodec2.codebook_size": str(CODEBOOK),
+    }
+    fields = [("id", pyarrow.string()), ("codes", pyarrow.list_(pyarrow.uint16())), ("text", pyarrow.string())]
+    rows = [{"id": text, "codes": codes.tolist(), "text": text} for text, codes in utterances(texts).items()]
+    table = pyarrow.Table.from_pylist(rows, pyarrow.schema(fields, metadata))
+    pyarrow.parquet.write_table(table, folder / "codes.parquet")
+    tokenizer = base_tokenizer(None, llama=False)
+    prepare(folder / "codes.parquet", folder / "rows", tokenizer, length=256, validation=0)
+    return folder / "rows"
+
+
+def teach(folder: Path, texts: list[str] = FEW, **changes: Any) -> Path:
+    """A small LM that has learned `utterances(texts)` by heart; returns its folder."""
+    rows = write_utterances(folder, texts)
+    return train(Recipe(out=str(folder / "run"), rows=[str(rows)], **{**TEACHING, **changes}))

@@ -147,10 +147,11 @@ def test_broken_rows_are_refused_with_reasons(tmp_path):
             write(row)
     refused = Refused()
     rows = Rows(tmp_path, "train")
-    found = list(speech_examples(rows, prompts(), 200, iter(range(len(rows))), refused))
+    found = list(speech_examples(rows, prompts(), 300, iter(range(len(rows))), refused))
     assert len(found) == 1 + 1  # without the chat it would be short enough
     refused = Refused()
-    (kept,) = speech_examples(rows, prompts(), 190, iter(range(len(rows))), refused)
+    context = len(prompts().in_chat(whole)) + 10
+    (kept,) = speech_examples(rows, prompts(), context, iter(range(len(rows))), refused)
     assert (kept.ids == prompts().in_chat(whole)).all()
     assert refused.reasons == dict.fromkeys(broken, 1)
 

@@ -23,6 +23,7 @@ from .failures import exit_code, explain, show_warning
 from .info import info
 from .llasa import llasa
 from .reconstruct import reconstruct
+from .speak import speak
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -36,10 +37,11 @@ def xcodec2(debug: bool) -> None:
       xcodec2 encode speech.wav -o speech.npz
       xcodec2 decode speech.npz -o again.wav
       xcodec2 reconstruct speech.wav -o again.wav
+      xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav
     """
 
 
-for command in (encode, decode, reconstruct, info, convert, evaluate, llasa, extract, export):
+for command in (encode, decode, reconstruct, info, convert, evaluate, llasa, speak, extract, export):
     xcodec2.add_command(command)
 
 

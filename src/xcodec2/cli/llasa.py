@@ -14,7 +14,8 @@ def llasa() -> None:
     \b
     Examples:
       xcodec2 llasa prepare codes/ rows/ --text text --tokenizer meta-llama/Llama-3.2-1B-Instruct
-      xcodec2 llasa prepare codes/ rows/ --tokenizer rows/tokenizer --length 1024 --validation 0.05
+      xcodec2 llasa train small out=runs/mine
+      xcodec2 llasa gguf runs/mine/model mine.gguf
     """
 
 
@@ -64,3 +65,52 @@ def prepare(codes: Path, out: Path, text: str, tokenizer: str, length: int, vali
         click.echo(f"{split:<10}{count} rows, {made.tokens[split]} tokens")
     refused = ", ".join(f"{count} × {reason}" for reason, count in made.refused.items())
     click.echo(f"{'refused':<10}{sum(made.refused.values())}{f': {refused}' if refused else ''}")
+
+
+@llasa.command()
+@click.argument("recipe")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder.")
+def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
+    """Train a language model on rows.
+
+    RECIPE is a TOML file, or a name in the package: paper (a published Llama, full), lora (a published LLaSA), small
+    (from scratch), inside (the one inside the package). KEY=VALUE changes one of its numbers. The finished model is
+    OUT/model, which `xcodec2 speak --lm` takes; samples of each validation are in OUT/samples. Several GPUs: put
+    accelerate's launcher before it; FSDP is the recipe's.
+
+    \b
+    Examples:
+      xcodec2 llasa train small rows='["rows"]' out=runs/mine
+      xcodec2 llasa train small out=runs/mine --resume
+      accelerate launch -m xcodec2.cli llasa train paper rows='["rows"]' out=runs/llasa
+    """
+    from xcodec2.llasa.extra import require
+    from xcodec2.llasa.recipe import read_recipe
+
+    resolved = read_recipe(recipe, changes)
+    require("transformers", "accelerate", "peft" if resolved.lora else "transformers")
+    from xcodec2.llasa.train import train
+
+    click.echo(f"model: {train(resolved, resume=resume)}")
+
+
+@llasa.command()
+@click.argument("lm")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--full", is_flag=True, help="float32 weights; float16 without.")
+def gguf(lm: str, out: Path, full: bool) -> None:
+    """Write a language model as GGUF, for llama.cpp's server.
+
+    \b
+    Examples:
+      xcodec2 llasa gguf runs/mine/model mine.gguf
+      xcodec2 llasa gguf HKUSTAudio/Llasa-1B llasa-1b.gguf --full
+    """
+    from xcodec2.llasa.extra import require
+
+    require("transformers", "gguf")
+    from xcodec2.llasa.gguf import write_gguf
+    from xcodec2.llasa.lm import load_lm
+
+    write_gguf(load_lm(lm), out, full=full)

@@ -1,0 +1,159 @@
+"""Compute spent at inference: many candidates, of which verifiers choose.
+
+    best-of-N       N whole candidates; the verifier keeps the best
+    beam-BxN        every STEP tokens, each of B beams goes on in N ways; the process verifier keeps the best B. At the
+                    end the verifier chooses among the B
+    partial-BxN     beams for the first PARTIAL_SECONDS only, then each of the B is spoken to its end and the verifier
+                    chooses
+
+A process verifier hears unfinished speech. Everything depends on the seed alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from xcodec2.llasa.generate import Backend, Generated, Sampling
+from xcodec2.llasa.tokens import LlasaError
+
+STEP = 25  # tokens between two selections: half a second
+PARTIAL_SECONDS = 2.0
+METHOD = re.compile(r"(best-of)-(\d+)|(beam|partial)-(\d+)x(\d+)")
+SEEDS_APART = 1_000_003  # a prime: seeds of the rounds of a beam search do not meet
+
+Scorer: TypeAlias = Callable[[np.ndarray], float]  # codes (T,) → how good they sound
+
+
+@dataclass(frozen=True)
+class Search:
+    """method: best-of, beam or partial. width: N of best-of, B of the others. ways: N of the others."""
+
+    method: str
+    width: int
+    ways: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Search:
+        match = METHOD.fullmatch(text)
+        numbers = [int(number) for number in (match[2], match[4], match[5]) if number] if match else []
+        if match is None or not all(0 < number <= 1024 for number in numbers):
+            raise LlasaError(f"{text!r}: a search is best-of-8, beam-4x4 or partial-4x4, with numbers up to 1024")
+        return cls(match[1] or match[3], *numbers)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to speak a text. score: the selecting verifier's. process_score: the process verifier's last."""
+
+    codes: np.ndarray
+    finished: bool
+    seed: int
+    score: float = -np.inf
+    process_score: float | None = None
+
+
+@dataclass
+class Found:
+    """candidates: those that the verifier chose among, best first. generated: tokens in all. heard: verifications."""
+
+    candidates: list[Candidate]
+    generated: int = 0
+    heard: int = 0
+    rounds: list[list[float]] = field(default_factory=list)  # process scores kept in each round of a beam search
+
+    @property
+    def best(self) -> Candidate:
+        return self.candidates[0]
+
+
+def search(
+    how: Search,
+    backend: Backend,
+    prompt: np.ndarray,
+    sampling: Sampling,
+    seed: int,
+    scorer: Scorer,
+    process: Scorer | None = None,
+    frame_rate: int = 50,
+) -> Found:
+    """The best candidate for a prompt (L,). `process` judges unfinished speech, `scorer` does where there is none."""
+    process = process or scorer
+    if how.method == "best-of":
+        found = Found([])
+        candidates = spoken(backend, prompt, [Candidate(EMPTY, False, seed + i) for i in range(how.width)], sampling)
+        found.generated = sum(len(item.codes) for item in candidates)
+    else:
+        frames = None if how.method == "beam" else round(PARTIAL_SECONDS * frame_rate)
+        found, candidates = beams(how, backend, prompt, sampling, seed, process, frames)
+        if how.method == "partial":
+            whole = spoken(backend, prompt, candidates, sampling)
+            found.generated += sum(len(item.codes) for item in whole) - sum(len(item.codes) for item in candidates)
+            candidates = whole
+    judged = [replace(item, score=scorer(item.codes)) for item in candidates]
+    found.heard += len(judged)
+    # a candidate that never ended is worse than any that did
+    found.candidates = sorted(judged, key=lambda item: (item.finished, item.score), reverse=True)
+    return found
+
+
+EMPTY = np.zeros(0, np.int64)
+
+
+def beams(
+    how: Search,
+    backend: Backend,
+    prompt: np.ndarray,
+    sampling: Sampling,
+    seed: int,
+    process: Scorer,
+    frames: int | None,
+) -> tuple[Found, list[Candidate]]:
+    """At most B candidates: whole ones, or of `frames` codes where that is given."""
+    found, alive = Found([]), [Candidate(EMPTY, False, seed)]
+    budget = sampling.budget(backend.context, len(prompt))
+    limit = budget if frames is None else min(frames, budget)
+    ways = how.width * how.ways  # the first round begins from one beam
+    for number in range(1, limit // STEP + 2):
+        open_ones = [not item.finished and len(item.codes) < limit for item in alive]
+        growing = [item for item, is_open in zip(alive, open_ones, strict=True) if is_open]
+        if not growing:
+            break
+        started = [
+            replace(item, seed=seed + number * SEEDS_APART + index * ways + way)
+            for index, item in enumerate(growing)
+            for way in range(ways)
+        ]
+        step = min([STEP, *(limit - len(item.codes) for item in growing)])
+        grown = spoken(backend, prompt, started, replace(sampling, max_tokens=step))
+        found.generated += sum(len(new.codes) - len(old.codes) for new, old in zip(grown, started, strict=True))
+        judged = [replace(item, process_score=process(item.codes)) for item in grown]
+        found.heard += len(judged)
+        waiting = [item for item, is_open in zip(alive, open_ones, strict=True) if not is_open]
+        alive = sorted([*waiting, *judged], key=lambda item: item.process_score or 0.0, reverse=True)[: how.width]
+        found.rounds.append([float(item.process_score or 0.0) for item in alive])
+        ways = how.ways
+    return found, alive
+
+
+def spoken(backend: Backend, prompt: np.ndarray, started: Sequence[Candidate], sampling: Sampling) -> list[Candidate]:
+    """Each candidate continued by its seed, those that have ended as they are."""
+    vocabulary = backend.prompts.vocabulary
+    open_ones = [item for item in started if not item.finished]
+    if not open_ones:
+        return list(started)
+    prompts = [np.concatenate([prompt, vocabulary.to_ids(item.codes)]) for item in open_ones]
+    results: list[Generated] = backend.generate(prompts, [item.seed for item in open_ones], sampling)
+    continued = iter(results)
+    grown = []
+    for item in started:
+        if item.finished:
+            grown.append(item)
+        else:
+            more = next(continued)
+            grown.append(replace(item, codes=np.concatenate([item.codes, more.codes]), finished=more.finished))
+    return grown

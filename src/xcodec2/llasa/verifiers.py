@@ -1,0 +1,93 @@
+"""Verifiers: what says how good spoken text is.
+
+A verifier is any callable (text, waveform, reference) → float, greater is better. waveform and reference are (N,)
+float32 at 16 kHz; the reference is the voice clip, or None. By name there are
+
+    wer, cer          minus the recogniser's error rate (Moonshine); wer-pocketsphinx, … for another recogniser
+    similarity        cosine of the speaker encoder's vectors with the reference's
+    dnsmos, distillmos  the opinion that listeners would have, 1 to 5
+    module:function, file.py:function  your own
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate import judges
+from xcodec2.evaluate.text import Errors, character_errors, word_errors
+from xcodec2.llasa.tokens import LlasaError
+
+Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
+RATERS = ("dnsmos", "distillmos")
+
+
+def verifier(name: str) -> Verifier:
+    """The verifier of a name; what it needs is loaded when it is first called."""
+    if name.partition(":")[1]:
+        return users_own(name)
+    kind, _, model = name.partition("-")
+    if kind in ("wer", "cer"):
+        return errors(word_errors if kind == "wer" else character_errors, model or "moonshine")
+    if kind == "similarity":
+        return similarity(model or "resemblyzer")
+    if name in RATERS:
+        return lambda text, waveform, reference: float(judges.rater(name).score(waveform))
+    raise LlasaError(f"{name}: no such verifier; give wer, cer, similarity, {', '.join(RATERS)} or module:function")
+
+
+def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
+    """Minus the share of words or characters that the recogniser hears wrongly."""
+
+    def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
+        found = measure(text, judges.recogniser(model).transcribe(waveform))
+        return -found.wrong / found.total
+
+    return verify
+
+
+def similarity(model: str) -> Verifier:
+    def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
+        if reference is None:
+            raise LlasaError("similarity compares with a voice clip, and there is none: give --voice")
+        encoder = judges.speaker_encoder(model)
+        return float(encoder.embed(waveform) @ encoder.embed(reference))
+
+    return verify
+
+
+def users_own(name: str) -> Verifier:
+    """`module:function`, or `path/to/file.py:function`."""
+    place, _, attribute = name.rpartition(":")
+    try:
+        if place.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{place} is no Python file")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(place)
+        function = getattr(module, attribute)
+    except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as problem:
+        raise LlasaError(f"{name}: no such verifier ({problem})") from problem
+    if not callable(function):
+        raise LlasaError(f"{name}: is not callable; a verifier is (text, waveform, reference) -> float")
+    return function
+
+
+def score(verify: Verifier, text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
+    """The verifier's word; minus infinity for speech that it cannot judge, such as a click of a few frames."""
+    try:
+        value = float(verify(text, waveform, reference))
+    except (LlasaError, judges.JudgeError):
+        raise  # what is missing is missing for all candidates
+    except XCodec2Error:
+        return -np.inf
+    return value if not np.isnan(value) else -np.inf

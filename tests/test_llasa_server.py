@@ -1,0 +1,211 @@
+"""The back end over HTTP: a real llama.cpp server, and servers that are down, slow or something else."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
+
+from xcodec2.cli import xcodec2
+from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.gguf import write_gguf
+from xcodec2.llasa.lm import About, load_lm
+from xcodec2.llasa.server import Server
+from xcodec2.llasa.speak import Speaker
+from xcodec2.llasa.tokens import LlasaError
+
+GREEDY = Sampling(temperature=0)
+
+
+def llama_server(folder: Path, gguf: Path) -> Iterator[Server]:
+    """llama.cpp serving the LM of a folder."""
+    lm = load_lm(folder)
+    write_gguf(lm, gguf, full=True)
+    script = Path(__file__).parent / "llama_server.py"
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(gguf)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        address = process.stdout.readline().strip()
+        assert address, "llama.cpp did not load the model"
+        yield Server(address, lm.prompts, lm.about)
+    finally:
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def server(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    yield from llama_server(taught, tmp_path_factory.mktemp("gguf") / "taught.gguf")
+
+
+def test_llama_cpp_speaks_what_was_learned(server, taught):
+    asked = [server.prompts.prompt(text) for text in FEW]
+    served = server.generate(asked, [0] * len(asked), GREEDY)
+    here = InProcess(load_lm(taught)).generate(asked, [0] * len(asked), GREEDY)
+    for item, own, codes in zip(served, here, utterances().values(), strict=True):
+        assert item.codes.tolist() == own.codes.tolist() == codes.tolist()
+        assert item.finished
+
+
+def test_llama_cpp_streams_stops_and_repeats_itself(server):
+    prompt = server.prompts.prompt(FEW[0])
+    assert list(server.stream(prompt, 0, GREEDY)) == utterances()[FEW[0]].tolist()
+    (cut,) = server.generate([prompt], [0], Sampling(temperature=0, max_tokens=7))
+    assert (len(cut.codes), cut.finished) == (7, False)
+    warm = Sampling(temperature=1.2, top_k=3, max_tokens=40)
+    drawn = [server.one(prompt, seed, warm).codes.tolist() for seed in (1, 1)]
+    assert drawn[0] == drawn[1]
+
+
+def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
+    speaker = Speaker(server, small_codec())
+    spoken = speaker.speak(FEW[1], sampling=GREEDY)
+    assert spoken.codes.tolist() == utterances()[FEW[1]].tolist()
+    small_codec().save_pretrained(tmp_path / "codec")
+    args = ["speak", FEW[1], "-o", tmp_path / "a.wav", "--model", tmp_path / "codec", "--temperature", 0]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args, "--lm", server.name, "--tokenizer", taught])))
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert f"{len(spoken.codes)} tokens" in done.output
+
+
+@pytest.mark.slow
+def test_twenty_utterances_come_back_through_both_back_ends(tmp_path):
+    folder = teach(tmp_path, TEXTS, steps=300, batch=4)
+    lm, wanted = load_lm(folder), list(utterances(TEXTS).values())
+    asked = [lm.prompts.prompt(text) for text in TEXTS]
+    served = llama_server(folder, tmp_path / "twenty.gguf")
+    for backend in (InProcess(lm), next(served)):
+        made = backend.generate(asked, [0] * 20, GREEDY)
+        equal = sum(
+            int((item.codes[: len(codes)] == codes[: len(item.codes)]).sum())
+            for item, codes in zip(made, wanted, strict=True)
+        )
+        assert equal / sum(map(len, wanted)) >= 0.95, backend.name
+    served.close()
+
+
+# --- servers that fail ---------------------------------------------------------------------------------------------
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as the server's `script` says: the pieces of an answer, with seconds to wait before each."""
+
+    def do_GET(self) -> None:
+        self.send(json.dumps(self.server.models).encode())
+
+    def do_POST(self) -> None:
+        self.server.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(self.server.status)
+        self.end_headers()
+        try:
+            for wait, piece in self.server.script:
+                time.sleep(wait)
+                self.wfile.write(piece)
+                self.wfile.flush()
+        except OSError:  # the client has gone
+            pass
+
+    def send(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def fake() -> Iterator[http.server.ThreadingHTTPServer]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.models, server.script, server.status, server.asked = {"data": [{"id": "m"}]}, [], 200, None
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def connect(fake: http.server.ThreadingHTTPServer, timeout: float = 5.0) -> Server:
+    return Server(f"http://127.0.0.1:{fake.server_port}", prompts(), About(), timeout=timeout)
+
+
+def event(text: str, finish: str | None = None) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"text": text, "finish_reason": finish}]}).encode() + b"\n\n"
+
+
+def ask(server: Server) -> list[int]:
+    return server.one(prompts().prompt("abc"), 3, Sampling(temperature=0.7, top_k=5)).codes.tolist()
+
+
+def test_tokens_may_be_cut_anywhere(fake):
+    fake.script = [(0, event("<|s_1|><|s")), (0, event("_2")), (0, event("3|> <|s_4|>")), (0, event("", "stop"))]
+    assert ask(connect(fake)) == [1, 23, 4]
+
+
+def test_what_is_asked(fake):
+    fake.models = {"data": [{"id": "llasa", "max_model_len": 600}]}
+    fake.script = [(0, event("<|s_1|>", "stop")), (0, b"data: [DONE]\n\n")]
+    ask(connect(fake))
+    asked, prompt = fake.asked, prompts().prompt("abc").tolist()
+    assert asked["prompt"] == prompt
+    assert asked["max_tokens"] == 600 - len(prompt)
+    assert asked["stop_token_ids"] == [prompts().vocabulary.speech_end]
+    sampling = {key: asked[key] for key in ("model", "seed", "temperature", "top_k", "skip_special_tokens", "stream")}
+    assert list(sampling.values()) == ["llasa", 3, 0.7, 5, False, True]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ([(0, event("Hello!"))], "gave 'Hello!' where speech was due"),
+        ([(0, event("<|s_64|>"))], "code 64, beyond the codebook"),
+        ([(0, event("", "stop"))], "no speech at all"),
+        ([(0, event("<|s_1|><|s_"))], "where speech was due"),
+        ([(0, b"data: nonsense\n\n")], "nonsense"),
+    ],
+)
+def test_answers_that_are_no_speech_are_refused(fake, script, words):
+    fake.script = script
+    with pytest.raises(LlasaError, match=words):
+        ask(connect(fake))
+
+
+@pytest.mark.parametrize("script", [[(3, b"")], [(0.05, event("<|s_1|>"))] * 60], ids=["silent", "dripping"])
+def test_a_slow_server_is_an_error_in_bounded_time(fake, script):
+    fake.script = script
+    server = connect(fake, timeout=0.5)
+    started = time.monotonic()
+    with pytest.raises(LlasaError, match=r"no whole answer within 0\.5 s"):
+        ask(server)
+    assert time.monotonic() - started < 2.5
+
+
+def test_a_server_that_is_down_or_refuses_is_an_error(fake):
+    with pytest.raises(LlasaError, match="no server answers there"):
+        Server("http://127.0.0.1:9", prompts(), About())
+    for address in ("127.0.0.1:8000", "ftp://x"):
+        with pytest.raises(LlasaError, match="looks like http"):
+            Server(address, prompts(), About())
+    server = connect(fake)
+    fake.status, fake.script = 503, [(0, b"busy")]
+    with pytest.raises(LlasaError, match="503 Service Unavailable: busy"):
+        ask(server)
+    fake.models = {"data": []}
+    with pytest.raises(LlasaError, match="no model loaded"):
+        connect(fake)
+    fake.models = []
+    with pytest.raises(LlasaError, match="no OpenAI-compatible server"):
+        connect(fake)

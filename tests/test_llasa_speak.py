@@ -1,0 +1,411 @@
+"""Speaking: what is learned comes back, streams equal whole decoding, searches find the best, bad input is an error."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from talkers import CODEBOOK, FEW, base_tokenizer, prompts, small_codec, small_llama, speech_tokenizer, utterances
+from tiny import speech
+
+from xcodec2 import XCodec2Model
+from xcodec2.cli import xcodec2
+from xcodec2.errors import AudioError
+from xcodec2.llasa.generate import Generated, InProcess, Sampling
+from xcodec2.llasa.lm import About, LanguageModel, load_lm
+from xcodec2.llasa.rows import Codec
+from xcodec2.llasa.search import Search, search
+from xcodec2.llasa.speak import Speaker
+from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.verifiers import verifier
+
+GREEDY = Sampling(temperature=0)
+
+
+@pytest.fixture(scope="module")
+def backend(taught: Path) -> InProcess:
+    return InProcess(load_lm(taught))
+
+
+@pytest.fixture(scope="module")
+def speaker(backend: InProcess) -> Speaker:
+    return Speaker(backend, small_codec())
+
+
+@pytest.fixture(scope="module")
+def wild() -> InProcess:
+    """Random weights: any code may follow any."""
+    return InProcess(LanguageModel("wild", small_llama(), prompts(), About()))
+
+
+# --- generation ----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_learned_is_spoken(backend):
+    asked = [backend.prompts.prompt(text) for text in FEW]
+    made = backend.generate(asked, [0] * len(asked), GREEDY)
+    equal = total = 0
+    for item, codes in zip(made, utterances().values(), strict=True):
+        both = min(len(item.codes), len(codes))
+        equal += int((item.codes[:both] == codes[:both]).sum())
+        total += max(len(item.codes), len(codes))
+        assert item.finished
+    assert equal / total >= 0.95
+
+
+def test_only_codes_and_the_end_can_come(wild):
+    made = wild.generate([wild.prompts.prompt("abc")] * 3, [1, 2, 3], Sampling(temperature=5.0, max_tokens=40))
+    assert all(0 <= code < CODEBOOK for item in made for code in item.codes)
+    assert all(len(item.codes) == 40 or item.finished for item in made)
+    assert len({item.codes.tobytes() for item in made}) == 3
+
+
+def test_items_of_a_batch_are_what_they_are_alone(wild):
+    texts, seeds, sampling = ["a", "some longer text", "three"], [5, 6, 7], Sampling(top_k=20, top_p=0.9, max_tokens=25)
+    asked = [wild.prompts.prompt(text) for text in texts]
+    together = wild.generate(asked, seeds, sampling)
+    for prompt, seed, item in zip(asked, seeds, together, strict=True):
+        (alone,) = wild.generate([prompt], [seed], sampling)
+        assert alone.codes.tolist() == item.codes.tolist()
+        assert list(wild.stream(prompt, seed, sampling)) == item.codes.tolist()
+
+
+def test_the_context_is_not_overrun(wild):
+    prompt = wild.prompts.prompt("a" * 700)
+    (made,) = wild.generate([prompt], [0], Sampling())
+    assert len(prompt) + len(made.codes) <= wild.context
+    with pytest.raises(LlasaError, match="use a shorter voice clip or text"):
+        wild.generate([wild.prompts.prompt("a" * 1100)], [0], Sampling())
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_k": -2}, "top_k"),
+        ({"repetition_penalty": 0}, "repetition"),
+        ({"max_tokens": 0}, "max_tokens"),
+    ],
+)
+def test_impossible_sampling_is_refused(values, words):
+    with pytest.raises(LlasaError, match=words):
+        Sampling(**values)
+
+
+def test_repetition_is_punished(wild):
+    prompt = wild.prompts.prompt("abc")
+    plain, varied = (
+        wild.generate([prompt], [0], Sampling(temperature=0, repetition_penalty=penalty, max_tokens=40))[0].codes
+        for penalty in (1.0, 5.0)
+    )
+    assert len(set(varied.tolist())) > len(set(plain.tolist()))
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_heads_may_be_tied_or_not(tmp_path, tied):
+    model = small_llama(tied=tied)
+    model.save_pretrained(tmp_path)
+    speech_tokenizer().save_pretrained(tmp_path)
+    lm = load_lm(tmp_path)
+    prompt = torch.from_numpy(lm.prompts.prompt("abc"))[None]
+    with torch.no_grad():
+        assert torch.equal(lm.model(prompt).logits, model(prompt).logits)
+
+
+def test_models_that_cannot_speak_are_refused(tmp_path):
+    with pytest.raises(LlasaError, match="no such folder"):
+        load_lm(tmp_path / "none")
+    small_llama().save_pretrained(tmp_path)
+    base_tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(LlasaError, match="has no speech tokens"):
+        load_lm(tmp_path)
+    speech_tokenizer(80).save_pretrained(tmp_path)  # more codes than the model has rows
+    with pytest.raises(LlasaError, match="its embedding"):
+        load_lm(tmp_path)
+
+
+def test_an_lm_and_a_codec_that_do_not_fit_are_told_apart(backend):
+    with pytest.raises(LlasaError, match="has 64 codes, the codec has 65536"):
+        Speaker(backend, XCodec2Model.from_pretrained("nano"))
+    other = LanguageModel("other", backend.lm.model, backend.prompts, About(Codec("x", "0" * 16, CODEBOOK)))
+    with pytest.raises(LlasaError, match="their codes mean different sounds"):
+        Speaker(InProcess(other), small_codec())
+
+
+# --- speech --------------------------------------------------------------------------------------------------------
+
+
+def test_speech_is_the_decoded_codes(speaker):
+    spoken = speaker.speak(FEW[0], sampling=GREEDY)
+    assert spoken.codes.tolist() == utterances()[FEW[0]].tolist()
+    assert torch.equal(spoken.waveform, speaker.codec.decode(torch.from_numpy(spoken.codes)))
+
+
+def test_streamed_speech_is_what_stream_decode_makes_of_it_and_begins_early(speaker):
+    text, generated, first = FEW[-1], [], None
+    inner = speaker.backend.stream
+
+    def counting(*args):
+        for code in inner(*args):
+            generated.append(code)
+            yield code
+        return True
+
+    speaker.backend.stream = counting
+    try:
+        chunks = []
+        for chunk in speaker.stream(text, sampling=GREEDY, step=4):
+            first = first or len(generated)
+            chunks.append(chunk)
+    finally:
+        del speaker.backend.stream
+    codes = utterances()[text]
+    assert generated == codes.tolist()
+    assert first <= 0.15 * len(codes)
+    expected = torch.cat(list(speaker.codec.stream_decode([codes], step=4)))
+    assert torch.equal(torch.cat(chunks), expected)
+
+
+def test_a_voice_goes_before_the_text_and_is_not_heard_again(wild):
+    speaker = Speaker(wild, small_codec())
+    voice = speaker.voice(speech()[:32_000], "One two.", 16_000)
+    assert len(voice.codes) == 101
+    sampling = Sampling(max_tokens=30)
+    asked = []
+    inner = wild.generate
+    wild.generate = lambda prompts, *rest: asked.extend(prompts) or inner(prompts, *rest)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spoken = speaker.speak("Three.", voice=voice, sampling=sampling)
+    finally:
+        del wild.generate
+    assert asked[0].tolist() == prompts().prompt("Three.", "One two.", voice.codes).tolist()
+    together = speaker.codec.decode(torch.from_numpy(np.concatenate([voice.codes, spoken.codes])))
+    assert torch.equal(spoken.waveform, together[101 * 320 :])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        streamed = torch.cat(list(speaker.stream("Three.", voice=voice, sampling=sampling)))
+    assert len(streamed) == len(spoken.waveform)
+
+
+def test_long_text_keeps_the_voice_of_its_first_sentence(wild):
+    speaker = Speaker(wild, small_codec())
+    seen = []
+    inner = wild.generate
+    wild.generate = lambda prompts, *rest: seen.extend(prompts) or inner(prompts, *rest)
+    try:
+        with pytest.warns(UserWarning, match="did not end by itself on 'One. '|did not end"):
+            spoken = speaker.speak("One one. Two two. Three.", sampling=Sampling(max_tokens=8), chunk=9)
+    finally:
+        del wild.generate
+    texts = [text for text, _ in spoken.pieces]
+    assert texts == ["One one.", "Two two.", "Three."]
+    first = spoken.pieces[0][1].codes
+    expected = [prompts().prompt("One one."), *(prompts().prompt(text, "One one.", first) for text in texts[1:])]
+    assert [prompt.tolist() for prompt in seen] == [prompt.tolist() for prompt in expected]
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60])
+def test_voice_clips_have_1_to_15_seconds(wild, seconds):
+    clip = np.zeros(int(16_000 * seconds), np.float32)
+    with pytest.raises(LlasaError, match=rf"the voice clip has {seconds:.1f} s; give one of 1 to 15 s"):
+        Speaker(wild, small_codec()).voice(clip, "Text.", 16_000)
+
+
+def test_an_empty_voice_clip_or_one_without_text_is_an_error(wild):
+    speaker = Speaker(wild, small_codec())
+    with pytest.raises(AudioError, match="empty"):
+        speaker.voice(np.zeros(0, np.float32), "Text.", 16_000)
+    with pytest.raises(LlasaError, match="needs the text"):
+        speaker.voice(np.zeros(32_000, np.float32), " ", 16_000)
+
+
+# --- search --------------------------------------------------------------------------------------------------------
+
+
+class Scripted:
+    """A back end whose continuations are known: the code of each seed, again and again. Each ends after 130 codes."""
+
+    def __init__(self) -> None:
+        self.name, self.prompts, self.about, self.context, self.calls = "scripted", prompts(), About(), 1000, 0
+        self.start = len(prompts().prompt("abc"))
+
+    def generate(self, asked, seeds, sampling):
+        self.calls += len(asked)
+        results = []
+        for prompt, seed in zip(asked, seeds, strict=True):
+            room = 130 - (len(prompt) - self.start)
+            count = min(room, sampling.max_tokens or room)
+            results.append(Generated(np.full(count, seed % CODEBOOK), finished=count == room))
+        return results
+
+
+def likes(wanted: int):
+    """A score that is greatest where all codes are the wanted one."""
+    return lambda codes: float((codes == wanted).mean()) if len(codes) else -1.0
+
+
+def test_best_of_n_finds_the_best():
+    backend = Scripted()
+    found = search(Search.parse("best-of-8"), backend, prompts().prompt("abc"), Sampling(), 10, likes(13))
+    assert (found.best.codes == 13).all()
+    assert found.best.finished
+    assert found.candidates[0].seed == 13
+    assert (found.generated, found.heard, len(found.candidates)) == (8 * 130, 8, 8)
+
+
+def greatest(codes: np.ndarray) -> float:
+    """Sum of codes a token: what a beam can climb step by step."""
+    return float(codes.mean())
+
+
+@pytest.mark.parametrize("how", ["beam-2x4", "partial-2x4"])
+def test_beams_keep_the_best_of_every_step(how):
+    backend = Scripted()
+    found = search(Search.parse(how), backend, prompts().prompt("abc"), Sampling(), 3, greatest)
+    assert found.best.finished
+    assert len(found.best.codes) == 130
+    assert len(found.candidates) == 2
+    tried = [3 + 1 * 1_000_003 + way for way in range(8)]
+    assert found.rounds[0] == sorted((float(seed % CODEBOOK) for seed in tried), reverse=True)[:2]
+    assert len(found.rounds) == (6 if how == "beam-2x4" else 4)
+    single = search(Search.parse("best-of-1"), Scripted(), prompts().prompt("abc"), Sampling(), 3, greatest)
+    assert found.best.score > single.best.score
+    assert found.generated < 8 * 130 * 2
+
+
+def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
+    """The verifier knows the sound that is wanted, and the model, at this temperature, seldom makes it."""
+    text, codes = FEW[3], utterances()[FEW[3]]
+    target = speaker.codec.decode(torch.from_numpy(codes)).numpy()
+
+    def near(_text, waveform, _reference):
+        length = min(len(waveform), len(target))
+        return -float(np.abs(waveform[:length] - target[:length]).mean()) - abs(len(waveform) - len(target)) / 1e6
+
+    hot = Sampling(temperature=2.0, max_tokens=80)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        one = speaker.speak(text, sampling=hot, how=Search.parse("best-of-1"), verifier=near)
+        best = speaker.speak(text, sampling=hot, how=Search.parse("best-of-8"), verifier=near)
+        beam = speaker.speak(text, sampling=hot, how=Search.parse("beam-4x4"), verifier=near)
+    score = [spoken.found[0].best.score for spoken in (one, best, beam)]
+    assert score[1] == max(
+        item.score for item in best.found[0].candidates if item.finished == best.pieces[0][1].finished
+    )
+    assert score[1] >= score[0]
+    assert len(best.found[0].candidates) == 8
+    assert beam.found[0].heard > 16
+
+
+def test_searches_repeat_themselves(speaker):
+    runs = [
+        speaker.speak(
+            FEW[1], seed=4, how=Search.parse("best-of-3"), verifier=lambda text, waveform, _: float(waveform.std())
+        )
+        for _ in range(2)
+    ]
+    first, second = ([(item.seed, item.score) for item in run.found[0].candidates] for run in runs)
+    assert first == second
+
+
+@pytest.mark.parametrize("text", ["best", "best-of-0", "beam-4", "partial-2x0", "beam-2000x1", "best-of-8x2"])
+def test_searches_that_are_none_are_refused(text):
+    with pytest.raises(LlasaError, match="a search is"):
+        Search.parse(text)
+
+
+def test_verifiers_are_found_by_name(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("def loud(text, waveform, reference):\n    return float(abs(waveform).max())\n")
+    assert verifier(f"{own}:loud")("a", np.array([0.1, -0.5]), None) == 0.5
+    assert verifier("math:dist") is not None
+    for name, words in {
+        "nice": "no such verifier",
+        "no_module:f": "no such verifier",
+        "math:pi": "not callable",
+    }.items():
+        with pytest.raises(LlasaError, match=words):
+            verifier(name)
+    with pytest.raises(LlasaError, match="give --voice"):
+        verifier("similarity")("a", np.zeros(16_000, np.float32), None)
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def codec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("codec")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_codec().save_pretrained(folder)
+    return folder
+
+
+def test_the_command_speaks_and_streams(taught, codec_folder, tmp_path):
+    base = ["speak", FEW[2], "--lm", taught, "--model", codec_folder, "--temperature", 0]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*base, "-o", tmp_path / "a.wav"])))
+    assert done.exit_code == 0, (done.output, done.exception)
+    count = len(utterances()[FEW[2]])
+    assert done.output == f"{count * 320 / 16_000:.2f} s of speech, {count} tokens\n"
+    whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    assert (len(whole), rate) == (count * 320, 16_000)
+    done = CliRunner().invoke(xcodec2, list(map(str, [*base, "-o", tmp_path / "b.wav", "--stream"])))
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "first sound after" in done.output
+    assert soundfile.info(tmp_path / "b.wav").frames == len(whole)
+    raw = CliRunner().invoke(xcodec2, list(map(str, [*base, "-o", "-"])))
+    assert raw.exit_code == 0
+    streamed, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
+    assert raw.stdout_bytes == streamed.astype("<i2").tobytes()
+
+
+def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def loud(text, waveform, reference):\n    return float(abs(waveform).mean())\n"
+        "def long(text, waveform, reference):\n    return float(len(waveform))\n"
+    )
+    args = ["speak", FEW[2], "--lm", taught, "--model", codec_folder, "-o", tmp_path / "a.wav", "--temperature", 1.5]
+    loud, long = f"{tmp_path}/mine.py:loud", f"{tmp_path}/mine.py:long"
+    searching = ["--search", "best-of-4", "--verifier", loud, "--report", long]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args, *searching, "--seed", 7])))
+    assert done.exit_code == 0, (done.output, done.exception)
+    facts = json.loads((tmp_path / "a.wav.json").read_text())
+    (piece,) = facts["pieces"]
+    assert sorted(item["seed"] for item in piece["candidates"]) == [7, 8, 9, 10]
+    scores = [item["scores"][loud] for item in piece["candidates"] if item["finished"]]
+    assert scores == sorted(scores, reverse=True)
+    assert [item["scores"][long] for item in piece["candidates"]] == [320 * i["tokens"] for i in piece["candidates"]]
+    assert facts["tokens_generated"] == sum(item["tokens"] for item in piece["candidates"])
+    assert (facts["seed"], facts["search"], facts["verifications"]) == (7, "best-of-4", 4)
+    assert "(chose)" in done.output
+    assert "(did not choose)" in done.output
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--voice", "x.wav"], "belong together"),
+        (["--search", "best-of-2"], "belong together"),
+        (["--process-verifier", "wer"], "needs --search"),
+        (["--stream", "--search", "best-of-2", "--verifier", "wer"], "leave --stream out"),
+        (["--lm", "http://127.0.0.1:9"], "needs --tokenizer"),
+        (["--tokenizer", "x"], "needs --tokenizer"),
+    ],
+)
+def test_options_that_contradict_each_other_are_bad_use(args, words, tmp_path):
+    done = CliRunner().invoke(xcodec2, ["speak", "Hello.", "-o", str(tmp_path / "a.wav"), *args])
+    assert done.exit_code == 2
+    assert words in done.output

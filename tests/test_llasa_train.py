@@ -1,0 +1,202 @@
+"""Training: recipes, new rows, resuming, LoRA, samples to listen to. What is learned is tested where it is spoken."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from talkers import FEW, TEACHING, base_tokenizer, small_codec, small_llama, speech_tokenizer, teach, write_utterances
+from transformers import AutoModelForCausalLM
+
+from xcodec2.llasa.data import speech_examples
+from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.lm import About, load_lm, load_tokenizer
+from xcodec2.llasa.packing import pack
+from xcodec2.llasa.prompt import Prompts
+from xcodec2.llasa.recipe import SHIPPED, Recipe, read_recipe
+from xcodec2.llasa.rows import Codec, Refused, Rows
+from xcodec2.llasa.seen import Seen
+from xcodec2.llasa.tokens import LlasaError, extend_tokenizer
+from xcodec2.llasa.train import add_rows, build, tensors, train
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_utterances(tmp_path_factory.mktemp("rows"))
+
+
+def run(out: Path, rows: Path, resume: bool = False, **changes) -> Path:
+    return train(Recipe(out=str(out), rows=[str(rows)], **{**TEACHING, **changes}), resume=resume)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
+def test_shipped_recipes_are_readable(name):
+    recipe = read_recipe(name, ["steps=7", "trainer.use_cpu=true", "out=there"])
+    assert (recipe.steps, recipe.trainer["use_cpu"], recipe.out) == (7, True, "there")
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        ("steps = 1", [], "out, rows, learning_rate missing"),
+        ("stesp = 1", [], "unknown key 'stesp'"),
+        ("steps = = 1", [], "not TOML"),
+        ("", ["steps"], "KEY=VALUE"),
+        ("", ["steps=many"], "steps cannot be 'many'"),
+        ("", ["precision=int4"], "precision cannot be"),
+        ("", ["rows=[]"], "names no folder"),
+        ("", ["base=x"], "either a base or a shape"),
+        ("", ["text_share=0.5"], "needs text files"),
+        ("", ["seed.deep=1"], "holds a value"),
+    ],
+)
+def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
+    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
+    (tmp_path / "recipe.toml").write_text(text or whole)
+    with pytest.raises(LlasaError, match=words):
+        read_recipe(str(tmp_path / "recipe.toml"), changes)
+    with pytest.raises(LlasaError, match=r"one of inside, lora, paper, small"):
+        read_recipe("none")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_new_rows_lie_among_the_old(tied):
+    model = small_llama(tied=tied)
+    old = len(model.get_input_embeddings().weight)
+    with torch.no_grad():
+        for head in (model.get_input_embeddings(), model.get_output_embeddings()):
+            head.weight.copy_(torch.randn(head.weight.shape) * 0.3 + 1)
+            head.weight[old - 4 :] = 100  # rows that the base has to spare
+    known = model.get_output_embeddings().weight[: old - 4].clone()
+    add_rows(model, old + 60, list(range(old - 4, old + 60)))
+    for head in (model.get_input_embeddings(), model.get_output_embeddings()):
+        new = head.weight[old - 4 :]
+        assert len(head.weight) == old + 60
+        assert abs(new.mean() - 1) < 0.05
+        assert 0.1 < new.std() < 0.2
+        assert len(new.unique(dim=0)) == 64
+    assert torch.equal(model.get_output_embeddings().weight[: old - 4], known)
+    assert (model.get_output_embeddings().weight is model.get_input_embeddings().weight) == tied
+
+
+def test_a_base_is_extended_and_learns(tmp_path, rows):
+    base = tmp_path / "base"
+    tokenizer = base_tokenizer(None, llama=False)
+    model = small_llama()
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    lm = load_lm(run(tmp_path / "run", rows, base=str(base), shape={}, steps=2))
+    extend_tokenizer(tokenizer, 64)
+    assert lm.model.get_input_embeddings().num_embeddings == len(tokenizer)
+    assert lm.about.codec.weights_hash == small_codec().weights_hash
+
+
+def test_resumed_training_gives_the_same_weights(tmp_path, rows):
+    whole = load_lm(run(tmp_path / "a", rows, steps=6, save_every=3)).model.state_dict()
+    with pytest.raises(LlasaError, match="go on with --resume"):
+        run(tmp_path / "a", rows, steps=6)
+    (tmp_path / "b").mkdir()
+    shutil.copytree(tmp_path / "a" / "checkpoint-3", tmp_path / "b" / "checkpoint-3")
+    resumed = load_lm(run(tmp_path / "b", rows, resume=True, steps=6, save_every=3)).model.state_dict()
+    other = load_lm(run(tmp_path / "c", rows, steps=6, seed=1)).model.state_dict()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+    assert not torch.equal(whole["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+    with pytest.raises(LlasaError, match="no checkpoint to resume from"):
+        run(tmp_path / "d", rows, resume=True)
+
+
+def test_lora_is_merged_into_the_finished_model(tmp_path, rows, taught):
+    lora = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
+    tuned = run(tmp_path, rows, base=str(taught), shape={}, lora=lora, steps=3, learning_rate=1e-2)
+    before, after = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (taught, tuned))
+    changed = {name.split(".")[-2] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"q_proj", "v_proj"}
+    assert before.keys() == after.keys()
+
+
+def test_validation_is_heard(tmp_path, taught):
+    codec = tmp_path / "codec"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_codec().save_pretrained(codec)
+    rows = write_utterances(tmp_path)
+    for name in ("input_ids.memmap", "input_ids_shape.npy"):
+        shutil.copy(rows / f"train_{name}", rows / f"val_{name}")
+    changes = {"base": str(taught), "shape": {}, "steps": 2, "validate_every": 2, "listen": 2, "learning_rate": 0.0}
+    with pytest.raises(LlasaError, match="name the codec as codec="):
+        run(tmp_path / "run", rows, **changes, codec="none")
+    run(tmp_path / "run", rows, **changes, codec=str(codec))
+    lines = (tmp_path / "run" / "samples" / "000002" / "samples.tsv").read_text().splitlines()
+    assert [line.split("\t")[3] for line in lines] == ["text", *FEW[:2]]
+    for number, line in enumerate(lines[1:]):
+        sound = soundfile.info(tmp_path / "run" / "samples" / "000002" / f"{number}.wav")
+        assert sound.frames == 320 * int(line.split("\t")[1]) > 0
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
+    """The model with all rows, which the finished one is, has the loss that was trained on."""
+    tokenizer = load_tokenizer(rows)
+    made, splits = Prompts.of(tokenizer), [Rows(rows, "train")]
+    seen = Seen.of(splits, made, 512)
+    assert 40 < len(seen.ids) < len(tokenizer) - 20
+    recipe = Recipe(
+        "o", ["r"], 1, 1.0, shape={**TEACHING["shape"], "tie_word_embeddings": tied}, listen=0, seen_only=True
+    )
+    compact = build(recipe, made, seen)
+    full = seen.expand(compact)
+    full.config.use_cache = False
+    assert full.get_input_embeddings().num_embeddings == len(tokenizer)
+    for item in iter_packs(splits, made):
+        losses = []
+        for model, one in ((compact, seen.compact(item)), (full, item)):
+            with torch.no_grad():
+                losses.append(model(**{name: value[None] for name, value in tensors(one).items()}).loss)
+        assert abs(losses[0] - losses[1]) < 1e-5
+
+
+def iter_packs(splits, made):
+    examples = speech_examples(splits[0], made, 512, iter(range(len(splits[0]))), Refused())
+    return pack(examples, 512, made.tokenizer.eos_token_id)
+
+
+def test_a_model_of_seen_tokens_only_is_an_ordinary_one(tmp_path, rows):
+    lm = load_lm(run(tmp_path, rows, steps=2, seen_only=True, listen=0))
+    assert lm.model.get_input_embeddings().num_embeddings == len(lm.prompts.tokenizer)
+    (made,) = InProcess(lm).generate([lm.prompts.prompt("abc")], [0], Sampling(max_tokens=5))
+    assert len(made.codes) <= 5
+
+
+def test_rows_that_teach_nothing_are_an_error(tmp_path, rows):
+    with pytest.raises(LlasaError, match="no row can be trained on: 5 × longer than the context"):
+        run(tmp_path / "a", rows, length=20)
+    with pytest.raises(LlasaError, match="no model has this shape"):
+        run(tmp_path / "b", rows, shape={"hidden_size": 7, "num_attention_heads": 2})
+
+
+def test_a_model_says_what_it_speaks(tmp_path):
+    assert About.of(tmp_path) == About()
+    about = About(Codec("nano", "0" * 16), one_voice=True)
+    about.save(tmp_path)
+    assert About.of(tmp_path) == about
+    (tmp_path / "llasa.json").write_text("{}")
+    with pytest.raises(LlasaError, match="not what"):
+        About.of(tmp_path)
+
+
+@pytest.mark.slow
+def test_text_is_mixed_in_and_learned(tmp_path):
+    (tmp_path / "a.txt").write_text("the cat sat on the mat\n" * 3)
+    for name in ("plain", "mixed"):
+        (tmp_path / name).mkdir()
+    plain = teach(tmp_path / "plain", steps=40)
+    mixed = teach(tmp_path / "mixed", steps=40, text=[str(tmp_path / "a.txt")], text_share=0.5)
+    ids = torch.tensor(speech_tokenizer()("the cat sat on the mat")["input_ids"])[None]
+    losses = [AutoModelForCausalLM.from_pretrained(folder)(ids, labels=ids).loss for folder in (plain, mixed)]
+    assert losses[1] < 0.5 * losses[0]
