@@ -5,7 +5,8 @@
     xcodec2 evaluate data/nano/phones.tsv --out report/ --metrics none --phones phones --workers 2
 
 The recordings are those of the package, untrimmed: its labels count from their beginning. The column `split` says
-which of them nano's validation set holds; nano was trained on the others.
+which of them nano's validation set holds; nano was trained on the others. phones-train.tsv and phones-valid.tsv hold
+the two alone, for training a semantic teacher.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nano_data import transcripts
 from nano_data.build import write_text
 
 VOICE = "festvox-ru/usr/share/festival/voices/russian/msu_ru_nsh_clunits"
+MANIFESTS = {"phones.tsv": ("train", "valid"), "phones-train.tsv": ("train",), "phones-valid.tsv": ("valid",)}
 COLUMNS = ("id", "path", "phones", "split", "language", "speaker", "text")
 
 
@@ -41,9 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data/nano"), help="what prepare_nano_data.py wrote")
     data = parser.parse_args().data
-    lines = ["\t".join(row) for row in [COLUMNS, *rows(data)]]
-    write_text(data / "phones.tsv", "\n".join(lines) + "\n")
-    print(f"{len(lines) - 1} sentences in {data / 'phones.tsv'}")
+    found = rows(data)
+    for name, splits in MANIFESTS.items():
+        chosen = [row for row in found if row[COLUMNS.index("split")] in splits]
+        lines = ["\t".join(row) for row in [COLUMNS, *chosen]]
+        write_text(data / name, "\n".join(lines) + "\n")
+        print(f"{len(chosen)} sentences in {data / name}")
 
 
 if __name__ == "__main__":

@@ -365,7 +365,7 @@ def test_help_imports_nothing_slow() -> None:
 
 def test_the_commands_are_those_of_the_interface() -> None:
     first = ["convert", "decode", "encode", "evaluate", "export", "extract"]
-    assert [*first, "info", "llasa", "reconstruct", "speak"] == COMMANDS
+    assert [*first, "info", "llasa", "reconstruct", "speak", "train"] == COMMANDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)

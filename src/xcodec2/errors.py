@@ -15,3 +15,7 @@ class CodesError(XCodec2Error):
 
 class CheckpointError(XCodec2Error):
     """Model weights or their configuration that do not fit."""
+
+
+class TrainingError(XCodec2Error):
+    """A recipe, its data or its state that cannot be trained with."""

@@ -24,6 +24,7 @@ from .info import info
 from .llasa import llasa
 from .reconstruct import reconstruct
 from .speak import speak
+from .train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -41,7 +42,7 @@ def xcodec2(debug: bool) -> None:
     """
 
 
-for command in (encode, decode, reconstruct, info, convert, evaluate, llasa, speak, extract, export):
+for command in (encode, decode, reconstruct, info, convert, evaluate, train, llasa, speak, extract, export):
     xcodec2.add_command(command)
 
 

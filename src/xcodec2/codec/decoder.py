@@ -15,7 +15,8 @@ from xcodec2.codec.ragged import mean_and_variance, valid_mask, zero_tail
 
 NORM_GROUPS = 32
 EPS = 1e-6
-LOUDEST_MAGNITUDE = 1e2
+LOUDEST_MAGNITUDE = 1e2  # in a window of XCodec2's length
+XCODEC2_WINDOW = 1280
 SMALLEST_ENVELOPE = 1e-11
 
 
@@ -102,11 +103,14 @@ class ISTFTHead(nn.Module):
         super().__init__()
         self.n_fft, self.hop = config.n_fft, config.output_hop
         self.linear = nn.Linear(config.width, config.n_fft + 2)
+        # A magnitude is a sum over the window: the same loudness needs more in a longer one. NeuCodec never had it.
+        longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
+        self.loudest = LOUDEST_MAGNITUDE * max(1.0, longer)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, T, D) → (B, T·hop) float32."""
         log_magnitude, phase = self.linear(x).float().chunk(2, dim=-1)
-        spectrum = torch.polar(log_magnitude.exp().clamp(max=LOUDEST_MAGNITUDE), phase)
+        spectrum = torch.polar(log_magnitude.exp().clamp(max=self.loudest), phase)
         return self.inverse_stft(spectrum, lengths)
 
     def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:

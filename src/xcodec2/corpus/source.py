@@ -147,7 +147,8 @@ def read_dataset(
 
 def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
     """Pass them on; raise at an id that was there before. Those seen lie in SQLite's temporary file, not in memory."""
-    with closing(sqlite3.connect("")) as seen:
+    # a reader that is left half-way may be cleared away by another thread than began it
+    with closing(sqlite3.connect("", check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
         for recording in recordings:
             try:

@@ -1,4 +1,4 @@
-"""Reconstruction losses on waveforms (B, N), and one that keeps the quantiser's levels in use.
+"""Losses: of reconstruction on waveforms (B, N), of what discriminators say, and of the quantiser's levels.
 
 Each is a mean over the batch, computed in float32.
 """
@@ -14,6 +14,8 @@ from xcodec2.evaluate.mel import slaney_mel
 MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
 MAGNITUDE_FLOOR = 1e-5
+
+Judged = list[list[Tensor]]  # for each member of the discriminators, the outputs of its layers
 
 # Where a double bound maps the standard normal's quartiles to its three thresholds, for four levels.
 LATENT_MEAN, LATENT_DEVIATION = -0.2, 0.9
@@ -43,6 +45,32 @@ def log_magnitude_loss(predicted: Tensor, target: Tensor, window: int) -> Tensor
     """L1 between log10 linear magnitudes."""
     wrong, right = (magnitudes(w, window).clamp(min=1e-3).log10() for w in (predicted, target))
     return F.l1_loss(wrong, right)
+
+
+def rms_loss(predicted: Tensor, target: Tensor, window: int) -> Tensor:
+    """L1 between log10 levels of windows that do not overlap: holds the loudness."""
+    wrong, right = (
+        w.float().unfold(-1, window, window).square().mean(-1).clamp(min=1e-8).log10() / 2 for w in (predicted, target)
+    )
+    return F.l1_loss(wrong, right)
+
+
+def hears_as_real(made: Judged) -> Tensor:
+    """Least squares, for the generator: every member's score of what was made should be 1; summed over members."""
+    return torch.stack([(1 - layers[-1].float()).square().mean() for layers in made]).sum()
+
+
+def tells_apart(real: Judged, made: Judged) -> tuple[Tensor, Tensor]:
+    """Least squares, for the discriminators: 1 for what is real and 0 for what was made; each summed over members."""
+    found = torch.stack([(1 - layers[-1].float()).square().mean() for layers in real]).sum()
+    fooled = torch.stack([layers[-1].float().square().mean() for layers in made]).sum()
+    return found, fooled
+
+
+def feature_matching(real: Judged, made: Judged) -> Tensor:
+    """L1 between the outputs of all layers before the score, summed over layers and members."""
+    pairs = [pair for r, m in zip(real, made, strict=True) for pair in zip(r[:-1], m[:-1], strict=True)]
+    return torch.stack([F.l1_loss(m.float(), r.detach().float()) for r, m in pairs]).sum()
 
 
 def level_balance(projected: Tensor) -> Tensor:

@@ -1,22 +1,14 @@
-"""The losses, and that an interrupted training of nano goes on as if nothing had happened."""
+"""The losses of reconstruction, and the one that keeps the levels in use."""
 
 from __future__ import annotations
-
-import argparse
-import importlib.util
-import shutil
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from tiny import ASSETS, speech
+from tiny import speech
 from torch.nn import functional as F
 
 from xcodec2.train import losses
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 def test_mel_filters_equal_the_reference():
@@ -60,41 +52,3 @@ def test_balance_wants_the_four_levels_alike():
     assert losses.level_balance(good[..., :1].expand(-1, -1, 8)) > 0.5
     digits = bound_twice(good, (4,) * 8).round().long() + 2
     assert (F.one_hot(digits, 4).float().mean((0, 1)) - 0.25).abs().max() < 0.05
-
-
-@pytest.fixture
-def train_nano() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_nano", SCRIPTS / "train_nano.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_interrupted_training_gives_the_same_weights(train_nano, tmp_path, monkeypatch):
-    for split in ("train", "valid"):
-        (tmp_path / split).mkdir()
-        shutil.copy(ASSETS / "demo.flac", tmp_path / split)
-        (tmp_path / split / "manifest.tsv").write_text("source\tpath\nitalian\tdemo.flac\n")
-
-    def run(out: str) -> dict[str, torch.Tensor]:
-        (tmp_path / out).mkdir(exist_ok=True)
-        options = {"steps": 4, "batch": 1, "crop": 3199, "seed": 0, "log_every": 1, "save_every": 2, "device": "cpu"}
-        train_nano.train(argparse.Namespace(data=tmp_path, out=tmp_path / out, **options))
-        return torch.load(tmp_path / out / "checkpoint.pt", weights_only=True)["average"]
-
-    monkeypatch.setattr(train_nano, "validate", lambda *_: {})
-    straight = run("straight")
-    save = train_nano.save
-
-    def save_and_die(path: Path, state: dict) -> None:
-        save(path, state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train_nano, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        run("interrupted")
-    monkeypatch.setattr(train_nano, "save", save)
-    resumed = run("interrupted")
-    assert all(torch.equal(straight[key], resumed[key]) for key in straight)
-    lines = (tmp_path / "interrupted" / "log.jsonl").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == [f'{{"step": {n}' for n in (1, 2, 3, 4)] + ['{"step": 4}']

@@ -1,0 +1,37 @@
+"""`xcodec2 train`: a recipe to a model."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder.")
+@click.option("--show", is_flag=True, help="Print the resolved recipe, every number of it, and stop.")
+def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> None:
+    """Train a codec, or fine-tune one, by a RECIPE.
+
+    RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k, decoder-48k, nano, nano-gan,
+    nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE changes one of its numbers. The trained model
+    is written to OUT/model and can be given to every command as --model; OUT is the recipe's run.out. Several
+    processes: put accelerate's launcher before it.
+
+    \b
+    Examples:
+      xcodec2 train nano run.out=runs/mine
+      xcodec2 train nano run.out=runs/mine --resume
+      xcodec2 train finetune 'data.sources=[{path="recordings"}]' run.steps=500
+      xcodec2 train nano run.steps=100 --show
+      accelerate launch --cpu --num_processes 2 -m xcodec2.cli train nano
+    """
+    from xcodec2.train.recipe import read_recipe, to_toml
+
+    resolved = read_recipe(recipe, changes)
+    if show:
+        click.echo(to_toml(resolved), nl=False)
+        return
+    from xcodec2.train.loop import train as run
+
+    click.echo(f"model: {run(resolved, resume=resume)}", err=True)

@@ -1,0 +1,188 @@
+"""Training the codec: where it starts, one step, and how good it is."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xcodec2.audio import save_audio
+from xcodec2.corpus import read_corpus
+from xcodec2.picture import spectrogram_picture
+from xcodec2.train import losses
+from xcodec2.train.data import Batch, Batches
+from xcodec2.train.discriminators import BothDiscriminators, load_lightning
+from xcodec2.train.generator import Generator, Output, guidance_error, semantic_error, starting_codec
+from xcodec2.train.recipe import Recipe
+from xcodec2.train.state import State, adamw, averaged, follow, fresh_state, seed_step, update, weighted_sum
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["Batches", "starting_state", "train_step", "validate"]
+
+LINEAR_WINDOWS = (512, 1024, 2048)
+RMS_WINDOW = 320
+SAMPLES = 3  # reconstructions that are kept to listen to
+ADVERSARIAL = {"adversarial", "feature_matching"}
+MOST_LISTED = 10_000  # validation recordings among which some are chosen
+
+
+def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
+    """Models, optimisers and average before the first step, the same in every process."""
+    torch.manual_seed(recipe.run.seed)
+    generator = Generator(
+        starting_codec(recipe),
+        semantic=bool(recipe.losses.semantic),
+        guidance=bool(recipe.losses.self_guidance),
+        frozen=recipe.start.frozen,
+    ).train()
+    state = fresh_state(accelerator, generator, recipe.optimiser)
+    if recipe.discriminators and recipe.discriminator_optimiser:
+        discriminators = BothDiscriminators(recipe.discriminators)
+        if recipe.start.discriminators:
+            load_lightning(discriminators, recipe.start.discriminators)
+        optimiser = adamw(discriminators, recipe.discriminator_optimiser)
+        state.discriminators, state.discriminator_optimiser = accelerator.prepare(discriminators, optimiser)
+    return state
+
+
+def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
+    """Update the discriminators, if there are any, then the generator. Returns every loss by name, before weighting.
+
+    Nothing is updated by a step with a loss or a gradient that is not finite; :class:`NonFiniteError` is raised.
+    """
+    rng = seed_step(recipe.run.seed, state)
+    heard, target = batch.tensors["heard"], batch.tensors["target"]
+    with state.accelerator.autocast():
+        output = state.generator(heard, target.shape[-1])
+    named: dict[str, Tensor] = {}
+    weights = weights_at(recipe, state.step)
+    pair = torch.stack([target, output.waveform])
+    judged = excerpt(pair, recipe, state.bare.codec.sample_rate, rng)
+    if recipe.discriminators and state.step >= recipe.discriminators.first_step:
+        named |= judge(state, judged.detach(), recipe)
+    terms = reconstruction_losses(output, target, recipe, state.bare.codec.sample_rate, rng)
+    if ADVERSARIAL & set(weights):
+        of_judges = adversarial_losses(judged, state)
+        terms |= {name: term for name, term in of_judges.items() if name in weights}
+    named |= terms
+    update(state, weighted_sum(terms, weights), state.generator, state.optimiser, recipe.optimiser, named)
+    follow(state, recipe.ema)
+    state.step += 1
+    return {name: term.detach() for name, term in named.items()}
+
+
+def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
+    """The losses that count in that step; discriminators are not heard before they have learnt something."""
+    weights, judges = recipe.losses.used(), recipe.discriminators
+    if judges and step >= judges.first_step + judges.alone_steps:
+        return weights
+    return {name: weight for name, weight in weights.items() if name not in ADVERSARIAL}
+
+
+def reconstruction_losses(
+    output: Output, target: Tensor, recipe: Recipe, rate: int, rng: random.Random
+) -> dict[str, Tensor]:
+    """All but the discriminators' losses that the recipe gives a weight."""
+    made, linear = output.waveform, rng.choice(LINEAR_WINDOWS)
+    windows = rng.sample(losses.MEL_WINDOWS, recipe.mel.each_step)
+
+    def mel() -> Tensor:
+        parts = torch.stack([losses.mel_loss(made, target, window, rate) for window in windows])
+        return parts.sum() if recipe.mel.reduce == "sum" else parts.mean()
+
+    known = {
+        "mel": mel,
+        "convergence": lambda: losses.spectral_convergence(made, target, linear),
+        "log_magnitude": lambda: losses.log_magnitude_loss(made, target, linear),
+        "balance": lambda: losses.level_balance(output.projected),
+        "rms": lambda: losses.rms_loss(made, target, RMS_WINDOW),
+        "semantic": lambda: semantic_error(output),
+        "self_guidance": lambda: guidance_error(output),
+    }
+    return {name: compute() for name, compute in known.items() if name in recipe.losses.used()}
+
+
+def excerpt(pair: Tensor, recipe: Recipe, rate: int, rng: random.Random) -> Tensor:
+    """(2, B, N) → the part of it that the discriminators judge."""
+    seconds = recipe.discriminators.seconds if recipe.discriminators else 0
+    length = min(round(seconds * rate) or pair.shape[-1], pair.shape[-1])
+    start = rng.randrange(pair.shape[-1] - length + 1)
+    return pair[..., start : start + length]
+
+
+def adversarial_losses(pair: Tensor, state: State) -> dict[str, Tensor]:
+    """What the discriminators say of (2, B, N), real and made, to the generator; they do not learn from it."""
+    real, made = pair
+    bare = state.accelerator.unwrap_model(state.discriminators).requires_grad_(False)
+    with state.accelerator.autocast():
+        of_made = bare(made)
+        with torch.no_grad():
+            of_real = bare(real)
+    bare.requires_grad_(True)
+    return {
+        "adversarial": losses.hears_as_real(of_made),
+        "feature_matching": losses.feature_matching(of_real, of_made),
+    }
+
+
+def judge(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
+    """One update of the discriminators on (2, B, N), real and made."""
+    discriminators, optimiser, options = (
+        state.discriminators,
+        state.discriminator_optimiser,
+        recipe.discriminator_optimiser,
+    )
+    assert discriminators is not None
+    assert optimiser is not None
+    assert options is not None
+    count = pair.shape[1]
+    with state.accelerator.autocast():
+        both = discriminators(pair.flatten(0, 1))  # in one go, which the wrapper for several processes asks for
+    found, fooled = losses.tells_apart(
+        [[layer[:count] for layer in layers] for layers in both],
+        [[layer[count:] for layer in layers] for layers in both],
+    )
+    named = {"real": found, "fake": fooled}
+    update(state, found + fooled, discriminators, optimiser, options, named)
+    return named
+
+
+def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
+    """Quality of validation recordings with the averaged weights; a few of them are kept in `folder` as sounds and
+    pictures."""
+    recordings = list(itertools.islice(read_corpus(recipe.data.valid), MOST_LISTED))
+    chosen = recordings[:: max(1, len(recordings) // recipe.data.valid_clips)][: recipe.data.valid_clips]
+    figures: list[dict[str, float]] = []
+    codes: list[Tensor] = []
+    with averaged(state) as codec:
+        for number, recording in enumerate(chosen):
+            rate = codec.sample_rate
+            original = recording.load(rate).waveform
+            encoded = codec.encode(original, rate)
+            decoded = codec.decode(encoded).cpu()
+            codes.append(encoded.codes)
+            figures.append(quick_figures(original.numpy(), decoded.numpy(), rate))
+            if number < SAMPLES:
+                stem = folder / f"{number}-{Path(recording.id).name}"
+                save_audio(f"{stem}.flac", decoded.clamp(-1, 1), rate)
+                spectrogram_picture(f"{stem}.png", {"original": original, folder.name: decoded}, rate)
+    joined = torch.cat(codes)
+    means = {name: float(np.mean([figure[name] for figure in figures])) for name in figures[0]}
+    return means | {"distinct_codes": joined.unique().numel() / joined.numel()}
+
+
+def quick_figures(original: np.ndarray, decoded: np.ndarray, rate: int) -> dict[str, float]:
+    """STOI plain and extended; seconds for a dozen sentences."""
+    from pystoi import stoi
+
+    return {
+        "stoi": float(stoi(original, decoded, rate)),
+        "estoi": float(stoi(original, decoded, rate, extended=True)),
+    }

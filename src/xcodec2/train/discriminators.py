@@ -1,0 +1,140 @@
+"""The two discriminators of the published recipe: by period of the waveform, and by resolution of its spectrogram.
+
+Attribute names are those of the original package, so that a Lightning checkpoint's tensors fit by name.
+B batch, N samples, C channels. Each gives, for every member, the outputs of all its layers; the last is the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from xcodec2.codec.checkpoint import read_pickle
+from xcodec2.errors import CheckpointError
+from xcodec2.train.recipe import Discriminators
+
+PERIOD_STRIDES = (3, 3, 3, 3, 1)
+SPECTROGRAM_LAYERS = 3  # that halve both axes and double the channels
+POWER_FLOOR = 1e-7
+Layers = list[Tensor]
+
+# The original's name of a module → ours.
+LIGHTNING_NAMES = {"discriminator": "periods", "spec_discriminator": "spectrograms"}
+
+
+class PeriodDiscriminator(nn.Module):
+    """Looks at every `period`-th sample together."""
+
+    def __init__(self, period: int, sizes: Discriminators) -> None:
+        super().__init__()
+        self.period = period
+        self.convs = nn.ModuleList()
+        channels, wider = 1, sizes.period_channels
+        for stride in PERIOD_STRIDES:
+            conv = nn.Conv2d(channels, wider, (5, 1), (stride, 1), padding=(2, 0))
+            self.convs.append(nn.Sequential(weight_norm(conv), nn.LeakyReLU(0.1)))
+            channels, wider = wider, min(wider * sizes.period_growth, sizes.period_most)
+        self.output_conv = weight_norm(nn.Conv2d(channels, 1, (2, 1), padding=(1, 0)))
+
+    def forward(self, waveform: Tensor) -> Layers:
+        rest = -waveform.shape[-1] % self.period
+        x = F.pad(waveform[:, None], (0, rest), mode="reflect").unflatten(
+            -1, (-1, self.period)
+        )  # (B, 1, N/period, period)
+        layers = []
+        for conv in self.convs:
+            x = conv(x)
+            layers.append(x)
+        return [*layers, self.output_conv(x)]
+
+
+class MultiPeriodDiscriminator(nn.Module):
+    def __init__(self, sizes: Discriminators) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, sizes) for period in sizes.periods)
+
+    def forward(self, waveform: Tensor) -> list[Layers]:
+        return [discriminator(waveform) for discriminator in self.discriminators]
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """Convolutions over magnitudes of one window length, hop half of it."""
+
+    def __init__(self, n_fft: int, sizes: Discriminators) -> None:
+        super().__init__()
+        self.n_fft = n_fft
+        channels, most = sizes.spectrogram_channels, sizes.spectrogram_most
+        self.model = nn.ModuleDict({"layer_0": self.layer(nn.Conv2d(1, channels, 5, 2, padding=2))})
+        for n in range(1, SPECTROGRAM_LAYERS + 1):
+            wider = min(2 * channels, most)
+            self.model[f"layer_{n}"] = self.layer(nn.Conv2d(channels, wider, 5, 2, padding=2))
+            channels = wider
+        wider = min(2 * channels, most)
+        self.model[f"layer_{n + 1}"] = self.layer(nn.Conv2d(channels, wider, 3, padding=1))
+        self.model[f"layer_{n + 2}"] = self.normed(nn.Conv2d(wider, 1, 3, padding=1))
+
+    def layer(self, conv: nn.Conv2d) -> nn.Sequential:
+        return nn.Sequential(self.normed(conv), nn.LeakyReLU(0.2))
+
+    @staticmethod
+    def normed(conv: nn.Conv2d) -> nn.Module:
+        nn.init.normal_(conv.weight, 0, 0.02)
+        return weight_norm(conv)
+
+    def forward(self, waveform: Tensor) -> Layers:
+        window = torch.hann_window(self.n_fft, device=waveform.device)
+        spectrum = torch.stft(waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True)
+        power = spectrum.real.square() + spectrum.imag.square()
+        x = power.clamp(min=POWER_FLOOR).sqrt()[:, None]  # (B, 1, F, frames)
+        layers = []
+        for layer in self.model.values():
+            x = layer(x)
+            layers.append(x)
+        return layers
+
+
+class MultiScaleSpectrogramDiscriminator(nn.Module):
+    def __init__(self, sizes: Discriminators) -> None:
+        super().__init__()
+        members = (SpectrogramDiscriminator(n_fft, sizes) for n_fft in sizes.ffts)
+        self.model = nn.ModuleDict({f"disc_{i}": member for i, member in enumerate(members)})
+
+    def forward(self, waveform: Tensor) -> list[Layers]:
+        return [discriminator(waveform) for discriminator in self.model.values()]
+
+
+class BothDiscriminators(nn.Module):
+    def __init__(self, sizes: Discriminators) -> None:
+        super().__init__()
+        self.periods = MultiPeriodDiscriminator(sizes)
+        self.spectrograms = MultiScaleSpectrogramDiscriminator(sizes)
+
+    def forward(self, waveform: Tensor) -> list[Layers]:
+        """(B, N) → the layers' outputs of all members."""
+        return self.periods(waveform) + self.spectrograms(waveform)
+
+
+def load_lightning(discriminators: BothDiscriminators, path: str | Path) -> None:
+    """Trained discriminators from the original's Lightning checkpoint; all tensors must be there and fit."""
+    discriminators.load_state_dict(from_lightning(read_pickle(Path(path)), discriminators.state_dict(), str(path)))
+
+
+def from_lightning(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    found = {}
+    for key, tensor in tensors.items():
+        part, _, rest = key.partition(".")
+        if part in LIGHTNING_NAMES:
+            rest = rest.replace(".weight_g", ".parametrizations.weight.original0")
+            rest = rest.replace(".weight_v", ".parametrizations.weight.original1")
+            found[f"{LIGHTNING_NAMES[part]}.{rest}"] = tensor
+    if not found:
+        raise CheckpointError(f"{name}: holds no discriminators; give the original package's Lightning checkpoint")
+    wrong = sorted(set(found) ^ set(wanted)) or [k for k in wanted if found[k].shape != wanted[k].shape]
+    if wrong:
+        raise CheckpointError(f"{name}: its discriminators have other sizes than the recipe's, first at {wrong[0]!r}")
+    return found

@@ -1,0 +1,132 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xcodec2.errors import TrainingError
+from xcodec2.files import replacing
+from xcodec2.train import checkpoints, codec, distil
+from xcodec2.train.data import Batch
+from xcodec2.train.monitor import Monitor
+from xcodec2.train.recipe import Recipe, to_toml
+from xcodec2.train.state import NonFiniteError, State
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+RECIPE_NAME = "recipe.toml"
+
+
+def train(recipe: Recipe, *, resume: bool = False) -> Path:
+    """Run the recipe to its last step; the folder of the trained model is returned.
+
+    Raises TrainingError when the output folder already holds a run and `resume` is false, when the recipe does not
+    fit what is resumed, and when a loss is not finite.
+    """
+    accelerator = make_accelerator(recipe)
+    out = open_output(recipe, accelerator, resume)
+    task: Any = distil if recipe.teacher else codec
+    state = task.starting_state(recipe, accelerator)
+    positions = None
+    if resume:
+        saved = checkpoints.load_newest(out / "checkpoints")
+        state.load_state_dict(saved["state"])
+        positions = positions_of(saved, accelerator)
+    batches = task.Batches(
+        recipe,
+        state.bare.codec.config,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+        positions=positions,
+    )
+    monitor = Monitor(out, recipe, state.step, task.validate) if accelerator.is_main_process else None
+    for step in range(state.step, recipe.run.steps):
+        batch = batches.batch(step).to(accelerator.device)
+        try:
+            scalars = task.train_step(state, batch, recipe)
+        except NonFiniteError as problem:
+            raise TrainingError(f"{problem}; the batch is in {keep_batch(out, step, batch, accelerator)}") from problem
+        if monitor:
+            monitor.add(state, scalars, batch.seconds * accelerator.num_processes)
+        last = state.step == recipe.run.steps
+        if last or state.step % recipe.run.save_every == 0:
+            save(out, state, batch, recipe)
+        if monitor and (last or state.step % recipe.run.validate_every == 0):
+            monitor.validate(state)
+        accelerator.wait_for_everyone()
+    batches.close()
+    if monitor:
+        monitor.close()
+        export(state, out / "model")
+    accelerator.end_training()
+    return out / "model"
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    from accelerate import Accelerator
+
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    return Accelerator(mixed_precision=recipe.run.precision, cpu=recipe.run.device == "cpu")
+
+
+def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
+    """The run's folder with the resolved recipe in it; a run that is there already is continued or left alone."""
+    out = Path(recipe.run.out)
+    written = out / RECIPE_NAME
+    if resume and not written.is_file():
+        raise TrainingError(f"{out}: holds no run to resume; start without --resume")
+    if not resume and written.exists():
+        raise TrainingError(f"{out}: holds a run already; go on with --resume or choose another run.out")
+    accelerator.wait_for_everyone()  # before one of them writes it
+    if accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(written, TrainingError) as file:
+            file.write(to_toml(recipe).encode())
+    return out
+
+
+def positions_of(saved: dict[str, Any], accelerator: Accelerator) -> dict[str, tuple[int, int, int]]:
+    everyone = saved["positions"]
+    if len(everyone) != accelerator.num_processes:
+        raise TrainingError(
+            f"the run had {len(everyone)} processes and now has {accelerator.num_processes}; "
+            "an exact resume needs as many"
+        )
+    return {name: tuple(position) for name, position in everyone[accelerator.process_index].items()}
+
+
+def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
+    from accelerate.utils import gather_object
+
+    positions = gather_object([{name: list(position) for name, position in batch.positions.items()}])
+    if state.accelerator.is_main_process:
+        content = {"state": state.state_dict(), "positions": positions}
+        checkpoints.save(out / "checkpoints", state.step, content, recipe.run.keep)
+
+
+def export(state: State, folder: Path) -> None:
+    """The averaged codec as a folder that `from_pretrained` loads."""
+    import warnings
+
+    codec = state.bare.codec
+    codec.load_state_dict(codec.state_dict() | state.average)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is in our own form
+        codec.half().save_pretrained(folder)
+
+
+def keep_batch(out: Path, step: int, batch: Batch, accelerator: Accelerator) -> Path:
+    """What led to a loss that is not finite, to look at."""
+    from safetensors.torch import save_file
+
+    path = out / f"not-finite-step-{step}-process-{accelerator.process_index}.safetensors"
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in batch.tensors.items()}
+    save_file(tensors, path, metadata={"positions": json.dumps(batch.positions), "time": time.ctime()})
+    return path

@@ -1,0 +1,90 @@
+"""What is seen of a run: progress bar, log lines, TensorBoard, and now and then reconstructions with their quality."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from xcodec2.audio import load_audio
+from xcodec2.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from xcodec2.train.state import State
+
+Measure = Callable[["State", Recipe, Path], dict[str, float]]
+
+
+class Monitor:
+    def __init__(self, out: Path, recipe: Recipe, first: int, measure: Measure) -> None:
+        from tensorboardX import SummaryWriter
+        from tqdm import tqdm
+
+        self.out, self.recipe, self.measure = out, recipe, measure
+        self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
+        self.bar = tqdm(total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
+        self.sums: dict[str, Tensor] = {}
+        self.counted, self.heard, self.began = 0, 0.0, time.monotonic()
+        forget_lines(out / "log.jsonl", first)
+
+    def add(self, state: State, scalars: dict[str, Tensor], seconds: float) -> None:
+        """Count a step; every `log_every` steps the means are written."""
+        self.bar.update()
+        self.counted, self.heard = self.counted + 1, self.heard + seconds
+        for name, value in scalars.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+        if state.step % self.recipe.run.log_every:
+            return
+        means = {name: float(total) / self.counted for name, total in self.sums.items()}
+        pace = self.heard / (time.monotonic() - self.began)
+        rate = state.optimiser.param_groups[0]["lr"]
+        self.write(state.step, means | {"rate": rate}, audio_per_second=round(pace, 1))
+        total = sum(weight * means.get(name, 0) for name, weight in self.recipe.losses.used().items())
+        self.bar.set_postfix_str(f"loss {total:.3f}, {pace:.0f} s of audio a second")
+        self.sums, self.counted, self.heard, self.began = {}, 0, 0.0, time.monotonic()
+
+    def validate(self, state: State) -> None:
+        """Figures with the averaged weights, and what can be heard and seen of them."""
+        if not self.recipe.data.valid:
+            return
+        folder = self.out / "samples" / f"step-{state.step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = self.measure(state, self.recipe, folder)
+        self.write(state.step, {f"valid/{name}": value for name, value in figures.items()})
+        for path in sorted(folder.iterdir()):
+            if path.suffix == ".flac":
+                audio = load_audio(path, target_rate=state.bare.codec.sample_rate).waveform.numpy()[:, None]
+                self.board.add_audio(path.stem, audio, state.step, sample_rate=state.bare.codec.sample_rate)
+            elif path.suffix == ".png":
+                self.board.add_image(path.stem, read_picture(path), state.step, dataformats="HWC")
+        self.began = time.monotonic()
+
+    def write(self, step: int, values: dict[str, float], **more: Any) -> None:
+        for name, value in values.items():
+            self.board.add_scalar(name, value, step)
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step} | rounded | more) + "\n")
+
+    def close(self) -> None:
+        self.bar.close()
+        self.board.close()
+
+
+def read_picture(path: Path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return (imread(path)[..., :3] * 255).astype(np.uint8)
+
+
+def forget_lines(path: Path, step: int) -> None:
+    """Drop what an interrupted run logged behind the checkpoint from which it goes on."""
+    if path.exists():
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept))

@@ -1,0 +1,323 @@
+"""A recipe: every number of one training run, as a readable TOML file and as frozen dataclasses.
+
+A field without a default must stand in the file. An unknown table or key raises: a misspelt number must not be
+silently the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from xcodec2.errors import TrainingError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SHIPPED = Path(__file__).parent.parent / "recipes"
+
+Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How long, how often, and where to."""
+
+    out: str  # folder of checkpoints, logs and samples
+    steps: int
+    batch: int  # crops a step in each process
+    crop_seconds: float
+    seed: int = 0
+    device: Literal["auto", "cpu"] = "auto"  # auto: what accelerate finds
+    precision: Literal["no", "fp16", "bf16"] = "no"
+    threads: int = 0  # of PyTorch in each process; 0: its own choice
+    log_every: int = 50
+    save_every: int = 500
+    keep: int = 2  # checkpoints; older ones are deleted
+    validate_every: int = 500
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the weights are before the first step."""
+
+    checkpoint: str = ""  # anything that from_pretrained takes; empty: random weights
+    semantic_encoder: str = (
+        ""  # a folder written by `train semantic-teacher`; its weights replace the semantic encoder's
+    )
+    discriminators: str = ""  # a Lightning checkpoint of the original package
+    frozen: tuple[str, ...] = ()  # parts of the codec that do not learn
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW. `rate` is (step, learning rate) points: straight lines between them, flat behind the last."""
+
+    rate: Points
+    betas: tuple[float, float] = (0.8, 0.9)
+    weight_decay: float = 0.01
+    clip: float = 1.0  # largest norm of the gradient
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each loss counts for; 0 leaves it out of the computation."""
+
+    mel: float = 15.0
+    adversarial: float = 0.0
+    feature_matching: float = 0.0
+    semantic: float = 0.0
+    convergence: float = 0.0
+    log_magnitude: float = 0.0
+    balance: float = 0.0
+    rms: float = 0.0
+    self_guidance: float = 0.0
+
+    def used(self) -> dict[str, float]:
+        return {name: weight for name, weight in dataclasses.asdict(self).items() if weight}
+
+
+@dataclass(frozen=True)
+class Discriminators:
+    """Sizes of the multi-period and the multi-scale spectrogram discriminators; defaults as published."""
+
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    period_channels: int = 16
+    period_growth: int = 4
+    period_most: int = 512
+    ffts: tuple[int, ...] = (78, 126, 206, 334, 542, 876, 1418, 2296)
+    spectrogram_channels: int = 32
+    spectrogram_most: int = 512
+    seconds: float = 0.0  # of each crop that they judge, at a random place; 0: the whole crop
+    first_step: int = 0  # the generator hears them from here on
+    alone_steps: int = 0  # before that, this many steps in which they learn and the generator does not hear them
+
+
+@dataclass(frozen=True)
+class Mel:
+    """Resolutions of the mel loss: all of them in each step, or a random choice."""
+
+    each_step: int = 7
+    reduce: Literal["sum", "mean"] = "sum"
+
+
+@dataclass(frozen=True)
+class Source:
+    path: str  # a SOURCE as `xcodec2 extract` takes it
+    weight: float = 1.0  # how often a crop comes from it, against the other sources
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Each with its probability; the codec is asked to reproduce what it hears, so the target is changed alike."""
+
+    gain: float = 0.0
+    gain_db: tuple[float, float] = (-18.0, 6.0)
+    speed: float = 0.0  # tempo and pitch together
+    speed_range: tuple[float, float] = (0.85, 1.18)
+    tempo: float = 0.0
+    tempo_range: tuple[float, float] = (0.9, 1.1)
+    pitch: float = 0.0
+    pitch_semitones: tuple[float, float] = (-3.0, 3.0)
+    noise: float = 0.0
+    noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    reverb: float = 0.0
+    reverb_seconds: tuple[float, float] = (0.1, 0.6)
+    band: float = 0.0
+    band_hz: tuple[float, float] = (3000.0, 8000.0)
+
+
+@dataclass(frozen=True)
+class Data:
+    sources: tuple[Source, ...]
+    valid: str = ""  # a SOURCE; empty: no validation
+    valid_clips: int = 12
+    shuffle: int = 4096  # recordings among which the next one is drawn
+    most_crops: int = 4  # of one recording, one after another
+    workers: int = 1  # threads that read and augment
+    augment: Augment = field(default_factory=Augment)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What a semantic encoder is distilled from, and what its answers count for."""
+
+    features: str  # folder of ID.npy, written by scripts/teacher_features.py
+    width: int  # of a feature
+    rate: float  # features a second
+    phones: str = ""  # a column that names label files, or a folder of them, as `xcodec2 evaluate --phones` takes it
+    feature_weight: float = 1.0
+    phone_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. `teacher` makes it the distillation of a semantic encoder, otherwise a codec is trained."""
+
+    run: Run
+    data: Data
+    optimiser: Optimiser
+    model: dict[str, Any] = field(default_factory=dict)  # fields of XCodec2Config that differ from the start's
+    start: Start = field(default_factory=Start)
+    losses: Weights = field(default_factory=Weights)
+    mel: Mel = field(default_factory=Mel)
+    discriminators: Discriminators | None = None
+    discriminator_optimiser: Optimiser | None = None
+    ema: float = 0.999
+    teacher: Teacher | None = None
+
+    def __post_init__(self) -> None:
+        adversarial = bool(self.losses.adversarial or self.losses.feature_matching)
+        problems = [
+            (self.run.steps < 1 or self.run.batch < 1, "run: steps and batch must be at least 1"),
+            (min(self.run.log_every, self.run.save_every, self.run.keep) < 1, "run: log_every, save_every, keep ≥ 1"),
+            (not self.data.sources, "data: sources is empty"),
+            (adversarial and not self.discriminators, "losses: adversarial terms need a [discriminators] table"),
+            (
+                bool(self.discriminators) != bool(self.discriminator_optimiser),
+                "[discriminators] and [discriminator_optimiser] belong together",
+            ),
+            (not 1 <= self.mel.each_step <= 7, "mel: each_step must be 1…7"),
+        ]
+        for wrong, message in problems:
+            if wrong:
+                raise TrainingError(f"recipe: {message}")
+
+
+def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe inside the package of that name, or a file, with `key.key=value` changes applied.
+
+    Values of changes are TOML; what is not valid TOML is taken as a string. Raises TrainingError.
+    """
+    values = read_toml(find_recipe(name_or_path))
+    for change in overrides:
+        apply_change(values, change)
+    return build(Recipe, values, "recipe")
+
+
+def find_recipe(name_or_path: str) -> Path:
+    shipped = SHIPPED / f"{name_or_path}.toml"
+    if "/" not in name_or_path and shipped.is_file():
+        return shipped
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
+    raise TrainingError(f"{name_or_path}: no such recipe file, and none of the recipes in the package ({names})")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's tables; `base = "NAME"` at the top takes everything that the file does not say from another recipe."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise TrainingError(f"{path}: not a readable recipe ({problem})") from problem
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if not isinstance(base, str) or base == path.stem:
+        raise TrainingError(f"{path}: base must name another recipe, not {base!r}")
+    return merged(read_toml(find_recipe(base)), values)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def apply_change(values: dict[str, Any], change: str) -> None:
+    name, equals, text = change.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise TrainingError(f"{change!r}: changes look like run.steps=1000")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise TrainingError(f"{change!r}: {key} is a value, not a table")
+    values[keys[-1]] = value
+
+
+def build(kind: Any, value: Any, place: str) -> Any:
+    """`value` as TOML gives it → an instance of the annotated type, checked."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return build(arguments[0], value, place)
+    if dataclasses.is_dataclass(kind):
+        return build_table(kind, value, place)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise TrainingError(f"{place}: must be a list, not {value!r}")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise TrainingError(f"{place}: must have {len(kinds)} values, not {len(value)}")
+        return tuple(build(k, v, f"{place}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if origin is Literal:
+        if value not in arguments:
+            raise TrainingError(f"{place}: must be one of {', '.join(map(repr, arguments))}, not {value!r}")
+        return value
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise TrainingError(f"{place}: must be a table, not {value!r}")
+        return dict(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
+        raise TrainingError(f"{place}: must be of type {kind.__name__}, not {value!r}")
+    return value
+
+
+def build_table(kind: Any, value: Any, place: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise TrainingError(f"{place}: must be a table, not {value!r}")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(value) - set(fields))
+    if unknown:
+        raise TrainingError(f"{place}: unknown {', '.join(unknown)}; known are {', '.join(fields)}")
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise TrainingError(f"{place}: lacks {', '.join(missing)}")
+    return kind(**{name: build(hints[name], item, f"{place}.{name}") for name, item in value.items()})
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Every number of the run, defaults included; reads back as the same recipe."""
+    values = {key: value for key, value in dataclasses.asdict(recipe).items() if value is not None}
+    return "".join(_table(values, ()))
+
+
+def _table(values: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:
+    lines = [f"\n[{'.'.join(place)}]\n"] if place else []
+    lines += [f"{key} = {_value(value)}\n" for key, value in values.items() if not isinstance(value, dict)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += _table(value, (*place, key))
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_value(item)}' for key, item in value.items())} }}"
+    return json.dumps(value, ensure_ascii=False)

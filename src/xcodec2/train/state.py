@@ -1,0 +1,152 @@
+"""All that changes from step to step, and how an update changes it. Codec and semantic teacher share it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from xcodec2.errors import TrainingError
+from xcodec2.train.recipe import Optimiser
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from xcodec2.codec.model import XCodec2Model
+
+EMA_START = 10  # steps; the average's memory grows from nothing
+
+
+class NonFiniteError(TrainingError):
+    """A loss or gradient is NaN or infinite; nothing was updated."""
+
+
+@dataclass
+class State:
+    """`generator` is a module with the codec as `.codec`; it and `discriminators` may be wrapped by accelerate."""
+
+    accelerator: Accelerator
+    generator: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: dict[str, Tensor]  # exponential moving average of the codec's learning weights, by name
+    discriminators: nn.Module | None = None
+    discriminator_optimiser: torch.optim.Optimizer | None = None
+    step: int = 0
+
+    @property
+    def bare(self) -> Any:
+        """The generator without what accelerate wrapped around it."""
+        return self.accelerator.unwrap_model(self.generator)
+
+    def state_dict(self) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            "step": self.step,
+            "generator": self.bare.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+        }
+        if self.discriminators is not None and self.discriminator_optimiser is not None:
+            state["discriminators"] = self.accelerator.unwrap_model(self.discriminators).state_dict()
+            state["discriminator_optimiser"] = self.discriminator_optimiser.state_dict()
+        if self.accelerator.scaler is not None:
+            state["scaler"] = self.accelerator.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.bare.load_state_dict(state["generator"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average = {key: tensor.to(self.accelerator.device) for key, tensor in state["average"].items()}
+        if self.discriminators is not None and self.discriminator_optimiser is not None:
+            self.accelerator.unwrap_model(self.discriminators).load_state_dict(state["discriminators"])
+            self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimiser) -> State:
+    """The state before the first step; the same in every process if the weights are."""
+    generator, optimiser = accelerator.prepare(generator, adamw(generator, options))
+    learning = accelerator.unwrap_model(generator).codec.named_parameters()
+    average = {name: tensor.detach().clone() for name, tensor in learning if tensor.requires_grad}
+    return State(accelerator, generator, optimiser, average)
+
+
+def adamw(module: nn.Module, options: Optimiser) -> torch.optim.Optimizer:
+    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not learning:
+        raise TrainingError("recipe.start.frozen: nothing is left to learn")
+    return torch.optim.AdamW(learning, 0.0, betas=options.betas, weight_decay=options.weight_decay)
+
+
+def seed_step(seed: int, state: State) -> random.Random:
+    """Make a step's random numbers depend on its number and process alone: nothing of them has to be saved."""
+    rng = random.Random(f"{seed} {state.step} {state.accelerator.process_index} step")
+    torch.manual_seed(rng.getrandbits(63))  # dropout
+    return rng
+
+
+def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """The loss; its names are the weights' names, so nothing is forgotten on either side."""
+    assert set(terms) == set(weights), f"losses {sorted(terms)} and weights {sorted(weights)} differ"
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+
+
+def update(
+    state: State,
+    total: Tensor,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    options: Optimiser,
+    terms: dict[str, Tensor],
+) -> None:
+    """One step of `optimiser` down the gradient of `total`; `terms` are named when that is not finite."""
+    accelerator = state.accelerator
+    if accelerator.reduce(total.detach().isfinite().float(), "mean").item() < 1:  # of all processes
+        listed = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
+        raise NonFiniteError(f"step {state.step}: the loss is not finite ({listed})")
+    for group in optimiser.param_groups:
+        group["lr"] = rate_at(options, state.step)
+    optimiser.zero_grad()
+    accelerator.backward(total)
+    norm = accelerator.clip_grad_norm_(module.parameters(), options.clip)
+    if accelerator.scaler is None and norm is not None and not norm.isfinite():  # a scaler skips such steps itself
+        raise NonFiniteError(f"step {state.step}: the gradient is not finite though the loss is")
+    optimiser.step()
+
+
+def rate_at(options: Optimiser, step: int) -> float:
+    """The learning rate of that step, by straight lines between the recipe's points."""
+    points = options.rate
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        if step < x1:
+            return y0 + (y1 - y0) * max(0.0, (step - x0) / (x1 - x0))
+    return points[-1][1]
+
+
+def follow(state: State, most: float) -> None:
+    """Move the average: its memory grows with what there is to remember, up to `most`."""
+    decay = min(most, (1 + state.step) / (EMA_START + state.step))
+    current = dict(state.bare.codec.named_parameters())
+    names = list(state.average)
+    torch._foreach_lerp_([state.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
+
+
+@contextmanager
+def averaged(state: State) -> Iterator[XCodec2Model]:
+    """The codec with its averaged weights, ready to be used, for as long as the block lasts."""
+    codec = state.bare.codec
+    current = {name: tensor.clone() for name, tensor in codec.state_dict().items() if name in state.average}
+    codec.load_state_dict(codec.state_dict() | state.average)
+    codec.eval()
+    try:
+        yield codec
+    finally:
+        codec.load_state_dict(codec.state_dict() | current)
+        state.bare.train()

@@ -1,0 +1,172 @@
+"""Training: exactly resumed after kill -9, stopped by what is not finite, and nothing lost on a full disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from tiny import speech
+from torch import Tensor
+from training import toy_recipe, write_recipe, write_speech
+
+from xcodec2 import XCodec2Model
+from xcodec2.audio import save_audio
+from xcodec2.cli import xcodec2
+from xcodec2.errors import TrainingError
+from xcodec2.train import checkpoints, codec, losses
+from xcodec2.train.loop import train
+from xcodec2.train.recipe import Weights
+
+KILLED = """
+import os, signal, sys
+from xcodec2.train import checkpoints
+from xcodec2.train.loop import train
+from xcodec2.train.recipe import read_recipe
+
+save = checkpoints.save
+def save_and_die(folder, step, state, keep):
+    save(folder, step, state, keep)
+    if step == 4:
+        (folder / "step-99999999.pt.tmp").write_bytes(b"half a file")
+        os.kill(os.getpid(), signal.SIGKILL)
+checkpoints.save = save_and_die
+train(read_recipe(sys.argv[1], [sys.argv[2]]))
+"""
+
+
+def weights_of(folder: Path) -> dict[str, Tensor]:
+    state = torch.load(folder / "checkpoints" / "step-00000006.pt", weights_only=True)["state"]
+    flat = {}
+    for part in ("generator", "average", "discriminators"):
+        flat |= {f"{part}.{name}": tensor for name, tensor in state[part].items()}
+    for part in ("optimiser", "discriminator_optimiser"):
+        for number, values in state[part]["state"].items():
+            flat |= {f"{part}.{number}.{name}": torch.as_tensor(tensor) for name, tensor in values.items()}
+    return flat
+
+
+def curve(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "audio_per_second"} for line in lines]
+
+
+def test_killed_and_resumed_equals_never_killed(tmp_path):
+    recipe = write_recipe(tmp_path)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(recipe), f"run.out={tmp_path / 'killed'}"], check=False)
+    assert killed.returncode == -9
+    model = train(toy_recipe(tmp_path, f"run.out={tmp_path / 'killed'}"), resume=True)
+    train(toy_recipe(tmp_path))
+    expected, found = weights_of(tmp_path / "run"), weights_of(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert len(expected) > 500
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert curve(tmp_path / "run") == curve(tmp_path / "killed")
+    assert [line["step"] for line in curve(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
+    loaded = XCodec2Model.from_pretrained(model)
+    averaged = expected["average.quantizer.project_in.weight"]
+    torch.testing.assert_close(loaded.quantizer.project_in.weight, averaged, rtol=1e-3, atol=1e-4)  # float16
+
+
+def test_every_loss_has_a_weight_of_its_name_and_is_logged(tmp_path):
+    recipe = toy_recipe(tmp_path, "run.steps=2", "discriminators.alone_steps=0")
+    train(recipe)
+    names = {field.name for field in dataclasses.fields(Weights)}
+    assert names <= set(curve(tmp_path / "run")[0])
+    with pytest.raises(AssertionError, match="differ"):
+        codec.weighted_sum({"mel": torch.zeros(())}, {"rms": 1.0})
+
+
+def test_discriminators_alone_come_first(tmp_path):
+    train(toy_recipe(tmp_path, "run.steps=3"))
+    heard = ["adversarial" in line for line in curve(tmp_path / "run")]
+    assert heard == [False, True, True]
+    assert all("real" in line and "fake" in line for line in curve(tmp_path / "run"))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_keeps_the_batch(tmp_path, monkeypatch):
+    recipe = toy_recipe(tmp_path)
+    compute, calls = losses.rms_loss, []
+
+    def broken(predicted: Tensor, target: Tensor, window: int) -> Tensor:
+        calls.append(target)
+        return compute(predicted, target, window) * (float("nan") if len(calls) == 4 else 1)
+
+    monkeypatch.setattr(losses, "rms_loss", broken)
+    with pytest.raises(TrainingError, match=r"step 3: .*rms nan.*not-finite-step-3-process-0\.safetensors"):
+        train(recipe)
+    kept = load_file(tmp_path / "run" / "not-finite-step-3-process-0.safetensors")
+    assert torch.equal(kept["target"], calls[3])
+    assert [path.name for path in checkpoints.checkpoints(tmp_path / "run" / "checkpoints")] == ["step-00000002.pt"]
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    save = torch.save
+    checkpoints.save(tmp_path, 1, {"state": torch.arange(3)}, keep=1)
+
+    def full(state, file) -> None:
+        file.write(b"some of it")
+        raise RuntimeError("unexpected pos") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=r"cannot be written.*earlier checkpoints are kept"):
+        checkpoints.save(tmp_path, 2, {"state": torch.arange(4)}, keep=1)
+    monkeypatch.setattr(torch, "save", save)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
+    assert checkpoints.load_newest(tmp_path)["state"].tolist() == [0, 1, 2]
+
+
+def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path):
+    for step in (1, 2, 3):
+        checkpoints.save(tmp_path, step, {"state": step}, keep=2)
+    assert [path.name for path in checkpoints.checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
+    (tmp_path / "step-00000003.pt").write_bytes(b"damaged")
+    with pytest.raises(TrainingError, match=r"step-00000003\.pt: is damaged; delete it"):
+        checkpoints.load_newest(tmp_path)
+
+
+def test_a_run_is_neither_overwritten_nor_invented(tmp_path):
+    recipe = toy_recipe(tmp_path, "run.steps=1")
+    with pytest.raises(TrainingError, match="holds no run to resume"):
+        train(recipe, resume=True)
+    train(recipe)
+    with pytest.raises(TrainingError, match="holds a run already"):
+        train(recipe)
+
+
+def test_validation_leaves_sounds_pictures_and_figures(tmp_path):
+    speech = f"{tmp_path / 'speech'}"
+    recipe = toy_recipe(tmp_path, "run.steps=2", "run.validate_every=2", f'data.valid="{speech}"', "data.valid_clips=2")
+    train(recipe)
+    samples = tmp_path / "run" / "samples" / "step-00000002"
+    assert sorted(path.suffix for path in samples.iterdir()) == [".flac", ".flac", ".png", ".png"]
+    figures = curve(tmp_path / "run")[-1]
+    assert -1 <= figures["valid/stoi"] <= 1
+    assert 0 < figures["valid/distinct_codes"] <= 1
+    events = next((tmp_path / "run" / "tensorboard").iterdir()).read_bytes()
+    assert all(name in events for name in (b"valid/stoi", b"self_guidance", b"0-0.flac"))
+
+
+def test_the_documented_commands_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_speech(tmp_path / "recordings", count=2, seconds=1.0)
+    save_audio(tmp_path / "speech.wav", speech()[:8000], 16_000)
+    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    commands = [shlex.split(line)[1:] for line in re.findall(r"^xcodec2 .+$", page, re.MULTILINE)]
+    assert [words[0] for words in commands] == ["train", "train", "reconstruct", "train"]
+    small = ["run.batch=1", "run.crop_seconds=0.2", "run.threads=1", "run.save_every=1"]
+    for number, words in enumerate(commands):
+        steps = [f"run.steps={number + 1}"] if words[0] == "train" else []
+        words = [word for word in words if not word.startswith("run.steps")] + (small + steps if steps else [])
+        result = CliRunner().invoke(xcodec2, words)
+        assert result.exit_code == 0, (words, result.output, result.exception)
+    assert XCodec2Model.from_pretrained(tmp_path / "runs" / "mine-24k" / "model").sample_rate == 24_000
