@@ -20,8 +20,9 @@ demo: $(READY)  ## real speech -> tokens -> speech with the model inside; result
 	$(BIN)/xcodec2 reconstruct demo/original.flac -o demo/reconstruction.wav \
 		--codes demo/codes.npz --picture demo/spectrograms.png --stoi
 
-test: $(READY)  ## the fast tests (under 5 minutes on 2 cores)
-	$(BIN)/python -m pytest
+# One process a core, one thread each: threads of two test processes would wait for each other in busy loops.
+test: $(READY)  ## the fast tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(READY)  ## the tests with full-size models and long audio
 	$(BIN)/python -m pytest -m slow
