@@ -31,7 +31,7 @@ from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speak import Speaker
 from xcodec2.llasa.verifiers import verifier
 
-SELECTS, JUDGES = "cer", ("cer", "cer-pocketsphinx", "wer", "wer-pocketsphinx", "dnsmos")
+SELECTS, JUDGES = "cer", ("cer", "cer-pocketsphinx", "dnsmos")
 POOL = 8
 LABELS = {"cer": "CER, Moonshine (chose)", "cer-pocketsphinx": "CER, pocketsphinx", "dnsmos": "DNSMOS"}
 
