@@ -1,7 +1,7 @@
 """Encode and decode against transformers' Xcodec2Model: time, memory and equal codes, interleaved in one run.
 
     python benchmarks/speed.py weights full                      # random weights at full size, 2.5 GB
-    python benchmarks/speed.py run full --seconds 1 3 10 30      # the tables of docs/speed.md, and speed.png
+    python benchmarks/speed.py run full --seconds 1 3 10 30 --plot speed.png
     python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
     python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
     python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own

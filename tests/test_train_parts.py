@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import fields, replace
 from pathlib import Path
@@ -343,3 +344,20 @@ def test_a_semantic_encoder_learns_from_its_teacher_and_from_phones(tmp_path):
         train(lost)
     with pytest.raises(TrainingError, match="neither a column that names label files nor a folder of them"):
         train(read_recipe(str(recipe), [f"run.out={tmp_path / 'none'}", "teacher.phones=phonemes"]))
+
+
+def test_steps_without_labels_are_no_part_of_the_mean(tmp_path):
+    write_speech(tmp_path / "speech", count=2)
+    (tmp_path / "features").mkdir()
+    (tmp_path / "labels").mkdir()
+    for name in ("0.flac", "1.flac"):
+        np.save(tmp_path / "features" / f"{name}.npy", np.eye(21, 4, dtype=np.float16))
+    (tmp_path / "labels" / "0.lab").write_text("#\n0.00100 100 a\n0.50000 100 b\n")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(TEACHER.format(folder=tmp_path) + MODEL)
+    train(read_recipe(str(recipe), ["run.steps=12", "run.batch=1", "optimiser.rate=[[0, 0.0]]"]))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "features" in line]
+    assert 0 < sum("phones" in line for line in steps) < len(steps) == 12
+    assert min(line["phones"] for line in steps if "phones" in line) > 0.1
+    assert steps[0]["loss"] == pytest.approx(steps[0]["features"] + steps[0].get("phones", 0), rel=1e-4)

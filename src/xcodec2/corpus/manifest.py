@@ -17,6 +17,7 @@ AUDIO_COLUMNS = ("audio", "path", "audio_path", "audio_filepath", "audio_file", 
 ID_COLUMNS = ("id", "utt_id", "utterance_id", "key", "uid", "segment_id")
 TEXT_KINDS = {".tsv": "\t", ".csv": ",", ".jsonl": "", ".ndjson": "", ".json": ""}
 ROWS_AT_ONCE = 1024
+SEGMENTS = "means a segment that begins at its `offset`; whole files are read, so cut the segments out first"
 
 
 def pick(columns: Any, given: str | None, known: tuple[str, ...], what: str, url: str) -> str | None:
@@ -36,7 +37,10 @@ def read_text_manifest(url: str, kind: str, audio_column: str | None, id_column:
         named = pick(row, id_column, ID_COLUMNS, "id", url)
         path = row[audio]
         where: Place
-        if isinstance(path, str) and path:
+        if starts_within(row):
+            source = f"{url}#{number}"
+            where = Nowhere(f"{source}: {SEGMENTS}")
+        elif isinstance(path, str) and path:
             source = beside(url, path)
             where = file_at(source)
         else:
@@ -59,6 +63,14 @@ def separated_rows(url: str, delimiter: str) -> Iterator[tuple[int, dict[str, An
                 yield lines.line_num, dict(zip(header, fields, strict=True))
         except csv.Error as problem:
             raise XCodec2Error(f"{url}, line {lines.line_num}: {problem}; JSON lines need no quoting") from problem
+
+
+def starts_within(row: Mapping[str, Any]) -> bool:
+    """Whether the row means a segment of its file, as NeMo's and lhotse's lists do; the whole file would be wrong."""
+    try:
+        return float(row.get("offset") or 0) != 0
+    except (TypeError, ValueError):  # the column says something else
+        return False
 
 
 def json_rows(url: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -102,7 +114,9 @@ def read_parquet(url: str, name: str, audio_column: str | None, id_column: str |
                     row_name = f"{name}#{number}"
                     where: Place = ParquetCell(url, group, position, audio)
                     source = f"{url}#{number}"
-                    if paths and row[audio]:
+                    if starts_within(row):
+                        where = Nowhere(f"{source}: {SEGMENTS}")
+                    elif paths and row[audio]:
                         source = beside(url, row[audio])
                         where, row_name = file_at(source), row[audio]
                     yield Recording(identity(row, named, row_name), source, without(row, named), where)

@@ -38,7 +38,8 @@ def read_corpus(
 
     - an audio file, or a folder (searched to all depths) or glob of them; the id is the path below the folder;
     - a manifest .tsv, .csv, .jsonl (also .gz) or .parquet: paths in it are relative to it, its columns are carried
-      along. The audio column is found by name (`audio`, `path`, …) or given; so is the id column (`id`, `key`, …),
+      along. A row whose `offset` is not 0 means a segment of its file: it cannot be loaded, and the error says so.
+      The audio column is found by name (`audio`, `path`, …) or given; so is the id column (`id`, `key`, …),
       without one the id is the path as written;
     - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column: `file#row`;
     - WebDataset tars, one, a folder or a glob; the id is `tar/key`;

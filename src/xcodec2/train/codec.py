@@ -53,7 +53,8 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """Update the discriminators, if there are any, then the generator. Returns every loss by name, before weighting.
+    """Update the discriminators, if there are any, then the generator. Returns every loss by name, before
+    weighting, and their weighted sum as `loss`.
 
     Nothing is updated by a step with a loss or a gradient that is not finite; :class:`NonFiniteError` is raised.
     """
@@ -72,10 +73,11 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         of_judges = adversarial_losses(judged, state)
         terms |= {name: term for name, term in of_judges.items() if name in weights}
     named |= terms
-    update(state, weighted_sum(terms, weights), state.generator, state.optimiser, recipe.optimiser, named)
+    total = weighted_sum(terms, weights)
+    update(state, total, state.generator, state.optimiser, recipe.optimiser, named)
     follow(state, recipe.ema)
     state.step += 1
-    return {name: term.detach() for name, term in named.items()}
+    return {name: term.detach() for name, term in (named | {"loss": total}).items()}
 
 
 def weights_at(recipe: Recipe, step: int) -> dict[str, float]:

@@ -62,7 +62,7 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """Update the student. Returns every loss by name, before weighting."""
+    """Update the student. Returns every loss by name, before weighting, and their weighted sum as `loss`."""
     assert recipe.teacher
     seed_step(recipe.run.seed, state)
     with state.accelerator.autocast():
@@ -72,10 +72,13 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     if logits is not None:
         terms["phones"] = phone_error(logits, batch.tensors["phones"])
         weights["phones"] = recipe.teacher.phone_weight
-    update(state, weighted_sum(terms, weights), state.generator, state.optimiser, recipe.optimiser, terms)
+    total = weighted_sum(terms, weights)
+    update(state, total, state.generator, state.optimiser, recipe.optimiser, terms)
     follow(state, recipe.ema)
     state.step += 1
-    return {name: term.detach() for name, term in terms.items()}
+    if not (batch.tensors["phones"] != UNLABELLED).any():
+        terms.pop("phones", None)  # nothing was asked: no part of a mean
+    return {name: term.detach() for name, term in (terms | {"loss": total}).items()}
 
 
 def feature_error(features: Tensor, wanted: Tensor) -> Tensor:

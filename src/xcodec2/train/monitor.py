@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from xcodec2.audio import load_audio
@@ -28,25 +29,24 @@ class Monitor:
         self.out, self.recipe, self.measure = out, recipe, measure
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
         self.bar = tqdm(total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
-        self.sums: dict[str, Tensor] = {}
-        self.counted, self.heard, self.began = 0, 0.0, time.monotonic()
+        self.seen: dict[str, list[Tensor]] = {}
+        self.heard, self.began = 0.0, time.monotonic()
         forget_lines(out / "log.jsonl", first)
 
     def add(self, state: State, scalars: dict[str, Tensor], seconds: float) -> None:
-        """Count a step; every `log_every` steps the means are written."""
+        """Count a step; every `log_every` steps the means are written, each over the steps that had that loss."""
         self.bar.update()
-        self.counted, self.heard = self.counted + 1, self.heard + seconds
+        self.heard += seconds
         for name, value in scalars.items():
-            self.sums[name] = self.sums.get(name, 0) + value
+            self.seen.setdefault(name, []).append(value)
         if state.step % self.recipe.run.log_every:
             return
-        means = {name: float(total) / self.counted for name, total in self.sums.items()}
+        means = {name: float(torch.stack(values).mean()) for name, values in self.seen.items()}
         pace = self.heard / (time.monotonic() - self.began)
         rate = state.optimiser.param_groups[0]["lr"]
         self.write(state.step, means | {"rate": rate}, audio_per_second=round(pace, 1))
-        total = sum(weight * means.get(name, 0) for name, weight in self.recipe.losses.used().items())
-        self.bar.set_postfix_str(f"loss {total:.3f}, {pace:.0f} s of audio a second")
-        self.sums, self.counted, self.heard, self.began = {}, 0, 0.0, time.monotonic()
+        self.bar.set_postfix_str(f"loss {means['loss']:.3f}, {pace:.0f} s of audio a second")
+        self.seen, self.heard, self.began = {}, 0.0, time.monotonic()
 
     def validate(self, state: State) -> None:
         """Figures with the averaged weights, and what can be heard and seen of them."""
