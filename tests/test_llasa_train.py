@@ -12,6 +12,7 @@ import torch
 from talkers import FEW, TEACHING, base_tokenizer, small_codec, small_llama, speech_tokenizer, teach, write_utterances
 from transformers import AutoModelForCausalLM
 
+from xcodec2.errors import RecipeError
 from xcodec2.llasa.data import speech_examples
 from xcodec2.llasa.generate import InProcess, Sampling
 from xcodec2.llasa.lm import About, load_lm, load_tokenizer
@@ -42,24 +43,24 @@ def test_shipped_recipes_are_readable(name):
 @pytest.mark.parametrize(
     ("text", "changes", "words"),
     [
-        ("steps = 1", [], "out, rows, learning_rate missing"),
-        ("stesp = 1", [], "unknown key 'stesp'"),
-        ("steps = = 1", [], "not TOML"),
+        ("steps = 1", [], "recipe: lacks out, rows, learning_rate"),
+        ("stesp = 1", [], "recipe: unknown stesp; known are out, rows"),
+        ("steps = = 1", [], "not a readable recipe"),
         ("", ["steps"], "KEY=VALUE"),
-        ("", ["steps=many"], "steps cannot be 'many'"),
-        ("", ["precision=int4"], "precision cannot be"),
+        ("", ["steps=many"], "steps: must be of type int, not 'many'"),
+        ("", ["precision=int4"], "precision: must be one of 'float32'"),
         ("", ["rows=[]"], "names no folder"),
         ("", ["base=x"], "either a base or a shape"),
         ("", ["text_share=0.5"], "needs text files"),
-        ("", ["seed.deep=1"], "holds a value"),
+        ("", ["seed.deep=1"], "seed is a value, not a table"),
     ],
 )
 def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
     whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
     (tmp_path / "recipe.toml").write_text(text or whole)
-    with pytest.raises(LlasaError, match=words):
+    with pytest.raises(RecipeError, match=words):
         read_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(LlasaError, match=r"one of inside, lora, paper, small"):
+    with pytest.raises(RecipeError, match=r"one of inside, lora, paper, small"):
         read_recipe("none")
 
 

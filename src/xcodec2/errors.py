@@ -17,5 +17,9 @@ class CheckpointError(XCodec2Error):
     """Model weights or their configuration that do not fit."""
 
 
+class RecipeError(XCodec2Error):
+    """A recipe that names, lacks or holds something wrong."""
+
+
 class TrainingError(XCodec2Error):
-    """A recipe, its data or its state that cannot be trained with."""
+    """Data or a state that cannot be trained with."""

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xcodec2.llasa.tokens import LlasaError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from xcodec2.errors import RecipeError
+from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
 Precision = Literal["float32", "bfloat16", "float16"]
-PRECISIONS = typing.get_args(Precision)
 SHIPPED = Path(__file__).parent / "recipes"
 
 
@@ -77,71 +69,12 @@ class Recipe:
         ]
         for wrong, message in problems:
             if wrong:
-                raise LlasaError(f"recipe: {message}")
+                raise RecipeError(f"recipe: {message}")
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a TOML file, or of a name in the package, with KEY=VALUE changes (values in TOML's syntax)."""
-    path = SHIPPED / f"{name}.toml" if not name.endswith(".toml") else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
-        raise LlasaError(f"{name}: no such recipe; give a TOML file or one of {known}")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise LlasaError(f"{path}: not TOML ({problem})") from problem
+    """The recipe of a TOML file, or of a name in the package, with KEY=VALUE changes. Raises RecipeError."""
+    values = read_toml(find_recipe(name, SHIPPED))
     for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise LlasaError(f"{change!r}: a change is KEY=VALUE")
-        set_value(values, key.strip().split("."), parsed(value.strip()))
-    fields = {item.name: item for item in dataclasses.fields(Recipe)}
-    for key in values:
-        if key not in fields:
-            raise LlasaError(f"{path}: unknown key {key!r}")
-    required = [name for name, item in fields.items() if is_required(item) and name not in values]
-    if required:
-        raise LlasaError(f"{path}: {', '.join(required)} missing; give it as KEY=VALUE")
-    return Recipe(**{key: checked(key, value, fields[key].type) for key, value in values.items()})
-
-
-def is_required(item: dataclasses.Field[Any]) -> bool:
-    return item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-
-
-def set_value(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise LlasaError(f"{'.'.join(keys)}: {key} holds a value and no table")
-    values[keys[-1]] = value
-
-
-def parsed(value: str) -> Any:
-    """TOML, or plain text where that is no TOML."""
-    try:
-        return tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value
-
-
-def checked(key: str, value: Any, kind: Any) -> Any:
-    """The value as its field has it; LlasaError when it is of another type."""
-    text = str(kind)
-    if key == "betas":
-        good, value = isinstance(value, list) and len(value) == 2, tuple(value) if isinstance(value, list) else value
-    elif text.startswith("list"):
-        good = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    elif text.startswith("dict"):
-        good = isinstance(value, dict)
-    elif text == "Precision":
-        good = value in PRECISIONS
-    elif text == "float":
-        good, value = isinstance(value, (int, float)) and not isinstance(value, bool), value
-    elif text == "int":
-        good = isinstance(value, int) and not isinstance(value, bool)
-    else:
-        good = isinstance(value, bool if text == "bool" else str)
-    if not good:
-        raise LlasaError(f"recipe: {key} cannot be {value!r}")
-    return value
+        apply_change(values, change)
+    return build(Recipe, values, "recipe")

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xcodec2.errors import TrainingError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from xcodec2.errors import RecipeError
+from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
 SHIPPED = Path(__file__).parent.parent / "recipes"
 
@@ -190,43 +183,30 @@ class Recipe:
         ]
         for wrong, message in problems:
             if wrong:
-                raise TrainingError(f"recipe: {message}")
+                raise RecipeError(f"recipe: {message}")
 
 
 def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe inside the package of that name, or a file, with `key.key=value` changes applied.
 
-    Values of changes are TOML; what is not valid TOML is taken as a string. Raises TrainingError.
+    Values of changes are TOML; what is not valid TOML is taken as a string. Raises RecipeError.
     """
-    values = read_toml(find_recipe(name_or_path))
+    values = read_tables(name_or_path)
     for change in overrides:
         apply_change(values, change)
     return build(Recipe, values, "recipe")
 
 
-def find_recipe(name_or_path: str) -> Path:
-    shipped = SHIPPED / f"{name_or_path}.toml"
-    if "/" not in name_or_path and shipped.is_file():
-        return shipped
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    names = ", ".join(sorted(p.stem for p in SHIPPED.glob("*.toml")))
-    raise TrainingError(f"{name_or_path}: no such recipe file, and none of the recipes in the package ({names})")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's tables; `base = "NAME"` at the top takes everything that the file does not say from another recipe."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise TrainingError(f"{path}: not a readable recipe ({problem})") from problem
+def read_tables(name_or_path: str) -> dict[str, Any]:
+    """A recipe's tables; `base = "NAME"` at the top takes everything that the file does not say from another recipe."""
+    path = find_recipe(name_or_path, SHIPPED)
+    values = read_toml(path)
     base = values.pop("base", None)
     if base is None:
         return values
     if not isinstance(base, str) or base == path.stem:
-        raise TrainingError(f"{path}: base must name another recipe, not {base!r}")
-    return merged(read_toml(find_recipe(base)), values)
+        raise RecipeError(f"{path}: base must name another recipe, not {base!r}")
+    return merged(read_tables(base), values)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,69 +215,6 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         old = result.get(key)
         result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return result
-
-
-def apply_change(values: dict[str, Any], change: str) -> None:
-    name, equals, text = change.partition("=")
-    keys = name.strip().split(".")
-    if not equals or not all(keys):
-        raise TrainingError(f"{change!r}: changes look like run.steps=1000")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for key in keys[:-1]:
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
-            raise TrainingError(f"{change!r}: {key} is a value, not a table")
-    values[keys[-1]] = value
-
-
-def build(kind: Any, value: Any, place: str) -> Any:
-    """`value` as TOML gives it → an instance of the annotated type, checked."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return build(arguments[0], value, place)
-    if dataclasses.is_dataclass(kind):
-        return build_table(kind, value, place)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise TrainingError(f"{place}: must be a list, not {value!r}")
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-        if len(kinds) != len(value):
-            raise TrainingError(f"{place}: must have {len(kinds)} values, not {len(value)}")
-        return tuple(build(k, v, f"{place}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if origin is Literal:
-        if value not in arguments:
-            raise TrainingError(f"{place}: must be one of {', '.join(map(repr, arguments))}, not {value!r}")
-        return value
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise TrainingError(f"{place}: must be a table, not {value!r}")
-        return dict(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-        raise TrainingError(f"{place}: must be of type {kind.__name__}, not {value!r}")
-    return value
-
-
-def build_table(kind: Any, value: Any, place: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise TrainingError(f"{place}: must be a table, not {value!r}")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(value) - set(fields))
-    if unknown:
-        raise TrainingError(f"{place}: unknown {', '.join(unknown)}; known are {', '.join(fields)}")
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise TrainingError(f"{place}: lacks {', '.join(missing)}")
-    return kind(**{name: build(hints[name], item, f"{place}.{name}") for name, item in value.items()})
 
 
 def to_toml(recipe: Recipe) -> str:
