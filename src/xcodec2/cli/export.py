@@ -1,4 +1,4 @@
-"""`xcodec2 export`: a data set of tokens in other forms."""
+"""`xcodec2 export`: a data set of tokens, or a model, in other forms."""
 
 from __future__ import annotations
 
@@ -6,21 +6,31 @@ import click
 
 
 @click.command()
-@click.argument("tokens", metavar="TOKENS")
+@click.argument("source", metavar="TOKENS_OR_MODEL")
 @click.argument("out")
-@click.option("--to", type=click.Choice(["npy", "webdataset"]), required=True, help="What to write.")
-def export(tokens: str, out: str, to: str) -> None:
-    """Write a data set of tokens in another form.
+@click.option("--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="What to write.")
+def export(source: str, out: str, to: str) -> None:
+    """Write a data set of tokens, or a model, in another form.
 
     TOKENS is what `xcodec2 extract` wrote. npy: a tree of ID.npy files; webdataset: one tar for each shard. Rows with
     an error are left out. LLaSA's rows of text and tokens are made by `xcodec2 llasa prepare`.
+
+    MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and decoder.onnx, which run
+    without PyTorch. Needs `pip install 'open-xcodec2[onnx]'`.
 
     \b
     Examples:
       xcodec2 export tokens/ arrays/ --to npy
       xcodec2 export tokens/ tars/ --to webdataset
+      xcodec2 export nano onnx/ --to onnx
     """
-    from xcodec2.extract.export import export
+    if to == "onnx":
+        from xcodec2.onnx.export import export as export_model
 
-    counts = export(tokens, out, to)
+        for path in export_model(source, out):
+            click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        return
+    from xcodec2.extract.export import export as export_tokens
+
+    counts = export_tokens(source, out, to)
     click.echo(f"{counts['rows']} rows written, {counts['left_out']} with an error left out")

@@ -114,7 +114,10 @@ class SpectrogramEncoder(nn.Module):
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""
-        spectra = log_spectra(zero_tail(waveform[:, None], lengths)[:, 0])
+        return self.encode(log_spectra(zero_tail(waveform[:, None], lengths)[:, 0]), lengths)
+
+    def encode(self, spectra: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, F, 160) log spectra → (B, C, T); `lengths` (B,) in samples."""
         spectra = stack_frames(spectra, self.stack).to(self.embed.weight.dtype)
         lengths = None if lengths is None else lengths // self.hop
         x = self.embed(zero_tail(spectra.transpose(1, 2), lengths))

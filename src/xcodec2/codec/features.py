@@ -92,8 +92,12 @@ def log_spectra(waveform: Tensor) -> Tensor:
     """
     mel = centred_magnitudes(waveform, FBANK_FFT) @ mel_filters(FBANK_FFT, waveform.device, torch.float32)
     pitch = centred_magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
-    logs = torch.cat([mel, pitch], dim=-1).clamp(min=LOG_SPECTRUM_FLOOR).log()
-    return (logs - LOG_SPECTRUM_CENTRE) / LOG_SPECTRUM_SCALE
+    return log_scaled(torch.cat([mel, pitch], dim=-1))
+
+
+def log_scaled(magnitudes: Tensor) -> Tensor:
+    """Logarithms, of about zero mean and unit variance in speech."""
+    return (magnitudes.clamp(min=LOG_SPECTRUM_FLOOR).log() - LOG_SPECTRUM_CENTRE) / LOG_SPECTRUM_SCALE
 
 
 def centred_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:

@@ -50,11 +50,15 @@ class RelativeKeyAttention(nn.Module):
         self.linear_out = nn.Linear(width, width)
         self.distance_embedding = nn.Embedding(self.left + self.right + 1, width // self.heads)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, D/H)
+    def project(self, x: Tensor) -> list[Tensor]:
+        """(B, T, D) → queries, keys and values, each (B, H, T, D/H)."""
+        return [
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.linear_q, self.linear_k, self.linear_v)
-        )
+        ]
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        q, k, v = self.project(x)
         batch, _, frames, _ = q.shape
         block = max(SMALLEST_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
         attended = [

@@ -1,0 +1,105 @@
+"""A model written as encoder.onnx and decoder.onnx, which run without PyTorch (see :mod:`xcodec2.onnx.runtime`)."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from xcodec2 import XCodec2Model, __version__
+from xcodec2.errors import XCodec2Error
+from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
+
+LARGEST_SINGLE_FILE = 2**30  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
+
+
+def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
+    """Write the encoder and the decoder of a model to `folder`, made when it is missing; the files written.
+
+    Batch and length are free in both. Neither file is there before both are whole. Raises XCodec2Error.
+    """
+    require_exporter()
+    model = XCodec2Model.from_pretrained(name_or_path)
+    facts = facts_of(model)
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise XCodec2Error(f"{folder}: is a file; name a folder")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".xcodec2-", dir=folder) as unfinished:
+            waveform, codes = torch.zeros(2, 3 * model.config.hop + 1), torch.zeros(2, 4, dtype=torch.long)
+            write(Encoder(model), waveform, ("waveform", "codes"), "samples", facts, Path(unfinished, ENCODER))
+            write(Decoder(model), codes, ("codes", "waveform"), "frames", facts, Path(unfinished, DECODER))
+            written = sorted(os.listdir(unfinished), key=lambda name: name.endswith(".onnx"))  # their weights first
+            for name in written:
+                os.replace(Path(unfinished, name), Path(folder, name))
+    except OSError as problem:
+        raise XCodec2Error(f"{folder}: cannot be written ({problem.strerror or problem})") from problem
+    return [Path(folder, name) for name in written]
+
+
+def require_exporter() -> None:
+    for module in ("onnx", "onnxscript"):
+        try:
+            importlib.import_module(module)
+        except ImportError as problem:
+            raise XCodec2Error(f"export to ONNX needs {module}: pip install 'open-xcodec2[onnx]'") from problem
+
+
+def facts_of(model: XCodec2Model) -> Facts:
+    """What a runtime must know beside the graphs."""
+    config = model.config
+    return Facts(
+        model=model.model_id,
+        version=__version__,
+        weights_hash=str(model.weights_hash),
+        input_rate=config.input_rate,
+        sample_rate=config.sample_rate,
+        hop=config.hop,
+        codebook_size=config.codebook_size,
+        shortest=1 if config.feature_padding else config.hop,
+    )
+
+
+def write(
+    graph: nn.Module, example: torch.Tensor, names: tuple[str, str], length: str, facts: Facts, path: Path
+) -> None:
+    """One graph with free batch (first dimension) and length (second)."""
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
+    with quiet(), sdpa_kernel(SDPBackend.MATH):  # what ONNX has: the fused kernel's strides are not a reshape's
+        program = torch.onnx.export(
+            graph.eval(),
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim(length)},),
+            input_names=names[:1],
+            output_names=names[1:],
+            optimize=False,  # runtimes do it themselves, in seconds
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props[METADATA] = facts.to_json()
+    program.save(path, external_data=weights > LARGEST_SINGLE_FILE)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's remarks on its own future and on packages that it does not need."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

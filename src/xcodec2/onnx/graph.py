@@ -1,0 +1,225 @@
+"""The codec as two functions from tensors to tensors, in operations that every ONNX runtime has.
+
+What the model computes with Fourier transforms of complex numbers, blocks of queries or strided views is written here
+with real matrices and slices. All rows of a batch have one length. B batch, N samples, F fbank frames of 10 ms, T
+codes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xcodec2.codec import features
+from xcodec2.codec.acoustic import SpectrogramEncoder
+from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
+from xcodec2.codec.decoder import SMALLEST_ENVELOPE, ISTFTHead
+from xcodec2.codec.fsq import bound_twice, centre, digits_to_codes
+from xcodec2.codec.model import XCodec2Model
+from xcodec2.codec.semantic import RelativeKeyAttention
+from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
+
+CPU = torch.device("cpu")
+PRECISE = torch.float64  # of the spectra: differences of large powers lose codes in float32
+
+
+def fourier_matrix(n_fft: int, bins: int) -> Tensor:
+    """(n_fft, 2·bins): real parts of the first `bins` frequencies, then imaginary parts."""
+    angles = 2 * math.pi / n_fft * torch.outer(torch.arange(n_fft), torch.arange(bins)).remainder(n_fft).to(PRECISE)
+    return torch.cat([angles.cos(), -angles.sin()], dim=1)
+
+
+def overlapping(signal: Tensor, size: int) -> Tensor:
+    """(B, N) → (B, F, size): frames one FEATURE_HOP apart; N a multiple of it, F = N/hop + 1 - size/hop rounded up."""
+    blocks = signal.unflatten(1, (-1, FEATURE_HOP))
+    whole, rest = divmod(size, FEATURE_HOP)
+    count = blocks.shape[1] + 1 - whole - bool(rest)
+    parts = [blocks[:, i : i + count] for i in range(whole)]
+    if rest:
+        parts.append(blocks[:, whole : whole + count, :rest])
+    return torch.cat(parts, dim=-1)
+
+
+class Fbank(nn.Module):
+    """(B, N) → (B, F, 80): :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP, normalised by utterance."""
+
+    spectrum: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        size = FEATURE_WINDOW
+        emphasis = torch.eye(size, dtype=PRECISE) - features.PREEMPHASIS * torch.diag(torch.ones(size - 1), 1)
+        emphasis[0, 0] = 1 - features.PREEMPHASIS  # the first sample's predecessor is itself
+        bins = features.FBANK_FFT // 2 + 1
+        spectrum = fourier_matrix(features.FBANK_FFT, bins)[:size]
+        self.register_buffer("spectrum", emphasis @ (features.povey_window(CPU, PRECISE)[:, None] * spectrum))
+        self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        frames = overlapping(waveform.to(PRECISE) * features.PCM_SCALE, FEATURE_WINDOW)
+        real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(2, dim=-1)
+        energies = (real.square() + imaginary.square()) @ self.filters
+        fbank = energies.clamp(min=features.ENERGY_FLOOR).log()
+        moments = fbank.mean(1, keepdim=True), fbank.var(1, keepdim=True)
+        return features.normalise(fbank, moments=moments)
+
+
+class Spectrogram(nn.Module):
+    """:class:`SpectrogramEncoder` for rows of one length."""
+
+    mel: Tensor
+    pitch: Tensor
+    filters: Tensor
+
+    def __init__(self, encoder: SpectrogramEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        for name, n_fft, bins in (
+            ("mel", features.FBANK_FFT, features.FBANK_FFT // 2 + 1),
+            ("pitch", features.PITCH_FFT, features.PITCH_BINS),
+        ):
+            window = torch.hann_window(n_fft).to(PRECISE)
+            self.register_buffer(name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft))
+        self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        waveform = waveform.to(PRECISE)
+        mel = centred_magnitudes(waveform, self.mel) @ self.filters
+        spectra = torch.cat([mel, centred_magnitudes(waveform, self.pitch)], dim=-1)
+        return self.encoder.encode(features.log_scaled(spectra).float(), None)
+
+
+def centred_magnitudes(waveform: Tensor, transform: Tensor) -> Tensor:
+    """(B, N) → (B, N/160, bins): :func:`features.centred_magnitudes` by a windowed Fourier matrix (n_fft, 2·bins)."""
+    size = len(transform)
+    side = (size - FEATURE_HOP) // 2
+    frames = overlapping(F.pad(waveform, (side, side + -size % FEATURE_HOP)), size)
+    real, imaginary = (frames @ transform).chunk(2, dim=-1)
+    return (real.square() + imaginary.square()).sqrt()
+
+
+class WholeAttention(nn.Module):
+    """:class:`RelativeKeyAttention` with all queries at once."""
+
+    def __init__(self, attention: RelativeKeyAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, x: Tensor, lengths: None) -> Tensor:
+        q, k, v = self.attention.project(x)
+        attended = F.scaled_dot_product_attention(q, k, v, self.attention.score_bias(q, 0, q.shape[2], None))
+        return self.attention.linear_out(attended.transpose(1, 2).flatten(2))
+
+
+class Polyphase(nn.Module):
+    """:class:`AntiAliasedSnake` by two small convolutions that all channels share: even and odd values of the doubled
+    rate are two channels of one signal."""
+
+    up: Tensor
+    down: Tensor
+
+    def __init__(self, snake: AntiAliasedSnake) -> None:
+        super().__init__()
+        self.act = snake.act
+        taps = kaiser_sinc(CPU, torch.float32)
+        even, odd = taps[1::2], taps[::2]
+        self.register_buffer("up", 2 * torch.stack([F.pad(even.flip(0), (0, 1)), F.pad(odd.flip(0), (1, 0))])[:, None])
+        self.register_buffer("down", torch.stack([F.pad(even, (1, 0)), F.pad(odd, (0, 1))])[None])
+
+    def forward(self, x: Tensor, lengths: None) -> Tensor:
+        batch, channels, _ = x.shape
+        rows = F.pad(x, (3, 3), mode="replicate").flatten(0, 1)[:, None]
+        doubled = F.conv1d(rows, self.up).unflatten(0, (batch, channels))  # (B, C, 2, N)
+        doubled = self.act(doubled.transpose(1, 2)).transpose(1, 2).flatten(0, 1)
+        first, last = doubled[:, :1, :1].expand(-1, 2, 3), doubled[:, 1:, -1:].expand(-1, 2, 3)
+        return F.conv1d(torch.cat([first, doubled, last], dim=-1), self.down)[:, 0].unflatten(0, (batch, channels))
+
+
+class RealISTFT(nn.Module):
+    """:class:`ISTFTHead` for rows of one length: the inverse transform as a matrix."""
+
+    inverse: Tensor
+    powers: Tensor
+
+    def __init__(self, head: ISTFTHead) -> None:
+        super().__init__()
+        self.head = head
+        bins = head.n_fft // 2 + 1
+        twice = torch.full((bins,), 2.0, dtype=PRECISE)  # each frequency stands for its mirror image as well
+        twice[[0, -1]] = 1
+        inverse = fourier_matrix(head.n_fft, bins) * twice.repeat(2) / head.n_fft
+        window = torch.hann_window(head.n_fft)
+        self.register_buffer("inverse", (inverse.T * window).float())
+        self.register_buffer("powers", window.square()[None, None])
+
+    def forward(self, x: Tensor, lengths: None) -> Tensor:
+        log_magnitude, phase = self.head.linear(x).chunk(2, dim=-1)
+        magnitude = log_magnitude.exp().clamp(max=self.head.loudest)
+        frames = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
+        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(min=SMALLEST_ENVELOPE)
+        return self.overlap_add(frames) / envelope
+
+    def overlap_add(self, frames: Tensor) -> Tensor:
+        """(B, T, n_fft) → (B, T·hop): each frame laid one hop behind the last, as much cut from either end."""
+        overlap = self.head.n_fft // self.head.hop
+        pieces = frames.unflatten(-1, (overlap, self.head.hop)).unbind(2)
+        moved = [F.pad(piece, (0, 0, i, overlap - 1 - i)) for i, piece in enumerate(pieces)]
+        side = (self.head.n_fft - self.head.hop) // 2
+        return sum(moved[1:], moved[0]).flatten(1)[:, side:-side]
+
+
+class Encoder(nn.Module):
+    """(B, N) float32 waveforms at the input rate → (B, T) int64 codes, T as `config.frames(N)`.
+
+    It takes the model's parts over, and changes them.
+    """
+
+    def __init__(self, model: XCodec2Model) -> None:
+        super().__init__()
+        self.config = model.config
+        self.fbank = Fbank()
+        self.semantic_encoder = adapted(model.semantic_encoder, RelativeKeyAttention, WholeAttention)
+        self.semantic_adapter = model.semantic_adapter
+        self.acoustic_encoder = (
+            Spectrogram(model.acoustic_encoder)
+            if isinstance(model.acoustic_encoder, SpectrogramEncoder)
+            else adapted(model.acoustic_encoder, AntiAliasedSnake, Polyphase)
+        )
+        self.fc_encoder, self.quantizer = model.fc_encoder, model.quantizer
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        hop, side = self.config.hop, self.config.feature_padding
+        num_samples = waveform.shape[1]
+        waveform = F.pad(waveform, (0, self.config.padded_frames(num_samples) * hop - num_samples))
+        spectra = features.stack_frames(self.fbank(F.pad(waveform, (side, side))).float(), self.config.feature_stack)
+        semantic = self.semantic_adapter(self.semantic_encoder(spectra))
+        acoustic = self.acoustic_encoder(waveform)
+        if not side:  # NeuCodec's semantic branch is one frame shorter
+            acoustic = acoustic[..., :-1]
+        latent = self.fc_encoder(torch.cat([semantic, acoustic], dim=1).transpose(1, 2))
+        bounded = bound_twice(self.quantizer.project(latent), self.config.levels)
+        return digits_to_codes((bounded.round() + centre(self.config.levels, bounded)).long(), self.config.levels)
+
+
+class Decoder(nn.Module):
+    """(B, T) int64 codes → (B, T·output_hop) float32 waveforms. It takes the model's parts over, and changes them."""
+
+    def __init__(self, model: XCodec2Model) -> None:
+        super().__init__()
+        self.quantizer = model.quantizer
+        self.acoustic_decoder = adapted(model.acoustic_decoder, ISTFTHead, RealISTFT)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.acoustic_decoder(self.quantizer.vectors(codes))
+
+
+def adapted(module: nn.Module, kind: type[nn.Module], replacement: type[nn.Module]) -> nn.Module:
+    """`module` itself, with every part of a `kind` inside it replaced."""
+    for name, part in list(module.named_modules()):
+        if isinstance(part, kind):
+            module.set_submodule(name, replacement(part))
+    return module

@@ -1,0 +1,174 @@
+"""Encode and decode with NumPy and ONNX Runtime alone, for machines without PyTorch.
+
+>>> from xcodec2.onnx import OnnxCodec
+>>> codec = OnnxCodec("folder")              # written by `xcodec2 export nano folder --to onnx`
+>>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
+>>> waveform = codec.decode(codes)           # (T·hop,) float32 at codec.facts.sample_rate
+
+N samples, T codes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
+
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+METADATA = "xcodec2"  # the property of either file that holds its Facts
+LONGEST = 3000  # frames in one pass, and padded in one batch: attention's memory grows with the square
+
+Array = NDArray[Any]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the graphs do not say about themselves."""
+
+    model: str
+    version: str  # of open-xcodec2, which wrote the files
+    weights_hash: str  # as Codes carry it: equal hashes give equal codes
+    input_rate: int  # Hz, what the encoder hears
+    sample_rate: int  # Hz, what the decoder makes
+    hop: int  # input samples per code
+    codebook_size: int
+    shortest: int  # input samples that give one code
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    def frames(self, num_samples: int) -> int:
+        """Codes of `num_samples` input samples: N//hop + 1, or N//hop where a single sample gives none."""
+        return num_samples // self.hop + (self.shortest == 1)
+
+
+class OnnxCodec:
+    """The files of one exported model. Each is opened when it is first needed: a decoder needs no encoder.
+
+    `providers` are ONNX Runtime's (default: the CPU), `threads` how many it uses (default: all cores).
+    Raises XCodec2Error for files and inputs that cannot be used.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, providers: Sequence[str] | None = None, threads: int | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        self.providers, self.threads = list(providers or ["CPUExecutionProvider"]), threads
+        self.sessions: dict[str, Any] = {}
+        self.facts = self.read_facts(ENCODER if (self.folder / ENCODER).exists() else DECODER)
+
+    def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
+        """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a list."""
+        if sample_rate != self.facts.input_rate:
+            raise AudioError(f"the encoder hears {self.facts.input_rate} Hz, not {sample_rate} Hz: resample it first")
+        single = isinstance(audio, np.ndarray)
+        waves = [self.as_waveform(item) for item in ([audio] if single else audio)]
+        frames = [self.facts.frames(len(wave)) for wave in waves]
+        codes = in_batches(waves, frames, lambda rows: self.run(ENCODER, padded(rows)))
+        return codes[0] if single else codes
+
+    def decode(self, codes: Array | Sequence[Array]) -> Any:
+        """Codes (T,) of integers → their waveform (T·hop,) float32; a list of arrays gives a list."""
+        single = isinstance(codes, np.ndarray)
+        rows = [self.as_codes(item) for item in ([codes] if single else codes)]
+        waves = in_batches(rows, [len(row) for row in rows], lambda batch: self.run(DECODER, np.stack(batch)))
+        return waves[0] if single else waves
+
+    # ---- what comes in ------------------------------------------------------------------------------------------
+
+    def as_waveform(self, audio: Any) -> Array:
+        wave = np.asarray(audio)
+        if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
+            raise AudioError(f"audio must be floats (N,) in -1 … 1, not {wave.dtype} of shape {wave.shape}")
+        if len(wave) < self.facts.shortest:
+            raise AudioError(f"the audio has {len(wave)} samples; this model needs at least {self.facts.shortest}")
+        wave = wave.astype(np.float32, copy=False)
+        if not np.isfinite(wave).all():
+            raise AudioError("the audio holds NaN or infinity")
+        self.check_length(self.facts.frames(len(wave)))
+        return wave
+
+    def as_codes(self, codes: Any) -> Array:
+        row = np.asarray(codes)
+        if row.ndim != 1 or not len(row) or not np.issubdtype(row.dtype, np.integer):
+            raise CodesError(f"codes must be integers (T,), at least one, not {row.dtype} of shape {row.shape}")
+        if row.min() < 0 or row.max() >= self.facts.codebook_size:
+            raise CodesError(
+                f"codes must lie in 0 … {self.facts.codebook_size - 1}; these go {row.min()} … {row.max()}"
+            )
+        self.check_length(len(row))
+        return row.astype(np.int64)
+
+    def check_length(self, frames: int) -> None:
+        if frames > LONGEST:
+            seconds = LONGEST * self.facts.hop / self.facts.input_rate
+            raise XCodec2Error(
+                f"{frames} frames are too long for one pass: cut it into pieces of {seconds:.0f} s at most"
+            )
+
+    # ---- files --------------------------------------------------------------------------------------------------
+
+    def run(self, name: str, inputs: Array) -> Array:
+        """(B, …) → (B, …)."""
+        session = self.session(name)
+        return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+
+    def session(self, name: str) -> Any:
+        if name not in self.sessions:
+            self.sessions[name] = open_session(self.folder / name, self.providers, self.threads)
+        return self.sessions[name]
+
+    def read_facts(self, name: str) -> Facts:
+        properties = self.session(name).get_modelmeta().custom_metadata_map
+        try:
+            return Facts(**json.loads(properties[METADATA]))
+        except (KeyError, ValueError, TypeError) as problem:
+            raise CheckpointError(
+                f"{self.folder / name}: was not written by this version of `xcodec2 export --to onnx`; export it again"
+            ) from problem
+
+
+def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
+    """An ONNX Runtime session, or CheckpointError."""
+    try:
+        import onnxruntime
+    except ImportError as problem:
+        raise XCodec2Error("ONNX models need onnxruntime: pip install onnxruntime") from problem
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; write it with `xcodec2 export MODEL {path.parent} --to onnx`")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as problem:  # ONNX Runtime's own errors have no common base
+        raise CheckpointError(f"{path}: ONNX Runtime cannot load it ({str(problem).splitlines()[0]})") from problem
+
+
+def in_batches(items: list[Item], frames: list[int], run: Callable[[list[Item]], Array]) -> list[Array]:
+    """Items of one number of frames together, at most LONGEST frames at a time; results in the items' order.
+
+    Only such batches give every item what it gives alone.
+    """
+    results: dict[int, Array] = {}
+    for size in sorted(set(frames)):
+        same = [index for index, count in enumerate(frames) if count == size]
+        most = max(1, LONGEST // size)
+        for start in range(0, len(same), most):
+            batch = same[start : start + most]
+            results.update(zip(batch, run([items[index] for index in batch]), strict=True))
+    return [results[index] for index in range(len(items))]
+
+
+def padded(waves: list[Array]) -> Array:
+    """Waveforms of one number of frames → (B, N): zeros, as the encoder itself adds them."""
+    longest = max(map(len, waves))
+    return np.stack([np.pad(wave, (0, longest - len(wave))) for wave in waves])
