@@ -1,7 +1,9 @@
-"""Encode and decode against transformers' Xcodec2Model: time, memory and equal codes, interleaved in one run.
+"""Encode and decode against transformers' Xcodec2Model and the original package: time, memory and equal codes,
+interleaved in one run.
 
     python benchmarks/speed.py weights full                      # random weights at full size, 2.5 GB
-    python benchmarks/speed.py run full --seconds 1 3 10 30 --plot speed.png
+    python benchmarks/speed.py environment original              # a virtual environment with the original, 1.3 GB
+    python benchmarks/speed.py run full --seconds 1 3 10 --original original --plot speed.png
     python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
     python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
     python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
@@ -20,112 +22,28 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
+import venv
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
+from speed_worker import CLOCKS, Ours, Transformers, speech
 
-RATE = 16_000
-CLIP = Path(__file__).parent.parent / "src" / "xcodec2" / "assets" / "demo.flac"
-NAMES = ("open-xcodec2", "transformers")
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-
-
-def speech(seconds: float) -> np.ndarray:
-    """(N,) float32: the clip inside the package, again and again."""
-    clip, _ = soundfile.read(CLIP, dtype="float32")
-    return np.resize(clip, int(seconds * RATE))
-
-
-def utterances(count: int) -> list[np.ndarray]:
-    """`count` excerpts of 1 to 5 seconds, always the same."""
-    generator = np.random.default_rng(0)
-    clip = speech(60)
-    sizes = (generator.uniform(1, 5, count) * RATE).astype(int)
-    return [
-        clip[start : start + size] for size, start in zip(sizes, generator.integers(0, 50 * RATE, count), strict=True)
-    ]
-
-
-# ---- one process of one implementation ---------------------------------------------------------------------------
-
-
-class Ours:
-    def __init__(self, model: str) -> None:
-        from xcodec2 import XCodec2Model
-
-        self.model = XCodec2Model.from_pretrained(model)
-
-    def encode(self, waves: list[np.ndarray]) -> list[list[int]]:
-        return [codes.codes.tolist() for codes in self.model.encode(waves, RATE)]
-
-    def decode(self, codes: list[int]) -> None:
-        self.model.decode(codes)
-
-
-class Transformers:
-    def __init__(self, model: str) -> None:
-        import transformers
-
-        self.model = transformers.Xcodec2Model.from_pretrained(model).eval()
-        self.extractor = transformers.SeamlessM4TFeatureExtractor()
-
-    def encode(self, waves: list[np.ndarray]) -> list[list[int]]:
-        """One by one: a padded batch gives other codes there."""
-        return [self.encode_one(wave) for wave in waves]
-
-    def encode_one(self, wave: np.ndarray) -> list[int]:
-        import torch
-
-        padded = np.pad(wave, (0, 320 - len(wave) % 320))
-        features = self.extractor(np.pad(padded, 160), sampling_rate=RATE, return_tensors="pt")["input_features"]
-        with torch.inference_mode():
-            return self.model.encode(torch.from_numpy(padded)[None, None], features).audio_codes[0, 0].tolist()
-
-    def decode(self, codes: list[int]) -> None:
-        import torch
-
-        with torch.inference_mode():
-            self.model.decode(torch.tensor(codes)[None, None])
-
-
-def work(name: str, model: str, threads: int, clock: Callable[[], float]) -> None:
-    """Answer requests on standard input, one JSON object a line."""
-    import torch
-
-    torch.set_num_threads(threads)
-    start = clock()
-    implementation = {"open-xcodec2": Ours, "transformers": Transformers}[name](model)
-    print(json.dumps({"seconds": clock() - start}), flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        waves = utterances(request["mixed"]) if "mixed" in request else [speech(request["speech"])]
-        codes = request.get("codes")
-        before = memory("VmRSS", reset_peak=True)
-        start = clock()
-        result = implementation.decode(codes) if codes else implementation.encode(waves)
-        taken = clock() - start
-        print(json.dumps({"seconds": taken, "bytes": memory("VmHWM") - before, "codes": result}), flush=True)
-
-
-def memory(field: str, *, reset_peak: bool = False) -> int:
-    """Bytes, as Linux counts them."""
-    if reset_peak:
-        Path("/proc/self/clear_refs").write_text("5")
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
+WORKER = Path(__file__).with_name("speed_worker.py")
+ORIGINAL = (  # what the tests' goldens were made with; the package's own pins name torch 2.5
+    ("torch==2.13.0", "transformers==4.48.3", "einops", "einx", "safetensors", "av", "soundfile"),
+    ("--no-deps", "vector-quantize-pytorch==1.17.8", "torchtune==0.5.0", "xcodec2==0.1.5"),
+)
 
 
 # ---- the run -----------------------------------------------------------------------------------------------------
 
 
 class Worker:
-    def __init__(self, name: str, model: str, threads: int, clock: str) -> None:
-        command = [sys.executable, __file__, "work", name, model, "--threads", str(threads), "--clock", clock]
+    def __init__(self, python: list[str], name: str, model: str, threads: int, clock: str) -> None:
+        command = [*python, str(WORKER), name, model, "--threads", str(threads), "--clock", clock]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.load_seconds = self.answer()["seconds"]
 
@@ -151,32 +69,47 @@ def compare(workers: dict[str, Worker], task: str, repeat: int, request: dict[st
             "seconds": statistics.median(answer["seconds"] for answer in given),
             "bytes": max(answer["bytes"] for answer in given),
         }
-    pairs = [(answers[name][0]["codes"] or []) for name in workers]
-    if len(pairs) == 2 and pairs[0]:
-        equal = [a == b for ours, theirs in zip(*pairs, strict=True) for a, b in zip(ours, theirs, strict=True)]
-        row["equal codes"] = sum(equal) / len(equal)
+        row[name]["equal codes"] = agreement(answers["open-xcodec2"][0]["codes"], given[0]["codes"])
     return row
 
 
+def agreement(ours: list[list[int]] | None, theirs: list[list[int]] | None) -> float | None:
+    """Share of equal codes, ours and an implementation's; None where codes were what went in."""
+    if not ours or not theirs:
+        return None
+    equal = [a == b for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True)]
+    return sum(equal) / len(equal)
+
+
 def show(row: dict[str, Any], names: list[str]) -> str:
-    cells = [row["task"], *(f"{row[name]['seconds']:.2f} s, {row[name]['bytes'] / 2**30:.2f} GiB" for name in names)]
-    if len(names) == 2:
-        ours, theirs = (row[name]["seconds"] for name in names)
-        cells.append(f"{theirs / ours:.2f}×")
-        cells.append(f"{100 * row['equal codes']:.2f} %" if "equal codes" in row else "")
+    """A line of the table: ours, then each of the others with what ours gains and how many codes are equal."""
+    ours = row[names[0]]
+    cells = [row["task"], f"{ours['seconds']:.2f} s, {ours['bytes'] / 2**30:.2f} GiB"]
+    for name in names[1:]:
+        theirs = row[name]
+        cell = (
+            f"{theirs['seconds']:.2f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
+        )
+        equal = theirs["equal codes"]
+        cells.append(cell if equal is None else f"{cell}, {100 * equal:.2f} % equal")
     return "| " + " | ".join(cells) + " |"
 
 
 def run(args: argparse.Namespace) -> None:
-    names = list(NAMES[: 1 if args.alone else 2])
+    pythons = {"open-xcodec2": [sys.executable]}
+    if not args.alone:
+        pythons["transformers"] = [sys.executable]
+    if args.original:
+        pythons["original"] = [str(args.original / "bin" / "python"), "-E"]  # a PYTHONPATH may lead to ours
+        write_original(Path(args.model))
+    names = list(pythons)
     print(
         f"{processor()}, {args.threads} threads, {args.clock} time, {date.today()}; "
         f"model {Path(args.model).name}, float32"
     )
-    workers = {name: Worker(name, args.model, args.threads, args.clock) for name in names}
+    workers = {name: Worker(python, name, args.model, args.threads, args.clock) for name, python in pythons.items()}
     print("loaded in " + ", ".join(f"{worker.load_seconds:.1f} s ({name})" for name, worker in workers.items()))
-    print("| " + " | ".join(["", *names, *(["ratio", "equal codes"] if len(names) == 2 else [])]) + " |")
-    print("|---" * (len(names) * 2 if len(names) == 2 else 2) + "|" + ("---|" if len(names) == 2 else ""), flush=True)
+    print("| | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 1) + "|", flush=True)
     rows = []
     for worker in workers.values():
         worker.ask(speech=1)
@@ -188,8 +121,8 @@ def run(args: argparse.Namespace) -> None:
     if args.mixed:
         rows.append(compare(workers, f"encode {args.mixed} utterances", 1, {"mixed": args.mixed}))
         print(show(rows[-1], names), flush=True)
-    if args.plot and len(names) == 2:
-        plot(rows, args.plot)
+    if args.plot:
+        plot(rows, names[1:], args.plot)
 
 
 def processor() -> str:
@@ -197,22 +130,20 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """How many times as fast as transformers, by length."""
+def plot(rows: list[dict[str, Any]], others: list[str], path: Path) -> None:
+    """How many times as fast as the others, by length."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for task in ("encode", "decode"):
-        lengths, ratios = [], []
-        for row in rows:
-            kind, _, length = row["task"].partition(" ")
-            if kind == task and length.endswith(" s"):
-                lengths.append(length)
-                ratios.append(row[NAMES[1]]["seconds"] / row[NAMES[0]]["seconds"])
-        axes.plot(lengths, ratios, marker="o", label=task)
+    for name, style in zip(others, ("-", "--"), strict=False):
+        for task, colour in (("encode", "tab:blue"), ("decode", "tab:orange")):
+            timed = [row for row in rows if row["task"].startswith(task) and row["task"].endswith(" s")]
+            lengths = [row["task"].partition(" ")[2] for row in timed]
+            ratios = [row[name]["seconds"] / row["open-xcodec2"]["seconds"] for row in timed]
+            axes.plot(lengths, ratios, style, color=colour, marker="o", label=f"{task}, over {name}")
     axes.axhline(1, color="grey", linewidth=0.8)
-    axes.set(xlabel="speech in one call", ylabel="speed over transformers", ylim=(0, None))
+    axes.set(xlabel="speech in one call", ylabel="times as fast", ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
 
@@ -229,7 +160,7 @@ def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callabl
         "semantic": [lambda: ours.semantic_encoder(features), lambda: theirs.semantic_encoder(features)],
         "acoustic": [lambda: ours.acoustic_encoder(waveform), lambda: theirs.acoustic_encoder(waveform[:, None])],
     }
-    print("| | " + " | ".join(NAMES) + " | ratio |\n|---|---|---|---|")
+    print("| | open-xcodec2 | transformers | ratio |\n|---|---|---|---|")
     for half, calls in halves.items():
         times = [float("inf")] * 2
         for _ in range(repeat):
@@ -251,30 +182,43 @@ def write_weights(folder: str) -> None:
     random_model(XCodec2Config()).save_pretrained(folder)
 
 
+def write_original(model: Path) -> None:
+    """The same weights under the original's names, in the folder `original` there, unless they are there already."""
+    from xcodec2.codec.convert import convert
+
+    if not (model / "original" / "model.safetensors").exists():
+        convert(model, model / "original", to="original")
+
+
+def make_environment(folder: str) -> None:
+    """A virtual environment with the original package."""
+    venv.create(folder, with_pip=True)
+    for packages in ORIGINAL:
+        subprocess.run([Path(folder, "bin", "python"), "-m", "pip", "install", *packages], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("weights").add_argument("model")
-    for verb in ("run", "stages", "work"):
+    verbs.add_parser("environment").add_argument("folder")
+    for verb in ("run", "stages"):
         command = verbs.add_parser(verb)
-        if verb == "work":
-            command.add_argument("name")
         command.add_argument("model")
         command.add_argument("--threads", type=int, default=2)
         command.add_argument("--clock", choices=CLOCKS, default="wall")
-        if verb == "work":
-            continue
         command.add_argument("--repeat", type=int, default=3)
         command.add_argument("--seconds", type=float, nargs="*", default=[1, 3, 10])
         if verb == "run":
             command.add_argument("--mixed", type=int, default=0, metavar="COUNT")
             command.add_argument("--alone", action="store_true", help="only ours")
+            command.add_argument("--original", type=Path, metavar="FOLDER", help="the original as well, from there")
             command.add_argument("--plot", type=Path)
     args = parser.parse_args()
     if args.verb == "weights":
         write_weights(args.model)
-    elif args.verb == "work":
-        work(args.name, args.model, args.threads, CLOCKS[args.clock])
+    elif args.verb == "environment":
+        make_environment(args.folder)
     elif args.verb == "stages":
         for seconds in args.seconds:
             stages(args.model, seconds, args.repeat, args.threads, CLOCKS[args.clock])

@@ -12,6 +12,7 @@
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t i8 __attribute__((vector_size(32)));
+typedef double d8 __attribute__((vector_size(64)));
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
@@ -22,37 +23,58 @@ typedef int32_t i8 __attribute__((vector_size(32)));
 #define HELD (TILE + 4 * REACH)
 #define DOUBLED (TILE + 2 * REACH)
 #define LARGEST_ANGLE 25000.0f /* beyond it the three-part reduction by π loses bits */
+#define LARGEST_DOUBLE 1e8f /* beyond it the reduction in double precision does */
 
 typedef float row[WIDTH];
 
-/* sin²(y): it repeats after π, so y is brought to ±π/2, where nine powers give float32's precision. */
-static inline v8 sine_squared(v8 y) {
-    const float round = 12582912.0f; /* 1.5·2²³: adding it rounds to a whole number */
-    v8 turns = (y * 0.31830988618f + round) - round;
-    v8 r = ((y - turns * 3.140625f) - turns * 0.0009675025939941406f) - turns * 1.5099580252808664e-07f;
+/* sin²(r) for r in ±π/2, where nine powers give float32's precision. */
+static inline v8 sine_squared_near_zero(v8 r) {
     v8 u = r * r;
     v8 p = ((2.6056309252453502e-06f * u - 0.00019809538207482547f) * u + 0.008333065547049046f) * u;
     v8 sine = r + r * u * (p - 0.16666659712791443f);
     return sine * sine;
 }
 
+/* sin²(y): it repeats after π, so y is brought to ±π/2. */
+static inline v8 sine_squared(v8 y) {
+    const float round = 12582912.0f; /* 1.5·2²³: adding it rounds to a whole number */
+    v8 turns = (y * 0.31830988618f + round) - round;
+    return sine_squared_near_zero(((y - turns * 3.140625f) - turns * 0.0009675025939941406f) -
+                                  turns * 1.5099580252808664e-07f);
+}
+
+/* The same for large y, at half the speed. */
+static inline v8 sine_squared_of_large(v8 y) {
+    const double round = 6755399441055744.0; /* 1.5·2⁵² */
+    d8 exact = __builtin_convertvector(y, d8), turns = (exact * 0.3183098861837907 + round) - round;
+    return sine_squared_near_zero(__builtin_convertvector(exact - turns * 3.141592653589793, v8));
+}
+
 static void activate(row *values, int64_t count, const float *alpha, const float *scale) {
     v8 a[2] = {*(const v8 *)alpha, *(const v8 *)(alpha + 8)}, s[2] = {*(const v8 *)scale, *(const v8 *)(scale + 8)};
-    i8 too_large = {0};
+    i8 large = {0}, too_large = {0}; /* NaN is both */
     for (int64_t i = 0; i < count; i++)
         for (int k = 0; k < 2; k++) {
             v8 *x = (v8 *)values[i] + k, y = *x * a[k];
-            too_large |= ~((y < LARGEST_ANGLE) & (y > -LARGEST_ANGLE)); /* NaN as well */
+            large |= ~((y < LARGEST_ANGLE) & (y > -LARGEST_ANGLE));
+            too_large |= ~((y < LARGEST_DOUBLE) & (y > -LARGEST_DOUBLE));
         }
-    int any = 0;
-    for (int k = 0; k < 8; k++)
-        any |= too_large[k];
-    for (int64_t i = 0; i < count && any; i++) /* as slow as rare */
+    int any_large = 0, any_too_large = 0;
+    for (int k = 0; k < 8; k++) {
+        any_large |= large[k];
+        any_too_large |= too_large[k];
+    }
+    for (int64_t i = 0; i < count && any_too_large; i++) /* as slow as rare */
         for (int c = 0; c < WIDTH; c++) {
             float sine = sinf(values[i][c] * alpha[c]);
             values[i][c] += sine * sine * scale[c];
         }
-    for (int64_t i = 0; i < count && !any; i++)
+    for (int64_t i = 0; i < count && any_large && !any_too_large; i++)
+        for (int k = 0; k < 2; k++) {
+            v8 *x = (v8 *)values[i] + k;
+            *x += sine_squared_of_large(*x * a[k]) * s[k];
+        }
+    for (int64_t i = 0; i < count && !any_large; i++)
         for (int k = 0; k < 2; k++) {
             v8 *x = (v8 *)values[i] + k;
             *x += sine_squared(*x * a[k]) * s[k];
