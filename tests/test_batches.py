@@ -92,8 +92,7 @@ def test_order_is_kept_and_lists_stay_lists(model):
     ]
 
 
-def test_batches_stay_under_the_budget(monkeypatch):
-    monkeypatch.setattr(batch, "BATCH_FRAMES", 100)
+def test_batches_stay_under_the_budget():
     items = [torch.zeros(n) for n in (10, 60, 30, 30, 90, 5)]
     sizes = []
 
@@ -102,7 +101,7 @@ def test_batches_stay_under_the_budget(monkeypatch):
         return rows
 
     finished = []
-    results = batch.in_batches(items, [len(item) for item in items], run, lambda item: item, finished.append)
+    results = batch.in_batches(items, [len(item) for item in items], 100, run, lambda item: item, finished.append)
     assert [len(row) for row in results] == [10, 60, 30, 30, 90, 5]
     assert sizes == [[5, 10, 30], [30], [60], [90]]
     assert all(len(rows) * max(rows) <= 100 for rows in sizes)

@@ -95,6 +95,14 @@ def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
     assert len(decoded) == min(round(12 * model.sample_rate), frames * model.config.output_hop)
 
 
+def test_a_whole_minute_is_one_pass(model, monkeypatch):
+    """And it is 3001 frames: padding adds one."""
+    passes: list[tuple[int, ...]] = []
+    monkeypatch.setattr(batch, "encode_rows", lambda _, rows, *rest: passes.append(rows.shape) or torch.zeros(1, 3001))
+    assert len(model.encode(long_speech(60)[:960_000], 16_000)) in (3000, 3001)  # NeuCodec's frames are one fewer
+    assert passes == [(1, 960_320)]
+
+
 MEMORY = """
 import resource, torch
 from tiny import SPECTROGRAM, random_model

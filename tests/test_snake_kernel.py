@@ -166,6 +166,8 @@ def test_without_the_library_torch_runs(monkeypatch, tmp_path):
     snake_kernel.load.cache_clear()
     try:
         x, module = torch.randn(1, 8, 50), activation(8)
+        with pytest.warns(RuntimeWarning, match="not compiled; install a C compiler"):
+            assert snake_kernel.load() is None
         with torch.no_grad():
             assert not snake_kernel.can_run(x)
             result = module(x)

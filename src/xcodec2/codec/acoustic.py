@@ -42,7 +42,8 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         y = self.conv1(zero_tail(self.snake1(x, lengths), lengths))
-        return self.conv2(self.snake2(y, lengths)).add_(x)  # in place: a large new array costs more than the sum
+        y = self.snake2(y, lengths)
+        return self.conv2(y).add_(x)  # in place: a large new array costs more than the sum
 
 
 class EncoderBlock(nn.Module):

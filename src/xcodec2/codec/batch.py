@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], object]  # frames done, frames in all
 
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
-EXACT_FRAMES = 3000  # up to here one pass with full attention; longer inputs go through in windows
+CPU_BATCH_FRAMES = 500  # there more only makes arrays that fit no cache
+EXACT_FRAMES = 3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
 
 
 def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress | None = None) -> list[Tensor]:
@@ -37,7 +38,12 @@ def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress 
     frames = [model.config.frames(len(waveform)) for waveform in waveforms]
     done = counter(sum(frames), progress)
     return in_batches(
-        waveforms, frames, lambda rows: encode_batch(model, rows), lambda w: window.encode(model, w, done=done), done
+        waveforms,
+        frames,
+        batch_frames(model),
+        lambda rows: encode_batch(model, rows),
+        lambda w: window.encode(model, w, done=done),
+        done,
     )
 
 
@@ -46,8 +52,18 @@ def decode(model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | No
     frames = [len(row) for row in codes]
     done = counter(sum(frames), progress)
     return in_batches(
-        codes, frames, lambda rows: decode_batch(model, rows), lambda c: stream.decode_long(model, c, done=done), done
+        codes,
+        frames,
+        batch_frames(model),
+        lambda rows: decode_batch(model, rows),
+        lambda c: stream.decode_long(model, c, done=done),
+        done,
     )
+
+
+def batch_frames(model: XCodec2Model) -> int:
+    """Padded frames that one batch may have."""
+    return CPU_BATCH_FRAMES if model.device.type == "cpu" else BATCH_FRAMES
 
 
 def counter(total: int, progress: Progress | None) -> Callable[[int], None]:
@@ -66,11 +82,12 @@ def counter(total: int, progress: Progress | None) -> Callable[[int], None]:
 def in_batches(
     items: Sequence[Tensor],
     frames: Sequence[int],
+    most: int,
     run_batch: Callable[[list[Tensor]], list[Tensor]],
     run_long: Callable[[Tensor], Tensor],
     done: Callable[[int], None],
 ) -> list[Tensor]:
-    """Sort by length, cut into batches of at most BATCH_FRAMES padded frames, run, and put back in order.
+    """Sort by length, cut into batches of at most `most` padded frames, run, and put back in order.
 
     `run_long` reports its frames itself, as it goes.
     """
@@ -87,7 +104,7 @@ def in_batches(
         if frames[index] > EXACT_FRAMES:
             results[index] = run_long(items[index])
             continue
-        if frames[index] * (len(waiting) + 1) > BATCH_FRAMES:
+        if frames[index] * (len(waiting) + 1) > most:
             run_waiting()
         waiting.append(index)
     run_waiting()

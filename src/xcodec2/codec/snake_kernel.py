@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +52,22 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
 
 @functools.cache
 def load() -> ctypes.CDLL | None:
-    """The library, or None where it was not compiled or the processor lacks what it was compiled for."""
+    """The library, or None, with a warning that says why: the results are the same, the time is not."""
     if platform.machine().lower() in ("x86_64", "amd64") and "AVX" not in torch.backends.cpu.get_cpu_capability():
-        return None
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError:
-        return None
+        reason = "this processor lacks AVX2"
+    elif not LIBRARY.exists():
+        reason = "it was not compiled; install a C compiler (gcc or clang), then open-xcodec2 again"
+    else:
+        try:
+            return declared(ctypes.CDLL(str(LIBRARY)))
+        except OSError as problem:
+            reason = str(problem)
+    message = f"the compiled activation cannot be used, so that encoding takes longer: {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return None
+
+
+def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.xcodec2_snake.argtypes = [POINTER] * 6 + [ctypes.c_int64] * 3 + [ctypes.c_int, POINTER]
     library.xcodec2_snake.restype = None
     return library

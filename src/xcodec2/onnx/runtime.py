@@ -24,7 +24,7 @@ from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "xcodec2"  # the property of either file that holds its Facts
-LONGEST = 3000  # frames in one pass, and padded in one batch: attention's memory grows with the square
+LONGEST = 3001  # frames in one pass or batch, a minute and its padding: attention's memory grows with the square
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
@@ -110,7 +110,7 @@ class OnnxCodec:
 
     def check_length(self, frames: int) -> None:
         if frames > LONGEST:
-            seconds = LONGEST * self.facts.hop / self.facts.input_rate
+            seconds = (LONGEST - 1) * self.facts.hop / self.facts.input_rate
             raise XCodec2Error(
                 f"{frames} frames are too long for one pass: cut it into pieces of {seconds:.0f} s at most"
             )
