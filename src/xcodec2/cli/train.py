@@ -24,7 +24,7 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> No
       xcodec2 train nano run.out=runs/mine --resume
       xcodec2 train finetune 'data.sources=[{path="recordings"}]' run.steps=500
       xcodec2 train nano run.steps=100 --show
-      accelerate launch --cpu --num_processes 2 -m xcodec2.cli train nano
+      torchrun --nproc_per_node 2 -m xcodec2.cli train nano
     """
     from xcodec2.train.recipe import read_recipe, to_toml
 

@@ -13,7 +13,7 @@ from xcodec2.errors import TrainingError
 from xcodec2.files import replacing
 from xcodec2.train import checkpoints, codec, distil
 from xcodec2.train.data import Batch
-from xcodec2.train.monitor import Monitor
+from xcodec2.train.monitor import Means, Monitor
 from xcodec2.train.recipe import Recipe, to_toml
 from xcodec2.train.state import NonFiniteError, State
 
@@ -46,14 +46,20 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         positions=positions,
     )
     monitor = Monitor(out, recipe, state.step, task.validate) if accelerator.is_main_process else None
+    means = Means()
     for step in range(state.step, recipe.run.steps):
         batch = batches.batch(step).to(accelerator.device)
         try:
             scalars = task.train_step(state, batch, recipe)
         except NonFiniteError as problem:
             raise TrainingError(f"{problem}; the batch is in {keep_batch(out, step, batch, accelerator)}") from problem
+        means.add(scalars)
         if monitor:
-            monitor.add(state, scalars, batch.seconds * accelerator.num_processes)
+            monitor.count(batch.seconds * accelerator.num_processes)
+        if state.step % recipe.run.log_every == 0:
+            of_all = means.take()
+            if monitor:
+                monitor.log(state, of_all)
         last = state.step == recipe.run.steps
         if last or state.step % recipe.run.save_every == 0:
             save(out, state, batch, recipe)
@@ -73,21 +79,23 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    return Accelerator(mixed_precision=recipe.run.precision, cpu=recipe.run.device == "cpu")
+    # Without an accelerator it has to be told: else processes on CPUs do not find each other, and each trains alone.
+    cpu = recipe.run.device == "cpu" or not torch.accelerator.is_available()
+    return Accelerator(mixed_precision=recipe.run.precision, cpu=cpu)
 
 
 def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
     """The run's folder with the resolved recipe in it; a run that is there already is continued or left alone."""
     out = Path(recipe.run.out)
-    written = out / RECIPE_NAME
-    if resume and not written.is_file():
+    begun = checkpoints.checkpoints(out / "checkpoints")  # what ended before its first one starts anew
+    if resume and not begun:
         raise TrainingError(f"{out}: holds no run to resume; start without --resume")
-    if not resume and written.exists():
+    if not resume and begun:
         raise TrainingError(f"{out}: holds a run already; go on with --resume or choose another run.out")
     accelerator.wait_for_everyone()  # before one of them writes it
     if accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
-        with replacing(written, TrainingError) as file:
+        with replacing(out / RECIPE_NAME, TrainingError) as file:
             file.write(to_toml(recipe).encode())
     return out
 

@@ -21,6 +21,30 @@ if TYPE_CHECKING:
 Measure = Callable[["State", Recipe, Path], dict[str, float]]
 
 
+class Means:
+    """Each loss' mean over the steps that had it, of all processes."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, list[Tensor]] = {}
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        for name, value in scalars.items():
+            self.seen.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """The means since the last time. To be called in every process at once."""
+        from accelerate.utils import gather_object
+
+        mine = {name: (float(torch.stack(values).sum()), len(values)) for name, values in self.seen.items()}
+        self.seen = {}
+        everyone = gather_object([mine])
+        means = {}
+        for name in dict.fromkeys(name for one in everyone for name in one):
+            sums, counts = zip(*[one[name] for one in everyone if name in one], strict=True)
+            means[name] = sum(sums) / sum(counts)
+        return means
+
+
 class Monitor:
     def __init__(self, out: Path, recipe: Recipe, first: int, measure: Measure) -> None:
         from tensorboardX import SummaryWriter
@@ -29,24 +53,21 @@ class Monitor:
         self.out, self.recipe, self.measure = out, recipe, measure
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
         self.bar = tqdm(total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
-        self.seen: dict[str, list[Tensor]] = {}
         self.heard, self.began = 0.0, time.monotonic()
         forget_lines(out / "log.jsonl", first)
 
-    def add(self, state: State, scalars: dict[str, Tensor], seconds: float) -> None:
-        """Count a step; every `log_every` steps the means are written, each over the steps that had that loss."""
+    def count(self, seconds: float) -> None:
+        """One more step, of that much audio in all processes together."""
         self.bar.update()
         self.heard += seconds
-        for name, value in scalars.items():
-            self.seen.setdefault(name, []).append(value)
-        if state.step % self.recipe.run.log_every:
-            return
-        means = {name: float(torch.stack(values).mean()) for name, values in self.seen.items()}
+
+    def log(self, state: State, means: dict[str, float]) -> None:
+        """Write the losses' means since the last time, and the pace."""
         pace = self.heard / (time.monotonic() - self.began)
         rate = state.optimiser.param_groups[0]["lr"]
         self.write(state.step, means | {"rate": rate}, audio_per_second=round(pace, 1))
         self.bar.set_postfix_str(f"loss {means['loss']:.3f}, {pace:.0f} s of audio a second")
-        self.seen, self.heard, self.began = {}, 0.0, time.monotonic()
+        self.heard, self.began = 0.0, time.monotonic()
 
     def validate(self, state: State) -> None:
         """Figures with the averaged weights, and what can be heard and seen of them."""
