@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -110,6 +113,43 @@ def test_resumed_training_gives_the_same_weights(tmp_path, rows):
     assert not torch.equal(whole["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
     with pytest.raises(LlasaError, match="no checkpoint to resume from"):
         run(tmp_path / "d", rows, resume=True)
+
+
+IN_PROCESSES = """
+import sys
+from talkers import TEACHING
+from xcodec2.llasa.recipe import Recipe
+from xcodec2.llasa.train import train
+recipe = Recipe(out=sys.argv[1], rows=[sys.argv[2]], **{**TEACHING, "steps": 4, "save_every": 2})
+train(recipe, resume=len(sys.argv) > 3)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_twice_the_batch_and_resume(tmp_path, rows):
+    script = tmp_path / "script.py"
+    script.write_text(IN_PROCESSES)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script)]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+
+    def run_two(out: Path, *more: str) -> dict[str, torch.Tensor]:
+        command = [*launch, str(out), str(rows), *more]
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return load_lm(out / "model").model.state_dict()
+
+    one = load_lm(run(tmp_path / "one", rows, steps=4, batch=2)).model.state_dict()
+    half = load_lm(run(tmp_path / "half", rows, steps=4, batch=1)).model.state_dict()
+    two = run_two(tmp_path / "two")
+    name = "model.embed_tokens.weight"
+    assert torch.allclose(one[name], two[name], atol=1e-5)
+    assert not torch.allclose(half[name], two[name], atol=1e-3)
+    (tmp_path / "cut").mkdir()
+    shutil.copytree(tmp_path / "two" / "checkpoint-2", tmp_path / "cut" / "checkpoint-2")
+    cut = run_two(tmp_path / "cut", "resume")
+    assert all(torch.equal(two[name], cut[name]) for name in two)
 
 
 def test_lora_is_merged_into_the_finished_model(tmp_path, rows, taught):

@@ -203,6 +203,7 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         "report_to": "none",
         "remove_unused_columns": False,
         "prediction_loss_only": True,
+        "ddp_find_unused_parameters": False,  # there are none, and looking for them costs a pass through the graph
     }
     try:
         return TrainingArguments(**values | recipe.trainer)
