@@ -83,7 +83,7 @@ def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
 
 @pytest.mark.slow
 def test_twenty_utterances_come_back_through_both_back_ends(tmp_path):
-    folder = teach(tmp_path, TEXTS, steps=300, batch=4)
+    folder = teach(tmp_path, TEXTS, steps=1200, batch=4)
     lm, wanted = load_lm(folder), list(utterances(TEXTS).values())
     asked = [lm.prompts.prompt(text) for text in TEXTS]
     served = llama_server(folder, tmp_path / "twenty.gguf")

