@@ -32,7 +32,7 @@ def make_corpus(data: Path, folder: Path, rows: int) -> Path:
     manifest = folder / "manifest.tsv"
     if manifest.exists():
         return manifest
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     with (data / "train" / "manifest.tsv").open(newline="") as file:
         paths = [row["path"] for row in csv.DictReader(file, delimiter="\t") if float(row["seconds"]) > 3.1]
