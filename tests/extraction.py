@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import soundfile
 from tiny import ASSETS
 
+from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.encoding import Encoder
 from xcodec2.extract.reading import Heard
@@ -28,6 +29,18 @@ class Crash:
     def read(self) -> bytes:
         os.kill(os.getpid(), signal.SIGSEGV)
         return b""
+
+
+@dataclass(frozen=True)
+class Fatal:
+    """Stands for what a reader has heard; encoding it kills the process, as a defect in a kernel would."""
+
+    source: str
+
+    @property
+    def waveform(self) -> np.ndarray:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,10 @@ class CrashOnce:
         Path(self.path).touch()
         os.kill(os.getpid(), signal.SIGKILL)
         return b""
+
+
+def recording(name: str, place: object) -> Recording:
+    return Recording(name, f"source of {name}", {}, place)
 
 
 def make_corpus(folder: Path, rows: int, shortest: float = 0.3, longest: float = 1.5, bad: bool = True) -> Path:

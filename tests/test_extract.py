@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
-from extraction import CrashOnce, Hang, Inline, make_corpus, rows
+from extraction import Inline, make_corpus, recording, rows
 from tiny import random_model, speech
 
 from xcodec2 import Codes, XCodec2Model
@@ -25,9 +25,7 @@ from xcodec2.cli import xcodec2
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract import encoding, extract, run
-from xcodec2.extract.child import Child, Died
 from xcodec2.extract.plan import Plan, groups
-from xcodec2.extract.reading import hear, pieces, read_ahead, readers
 
 HERE = Path(__file__).parent
 
@@ -98,39 +96,6 @@ def test_buckets_stay_under_the_budget():
 
 
 # ---- processes ------------------------------------------------------------------------------------------------------
-
-
-def recording(name: str, place: object) -> Recording:
-    return Recording(name, f"source of {name}", {}, place)
-
-
-def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tmp_path):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
-    good = next(read_corpus(manifest))
-    (child,) = readers(1, 16_000)
-    try:
-        hung = hear(recording("h", Hang()), child, 0.5)
-        assert hung.error == "source of h: reading it took longer than 0.5 s"
-        crash = recording("c", CrashOnce(str(tmp_path / "mark")))
-        assert hear(crash, child, 60).error == "source of c: reading it crashed with signal 9"
-        assert hear(crash, child, 60).error == "source of c: read a second time"
-        heard = list(read_ahead([good, crash, good], [child], 60))
-        assert [h.error is None for h in heard] == [True, False, True]
-        assert np.array_equal(heard[2].waveform, good.load().waveform.numpy())
-    finally:
-        child.stop()
-    broken = Child("xcodec2.extract.reading:no_such_function")
-    with pytest.raises(XCodec2Error, match=r"AttributeError: .*no_such_function"):
-        broken.ask("x")
-    with pytest.raises(Died, match="exit code"):
-        raise Died(broken.stop())
-
-
-def test_pieces_are_cut_by_their_length():
-    from xcodec2.extract.reading import Heard
-
-    items = [Heard(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)] + [Heard(None)]
-    assert [len(piece) for piece in pieces(items, 10)] == [3, 1, 2]
 
 
 def command(manifest: Path, out: Path, *more: str) -> list[str]:

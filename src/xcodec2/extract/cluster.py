@@ -13,7 +13,8 @@ from typing import Any
 
 from xcodec2.corpus.tables import require
 from xcodec2.errors import XCodec2Error
-from xcodec2.extract.encoding import Encoder, Outcome, Settings
+from xcodec2.extract.child import Child
+from xcodec2.extract.encoding import Outcome, Settings, surviving
 from xcodec2.extract.plan import Unit
 from xcodec2.extract.reading import pieces, read_ahead, readers
 
@@ -38,13 +39,13 @@ class Read:
 
 
 class Encode:
-    """Pieces of decoded audio → their outcomes."""
+    """Pieces of decoded audio → their outcomes; in a process of its own, since Ray would try for ever what kills it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.encoder = Encoder(settings)
+        self.child = Child("xcodec2.extract.encoding:listener", settings)
 
     def __call__(self, block: Block) -> Block:
-        results = [pickle.dumps(self.encoder.outcomes(pickle.loads(packed))) for packed in block["content"]]
+        results = [pickle.dumps(surviving(pickle.loads(packed), self.child)) for packed in block["content"]]
         return {"unit": block["unit"], "first": block["first"], "content": results}
 
 

@@ -21,6 +21,7 @@ from xcodec2.codec import batch
 from xcodec2.codec.fsq import bound_twice
 from xcodec2.codec.inference import inference
 from xcodec2.errors import XCodec2Error
+from xcodec2.extract.child import Child, Died
 from xcodec2.extract.reading import Heard, pieces, read_ahead, readers
 
 if TYPE_CHECKING:
@@ -91,6 +92,24 @@ def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]
         return [outcome for piece in pieces(heard, rate) for outcome in encoder.outcomes(piece)]
 
     return work
+
+
+def listener(settings: Settings) -> Callable[[Sequence[Heard]], list[Outcome]]:
+    """What an encoding process does that is given what others have read; it runs in a :class:`Child`."""
+    return Encoder(settings).outcomes
+
+
+def surviving(items: Sequence[Recording] | Sequence[Heard], child: Child, again: bool = True) -> list[Outcome]:
+    """One outcome for each. When the process dies of one of them, halves are tried, until that one stands alone."""
+    try:
+        return child.ask(items)
+    except Died as problem:
+        if again:  # it may have been the machine
+            return surviving(items, child, again=False)
+        if len(items) == 1:
+            return [Outcome(None, error=f"{items[0].source}: the process that encoded it {problem}")]
+        half = len(items) // 2
+        return surviving(items[:half], child, False) + surviving(items[half:], child, False)
 
 
 def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from queue import SimpleQueue
 
-from xcodec2.corpus import Recording
-from xcodec2.extract.child import Child, Died
-from xcodec2.extract.encoding import Outcome, Settings
+from xcodec2.extract.child import Child
+from xcodec2.extract.encoding import Outcome, Settings, surviving
 from xcodec2.extract.plan import Unit
 from xcodec2.extract.reading import close
 
@@ -24,7 +23,7 @@ def run(units: Iterable[Unit], settings: Settings, workers: int) -> Iterator[tup
     def work(unit: Unit) -> tuple[Unit, list[Outcome]]:
         child = free.get()
         try:
-            return unit, encode(unit.recordings, child)
+            return unit, surviving(unit.recordings, child)
         finally:
             free.put(child)
 
@@ -51,16 +50,3 @@ def for_each(settings: Settings, workers: int) -> list[Settings]:
     import torch
 
     return [replace(settings, device=f"cuda:{n % torch.cuda.device_count()}") for n in range(workers)]
-
-
-def encode(recordings: Sequence[Recording], child: Child, again: bool = True) -> list[Outcome]:
-    """One outcome for each. When the process dies of one of them, halves are tried, until that one stands alone."""
-    try:
-        return child.ask(recordings)
-    except Died as problem:
-        if again:  # it may have been the machine
-            return encode(recordings, child, again=False)
-        if len(recordings) == 1:
-            return [Outcome(None, error=f"{recordings[0].source}: the process that encoded it {problem}")]
-        half = len(recordings) // 2
-        return encode(recordings[:half], child, False) + encode(recordings[half:], child, False)

@@ -29,6 +29,7 @@ class Heard:
     num_samples: int = 0
     sample_rate: int = 0
     error: str | None = None
+    source: str = ""
 
 
 def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int]]:
@@ -54,10 +55,10 @@ def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     try:
         waveform, num_samples, rate = child.ask(recording, seconds)
     except Died as problem:
-        return Heard(None, error=f"{recording.source}: reading it {problem}")
+        return Heard(None, error=f"{recording.source}: reading it {problem}", source=recording.source)
     except XCodec2Error as problem:
-        return Heard(None, error=str(problem))
-    return Heard(waveform, num_samples, rate)
+        return Heard(None, error=str(problem), source=recording.source)
+    return Heard(waveform, num_samples, rate, source=recording.source)
 
 
 def read_ahead(recordings: Iterable[Recording], children: Sequence[Child], seconds: float) -> Iterator[Heard]:

@@ -1,0 +1,72 @@
+"""Extraction's processes: what hangs or crashes in one of them costs a row, never a run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from extraction import CrashOnce, Fatal, Hang, make_corpus, recording
+
+from xcodec2.corpus import read_corpus
+from xcodec2.errors import XCodec2Error
+from xcodec2.extract import encoding
+from xcodec2.extract.child import Child, Died
+from xcodec2.extract.cluster import Encode
+from xcodec2.extract.reading import Heard, hear, pieces, read_ahead, readers
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_corpus(tmp_path_factory.mktemp("corpus"), 3, 0.2, 0.8, bad=False)
+
+
+def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+    good = next(read_corpus(manifest))
+    (child,) = readers(1, 16_000)
+    try:
+        hung = hear(recording("h", Hang()), child, 0.5)
+        assert hung.error == "source of h: reading it took longer than 0.5 s"
+        crash = recording("c", CrashOnce(str(tmp_path / "mark")))
+        assert hear(crash, child, 60).error == "source of c: reading it crashed with signal 9"
+        assert hear(crash, child, 60).error == "source of c: read a second time"
+        heard = list(read_ahead([good, crash, good], [child], 60))
+        assert [h.error is None for h in heard] == [True, False, True]
+        assert np.array_equal(heard[2].waveform, good.load().waveform.numpy())
+    finally:
+        child.stop()
+    broken = Child("xcodec2.extract.reading:no_such_function")
+    with pytest.raises(XCodec2Error, match=r"AttributeError: .*no_such_function"):
+        broken.ask("x")
+    with pytest.raises(Died, match="exit code"):
+        raise Died(broken.stop())
+
+
+def test_pieces_are_cut_by_their_length():
+    items = [Heard(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)] + [Heard(None)]
+    assert [len(piece) for piece in pieces(items, 10)] == [3, 1, 2]
+
+
+def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(manifest, monkeypatch):
+    """What Ray's actors call: the recording that kills the encoder is found among its neighbours."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+    good = [Heard(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
+    piece = [good[0], Fatal("source of f"), *good[1:]]
+    encode = Encode(encoding.Settings("nano"))
+    try:
+        (packed,) = encode({"unit": [5], "first": [0], "content": [pickle.dumps(piece)]})["content"]
+    finally:
+        encode.child.stop()
+    outcomes = pickle.loads(packed)
+    assert outcomes[1] == encoding.Outcome(
+        None, error="source of f: the process that encoded it crashed with signal 11"
+    )
+    model = encoding.Encoder(encoding.Settings("nano")).model
+    for heard, outcome in zip(good, [outcomes[0], *outcomes[2:]], strict=True):
+        assert np.array_equal(outcome.codes, model.encode(heard.waveform, 16_000).codes.numpy())
