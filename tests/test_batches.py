@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
-from xcodec2.codec import acoustic, batch, decoder, ragged, semantic, snake_kernel
+from xcodec2.codec import acoustic, batch, decoder, ragged, semantic, snake, snake_kernel
 
 CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
 
@@ -109,12 +109,18 @@ def test_batches_stay_under_the_budget():
 
 
 @pytest.mark.parametrize(
-    ("module", "name"),
-    [(acoustic, "zero_tail"), (semantic, "zero_tail"), (decoder, "zero_tail"), (decoder, "valid_mask")],
+    ("config", "module", "name"),
+    [
+        (XCODEC2, snake, "zero_tail"),
+        (SPECTROGRAM, acoustic, "zero_tail"),
+        (XCODEC2, semantic, "zero_tail"),
+        (XCODEC2, decoder, "zero_tail"),
+        (XCODEC2, decoder, "valid_mask"),
+    ],
 )
-def test_leaving_a_mask_out_is_caught(monkeypatch, module, name):
+def test_leaving_a_mask_out_is_caught(monkeypatch, config, module, name):
     """Each kind of mask matters: without it the batch differs from single runs."""
-    model = random_model()
+    model = random_model(config)
     items = utterances(4, 0.2, 1.5)
     codes = [torch.randint(65_536, (n,)) for n in (10, 40, 25)]
     leaky = (

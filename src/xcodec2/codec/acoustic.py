@@ -41,7 +41,7 @@ class ResidualUnit(nn.Module):
         self.conv2 = Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        y = self.conv1(zero_tail(self.snake1(x, lengths), lengths))
+        y = self.conv1(self.snake1(x, lengths))
         y = self.snake2(y, lengths)
         return self.conv2(y).add_(x)  # in place: a large new array costs more than the sum
 
@@ -59,7 +59,7 @@ class EncoderBlock(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         for unit in (self.res_unit1, self.res_unit2, self.res_unit3):
             x = unit(x, lengths)
-        return self.conv1(zero_tail(self.snake1(x, lengths), lengths))
+        return self.conv1(self.snake1(x, lengths))
 
 
 class WaveformEncoder(nn.Module):
@@ -81,7 +81,7 @@ class WaveformEncoder(nn.Module):
         for block, stride in zip(self.block, self.strides, strict=True):
             x = block(x, lengths)
             lengths = None if lengths is None else lengths // stride
-        return self.conv2(zero_tail(self.snake1(x, lengths), lengths))
+        return self.conv2(self.snake1(x, lengths))
 
     def add_weight_norm(self) -> None:
         """Part length from direction in every convolution, as the original trains. Checkpoints hold them folded."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec import snake_kernel
 from xcodec2.codec.constant import constant
-from xcodec2.codec.ragged import hold_tail
+from xcodec2.codec.ragged import hold_tail, zero_tail
 
 TAPS = 12
 CUTOFF = 0.25  # cycles per sample at the doubled rate: the layer's own Nyquist frequency
@@ -72,9 +72,9 @@ class AntiAliasedSnake(nn.Module):
         self.act = SnakeBeta(channels)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, C, N) → (B, C, N); anything finite behind each of `lengths`."""
+        """(B, C, N) → (B, C, N), zeros behind each of `lengths`; what stands there in `x` does not matter."""
         if snake_kernel.can_run(x):
             alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION
             return snake_kernel.snake(x, alpha, beta, kaiser_sinc(x.device, x.dtype), lengths)
         doubled = None if lengths is None else 2 * lengths
-        return downsample(self.act(upsample(x, lengths)), doubled)
+        return zero_tail(downsample(self.act(upsample(x, lengths)), doubled), lengths)
