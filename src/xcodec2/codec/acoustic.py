@@ -6,30 +6,17 @@ shrink by each stride. Convolutions pad with zeros, activations hold the ends.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
+from xcodec2.codec.convolution import Conv1d
 from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
 from xcodec2.codec.ragged import zero_tail
 from xcodec2.codec.snake import AntiAliasedSnake
 
 DILATIONS = (1, 3, 9)
-
-
-class Conv1d(nn.Conv1d):
-    """A convolution that runs on a CPU as oneDNN likes it best: channels side by side in memory, as activations are."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or x.device.type != "cpu":
-            return super().forward(x)
-        x, weight = (  # (…, 1, N): only images have that layout
-            tensor[:, :, None].contiguous(memory_format=torch.channels_last) for tensor in (x, self.weight)
-        )
-        stride, padding, dilation = self.stride, self.padding, self.dilation
-        return F.conv2d(x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups)[:, :, 0]
 
 
 class ResidualUnit(nn.Module):

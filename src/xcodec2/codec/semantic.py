@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.convolution import Conv1d
 from xcodec2.codec.ragged import valid_mask, zero_tail
 
 SCORE_BUDGET = 64 * 2**20  # attention scores alive at once; longer inputs go through in blocks of queries
@@ -92,16 +93,20 @@ class ConvModule(nn.Module):
         width, kernel = config.semantic_width, config.semantic_conv_kernel
         self.layer_norm = nn.LayerNorm(width)
         self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1, bias=False)
-        self.depthwise_conv = nn.Conv1d(width, width, kernel, groups=width, bias=False)
+        self.depthwise_conv = Conv1d(width, width, kernel, groups=width, bias=False)
         self.depthwise_layer_norm = nn.LayerNorm(width)
         self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.layer_norm(x).transpose(1, 2)  # (B, D, T)
-        x = F.glu(self.pointwise_conv1(x), dim=1)
-        x = self.depthwise_conv(F.pad(x, (self.depthwise_conv.kernel_size[0] - 1, 0)))
-        x = F.silu(self.depthwise_layer_norm(x.transpose(1, 2))).transpose(1, 2)
-        return self.pointwise_conv2(x).transpose(1, 2)
+        x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1))
+        x = F.pad(x, (0, 0, self.depthwise_conv.kernel_size[0] - 1, 0))
+        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
+        return pointwise(F.silu(self.depthwise_layer_norm(x)), self.pointwise_conv2)
+
+
+def pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """(B, T, D) → (B, T, D): a convolution of kernel 1 is a linear layer."""
+    return F.linear(x, conv.weight[:, :, 0], conv.bias)
 
 
 class ConformerLayer(nn.Module):
