@@ -62,7 +62,7 @@ def test_twenty_kills(manifest, expected, tmp_path):
         if process.poll() is not None or kills == 20:
             assert process.wait() == 0
             break
-        time.sleep(chance.uniform(0, 0.5))
+        time.sleep(chance.uniform(0, 0.25))
         os.killpg(process.pid, signal.SIGKILL) if chance.random() < 0.5 else os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec import snake_kernel
+from xcodec2.codec import snake_kernel, snake_triton
 from xcodec2.codec.constant import constant
 from xcodec2.codec.ragged import hold_tail, zero_tail
 
@@ -73,8 +73,9 @@ class AntiAliasedSnake(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, C, N) → (B, C, N), zeros behind each of `lengths`; what stands there in `x` does not matter."""
-        if snake_kernel.can_run(x):
-            alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION
-            return snake_kernel.snake(x, alpha, beta, kaiser_sinc(x.device, x.dtype), lengths)
+        for kernel in (snake_kernel, snake_triton):
+            if kernel.can_run(x):
+                alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION
+                return kernel.snake(x, alpha, beta, kaiser_sinc(x.device, torch.float32), lengths)
         doubled = None if lengths is None else 2 * lengths
         return zero_tail(downsample(self.act(upsample(x, lengths)), doubled), lengths)
