@@ -18,6 +18,7 @@ typedef double d8 __attribute__((vector_size(64)));
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define WIDTH 16  /* channels at once: a cache line */
+#define TAP(k) f[(k) < 6 ? (k) : 11 - (k)] /* the filter is symmetric: six values stay in registers */
 #define TILE 96   /* outputs at once: the buffers of a tile stay in L1 */
 #define REACH 3   /* values of the doubled rate before and behind an output's own two, in pairs */
 #define HELD (TILE + 4 * REACH)
@@ -50,35 +51,54 @@ static inline v8 sine_squared_of_large(v8 y) {
     return sine_squared_near_zero(__builtin_convertvector(exact - turns * 3.141592653589793, v8));
 }
 
-static void activate(row *values, int64_t count, const float *alpha, const float *scale) {
-    v8 a[2] = {*(const v8 *)alpha, *(const v8 *)(alpha + 8)}, s[2] = {*(const v8 *)scale, *(const v8 *)(scale + 8)};
-    i8 large = {0}, too_large = {0}; /* NaN is both */
-    for (int64_t i = 0; i < count; i++)
-        for (int k = 0; k < 2; k++) {
-            v8 *x = (v8 *)values[i] + k, y = *x * a[k];
-            large |= ~((y < LARGEST_ANGLE) & (y > -LARGEST_ANGLE));
-            too_large |= ~((y < LARGEST_DOUBLE) & (y > -LARGEST_DOUBLE));
+enum { FAST, DOUBLE, LIBRARY }; /* how the sine is computed, by the largest angle */
+
+/* u + sin²(αu)/β */
+static inline v8 activated(v8 u, v8 alpha, v8 scale, int sine) {
+    v8 y = u * alpha, squared;
+    if (sine == FAST)
+        squared = sine_squared(y);
+    else if (sine == DOUBLE)
+        squared = sine_squared_of_large(y);
+    else
+        for (int k = 0; k < 8; k++) /* as slow as rare */
+            squared[k] = sinf(y[k]) * sinf(y[k]);
+    return u + squared * scale;
+}
+
+/* A signal's `count` rows → even and odd rows of twice the rate, activated; whether an angle was beyond `limit`.
+ * Compared are the bits of |αu|, which as whole numbers have the order of what they mean, NaN last. */
+static inline __attribute__((always_inline)) int rise(row *held, row *even, row *odd, int64_t count, const float *alpha,
+                                                      const float *scale, const float *f, int sine, float limit) {
+    int32_t limit_bits;
+    memcpy(&limit_bits, &limit, sizeof limit);
+    i8 beyond = {0};
+    for (int v = 0; v < WIDTH; v += 8) {
+        v8 a = *(v8 *)(alpha + v), s = *(v8 *)(scale + v);
+        for (int64_t i = 0; i < count; i++) {
+            v8 up = *(v8 *)(held[i] + v) * TAP(11), up_odd = *(v8 *)(held[i + 1] + v) * TAP(10);
+            for (int k = 1; k < 6; k++) {
+                up += *(v8 *)(held[i + k] + v) * TAP(11 - 2 * k);
+                up_odd += *(v8 *)(held[i + k + 1] + v) * TAP(10 - 2 * k);
+            }
+            up *= 2.0f;
+            up_odd *= 2.0f;
+            beyond |= (((i8)(up * a) & INT32_MAX) > limit_bits) | (((i8)(up_odd * a) & INT32_MAX) > limit_bits);
+            *(v8 *)(even[i] + v) = activated(up, a, s, sine);
+            *(v8 *)(odd[i] + v) = activated(up_odd, a, s, sine);
         }
-    int any_large = 0, any_too_large = 0;
-    for (int k = 0; k < 8; k++) {
-        any_large |= large[k];
-        any_too_large |= too_large[k];
     }
-    for (int64_t i = 0; i < count && any_too_large; i++) /* as slow as rare */
-        for (int c = 0; c < WIDTH; c++) {
-            float sine = sinf(values[i][c] * alpha[c]);
-            values[i][c] += sine * sine * scale[c];
-        }
-    for (int64_t i = 0; i < count && any_large && !any_too_large; i++)
-        for (int k = 0; k < 2; k++) {
-            v8 *x = (v8 *)values[i] + k;
-            *x += sine_squared_of_large(*x * a[k]) * s[k];
-        }
-    for (int64_t i = 0; i < count && !any_large; i++)
-        for (int k = 0; k < 2; k++) {
-            v8 *x = (v8 *)values[i] + k;
-            *x += sine_squared(*x * a[k]) * s[k];
-        }
+    int any = 0;
+    for (int k = 0; k < 8; k++)
+        any |= beyond[k];
+    return any;
+}
+
+static inline void copy(float *to, const float *from, int64_t channels) {
+    if (channels >= WIDTH)
+        memcpy(to, from, sizeof(row)); /* of a size known to the compiler */
+    else
+        memcpy(to, from, (size_t)channels * sizeof(float));
 }
 
 /* `count` outputs from `start` on, of a signal of `length` samples; `channels` up to WIDTH, `pitch` apart in time. */
@@ -89,23 +109,12 @@ static void tile(const float *x, float *y, int64_t start, int64_t count, int64_t
     row odd[DOUBLED] __attribute__((aligned(64)));
     if (channels < WIDTH)
         memset(held, 0, sizeof held);
-    for (int64_t i = 0; i < count + 4 * REACH; i++) {
-        const float *from = x + MIN(MAX(start + i - 2 * REACH, 0), length - 1) * pitch;
-        memcpy(held[i], from, (size_t)(channels < WIDTH ? channels : WIDTH) * sizeof(float));
-    }
+    for (int64_t i = 0; i < count + 4 * REACH; i++)
+        copy(held[i], x + MIN(MAX(start + i - 2 * REACH, 0), length - 1) * pitch, channels);
     int64_t doubled = count + 2 * REACH;
-    for (int64_t i = 0; i < doubled; i++)
-        for (int v = 0; v < WIDTH; v += 8) {
-            v8 a = *(v8 *)(held[i] + v) * f[11], b = *(v8 *)(held[i + 1] + v) * f[10];
-            for (int k = 1; k < 6; k++) {
-                a += *(v8 *)(held[i + k] + v) * f[11 - 2 * k];
-                b += *(v8 *)(held[i + k + 1] + v) * f[10 - 2 * k];
-            }
-            *(v8 *)(even[i] + v) = 2.0f * a;
-            *(v8 *)(odd[i] + v) = 2.0f * b;
-        }
-    activate(even, doubled, alpha, scale);
-    activate(odd, doubled, alpha, scale);
+    if (rise(held, even, odd, doubled, alpha, scale, f, FAST, LARGEST_ANGLE) &&
+        rise(held, even, odd, doubled, alpha, scale, f, DOUBLE, LARGEST_DOUBLE))
+        rise(held, even, odd, doubled, alpha, scale, f, LIBRARY, INFINITY);
     for (int64_t i = 0; i < REACH - start; i++) { /* before the signal: its first value at the doubled rate */
         memcpy(even[i], even[REACH - start], sizeof(row));
         memcpy(odd[i], even[REACH - start], sizeof(row));
@@ -114,16 +123,15 @@ static void tile(const float *x, float *y, int64_t start, int64_t count, int64_t
         memcpy(even[i], odd[length - start + REACH - 1], sizeof(row));
         memcpy(odd[i], odd[length - start + REACH - 1], sizeof(row));
     }
-    for (int64_t i = 0; i < count; i++) {
-        row out;
-        for (int v = 0; v < WIDTH; v += 8) {
-            v8 sum = *(v8 *)(odd[i] + v) * f[0] + *(v8 *)(even[i + 1] + v) * f[1];
+    for (int v = 0; v < WIDTH; v += 8)
+        for (int64_t i = 0; i < count; i++) {
+            v8 sum = *(v8 *)(odd[i] + v) * TAP(0) + *(v8 *)(even[i + 1] + v) * TAP(1);
             for (int k = 1; k < 6; k++)
-                sum += *(v8 *)(odd[i + k] + v) * f[2 * k] + *(v8 *)(even[i + 1 + k] + v) * f[2 * k + 1];
-            *(v8 *)(out + v) = sum;
+                sum += *(v8 *)(odd[i + k] + v) * TAP(2 * k) + *(v8 *)(even[i + 1 + k] + v) * TAP(2 * k + 1);
+            *(v8 *)(held[i] + v) = sum;
         }
-        memcpy(y + (start + i) * pitch, out, (size_t)(channels < WIDTH ? channels : WIDTH) * sizeof(float));
-    }
+    for (int64_t i = 0; i < count; i++)
+        copy(y + (start + i) * pitch, held[i], channels);
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------------- */
@@ -167,7 +175,7 @@ static void *work_in_thread(void *data) {
 
 #define MOST_THREADS 256
 
-/* x, y (batch, size, channels); alpha, beta (channels,): what is multiplied and divided by; taps (12,); lengths
+/* x, y (batch, size, channels); alpha, beta (channels,): what is multiplied and divided by; taps (12,), symmetric; lengths
  * (batch,), each at least 1, or null. Behind each length stand zeros. `parallel` is the GOMP_parallel of the runtime
  * that PyTorch uses: its threads are awake already, and a second pool would fight them for the cores. Without it, or
  * with null, threads are started. */
