@@ -18,11 +18,11 @@ typedef double d8 __attribute__((vector_size(64)));
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define WIDTH 16  /* channels at once: a cache line */
-#define TAP(k) f[(k) < 6 ? (k) : 11 - (k)] /* the filter is symmetric: six values stay in registers */
 #define TILE 96   /* outputs at once: the buffers of a tile stay in L1 */
 #define REACH 3   /* values of the doubled rate before and behind an output's own two, in pairs */
 #define HELD (TILE + 4 * REACH)
 #define DOUBLED (TILE + 2 * REACH)
+#define TAP(k) f[(k) < 6 ? (k) : 11 - (k)] /* the filter is symmetric: six values stay in registers */
 #define LARGEST_ANGLE 25000.0f /* beyond it the three-part reduction by π loses bits */
 #define LARGEST_DOUBLE 1e8f /* beyond it the reduction in double precision does */
 
