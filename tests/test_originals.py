@@ -181,6 +181,6 @@ def test_rotary_over_time_changes_the_waveform(monkeypatch, folders):
 
 def test_causal_padding_of_the_convolutions_changes_codes(monkeypatch, folders):
     model = XCodec2Model.from_pretrained(folders["xcodec2"])
-    forward = acoustic.EncoderBlock.forward
-    monkeypatch.setattr(acoustic.EncoderBlock, "forward", lambda self, x, n: forward(self, x.roll(1, -1), n))
+    layers = acoustic.EncoderBlock.layers
+    monkeypatch.setattr(acoustic.EncoderBlock, "layers", lambda self: [lambda x, n: x.roll(1, -1), *layers(self)])
     assert agreement(model, "xcodec2") < 0.97

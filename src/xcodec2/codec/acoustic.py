@@ -6,6 +6,8 @@ shrink by each stride. Convolutions pad with zeros, activations hold the ends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -43,10 +45,9 @@ class EncoderBlock(nn.Module):
         padding = stride // 2 + stride % 2
         self.conv1 = Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=padding)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        for unit in (self.res_unit1, self.res_unit2, self.res_unit3):
-            x = unit(x, lengths)
-        return self.conv1(self.snake1(x, lengths))
+    def layers(self) -> list[Callable[[Tensor, Tensor | None], Tensor]]:
+        """One after the other. Not one forward: its caller would hold the input, the largest array, to the end."""
+        return [self.res_unit1, self.res_unit2, self.res_unit3, lambda x, lengths: self.conv1(self.snake1(x, lengths))]
 
 
 class WaveformEncoder(nn.Module):
@@ -66,7 +67,9 @@ class WaveformEncoder(nn.Module):
         """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""
         x = self.conv1(zero_tail(waveform[:, None], lengths))
         for block, stride in zip(self.block, self.strides, strict=True):
-            x = block(x, lengths)
+            assert isinstance(block, EncoderBlock)
+            for layer in block.layers():
+                x = layer(x, lengths)
             lengths = None if lengths is None else lengths // stride
         return self.conv2(self.snake1(x, lengths))
 
