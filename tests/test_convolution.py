@@ -47,7 +47,7 @@ def test_loaded_weights_lie_side_by_side(again):
     torch.testing.assert_close(module.weight.grad, other.weight.grad)
 
 
-def test_weight_norm_is_left_alone():
+def test_loading_under_weight_norm():
     module = torch.nn.utils.parametrizations.weight_norm(Conv1d(128, 10, 8, stride=4, padding=2))
     other = torch.nn.utils.parametrizations.weight_norm(Conv1d(128, 10, 8, stride=4, padding=2))
     module.load_state_dict(other.state_dict())

@@ -45,8 +45,8 @@ class Conv1d(nn.Conv1d):
         return F.linear(stretches[:, :-1], first, self.bias) + F.linear(stretches[:, 1:], second)
 
 
-def lay_side_by_side(module: nn.Module, _: object = None) -> None:
+def lay_side_by_side(module: nn.Conv1d, _: object) -> None:
     """Change where the weights lie and not what they are: otherwise each call would have to."""
-    weight = module._parameters.get("weight")  # None under weight norm
-    if weight is not None and weight.device.type == "cpu":
+    weight = module.weight  # under weight norm a passing one, to no effect
+    if weight.device.type == "cpu":
         weight.data = weight.data.transpose(1, 2).contiguous().transpose(1, 2)

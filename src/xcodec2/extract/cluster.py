@@ -14,9 +14,10 @@ from typing import Any
 from xcodec2.corpus.tables import require
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.child import Child
-from xcodec2.extract.encoding import Outcome, Settings, surviving
+from xcodec2.extract.encoding import Outcome, Settings
 from xcodec2.extract.plan import Unit
 from xcodec2.extract.reading import pieces, read_ahead, readers
+from xcodec2.extract.worker import surviving
 
 UNITS_AT_ONCE = 2048  # in one Ray Data pipeline; bounds what the driver holds
 Block = dict[str, Any]  # column → array, as map_batches has it
@@ -42,7 +43,7 @@ class Encode:
     """Pieces of decoded audio → their outcomes; in a process of its own, since Ray would try for ever what kills it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.child = Child("xcodec2.extract.encoding:listener", settings)
+        self.child = Child("xcodec2.extract.worker:listener", settings)
 
     def __call__(self, block: Block) -> Block:
         results = [pickle.dumps(surviving(pickle.loads(packed), self.child)) for packed in block["content"]]

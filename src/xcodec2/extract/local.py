@@ -8,14 +8,15 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 from xcodec2.extract.child import Child
-from xcodec2.extract.encoding import Outcome, Settings, surviving
+from xcodec2.extract.encoding import Outcome, Settings
 from xcodec2.extract.plan import Unit
 from xcodec2.extract.reading import close
+from xcodec2.extract.worker import surviving
 
 
 def run(units: Iterable[Unit], settings: Settings, workers: int) -> Iterator[tuple[Unit, list[Outcome]]]:
     """Units as they are finished, in any order. When the caller stops iterating, the processes are ended."""
-    children = [Child("xcodec2.extract.encoding:worker", mine) for mine in for_each(settings, workers)]
+    children = [Child("xcodec2.extract.worker:worker", mine) for mine in for_each(settings, workers)]
     free: SimpleQueue[Child] = SimpleQueue()
     for child in children:
         free.put(child)
