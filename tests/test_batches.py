@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
 from xcodec2.codec import acoustic, batch, decoder, ragged, semantic, snake, snake_kernel
+from xcodec2.codec.inference import float32_switches, full_float32
 
 CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
 
@@ -167,3 +168,13 @@ def test_25_tokens_a_second_is_a_configuration():
     codes = model.encode(speech(), 16_000)
     assert len(codes) == len(speech()) // 640 + 1
     assert len(model.decode(codes)) == len(speech())
+
+
+def test_a_gpus_float32_keeps_all_its_bits_and_gives_back_what_was_set():
+    places = [(place, name) for place, name, _ in float32_switches()]
+    before = [getattr(place, name) for place, name in places]
+    with full_float32(torch.device("cuda")):
+        assert [getattr(place, name) for place, name in places] == [exact for _, _, exact in float32_switches()]
+    assert [getattr(place, name) for place, name in places] == before
+    with full_float32(torch.device("cpu")):
+        assert [getattr(place, name) for place, name in places] == before

@@ -64,7 +64,7 @@ def test_compiles_for_gpus(capability, dtype):
 
     from xcodec2.codec import snake_triton_kernels as module
 
-    sizes = {"channels": "i32", "size": "i32", "plane": "i32", "block": "constexpr"}
+    sizes = {"channels": "i32", "values": "i32", "plane": "i32", "block": "constexpr"}
     pointers = {"alpha": "*fp32", "beta": "*fp32", "taps": "*fp32", "lengths": "*i64"}
     signatures = {
         module.rise: {"x": f"*{dtype}", "doubled": "*fp32", **pointers, **sizes},

@@ -13,14 +13,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.constant import constant
 
 RANGE_MARGIN = 1e-3  # keeps the outermost level reachable where tanh has not yet saturated
 
 
+@constant
+def interval(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """(2, K): half the width of each dimension's interval, and how far its middle lies below 0."""
+    half = [(level - 1) * (1 + RANGE_MARGIN) / 2 for level in levels]
+    return torch.tensor([half, [0.0 if level % 2 else 0.5 for level in levels]], dtype=dtype, device=device)
+
+
 def bound(x: Tensor, levels: tuple[int, ...]) -> Tensor:
     """(…, K) → (…, K), squashed into the interval that rounds to each dimension's levels."""
-    half = torch.tensor([(level - 1) * (1 + RANGE_MARGIN) / 2 for level in levels], dtype=x.dtype, device=x.device)
-    offset = torch.tensor([0.0 if level % 2 else 0.5 for level in levels], dtype=x.dtype, device=x.device)
+    half, offset = interval(levels, x.device, x.dtype)
     return (x + (offset / half).atanh()).tanh() * half - offset
 
 
@@ -29,14 +36,22 @@ def bound_twice(x: Tensor, levels: tuple[int, ...]) -> Tensor:
     return bound(bound(x, levels), levels)
 
 
-def centre(levels: tuple[int, ...], like: Tensor) -> Tensor:
+@constant
+def centre(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """(K,): the digit that stands for the value 0, also each dimension's scale."""
-    return torch.tensor([level // 2 for level in levels], dtype=like.dtype, device=like.device)
+    return torch.tensor([level // 2 for level in levels], dtype=dtype, device=device)
 
 
+@constant
 def radix(levels: tuple[int, ...], device: torch.device) -> Tensor:
     """(K,) int64: what one step of each digit adds to the code."""
     return torch.tensor([math.prod(levels[:k]) for k in range(len(levels))], device=device)
+
+
+@constant
+def sizes(levels: tuple[int, ...], device: torch.device) -> Tensor:
+    """(K,) int64: how many digits each dimension has."""
+    return torch.tensor(levels, device=device)
 
 
 def digits_to_codes(digits: Tensor, levels: tuple[int, ...]) -> Tensor:
@@ -46,8 +61,7 @@ def digits_to_codes(digits: Tensor, levels: tuple[int, ...]) -> Tensor:
 
 def codes_to_digits(codes: Tensor, levels: tuple[int, ...]) -> Tensor:
     """(…) int → (…, K) int64."""
-    sizes = torch.tensor(levels, device=codes.device)
-    return codes.long()[..., None] // radix(levels, codes.device) % sizes
+    return codes.long()[..., None] // radix(levels, codes.device) % sizes(levels, codes.device)
 
 
 class Quantizer(nn.Module):
@@ -64,7 +78,7 @@ class Quantizer(nn.Module):
         with torch.autocast(latent.device.type, enabled=False):
             bounded = bound_twice(self.project(latent), self.levels)
             rounded = bounded.round()
-            scale = centre(self.levels, bounded)
+            scale = centre(self.levels, bounded.device, bounded.dtype)
             values = (bounded + (rounded - bounded).detach()) / scale
             codes = digits_to_codes((rounded + scale).long(), self.levels)
         return self.project_out(values.to(latent.dtype)), codes
@@ -78,5 +92,5 @@ class Quantizer(nn.Module):
     def vectors(self, codes: Tensor) -> Tensor:
         """(B, T) int → the vectors (B, T, D) that the decoder starts from."""
         digits = codes_to_digits(codes, self.levels).to(self.project_out.weight.dtype)
-        scale = centre(self.levels, digits)
+        scale = centre(self.levels, digits.device, digits.dtype)
         return self.project_out((digits - scale) / scale)

@@ -34,9 +34,9 @@ def hold_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
 def mean_and_variance(x: Tensor, lengths: Tensor | None, *, unbiased: bool) -> tuple[Tensor, Tensor]:
     """Moments over time of (B, T, F), valid frames only: each (B, 1, F)."""
     if lengths is None:
-        mask, count = torch.ones((), dtype=x.dtype, device=x.device), torch.tensor(x.shape[1], device=x.device)
-    else:
-        mask, count = valid_mask(lengths, x.shape[1])[..., None].to(x.dtype), lengths[:, None, None]
+        mean = x.sum(1, keepdim=True) / x.shape[1]
+        return mean, (x - mean).square().sum(1, keepdim=True) / (x.shape[1] - int(unbiased))
+    mask, count = valid_mask(lengths, x.shape[1])[..., None].to(x.dtype), lengths[:, None, None]
     mean = (x * mask).sum(1, keepdim=True) / count
     variance = ((x - mean) * mask).square().sum(1, keepdim=True) / (count - int(unbiased))
     return mean, variance

@@ -31,21 +31,21 @@ def kernels() -> ModuleType | None:
 
 
 def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, C, N) → (B, C, N), zeros behind each of `lengths` (B,).
+    """(B, C, N) → (B, C, N) whose channels lie side by side in memory; zeros behind each of `lengths` (B,).
 
     `alpha` and `beta` (C,) are what is multiplied and divided by, `taps` (12,) the filter.
     """
     module = kernels()
     assert module is not None
-    x = x.contiguous()
-    batch, channels, size = x.shape
-    doubled = torch.empty(2, *x.shape, dtype=torch.float32, device=x.device)  # even and odd values of twice the rate
-    out = torch.empty_like(x)
+    rows = x.transpose(1, 2).contiguous()  # (B, N, C)
+    batch, size, channels = rows.shape
+    doubled = torch.empty(2, *rows.shape, dtype=torch.float32, device=x.device)  # even and odd values of twice the rate
+    out = torch.empty_like(rows)
     alpha, beta, taps = (tensor.float().contiguous() for tensor in (alpha, beta, taps))
     lengths = torch.full((batch,), size, device=x.device) if lengths is None else lengths.long().contiguous()
-    grid = (batch * channels, -(-size // BLOCK))
-    sizes = channels, size, x.numel()
+    grid = (-(-size * channels // BLOCK), batch)
+    sizes = channels, size * channels, rows.numel()
     with torch.cuda.device_of(x):  # Triton launches on the current GPU, wherever the tensors are
-        module.rise[grid](x, doubled, alpha, beta, taps, lengths, *sizes, block=BLOCK)
+        module.rise[grid](rows, doubled, alpha, beta, taps, lengths, *sizes, block=BLOCK)
         module.fall[grid](doubled, out, taps, lengths, *sizes, block=BLOCK)
-    return out
+    return out.transpose(1, 2)

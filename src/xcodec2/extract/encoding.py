@@ -58,7 +58,6 @@ class Encoder:
         from xcodec2 import XCodec2Model
 
         torch.set_num_threads(1)  # sums over threads round differently, and processes share the work better
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
         self.model = XCodec2Model.from_pretrained(settings.model, device=settings.device).eval()
         self.budget = settings.batch_seconds

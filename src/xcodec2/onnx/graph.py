@@ -202,7 +202,8 @@ class Encoder(nn.Module):
             acoustic = acoustic[..., :-1]
         latent = self.fc_encoder(torch.cat([semantic, acoustic], dim=1).transpose(1, 2))
         bounded = bound_twice(self.quantizer.project(latent), self.config.levels)
-        return digits_to_codes((bounded.round() + centre(self.config.levels, bounded)).long(), self.config.levels)
+        digits = bounded.round() + centre(self.config.levels, bounded.device, bounded.dtype)
+        return digits_to_codes(digits.long(), self.config.levels)
 
 
 class Decoder(nn.Module):

@@ -78,7 +78,9 @@ class Generator(nn.Module):
         if self.guidance:
             with torch.no_grad():  # the decoder's view of what was not rounded
                 bounded = bound_twice(projected, codec.config.levels)
-                unrounded = codec.quantizer.project_out(bounded / centre(codec.config.levels, bounded))
+                unrounded = codec.quantizer.project_out(
+                    bounded / centre(codec.config.levels, bounded.device, bounded.dtype)
+                )
                 guide = self.decode(unrounded)[1]
         rebuilt = self.semantic_decoder(vectors) if self.semantic_decoder else None
         return Output(
