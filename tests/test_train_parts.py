@@ -231,6 +231,14 @@ def test_discriminators_have_the_published_shape():
     assert [layers[4].shape[1] for layers in scores[5:]] == [512] * 8
 
 
+def test_gradients_of_discriminators_are_finite_in_bfloat16():
+    discriminators = BothDiscriminators(read_recipe("nano-gan").discriminators)
+    with torch.autocast("cpu", torch.bfloat16):
+        layers = discriminators(0.1 * torch.randn(4, 8000))
+    torch.stack([member[-1].float().square().mean() for member in layers]).sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in discriminators.parameters())
+
+
 def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_path):
     sizes = Discriminators(
         periods=(2, 3), period_channels=2, period_most=4, ffts=(78,), spectrogram_channels=2, spectrogram_most=4

@@ -115,8 +115,13 @@ class BothDiscriminators(nn.Module):
         self.spectrograms = MultiScaleSpectrogramDiscriminator(sizes)
 
     def forward(self, waveform: Tensor) -> list[Layers]:
-        """(B, N) → the layers' outputs of all members."""
-        return self.periods(waveform) + self.spectrograms(waveform)
+        """(B, N) → the layers' outputs of all members.
+
+        In float32 on a CPU: there oneDNN's bfloat16 gradients of spectrogram convolutions came out NaN (PyTorch 2.13, a
+        processor with AVX-512).
+        """
+        with torch.autocast("cpu", enabled=False):
+            return self.periods(waveform) + self.spectrograms(waveform)
 
 
 def load_lightning(discriminators: BothDiscriminators, path: str | Path) -> None:
