@@ -48,11 +48,19 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
     assert voices["clip"] @ higher < 0.7 < 0.75 < voices["clip"] @ judge.embed(sounds["clip"][:40_000])
 
 
+# The clip is Russian, so that the English recogniser guesses, and its 8-bit products round otherwise on processors with
+# AVX-512 VNNI than on the one where its package was asked. These are our own runs there.
+SAID_WITH_VNNI = {
+    "clip": "The second half was the first enlist and will soon have to live in a corporate country.",
+    "noisy": "The Swiss Mata is now the first industry and will soon be able to live a creator.",
+}
+
+
 def test_recogniser_hears_what_its_package_hears():
     judge = loaded(judges.recogniser, "moonshine")
     sounds = waveforms()
     for clip in ("clip", "noisy", "short"):
-        assert judge.transcribe(sounds[clip]) == SAID[clip]["Moonshine base"]
+        assert judge.transcribe(sounds[clip]) in (SAID[clip]["Moonshine base"], SAID_WITH_VNNI.get(clip))
     endless = judge.transcribe(sounds["long"])  # on which the model repeats itself until it is stopped
     assert SAID["long"]["Moonshine base"].startswith(endless[:200])
     assert len(endless) <= len(SAID["long"]["Moonshine base"])
