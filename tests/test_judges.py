@@ -53,6 +53,7 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
 SAID_WITH_VNNI = {
     "clip": "The second half was the first enlist and will soon have to live in a corporate country.",
     "noisy": "The Swiss Mata is now the first industry and will soon be able to live a creator.",
+    "long": "The subject is to order the first enlist, and to answer the first enlist, and to answer the first enlist",
 }
 
 
@@ -62,7 +63,7 @@ def test_recogniser_hears_what_its_package_hears():
     for clip in ("clip", "noisy", "short"):
         assert judge.transcribe(sounds[clip]) in (SAID[clip]["Moonshine base"], SAID_WITH_VNNI.get(clip))
     endless = judge.transcribe(sounds["long"])  # on which the model repeats itself until it is stopped
-    assert SAID["long"]["Moonshine base"].startswith(endless[:200])
+    assert SAID["long"]["Moonshine base"].startswith(endless[:200]) or endless.startswith(SAID_WITH_VNNI["long"])
     assert len(endless) <= len(SAID["long"]["Moonshine base"])
 
 
