@@ -14,8 +14,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from xcodec2 import Codes, XCodec2Error
+from xcodec2.codec.constant import constant
 
 MODEL = random_model(SPECTROGRAM)
 
@@ -185,19 +187,21 @@ def test_a_model_in_training_encodes_and_decodes_as_if_it_were_not():
     assert not torch.equal(model(speech()[None, :3200]), model(speech()[None, :3200]))
 
 
-def test_training_after_inference_mode():
-    """Filters made inside inference mode must not be kept in a form that training cannot use."""
-    from xcodec2.codec import features, snake
-
-    features.mel_filters.cache_clear()
-    snake.kaiser_sinc.cache_clear()
-    model = random_model(replace(XCODEC2, layers=1, semantic_layers=1))
+def test_a_constant_made_in_inference_mode_can_take_part_in_training():
+    filters = constant(lambda size: torch.ones(size))
     with torch.inference_mode():
-        features.mel_filters.cache_clear()
-        snake.kaiser_sinc.cache_clear()
-        model.encode(speech()[:3200], 16_000)
-    model(speech()[None, :3200]).sum().backward()
-    assert model.acoustic_encoder.conv1.weight.grad.abs().sum() > 0
+        filters(3)
+    weight = torch.ones(3, requires_grad=True)
+    (weight * filters(3)).sum().backward()
+    assert torch.equal(weight.grad, torch.ones(3))
+
+
+def test_a_constant_made_while_a_graph_is_traced_is_not_kept():
+    filters = constant(lambda size: torch.ones(size))
+    with FakeTensorMode():
+        assert isinstance(filters(3), FakeTensor)
+    assert torch.equal(filters(3), torch.ones(3))
+    assert filters(3) is filters(3)
 
 
 def test_the_same_input_gives_the_same_output():
