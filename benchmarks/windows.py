@@ -18,9 +18,11 @@ from torch import Tensor
 
 from xcodec2 import XCodec2Model
 from xcodec2.codec import window
+from xcodec2.train.codec import quick_figures
 
 SOURCES = ("asterisk-it", "asterisk-ru", "tuxpaint-fr")
 WINDOW_SIZES = (500, 1500)
+CLIPS = 20  # of each source, to hear what a stream loses
 OVERLAPS = (0, 25, 50, 100, 150, 250)
 STREAMS = [(25, 0, 1), (25, 25, 2), (25, 50, 2), (25, 50, 5), (25, 50, 10), (25, 100, 5), (25, 250, 5), (50, 100, 5)]
 STREAMS += [(10, 100, 5), (25, 250, 25), (1000, 250, 250)]
@@ -34,6 +36,28 @@ def recording(manifest: Path, source: str, seconds: int) -> Tensor:
             if row["source"] == source and sum(map(len, pieces)) < seconds * 16_000:
                 pieces.append(torch.from_numpy(soundfile.read(manifest.parent / row["path"], dtype="float32")[0]))
     return torch.cat(pieces)[: seconds * 16_000]
+
+
+def clips(manifest: Path, source: str, count: int) -> list[Tensor]:
+    """The first clips of one source that are at least two seconds long."""
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["source"] == source and float(r["seconds"]) >= 2]
+    return [torch.from_numpy(soundfile.read(manifest.parent / r["path"], dtype="float32")[0]) for r in rows[:count]]
+
+
+def heard(model: XCodec2Model, manifest: Path) -> None:
+    """Whether a stream at its defaults says less of the original than decoding as a whole does."""
+    print("\n| decoded | STOI | ESTOI |\n|---|---|---|")
+    originals = [clip for source in SOURCES for clip in clips(manifest, source, CLIPS)]
+    encoded = [model.encode(clip, 16_000) for clip in originals]
+    ways = {"whole": model.decode, "as a stream": lambda codes: torch.cat(list(model.stream_decode(codes.codes)))}
+    for name, decode in ways.items():
+        figures = [
+            quick_figures(clip.numpy(), decode(codes)[: len(clip)].numpy(), 16_000)
+            for clip, codes in zip(originals, encoded, strict=True)
+        ]
+        means = [sum(figure[key] for figure in figures) / len(figures) for key in ("stoi", "estoi")]
+        print(f"| {name} | {means[0]:.3f} | {means[1]:.3f} |", flush=True)
 
 
 def full_encode(model: XCodec2Model, waveform: Tensor) -> Tensor:
@@ -87,6 +111,7 @@ def main() -> None:
         worst = max(click(s, d, step, hop) for s, d in zip(streamed, decoded, strict=True))
         latency = 1000 * (step + look_ahead) / model.frame_rate
         print(f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} |", flush=True)
+    heard(model, manifest)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +27,17 @@ from torch import Tensor, nn
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.train import losses
 from xcodec2.train.augment import LOUDEST
-from xcodec2.train.codec import ADVERSARIAL, excerpt, reconstruction_losses
+from xcodec2.train.codec import adversarial_losses, excerpt, reconstruction_losses
 from xcodec2.train.discriminators import BothDiscriminators
 from xcodec2.train.generator import Generator, starting_codec
 from xcodec2.train.recipe import Augment, Recipe, Source, read_recipe
+from xcodec2.train.state import weighted_sum
 
 HALF_WIDTH = 16  # zero crossings of the resampling filter on each side
 VARIANTS = 7  # of a step: the random choices of windows and excerpts, which a graph cannot make
 WARM_UP, DESCENT = 0.02, 0.5  # parts of the time: the rate rises up to here, falls from here on
 ALONE, TOGETHER = 0.50, 0.52  # the discriminators learn from here on, the codec hears them from here on
 PEAK, LAST, JUDGES = 1.5e-3, 2e-5, 2e-4  # learning rates
-KEPT = 0.999  # of the average, each step
 SAY_EVERY = 10.0  # seconds
 
 
@@ -136,20 +137,13 @@ class Trainer:
             output = self.generator(target[:, :-1], self.length)
         terms = reconstruction_losses(output, target, self.recipe, self.rate, rng)
         if phase != "reconstruct":
-            real, made = excerpt(torch.stack([target, output.waveform]), self.recipe, self.rate, rng)
-            self.judge(real.detach(), made.detach())
+            pair = excerpt(torch.stack([target, output.waveform]), self.recipe, self.rate, rng)
+            self.judge(*pair.detach())
         if phase == "together":
-            self.judges.requires_grad_(False)
-            with torch.no_grad():
-                of_real = self.judges(real)
-            of_made = self.judges(made)
-            terms["adversarial"] = losses.hears_as_real(of_made)
-            terms["feature_matching"] = losses.feature_matching(of_real, of_made)
-            self.judges.requires_grad_(True)
-        weights = self.recipe.losses.used()
-        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        self.codec_learner.update(total, self.recipe.optimiser.clip)
-        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.learnt], 1 - KEPT)
+            terms |= adversarial_losses(pair, self.judges)
+        weights = {name: weight for name, weight in self.recipe.losses.used().items() if name in terms}
+        self.codec_learner.update(weighted_sum(terms, weights), self.recipe.optimiser.clip)
+        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.learnt], 1 - self.recipe.ema)
         self.note(terms)
 
     def judge(self, real: Tensor, made: Tensor) -> None:
@@ -164,7 +158,7 @@ class Trainer:
     def steps(self, phase: str) -> list[Callable[[], object]]:
         """The variants of a step, as graphs where there is a GPU. Making them changes no weights: the rates are 0."""
         if self.device.type != "cuda":
-            return [lambda variant=variant: self.eager(phase, variant) for variant in range(VARIANTS)]  # type: ignore[misc]
+            return [partial(self.eager, phase, variant) for variant in range(VARIANTS)]
         graphs = []
         for variant in range(VARIANTS):
             side = torch.cuda.Stream()
@@ -243,7 +237,6 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     recipe = read_recipe("nano-gan", [f"run.batch={args.batch}", f'start.checkpoint="{args.start}"'])
-    assert set(recipe.losses.used()) >= ADVERSARIAL
     Trainer(recipe, device).run(args.seconds, args.out)
 
 

@@ -26,7 +26,7 @@ from xcodec2.extract.reading import Heard
 if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
 
-# Bounded latents of nano in batches and alone differ by up to 2.4e-5 on real speech (docs/extraction.md).
+# Bounded latents in batches and alone differ by up to 2.4e-5 where attention is heard (docs/extraction.md).
 TOLERANCE = 5e-5
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xcodec2.audio import save_audio
 from xcodec2.corpus import read_corpus
@@ -70,7 +70,8 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         named |= judge(state, judged.detach(), recipe)
     terms = reconstruction_losses(output, target, recipe, state.bare.codec.sample_rate, rng)
     if ADVERSARIAL & set(weights):
-        of_judges = adversarial_losses(judged, state)
+        with state.accelerator.autocast():
+            of_judges = adversarial_losses(judged, state.accelerator.unwrap_model(state.discriminators))
         terms |= {name: term for name, term in of_judges.items() if name in weights}
     named |= terms
     total = weighted_sum(terms, weights)
@@ -119,15 +120,14 @@ def excerpt(pair: Tensor, recipe: Recipe, rate: int, rng: random.Random) -> Tens
     return pair[..., start : start + length]
 
 
-def adversarial_losses(pair: Tensor, state: State) -> dict[str, Tensor]:
+def adversarial_losses(pair: Tensor, judges: nn.Module) -> dict[str, Tensor]:
     """What the discriminators say of (2, B, N), real and made, to the generator; they do not learn from it."""
     real, made = pair
-    bare = state.accelerator.unwrap_model(state.discriminators).requires_grad_(False)
-    with state.accelerator.autocast():
-        of_made = bare(made)
-        with torch.no_grad():
-            of_real = bare(real)
-    bare.requires_grad_(True)
+    judges.requires_grad_(False)
+    of_made = judges(made)
+    with torch.no_grad():
+        of_real = judges(real)
+    judges.requires_grad_(True)
     return {
         "adversarial": losses.hears_as_real(of_made),
         "feature_matching": losses.feature_matching(of_real, of_made),
