@@ -102,11 +102,29 @@ def test_batches_stay_under_the_budget():
         return rows
 
     finished = []
-    results = batch.in_batches(items, [len(item) for item in items], 100, run, lambda item: item, finished.append)
-    assert [len(row) for row in results] == [10, 60, 30, 30, 90, 5]
-    assert sizes == [[5, 10, 30], [30], [60], [90]]
+    frames = [len(item) for item in items]
+    batches = batch.least_padding(frames, 100, start=30)
+    results = batch.in_batches(items, frames, batches, run, lambda item: item, finished.append)
+    assert [len(row) for row in results] == frames
+    assert sizes == [[5, 10], [30, 30], [60], [90]]
     assert all(len(rows) * max(rows) <= 100 for rows in sizes)
-    assert finished == [45, 30, 60, 90]
+    assert finished == [15, 60, 60, 90]
+
+
+@pytest.mark.parametrize(
+    ("frames", "most", "start", "sizes"),
+    [
+        ([10, 60, 30, 30, 90, 5], 100, 1, [[5], [10], [30, 30], [60], [90]]),  # batches cost next to nothing
+        ([10, 90, 30, 5], 100, 1000, [[5, 10, 30], [90]]),  # as few as can be
+        ([20, 20, 20, 20, 20], 60, 10, [[20, 20], [20, 20, 20]]),
+        ([50, 70], 40, 10, [[50], [70]]),  # too long for any
+        ([5, 6], 0, 10, [[5], [6]]),
+        ([], 100, 10, []),
+    ],
+)
+def test_batches_weigh_padding_against_their_number(frames, most, start, sizes):
+    batches = batch.least_padding(frames, most, start)
+    assert [[frames[index] for index in indices] for indices in batches] == sizes
 
 
 @pytest.mark.parametrize(

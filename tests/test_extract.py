@@ -88,13 +88,6 @@ def test_a_row_that_cannot_be_encoded_does_not_spoil_its_batch():
     assert "too loud" in found[1]
 
 
-def test_buckets_stay_under_the_budget():
-    frames = [50, 500, 60, 40, 5000, 55, 450]
-    found = list(encoding.buckets(frames, 1000))
-    assert found == [[3, 0, 5, 2], [6, 1], [4]]
-    assert list(encoding.buckets(frames, 0)) == [[3], [0], [5], [2], [6], [1], [4]]
-
-
 # ---- processes ------------------------------------------------------------------------------------------------------
 
 

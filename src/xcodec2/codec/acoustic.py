@@ -15,6 +15,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
 from xcodec2.codec.convolution import Conv1d
 from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
+from xcodec2.codec.linear import Linear
 from xcodec2.codec.ragged import zero_tail
 from xcodec2.codec.snake import AntiAliasedSnake
 
@@ -85,8 +86,8 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
-        self.expand = nn.Linear(channels, 4 * channels)
-        self.project = nn.Linear(4 * channels, channels)
+        self.expand = Linear(channels, 4 * channels)
+        self.project = Linear(4 * channels, channels)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         y = self.depthwise(zero_tail(x, lengths)).transpose(1, 2)

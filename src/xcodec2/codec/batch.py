@@ -24,6 +24,8 @@ Progress = Callable[[int, int], object]  # frames done, frames in all
 
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
 CPU_BATCH_FRAMES = 500  # there more only makes arrays that fit no cache
+START = 2000  # what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
+CPU_START = 20  # there weights come from memory once a batch
 EXACT_FRAMES = 3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
 
 
@@ -40,7 +42,7 @@ def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress 
     return in_batches(
         waveforms,
         frames,
-        batch_frames(model),
+        plan(model, frames),
         lambda rows: encode_batch(model, rows),
         lambda w: window.encode(model, w, done=done),
         done,
@@ -54,16 +56,39 @@ def decode(model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | No
     return in_batches(
         codes,
         frames,
-        batch_frames(model),
+        plan(model, frames),
         lambda rows: decode_batch(model, rows),
         lambda c: stream.decode_long(model, c, done=done),
         done,
     )
 
 
-def batch_frames(model: XCodec2Model) -> int:
-    """Padded frames that one batch may have."""
-    return CPU_BATCH_FRAMES if model.device.type == "cpu" else BATCH_FRAMES
+def plan(model: XCodec2Model, frames: Sequence[int], most: int | None = None) -> list[list[int]]:
+    """Indices of items of so many frames, in batches of at most `most` padded frames or what suits the device."""
+    if model.device.type == "cpu":
+        return least_padding(frames, CPU_BATCH_FRAMES if most is None else most, CPU_START)
+    return least_padding(frames, BATCH_FRAMES if most is None else most, START)
+
+
+def least_padding(frames: Sequence[int], most: int, start: int) -> list[list[int]]:
+    """Indices of items of near lengths, in the batches that cost least together.
+
+    A batch costs its padded frames and `start` on top. It has at most `most` padded frames, or one item.
+    """
+    order = sorted(range(len(frames)), key=frames.__getitem__)
+    costs, cuts = [0], [0]  # of the first n items: what they cost, and where their last batch begins
+    for stop, index in enumerate(order, 1):
+        longest = frames[index]
+        earliest = max(0, stop - max(1, most // longest))
+        cost, cut = min((costs[cut] + (stop - cut) * longest + start, cut) for cut in range(earliest, stop))
+        costs.append(cost)
+        cuts.append(cut)
+    batches = []
+    stop = len(order)
+    while stop:
+        batches.append(order[cuts[stop] : stop])
+        stop = cuts[stop]
+    return batches[::-1]
 
 
 def counter(total: int, progress: Progress | None) -> Callable[[int], None]:
@@ -82,32 +107,22 @@ def counter(total: int, progress: Progress | None) -> Callable[[int], None]:
 def in_batches(
     items: Sequence[Tensor],
     frames: Sequence[int],
-    most: int,
+    batches: Sequence[list[int]],
     run_batch: Callable[[list[Tensor]], list[Tensor]],
     run_long: Callable[[Tensor], Tensor],
     done: Callable[[int], None],
 ) -> list[Tensor]:
-    """Sort by length, cut into batches of at most `most` padded frames, run, and put back in order.
+    """Run each batch of indices, and put the results in the items' order.
 
     `run_long` reports its frames itself, as it goes.
     """
     results: dict[int, Tensor] = {}
-    waiting: list[int] = []
-
-    def run_waiting() -> None:
-        if waiting:
-            results.update(zip(waiting, run_batch([items[i] for i in waiting]), strict=True))
-            done(sum(frames[i] for i in waiting))
-            waiting.clear()
-
-    for index in sorted(range(len(items)), key=frames.__getitem__):
-        if frames[index] > EXACT_FRAMES:
-            results[index] = run_long(items[index])
+    for indices in batches:
+        if frames[indices[0]] > EXACT_FRAMES:
+            results.update((index, run_long(items[index])) for index in indices)
             continue
-        if frames[index] * (len(waiting) + 1) > most:
-            run_waiting()
-        waiting.append(index)
-    run_waiting()
+        results.update(zip(indices, run_batch([items[index] for index in indices]), strict=True))
+        done(sum(frames[index] for index in indices))
     return [results[index] for index in range(len(items))]
 
 

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.convolution import Conv1d
+from xcodec2.codec.linear import Linear, SiLULinear
 from xcodec2.codec.ragged import mean_and_variance, valid_mask, zero_tail
 
 NORM_GROUPS = 32
@@ -42,10 +44,10 @@ class ResNetBlock(nn.Module):
         super().__init__()
         width = config.width
         self.norm1 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
-        self.conv1 = nn.Conv1d(width, width, 3, padding=1)
+        self.conv1 = Conv1d(width, width, 3, padding=1)
         self.norm2 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
         self.dropout = nn.Dropout(config.dropout)
-        self.conv2 = nn.Conv1d(width, width, 3, padding=1)
+        self.conv2 = Conv1d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
@@ -58,10 +60,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = config.heads
         attended = config.heads * config.head_width  # the decoder's width in every published model
-        self.q_proj = nn.Linear(config.width, attended, bias=False)
-        self.k_proj = nn.Linear(config.width, attended, bias=False)
-        self.v_proj = nn.Linear(config.width, attended, bias=False)
-        self.o_proj = nn.Linear(attended, config.width, bias=False)
+        self.q_proj = Linear(config.width, attended, bias=False)
+        self.k_proj = Linear(config.width, attended, bias=False)
+        self.v_proj = Linear(config.width, attended, bias=False)
+        self.o_proj = Linear(attended, config.width, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         q, k, v = (
@@ -76,11 +78,11 @@ class Attention(nn.Module):
 class MLP(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.width, config.ffn, bias=False)
-        self.fc2 = nn.Linear(config.ffn, config.width, bias=False)
+        self.fc1 = SiLULinear(config.width, config.ffn, bias=False)
+        self.fc2 = Linear(config.ffn, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.silu(self.fc1(x)))
+        return self.fc2(self.fc1(x))
 
 
 class TransformerLayer(nn.Module):
@@ -102,7 +104,7 @@ class ISTFTHead(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.n_fft, self.hop = config.n_fft, config.output_hop
-        self.linear = nn.Linear(config.width, config.n_fft + 2)
+        self.linear = Linear(config.width, config.n_fft + 2)
         # A magnitude is a sum over the window: the same loudness needs more in a longer one. NeuCodec never had it.
         longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
         self.loudest = LOUDEST_MAGNITUDE * max(1.0, longer)
@@ -137,8 +139,8 @@ class ISTFTHead(nn.Module):
 class AcousticDecoder(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.fc = nn.Linear(config.latent_width, config.width)
-        self.embed = nn.Conv1d(config.width, config.width, 7, padding=3)
+        self.fc = Linear(config.latent_width, config.width)
+        self.embed = Conv1d(config.width, config.width, 7, padding=3)
         self.prior_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
         self.post_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))

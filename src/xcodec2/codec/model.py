@@ -27,6 +27,7 @@ from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, XCodec2Config
 from xcodec2.codec.decoder import AcousticDecoder
 from xcodec2.codec.features import kaldi_fbank, normalise, stack_frames
 from xcodec2.codec.fsq import Quantizer
+from xcodec2.codec.linear import Linear
 from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
 from xcodec2.codes import Codes
 from xcodec2.errors import XCodec2Error
@@ -53,7 +54,7 @@ class XCodec2Model(nn.Module):
         self.acoustic_encoder: nn.Module = (
             WaveformEncoder(config) if config.acoustic_encoder == "waveform" else SpectrogramEncoder(config)
         )
-        self.fc_encoder = nn.Linear(config.latent_width, config.latent_width)
+        self.fc_encoder = Linear(config.latent_width, config.latent_width)
 
     # ---- the figure ---------------------------------------------------------------------------------------------
 

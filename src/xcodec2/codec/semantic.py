@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.convolution import Conv1d
+from xcodec2.codec.linear import Linear, SiLULinear, linear
 from xcodec2.codec.ragged import valid_mask, zero_tail
 
 SCORE_BUDGET = 64 * 2**20  # attention scores alive at once; longer inputs go through in blocks of queries
@@ -21,7 +22,7 @@ class FeatureProjection(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.layer_norm = nn.LayerNorm(config.feature_width)
-        self.projection = nn.Linear(config.feature_width, config.semantic_width)
+        self.projection = Linear(config.feature_width, config.semantic_width)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.projection(self.layer_norm(features))
@@ -30,11 +31,11 @@ class FeatureProjection(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.intermediate_dense = nn.Linear(config.semantic_width, config.semantic_ffn)
-        self.output_dense = nn.Linear(config.semantic_ffn, config.semantic_width)
+        self.intermediate_dense = SiLULinear(config.semantic_width, config.semantic_ffn)
+        self.output_dense = Linear(config.semantic_ffn, config.semantic_width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output_dense(F.silu(self.intermediate_dense(x)))
+        return self.output_dense(self.intermediate_dense(x))
 
 
 class RelativeKeyAttention(nn.Module):
@@ -45,10 +46,10 @@ class RelativeKeyAttention(nn.Module):
         self.heads = config.semantic_heads
         self.left, self.right = config.attention_left, config.attention_right
         width = config.semantic_width
-        self.linear_q = nn.Linear(width, width)
-        self.linear_k = nn.Linear(width, width)
-        self.linear_v = nn.Linear(width, width)
-        self.linear_out = nn.Linear(width, width)
+        self.linear_q = Linear(width, width)
+        self.linear_k = Linear(width, width)
+        self.linear_v = Linear(width, width)
+        self.linear_out = Linear(width, width)
         self.distance_embedding = nn.Embedding(self.left + self.right + 1, width // self.heads)
 
     def project(self, x: Tensor) -> list[Tensor]:
@@ -106,7 +107,7 @@ class ConvModule(nn.Module):
 
 def pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
     """(B, T, D) → (B, T, D): a convolution of kernel 1 is a linear layer."""
-    return F.linear(x, conv.weight[:, :, 0], conv.bias)
+    return linear(x, conv.weight[:, :, 0], conv.bias)
 
 
 class ConformerLayer(nn.Module):
@@ -159,10 +160,10 @@ class SemanticAdapter(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         width = config.semantic_width
-        self.conv1 = nn.Conv1d(width, width, 3, padding=1, bias=False)
-        self.conv2 = nn.Conv1d(width, width, 3, padding=1)
-        self.conv3 = nn.Conv1d(width, width, 3, padding=1)
-        self.conv4 = nn.Conv1d(width, width, 3, padding=1, bias=False)
+        self.conv1 = Conv1d(width, width, 3, padding=1, bias=False)
+        self.conv2 = Conv1d(width, width, 3, padding=1)
+        self.conv3 = Conv1d(width, width, 3, padding=1)
+        self.conv4 = Conv1d(width, width, 3, padding=1, bias=False)
 
     def forward(self, semantic: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T, D) → (B, D, T)."""

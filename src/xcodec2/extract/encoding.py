@@ -8,7 +8,7 @@ alone: every row has exactly the codes of `model.encode` for it alone, with one 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,24 +81,13 @@ class Encoder:
 def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:
     """Waveforms (N,) → codes (T,) as each has alone, or why there are none. `budget`: padded seconds in one batch."""
     results: dict[int, Tensor | str] = {}
-    for indices in buckets([model.config.frames(len(w)) for w in waveforms], budget * model.frame_rate):
-        results |= zip(indices, encode_bucket(model, [waveforms[i] for i in indices]), strict=True)
+    most = int(min(budget * model.frame_rate, batch.EXACT_FRAMES))
+    for indices in batch.plan(model, [model.config.frames(len(w)) for w in waveforms], most):
+        results |= zip(indices, encode_together(model, [waveforms[i] for i in indices]), strict=True)
     return [results[i] for i in range(len(waveforms))]
 
 
-def buckets(frames: Sequence[int], budget: float) -> Iterator[list[int]]:
-    """Indices of items of near lengths, at most `budget` padded frames together; what is too long stands alone."""
-    bucket: list[int] = []
-    for index in sorted(range(len(frames)), key=frames.__getitem__):
-        if bucket and frames[index] * (len(bucket) + 1) > min(budget, batch.EXACT_FRAMES):
-            yield bucket
-            bucket = []
-        bucket.append(index)
-    if bucket:
-        yield bucket
-
-
-def encode_bucket(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | str]:
+def encode_together(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | str]:
     codes: list[Tensor | None] = [None] * len(waveforms)
     if len(waveforms) > 1:
         with contextlib.suppress(RuntimeError):  # out of the accelerator's memory, say: one by one they may fit
