@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> None:
             rows.append(compare(workers, f"{task} {seconds:g} s", args.repeat, request))
             print(show(rows[-1], names), flush=True)
     if args.mixed:
-        rows.append(compare(workers, f"encode {args.mixed} utterances", 1, {"mixed": args.mixed}))
+        rows.append(compare(workers, f"encode {args.mixed} utterances", args.repeat, {"mixed": args.mixed}))
         print(show(rows[-1], names), flush=True)
     if args.plot:
         plot(rows, names[1:], args.plot)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
-from xcodec2.codec import hub, original, transformers_native
+from xcodec2.codec import hub, original, precision, transformers_native
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
@@ -69,7 +69,12 @@ def load_model(
         model = cls(checkpoint.config, decoder_only=decoder_only)
     state = pick_state(checkpoint, model)
     check_shapes(state, model.state_dict(), checkpoint.name)
-    model.load_state_dict({key: tensor.to(device, dtype) for key, tensor in state.items()}, assign=True)
+    device = torch.device(device)
+    precision.warn_if_slow(dtype, device)
+    model.load_state_dict(
+        {key: tensor.to(device, precision.weight_type(key, dtype, device)) for key, tensor in state.items()},
+        assign=True,
+    )
     model.model_id = checkpoint.name
     return model.eval()
 

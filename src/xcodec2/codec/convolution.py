@@ -27,7 +27,9 @@ class Conv1d(nn.Conv1d):
         self.is_wide = plain and self.stride[0] * self.in_channels >= WIDE
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, N) → (B, C, N)."""
+        """(B, C, N) → (B, C, N), in the weights' type."""
+        if not torch.is_autocast_enabled(x.device.type):
+            x = x.to(self.weight.dtype)
         if torch.is_grad_enabled() or not likes_channels_side_by_side(x):
             return super().forward(x)
         if x.is_cuda and self.kernel_size == (1,):  # elsewhere it depends on the shape

@@ -14,8 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xcodec2.codec.precision import multiplies_bfloat16
+
 
 class Linear(nn.Linear):
+    """A linear layer whose input takes the type of its weights, and so does what it gives."""
+
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
 
@@ -28,7 +32,9 @@ class SiLULinear(Linear):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, silu: bool = False) -> Tensor:
-    """(…, I) → (…, O) by a weight (O, I) and a bias (O,)."""
+    """(…, I) → (…, O) by a weight (O, I) and a bias (O,), in the weight's type."""
+    if not torch.is_autocast_enabled(x.device.type):
+        x = x.to(weight.dtype)
     product = onednn_product() if suits_onednn(x, weight) else None
     if product:
         return product(x, weight, bias, "swish" if silu else "none", [], "")
@@ -39,7 +45,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, silu: bool 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:
     return (
         x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
+        and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and multiplies_bfloat16()))
         and weight.is_contiguous()  # other layouts oneDNN takes too, a thousand times slower
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")

@@ -255,6 +255,7 @@ class XCodec2Model(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of what goes from layer to layer."""
         return self.quantizer.project_out.weight.dtype
 
     @property
@@ -288,7 +289,8 @@ class XCodec2Model(nn.Module):
         """Load trained weights, ready for inference.
 
         `name_or_path`: "nano" (inside the package), a folder, a checkpoint file, or a Hub id. The format is found by
-        content; see :mod:`xcodec2.codec.checkpoint`. Raises CheckpointError for anything missing, unexpected or unused.
+        content; see :mod:`xcodec2.codec.checkpoint`. `dtype`: bfloat16 is faster, and codes differ; what it is used for
+        on a CPU says :mod:`xcodec2.codec.precision`. Raises CheckpointError for anything missing, unexpected or unused.
         """
         from xcodec2.codec.checkpoint import load_model
 

@@ -1,0 +1,94 @@
+"""Encode and decode in bfloat16 against float32: time, equal codes, and how far the waveforms are apart.
+
+    python benchmarks/precision.py full --seconds 1 3 10     # random weights: python benchmarks/speed.py weights full
+    python benchmarks/precision.py nano --files speech/*.flac
+    python benchmarks/precision.py full --transformers --seconds 3   # decoding there, by turns, as well
+
+Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB: median and least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from speed_worker import RATE, Transformers, speech
+
+from xcodec2 import XCodec2Model
+from xcodec2.audio import load_audio
+
+
+def timed(calls: dict[str, Callable[[], Any]], repeat: int) -> tuple[dict[str, float], dict[str, Any]]:
+    """Median seconds of each call, by turns, and what it gave."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    results = {name: call() for name, call in calls.items()}  # also the warm-up
+    for _ in range(repeat):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}, results
+
+
+def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
+    return 10 * math.log10(reference.square().sum() / (reference - other).square().sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--seconds", type=float, nargs="*", default=[])
+    parser.add_argument("--files", type=Path, nargs="*", default=[])
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--transformers", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    models = {
+        name: XCodec2Model.from_pretrained(args.model, dtype=dtype)
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    }
+    peer = Transformers(args.model) if args.transformers else None
+    clips = {f"{seconds:g} s": speech(seconds) for seconds in args.seconds}
+    for name, clip in clips.items():
+        compare(name, models, clip, peer, args.repeat)
+    files = [
+        compare(path.name, models, load_audio(path, target_rate=RATE).waveform.numpy(), peer, 1) for path in args.files
+    ]
+    if files:
+        ratios, distances, equal = zip(*files, strict=True)
+        print(
+            f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} dB; "
+            f"{100 * statistics.mean(equal):.2f} % of codes equal; decoding {statistics.median(ratios):.2f}×"
+        )
+
+
+def compare(
+    name: str, models: dict[str, XCodec2Model], clip: np.ndarray, peer: Transformers | None, repeat: int
+) -> tuple[float, float, float]:
+    """Print one clip's line; how many times as fast bfloat16 decodes, the distance in dB, the share of equal codes."""
+    encode, codes = timed({kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat)
+    given = codes["float32"]
+    decoders: dict[str, Callable[[], Any]] = {kind: lambda m=m: m.decode(given) for kind, m in models.items()}
+    if peer:
+        decoders["transformers"] = lambda: peer.decode(given.codes.tolist())
+    decode, waves = timed(decoders, repeat)
+    same = float((given.codes == codes["bfloat16"].codes).float().mean())
+    distance = snr(waves["float32"], waves["bfloat16"])
+    line = f"{name}: encode {encode['float32']:.3f} → {encode['bfloat16']:.3f} s, {100 * same:.2f} % of codes equal; "
+    line += f"decode {decode['float32']:.3f} → {decode['bfloat16']:.3f} s, {distance:.1f} dB"
+    if peer:
+        line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['bfloat16']:.2f}×"
+    print(line, flush=True)
+    return decode["float32"] / decode["bfloat16"], distance, same
+
+
+if __name__ == "__main__":
+    main()
