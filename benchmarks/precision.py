@@ -10,7 +10,6 @@ Medians of `--repeat` turns; both models decode the codes that float32 gives. Si
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from speed_worker import RATE, Transformers, speech
+from windows import snr
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio import load_audio
@@ -35,10 +35,6 @@ def timed(calls: dict[str, Callable[[], Any]], repeat: int) -> tuple[dict[str, f
             call()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}, results
-
-
-def snr(reference: torch.Tensor, other: torch.Tensor) -> float:
-    return 10 * math.log10(reference.square().sum() / (reference - other).square().sum())
 
 
 def main() -> None:
@@ -81,7 +77,7 @@ def compare(
         decoders["transformers"] = lambda: peer.decode(given.codes.tolist())
     decode, waves = timed(decoders, repeat)
     same = float((given.codes == codes["bfloat16"].codes).float().mean())
-    distance = snr(waves["float32"], waves["bfloat16"])
+    distance = snr(waves["bfloat16"], waves["float32"])
     line = f"{name}: encode {encode['float32']:.3f} → {encode['bfloat16']:.3f} s, {100 * same:.2f} % of codes equal; "
     line += f"decode {decode['float32']:.3f} → {decode['bfloat16']:.3f} s, {distance:.1f} dB"
     if peer:

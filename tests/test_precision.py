@@ -11,7 +11,7 @@ from tiny import XCODEC2, random_model, speech
 from xcodec2 import XCodec2Model
 from xcodec2.codec import precision
 
-pytestmark = pytest.mark.filterwarnings("ignore:this processor has no instructions for bfloat16")
+pytestmark = pytest.mark.filterwarnings("ignore:PyTorch finds no instructions for bfloat16")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec.linear import linear
+from xcodec2.codec.linear import in_type_of, linear
 
 WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
 
@@ -28,8 +28,7 @@ class Conv1d(nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, N) → (B, C, N), in the weights' type."""
-        if not torch.is_autocast_enabled(x.device.type):
-            x = x.to(self.weight.dtype)
+        x = in_type_of(self.weight, x)
         if torch.is_grad_enabled() or not likes_channels_side_by_side(x):
             return super().forward(x)
         if x.is_cuda and self.kernel_size == (1,):  # elsewhere it depends on the shape

@@ -33,13 +33,19 @@ class SiLULinear(Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, silu: bool = False) -> Tensor:
     """(…, I) → (…, O) by a weight (O, I) and a bias (O,), in the weight's type."""
-    if not torch.is_autocast_enabled(x.device.type):
-        x = x.to(weight.dtype)
+    x = in_type_of(weight, x)
     product = onednn_product() if suits_onednn(x, weight) else None
     if product:
         return product(x, weight, bias, "swish" if silu else "none", [], "")
     y = F.linear(x, weight, bias)
     return F.silu(y) if silu else y
+
+
+def in_type_of(weight: Tensor, x: Tensor) -> Tensor:
+    """`x` in the type of what it meets, unless autocast chooses one for both."""
+    if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type):
+        return x
+    return x.to(weight.dtype)
 
 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:

@@ -28,10 +28,10 @@ def weight_type(key: str, dtype: torch.dtype, device: torch.device) -> torch.dty
 
 def warn_if_slow(dtype: torch.dtype, device: torch.device) -> None:
     if device.type == "cpu" and dtype == torch.bfloat16 and not multiplies_bfloat16():
-        message = "this processor has no instructions for bfloat16 (AVX512_BF16, AMX): float32 is many times as fast"
+        message = "PyTorch finds no instructions for bfloat16 here (AVX512_BF16, AMX): float32 is many times as fast"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def multiplies_bfloat16() -> bool:
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # AMX implies it; since PyTorch 2.6
-    return supported is None or supported()
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # AMX implies it; older PyTorch cannot say
+    return bool(supported and supported())
