@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import io
 import os
+import struct
 import tracemalloc
 
 import numpy as np
@@ -280,6 +281,12 @@ def test_without_pyav_the_error_says_what_to_install(monkeypatch):
 
 
 WHOLE = [encoded(noise(3000, 2), 16000, format=name) for name in ("WAV", "FLAC", "OGG", "AIFF")]
+
+
+def test_integers_of_64_bits_are_refused():
+    header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 836, b"WAVEfmt ", 16, 1, 1, 16000, 128_000, 8, 64, b"data", 800)
+    with pytest.raises(AudioError, match=r"s64.*ffmpeg -i"):
+        load_audio(header + bytes(800))
 
 
 @given(content=st.binary(min_size=1, max_size=4000))

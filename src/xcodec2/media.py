@@ -163,7 +163,7 @@ def ffmpeg_blocks(file: Content, name: str) -> Blocks:
             stream = container.streams.audio[0]
             for frame in container.decode(stream):
                 seconds += frame.samples / frame.sample_rate
-                values = frame.to_ndarray()  # (channels, samples), or (1, samples x channels) interleaved
+                values = _values(frame, name)  # (channels, samples), or (1, samples x channels) interleaved
                 block = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
                 yield frame.sample_rate, to_float32(block)
             promised = _promised_seconds(container, stream)
@@ -174,6 +174,16 @@ def ffmpeg_blocks(file: Content, name: str) -> Blocks:
     file.check(name)
     if seconds < promised - SLACK_SECONDS:
         raise AudioError(f"{name}: cut short: {seconds:.2f} s of {promised:.2f} s are there; copy it again")
+
+
+def _values(frame: Any, name: str) -> np.ndarray:
+    try:
+        return frame.to_ndarray()
+    except ValueError as problem:  # PyAV knows no 64-bit integers
+        raise AudioError(
+            f"{name}: its samples are of a kind that cannot be read ({frame.format.name}); "
+            "write others with `ffmpeg -i old.wav -c:a pcm_f32le new.wav`"
+        ) from problem
 
 
 def _promised_seconds(container: Any, stream: Any) -> float:
