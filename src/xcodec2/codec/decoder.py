@@ -150,7 +150,10 @@ class AcousticDecoder(nn.Module):
     def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in frames."""
         x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
-        x = self.embed(zero_tail(x, lengths))
+        return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
+
+    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The rest of :meth:`forward`, from (B, D, T)."""
         for block in self.prior_net:
             x = block(x, lengths)
         x = x.transpose(1, 2)  # (B, T, D)

@@ -91,6 +91,10 @@ class Quantizer(nn.Module):
 
     def vectors(self, codes: Tensor) -> Tensor:
         """(B, T) int → the vectors (B, T, D) that the decoder starts from."""
+        return self.project_out(self.values(codes))
+
+    def values(self, codes: Tensor) -> Tensor:
+        """(B, T) int → (B, T, K), what :meth:`forward` projects back."""
         digits = codes_to_digits(codes, self.levels).to(self.project_out.weight.dtype)
         scale = centre(self.levels, digits.device, digits.dtype)
-        return self.project_out((digits - scale) / scale)
+        return (digits - scale) / scale

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from xcodec2.codec.fold import embedded
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def encode_rows(
 def decode_rows(model: XCodec2Model, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Codes (B, T) → waveforms (B, T·output_hop) float32 on the CPU."""
     with inference(model):
-        waveforms = model.acoustic_decoder(model.quantizer.vectors(rows.to(model.device)), lengths)
+        x = embedded(model.quantizer, model.acoustic_decoder, rows.to(model.device), lengths)
+        waveforms = model.acoustic_decoder.from_embedded(x, lengths)
     if not waveforms.isfinite().all():
         raise XCodec2Error(f"decoding overflowed {model.dtype}: use float32; if it was, the weights are damaged")
     return waveforms.cpu()
