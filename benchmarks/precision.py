@@ -1,7 +1,7 @@
-"""Encode and decode in bfloat16 against float32: time, equal codes, and how far the waveforms are apart.
+"""Encode and decode in bfloat16 or int8 against float32: time, equal codes, and how far the waveforms are apart.
 
     python benchmarks/precision.py full --seconds 1 3 10     # random weights: python benchmarks/speed.py weights full
-    python benchmarks/precision.py nano --files speech/*.flac
+    python benchmarks/precision.py nano --files speech/*.flac --dtype int8
     python benchmarks/precision.py full --transformers --seconds 3   # decoding there, by turns, as well
 
 Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB: median and least.
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--seconds", type=float, nargs="*", default=[])
     parser.add_argument("--files", type=Path, nargs="*", default=[])
+    parser.add_argument("--dtype", choices=["bfloat16", "int8"], default="bfloat16")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--transformers", action="store_true")
@@ -49,7 +50,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     models = {
         name: XCodec2Model.from_pretrained(args.model, dtype=dtype)
-        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+        for name, dtype in (("float32", torch.float32), ("low", getattr(torch, args.dtype)))
     }
     peer = Transformers(args.model) if args.transformers else None
     clips = {f"{seconds:g} s": speech(seconds) for seconds in args.seconds}
@@ -69,21 +70,21 @@ def main() -> None:
 def compare(
     name: str, models: dict[str, XCodec2Model], clip: np.ndarray, peer: Transformers | None, repeat: int
 ) -> tuple[float, float, float]:
-    """Print one clip's line; how many times as fast bfloat16 decodes, the distance in dB, the share of equal codes."""
+    """Print one clip's line; how many times as fast low precision decodes, the distance in dB, how many codes stay."""
     encode, codes = timed({kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat)
     given = codes["float32"]
     decoders: dict[str, Callable[[], Any]] = {kind: lambda m=m: m.decode(given) for kind, m in models.items()}
     if peer:
         decoders["transformers"] = lambda: peer.decode(given.codes.tolist())
     decode, waves = timed(decoders, repeat)
-    same = float((given.codes == codes["bfloat16"].codes).float().mean())
-    distance = snr(waves["bfloat16"], waves["float32"])
-    line = f"{name}: encode {encode['float32']:.3f} → {encode['bfloat16']:.3f} s, {100 * same:.2f} % of codes equal; "
-    line += f"decode {decode['float32']:.3f} → {decode['bfloat16']:.3f} s, {distance:.1f} dB"
+    same = float((given.codes == codes["low"].codes).float().mean())
+    distance = snr(waves["low"], waves["float32"])
+    line = f"{name}: encode {encode['float32']:.3f} → {encode['low']:.3f} s, {100 * same:.2f} % of codes equal; "
+    line += f"decode {decode['float32']:.3f} → {decode['low']:.3f} s, {distance:.1f} dB"
     if peer:
-        line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['bfloat16']:.2f}×"
+        line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['low']:.2f}×"
     print(line, flush=True)
-    return decode["float32"] / decode["bfloat16"], distance, same
+    return decode["float32"] / decode["low"], distance, same
 
 
 if __name__ == "__main__":

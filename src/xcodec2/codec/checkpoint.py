@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
-from xcodec2.codec import hub, original, precision, transformers_native
+from xcodec2.codec import hub, int8, original, precision, transformers_native
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
@@ -75,18 +75,22 @@ def load_model(
         {key: tensor.to(device, precision.weight_type(key, dtype, device)) for key, tensor in state.items()},
         assign=True,
     )
+    if dtype == torch.int8:
+        int8.quantise(model.acoustic_decoder)
     model.model_id = checkpoint.name
     return model.eval()
 
 
 def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
     """Raise for a device that is not there or a type that cannot hold weights, before any file is read."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise CheckpointError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
+    if not isinstance(dtype, torch.dtype) or not (dtype.is_floating_point or dtype == torch.int8):
+        raise CheckpointError(f"dtype must be torch.int8 or a floating-point torch.dtype, not {dtype!r}")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as problem:  # torch asserts that it was built with CUDA
         raise CheckpointError(f"the device {device!r} cannot be used ({str(problem).splitlines()[0]})") from problem
+    if dtype == torch.int8 and torch.device(device).type != "cpu":
+        raise CheckpointError("dtype=torch.int8 is for CPUs; use torch.bfloat16 on other devices")
 
 
 def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> Checkpoint:
@@ -216,6 +220,10 @@ def save_model(model: XCodec2Model, folder: str | Path) -> None:
     """See :meth:`XCodec2Model.save_pretrained`."""
     if model.decoder_only:
         raise CheckpointError("a model loaded with decoder_only=True is not whole and cannot be saved; load it without")
+    if int8.is_quantised(model.acoustic_decoder):
+        raise CheckpointError(
+            "a model loaded with dtype=torch.int8 has lost its weights and cannot be saved; load it again"
+        )
     config = model.config
     if reason := transformers_native.inexpressible(config):
         warnings.warn(f"written in open-xcodec2's own form: transformers cannot express {reason}", stacklevel=3)

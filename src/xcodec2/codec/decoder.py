@@ -20,6 +20,7 @@ EPS = 1e-6
 LOUDEST_MAGNITUDE = 1e2  # in a window of XCodec2's length
 XCODEC2_WINDOW = 1280
 SMALLEST_ENVELOPE = 1e-11
+SHORT = 1000  # frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a CPU
 
 
 class RaggedGroupNorm(nn.GroupNorm):
@@ -67,12 +68,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
+            for part in self.project(x)
         )
         mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]
-        y = F.scaled_dot_product_attention(q, k, v, mask)
+        y = attend(q, k, v, mask)
         return self.o_proj(y.transpose(1, 2).flatten(2))
+
+    def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.q_proj(x), self.k_proj(x), self.v_proj(x)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention of (B, H, T, head width)."""
+    low = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+    if not low or q.shape[2] > SHORT:
+        return F.scaled_dot_product_attention(q, k, v, mask)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1) @ v
 
 
 class MLP(nn.Module):

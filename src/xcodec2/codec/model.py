@@ -289,8 +289,9 @@ class XCodec2Model(nn.Module):
         """Load trained weights, ready for inference.
 
         `name_or_path`: "nano" (inside the package), a folder, a checkpoint file, or a Hub id. The format is found by
-        content; see :mod:`xcodec2.codec.checkpoint`. `dtype`: bfloat16 is faster, and codes differ; what it is used for
-        on a CPU says :mod:`xcodec2.codec.precision`. Raises CheckpointError for anything missing, unexpected or unused.
+        content; see :mod:`xcodec2.codec.checkpoint`. `dtype`: bfloat16 is faster, and codes differ; int8 (CPUs, no
+        training) decodes faster still; :mod:`xcodec2.codec.precision` says where each is used. Raises CheckpointError
+        for anything missing, unexpected or unused.
         """
         from xcodec2.codec.checkpoint import load_model
 

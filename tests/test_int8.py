@@ -1,0 +1,155 @@
+"""8-bit products: how near they come, that frames do not see each other, and what a model of them cannot do."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tiny import XCODEC2, random_model, speech
+from torch import Tensor
+
+from xcodec2 import XCodec2Model
+from xcodec2.codec import int8, precision
+from xcodec2.codec.decoder import SHORT, attend
+from xcodec2.errors import CheckpointError
+
+pytestmark = pytest.mark.filterwarnings("ignore:PyTorch finds no instructions")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    random_model(XCODEC2).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def quantised(folder) -> tuple[XCodec2Model, XCodec2Model]:
+    """One model in float32 and in int8."""
+    return XCodec2Model.from_pretrained(folder), XCodec2Model.from_pretrained(folder, dtype=torch.int8)
+
+
+def noise(*size: int, seed: int = 0) -> Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+
+
+def snr(reference: Tensor, other: Tensor) -> float:
+    return 10 * math.log10(reference.square().sum() / (reference - other).square().sum())
+
+
+@pytest.fixture(params=["integers", "floats"])
+def instructions(request, monkeypatch):
+    """With the processor's instructions, and as where it has none."""
+    if request.param == "floats":
+        monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
+    elif not precision.multiplies_int8():
+        pytest.skip("this processor or PyTorch multiplies no 8-bit integers")
+
+
+@pytest.mark.usefixtures("instructions")
+@torch.no_grad()
+def test_a_product_is_right_to_two_digits_in_every_row_and_channel():
+    weight = noise(96, 64) * torch.logspace(-3, 3, 96)[:, None]  # each with a scale of its own
+    x = noise(2, 5, 64, seed=1) * torch.logspace(-4, 4, 5)[:, None] + torch.tensor([0.0, 3.0])[:, None, None]
+    y, exact = int8.Int8Linear(weight)(x), x @ weight.T
+    assert y.shape == exact.shape
+    assert y.dtype == torch.float32
+    for row, true in zip(y.flatten(0, 1), exact.flatten(0, 1), strict=True):
+        assert 36 < snr(true, row) < 60
+    for channel, true in zip(y.flatten(0, 1).T[:, 2:5].T, exact.flatten(0, 1).T[:, 2:5].T, strict=True):
+        assert snr(true / weight.norm(dim=1), channel / weight.norm(dim=1)) > 34
+
+
+@torch.no_grad()
+def test_integers_and_floats_that_stand_for_them_give_the_same(monkeypatch):
+    if not precision.multiplies_int8():
+        pytest.skip("this processor or PyTorch multiplies no 8-bit integers")
+    weight, x = noise(64, 4096), noise(7, 4096, seed=1)
+    fast = int8.Int8Linear(weight)(x)
+    monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
+    torch.testing.assert_close(fast, int8.Int8Linear(weight)(x), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_largest_integers_do_not_saturate():
+    x = torch.cat([torch.ones(1, 511), -torch.ones(1, 1)], dim=1)
+    torch.testing.assert_close(int8.Int8Linear(torch.ones(8, 512))(x), torch.full((1, 8), 510.0))
+
+
+@torch.no_grad()
+def test_frames_that_are_all_alike():
+    linear = int8.Int8Linear(noise(8, 16))
+    for value in (0.0, 2.5):
+        x = torch.full((1, 3, 16), value)
+        torch.testing.assert_close(linear(x), x @ noise(8, 16).T, rtol=0.02, atol=0.05)
+
+
+@torch.no_grad()
+def test_a_frame_does_not_see_its_neighbours():
+    linear, x = int8.Int8Linear(noise(32, 64)), noise(6, 64, seed=1)
+    x[3] *= 1e6
+    assert torch.equal(linear(x)[2], linear(x[2:3])[0])
+
+
+def test_what_it_changes_stays_small(quantised):
+    nano = [XCodec2Model.from_pretrained("nano", dtype=dtype) for dtype in (torch.float32, torch.int8)]
+    for (full, low), least in ((quantised, 25), (nano, 20)):  # 35 dB in most clips with nano, 21 in this one
+        codes = full.encode(speech(), 16_000)
+        assert least < snr(full.decode(codes), low.decode(codes)) < 45
+
+
+def test_encoding_is_that_of_bfloat16(quantised, folder):
+    half = XCodec2Model.from_pretrained(folder, dtype=torch.bfloat16)
+    assert torch.equal(quantised[1].encode(speech(), 16_000).codes, half.encode(speech(), 16_000).codes)
+    assert quantised[1].weights_hash == half.weights_hash
+
+
+def test_its_memory_is_that_of_bytes(quantised):
+    left = {name for name, _ in quantised[1].acoustic_decoder.named_parameters() if ".layers." in f".{name}"}
+    assert left
+    assert all(name.endswith(("layernorm.weight", "o_proj.weight")) for name in left)
+
+
+def test_batches_stay_near_to_single_items(quantised):
+    low = quantised[1]
+    codes = [torch.arange(40) * 1_000, torch.arange(25) * 2_000]
+    for row, item in zip(low.decode(codes), codes, strict=True):
+        assert snr(low.decode(item), row) > 25
+
+
+def test_what_cannot_be_done_says_so(quantised, tmp_path):
+    with pytest.raises(CheckpointError, match="load it again"):
+        quantised[1].save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(CheckpointError, match=r"int8 is for CPUs; use torch\.bfloat16"):
+        XCodec2Model.from_pretrained("nano", device="meta", dtype=torch.int8)
+    with pytest.raises(CheckpointError, match=r"must be torch\.int8 or a floating-point"):
+        XCodec2Model.from_pretrained("nano", dtype=torch.int16)
+
+
+def test_a_processor_without_it_is_named(monkeypatch):
+    monkeypatch.setattr(precision, "multiplies_int8", lambda: False)
+    with pytest.warns(RuntimeWarning, match="for int8 here.*VNNI.*float32 is many times as fast"):
+        XCodec2Model.from_pretrained("nano", dtype=torch.int8)
+
+
+@pytest.mark.parametrize("frames", [1, 30])
+@torch.no_grad()
+def test_attention_with_scores_written_whole(frames, monkeypatch):
+    q, k, v = (noise(2, 3, frames, 16, seed=seed).bfloat16() for seed in range(3))
+    mask = torch.ones(2, 1, 1, frames, dtype=torch.bool)
+    mask[1, ..., frames // 2 + 1 :] = False
+    exact = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float(), mask)
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)  # never called
+    assert snr(exact, attend(q, k, v, mask).float()) > 35
+    assert torch.equal(attend(q[:1], k[:1], v[:1], None), attend(q[:1], k[:1], v[:1], mask[:1]))
+
+
+@torch.no_grad()
+def test_long_attention_is_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda q, *rest: seen.append(q) or q)
+    for frames, dtype in ((SHORT + 1, torch.bfloat16), (4, torch.float32), (SHORT, torch.bfloat16)):
+        attend(*(torch.zeros(1, 1, frames, 2, dtype=dtype) for _ in range(3)), None)
+    assert [len(q[0, 0]) for q in seen] == [SHORT + 1, 4]
