@@ -67,9 +67,11 @@ class Int8Attention(Attention):
 
 def quantise(decoder: AcousticDecoder) -> None:
     """Put 8-bit products in the place of the layers' own."""
-    for layer in decoder.layers:
-        layer.mlp = Int8MLP(layer.mlp)
-        layer.self_attn = Int8Attention(layer.self_attn)
+    for name, part in list(decoder.named_modules()):
+        if isinstance(part, MLP):
+            decoder.set_submodule(name, Int8MLP(part))
+        elif isinstance(part, Attention):
+            decoder.set_submodule(name, Int8Attention(part))
 
 
 def is_quantised(decoder: AcousticDecoder) -> bool:
