@@ -17,6 +17,7 @@ from xcodec2.codec import features
 from xcodec2.codec.acoustic import SpectrogramEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.decoder import SMALLEST_ENVELOPE, ISTFTHead
+from xcodec2.codec.fold import folded
 from xcodec2.codec.fsq import bound_twice, centre, digits_to_codes
 from xcodec2.codec.model import XCodec2Model
 from xcodec2.codec.semantic import RelativeKeyAttention
@@ -207,15 +208,24 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(B, T) int64 codes → (B, T·output_hop) float32 waveforms. It takes the model's parts over, and changes them."""
+    """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
+
+    It starts with one convolution (see :mod:`xcodec2.codec.fold`), takes the model's parts over, and changes them.
+    """
+
+    kernel: Tensor
 
     def __init__(self, model: XCodec2Model) -> None:
         super().__init__()
-        self.quantizer = model.quantizer
+        embed, kernel = model.acoustic_decoder.embed, folded(model.quantizer, model.acoustic_decoder).detach()
+        self.quantizer, self.padding, self.bias = model.quantizer, embed.padding, embed.bias
+        self.register_buffer("kernel", kernel.unflatten(1, (-1, *embed.kernel_size)))  # (D, K + 1, size)
         self.acoustic_decoder = adapted(model.acoustic_decoder, ISTFTHead, RealISTFT)
 
     def forward(self, codes: Tensor) -> Tensor:
-        return self.acoustic_decoder(self.quantizer.vectors(codes))
+        values = self.quantizer.values(codes).transpose(1, 2)  # (B, K, T)
+        values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
+        return self.acoustic_decoder.from_embedded(F.conv1d(values, self.kernel, self.bias, padding=self.padding))
 
 
 def adapted(module: nn.Module, kind: type[nn.Module], replacement: type[nn.Module]) -> nn.Module:
