@@ -5,6 +5,8 @@
     python benchmarks/precision.py full --transformers --seconds 3   # decoding there, by turns, as well
 
 Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB: median and least.
+Files are also held against what was spoken: the evaluation's ESTOI, PESQ and mel distance, means in float32 and in
+low precision over the files long enough for them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from windows import snr
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio import load_audio
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.metrics import intelligibility, mel_distance, perceived_quality
 
 
 def timed(calls: dict[str, Callable[[], Any]], repeat: int) -> tuple[dict[str, float], dict[str, Any]]:
@@ -60,17 +64,27 @@ def main() -> None:
         compare(path.name, models, load_audio(path, target_rate=RATE).waveform.numpy(), peer, 1) for path in args.files
     ]
     if files:
-        ratios, distances, equal = zip(*files, strict=True)
-        print(
-            f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} dB; "
-            f"{100 * statistics.mean(equal):.2f} % of codes equal; decoding {statistics.median(ratios):.2f}×"
-        )
+        summarise(files)
+
+
+def summarise(files: list[dict[str, Any]]) -> None:
+    """The last lines: all files together."""
+    distances = [file["distance"] for file in files]
+    print(
+        f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} dB; "
+        f"{100 * statistics.mean(file['equal'] for file in files):.2f} % of codes equal; "
+        f"decoding {statistics.median(file['ratio'] for file in files):.2f}×"
+    )
+    judged = [file["quality"] for file in files if file["quality"]]
+    for column in ("estoi", "pesq_wb", "mel") if judged else ():
+        exact, low = (statistics.mean(quality[kind][column] for quality in judged) for kind in ("float32", "low"))
+        print(f"{column} against what was spoken, {len(judged)} files: {exact:.4f} → {low:.4f}")
 
 
 def compare(
     name: str, models: dict[str, XCodec2Model], clip: np.ndarray, peer: Transformers | None, repeat: int
-) -> tuple[float, float, float]:
-    """Print one clip's line; how many times as fast low precision decodes, the distance in dB, how many codes stay."""
+) -> dict[str, Any]:
+    """Print one clip's line. ratio: of decoding times; distance: in dB; equal: share of codes; quality: by type."""
     encode, codes = timed({kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat)
     given = codes["float32"]
     decoders: dict[str, Callable[[], Any]] = {kind: lambda m=m: m.decode(given) for kind, m in models.items()}
@@ -84,7 +98,25 @@ def compare(
     if peer:
         line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['low']:.2f}×"
     print(line, flush=True)
-    return decode["float32"] / decode["low"], distance, same
+    quality = {kind: judge(clip, waves[kind].numpy()) for kind in models}
+    return {
+        "ratio": decode["float32"] / decode["low"],
+        "distance": distance,
+        "equal": same,
+        "quality": quality if all(quality.values()) else None,
+    }
+
+
+def judge(spoken: np.ndarray, heard: np.ndarray) -> dict[str, float]:
+    """The evaluation's measures of one pair; none where speech is too short for them."""
+    try:
+        return {
+            measure: value
+            for judged in (intelligibility, perceived_quality, mel_distance)
+            for measure, value in judged(spoken, heard).items()
+        }
+    except XCodec2Error:
+        return {}
 
 
 if __name__ == "__main__":

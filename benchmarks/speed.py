@@ -6,6 +6,7 @@ interleaved in one run.
     python benchmarks/speed.py run full --seconds 1 3 10 --original original --plot speed.png
     python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
     python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
+    python benchmarks/speed.py exact full --seconds 10 60 --mixed 40  # whose codes are those of float64? 7 GB
     python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
     python benchmarks/speed.py run nano --alone --threads 1      # a model that transformers cannot load
 
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speed_worker import CLOCKS, Ours, Transformers, speech
+from speed_worker import CLOCKS, Ours, Transformers, speech, utterances
 
 WORKER = Path(__file__).with_name("speed_worker.py")
 ORIGINAL = (  # what the tests' goldens were made with; the package's own pins name torch 2.5
@@ -172,6 +173,25 @@ def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callabl
         print(f"| {half} | {times[0]:.2f} s | {times[1]:.2f} s | {times[1] / times[0]:.2f}× |", flush=True)
 
 
+def exact(model: str, clips: dict[str, list[np.ndarray]], threads: int) -> None:
+    """How many codes differ from those that the same weights give in float64: ours, and transformers'."""
+    import torch
+
+    torch.set_num_threads(threads)
+    ours, theirs = Ours(model), Transformers(model)
+    double = Ours(model).model.double()
+    print("| | codes | open-xcodec2 | transformers | between the two |\n|---|---|---|---|---|")
+    for name, waves in clips.items():
+        truth = []
+        for wave in waves:
+            with torch.inference_mode():
+                _, codes = double.quantizer(double.latent(double.pad(torch.from_numpy(wave).double()[None])))
+            truth.append(codes[0].numpy())
+        true, mine, other = (np.concatenate(codes) for codes in (truth, ours.encode(waves), theirs.encode(waves)))
+        differing = [int((a != b).sum()) for a, b in ((mine, true), (other, true), (mine, other))]
+        print(f"| {name} | {len(true)} | " + " | ".join(map(str, differing)) + " |", flush=True)
+
+
 def write_weights(folder: str) -> None:
     """Random weights at the published size, of a scale that keeps the codes apart."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -202,15 +222,17 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("weights").add_argument("model")
     verbs.add_parser("environment").add_argument("folder")
-    for verb in ("run", "stages"):
+    for verb in ("run", "exact", "stages"):
         command = verbs.add_parser(verb)
         command.add_argument("model")
         command.add_argument("--threads", type=int, default=2)
-        command.add_argument("--clock", choices=CLOCKS, default="wall")
-        command.add_argument("--repeat", type=int, default=3)
         command.add_argument("--seconds", type=float, nargs="*", default=[1, 3, 10])
+        if verb != "exact":
+            command.add_argument("--clock", choices=CLOCKS, default="wall")
+            command.add_argument("--repeat", type=int, default=3)
+        if verb != "stages":
+            command.add_argument("--mixed", type=int, default=0, metavar="COUNT", help="utterances of 1 to 5 s")
         if verb == "run":
-            command.add_argument("--mixed", type=int, default=0, metavar="COUNT")
             command.add_argument("--alone", action="store_true", help="only ours")
             command.add_argument("--original", type=Path, metavar="FOLDER", help="the original as well, from there")
             command.add_argument("--plot", type=Path)
@@ -219,6 +241,11 @@ def main() -> None:
         write_weights(args.model)
     elif args.verb == "environment":
         make_environment(args.folder)
+    elif args.verb == "exact":
+        clips = {f"{seconds:g} s": [speech(seconds)] for seconds in args.seconds}
+        if args.mixed:
+            clips[f"{args.mixed} utterances"] = utterances(args.mixed)
+        exact(args.model, clips, args.threads)
     elif args.verb == "stages":
         for seconds in args.seconds:
             stages(args.model, seconds, args.repeat, args.threads, CLOCKS[args.clock])
