@@ -8,6 +8,7 @@ codes.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ from xcodec2.codec.semantic import RelativeKeyAttention
 from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
 
 CPU = torch.device("cpu")
+Module = TypeVar("Module", bound=nn.Module)
 PRECISE = torch.float64  # of the spectra: differences of large powers lose codes in float32
 
 
@@ -228,7 +230,7 @@ class Decoder(nn.Module):
         return self.acoustic_decoder.from_embedded(F.conv1d(values, self.kernel, self.bias, padding=self.padding))
 
 
-def adapted(module: nn.Module, kind: type[nn.Module], replacement: type[nn.Module]) -> nn.Module:
+def adapted(module: Module, kind: type[nn.Module], replacement: type[nn.Module]) -> Module:
     """`module` itself, with every part of a `kind` inside it replaced."""
     for name, part in list(module.named_modules()):
         if isinstance(part, kind):
