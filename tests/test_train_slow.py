@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ from xcodec2.audio import save_audio
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import read_recipe
 
-# What each process has lost in each step goes to a file of its own, beside the log of the means.
+# What each process has lost in each step goes to a file of its own, beside the log of the means. Threads that wait for
+# Python are not let in between, so that one which still holds something at the end is found more often.
 WATCHED = """
 import json, sys
 from xcodec2.train import codec
@@ -32,6 +34,7 @@ def watched(state, batch, recipe):
         file.write(json.dumps({"step": state.step, "mel": scalars["mel"].item()}) + "\\n")
     return scalars
 codec.train_step = watched
+sys.setswitchinterval(100)
 train(read_recipe(sys.argv[1], sys.argv[4:]), resume=sys.argv[3] == "resume")
 """
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
@@ -41,8 +44,9 @@ def in_two_processes(folder: Path, resume: str, *changes: str) -> None:
     script = folder / "watched.py"
     script.write_text(WATCHED)
     command = [*LAUNCH, str(script), str(folder / "recipe.toml"), str(folder), resume, *changes]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}  # what a process did that was aborted
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def lines(path: Path) -> list[dict]:

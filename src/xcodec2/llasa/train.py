@@ -29,6 +29,7 @@ from xcodec2.llasa.recipe import Recipe
 from xcodec2.llasa.rows import Codec, Refused, Rows, shape_path
 from xcodec2.llasa.seen import Seen
 from xcodec2.llasa.tokens import LlasaError, extend_tokenizer
+from xcodec2.processes import part
 
 NEW_ROW_SPREAD = 0.5  # of the base's own rows: new ones are told apart at once, and none begins far out
 
@@ -117,7 +118,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     if resume and last is None:
         raise LlasaError(f"{out} holds no checkpoint to resume from")
     trainer.train(resume_from_checkpoint=last)
-    return save(trainer, recipe, prompts, about, seen)
+    folder = save(trainer, recipe, prompts, about, seen)
+    part(trainer.accelerator)
+    return folder
 
 
 def codec_of(recipe: Recipe) -> Codec:
@@ -224,7 +227,6 @@ def save(trainer: Trainer, recipe: Recipe, prompts: Prompts, about: About, seen:
         if target.exists():
             shutil.rmtree(target)
         os.replace(partial, target)
-    trainer.accelerator.wait_for_everyone()
     return target
 
 

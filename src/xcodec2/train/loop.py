@@ -11,6 +11,7 @@ import torch
 
 from xcodec2.errors import TrainingError
 from xcodec2.files import replacing
+from xcodec2.processes import part
 from xcodec2.train import checkpoints, codec, distil
 from xcodec2.train.data import Batch
 from xcodec2.train.monitor import Means, Monitor
@@ -70,7 +71,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     if monitor:
         monitor.close()
         export(state, out / "model")
-    accelerator.end_training()
+    part(accelerator)
     return out / "model"
 
 
