@@ -22,7 +22,16 @@ from .outputs import check_audio_suffix, for_each_file, frames_bar, plan_outputs
 )
 @model_option
 @device_option
-def decode(codes: tuple[Path, ...], out: str, audio_format: str | None, model_name: str, device: str) -> None:
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "int8"]),
+    default="float32",
+    show_default=True,
+    help="How exactly it is computed. bfloat16 and int8 (CPUs only) are faster and about 40 and 30 dB from float32.",
+)
+def decode(
+    codes: tuple[Path, ...], out: str, audio_format: str | None, model_name: str, device: str, dtype: str
+) -> None:
     """Decode codes files into speech.
 
     CODES are files written by `xcodec2 encode`. The suffix of OUT chooses the format: .wav, .flac, .ogg or .mp3. With
@@ -33,6 +42,7 @@ def decode(codes: tuple[Path, ...], out: str, audio_format: str | None, model_na
     Examples:
       xcodec2 decode speech.npz -o speech.wav
       xcodec2 decode codes/*.npz -o decoded/ --format flac
+      xcodec2 decode codes/*.npz -o decoded/ --dtype int8
     """
     from xcodec2.audio import save_audio
     from xcodec2.codes import Codes
@@ -42,7 +52,7 @@ def decode(codes: tuple[Path, ...], out: str, audio_format: str | None, model_na
         check_audio_suffix(target)
         if audio_format and target.suffix.lower() != f".{audio_format}":
             raise click.UsageError(f"{target} and --format {audio_format} contradict each other")
-    model = load_model(model_name, device, decoder_only=True)
+    model = load_model(model_name, device, dtype=dtype, decoder_only=True)
 
     def work(source: Path, target: Path) -> None:
         item = Codes.load(source)

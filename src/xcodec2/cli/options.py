@@ -26,12 +26,16 @@ device_option = click.option(
 )
 
 
-def load_model(name: str, device: str, *, decoder_only: bool = False) -> XCodec2Model:
+def load_model(name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False) -> XCodec2Model:
     """The model of `--model` on `--device`; a device that is not there is bad use."""
+    import torch
+
     from xcodec2 import XCodec2Model
 
     check_device(device)
-    return XCodec2Model.from_pretrained(name, device=device, decoder_only=decoder_only).eval()
+    return XCodec2Model.from_pretrained(
+        name, device=device, dtype=getattr(torch, dtype), decoder_only=decoder_only
+    ).eval()
 
 
 def check_device(device: str) -> None:
