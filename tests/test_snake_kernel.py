@@ -41,7 +41,8 @@ def activation(channels: int, seed: int = 0) -> AntiAliasedSnake:
     module = AntiAliasedSnake(channels)
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
-        parameter.data.copy_(torch.randn(channels, generator=generator))
+        # Logarithms: α/β, by which the activation multiplies roundings of what it is given, stays small.
+        parameter.data.copy_(0.5 * torch.randn(channels, generator=generator))
     return module
 
 
