@@ -60,31 +60,34 @@ def main() -> None:
     clips = {f"{seconds:g} s": speech(seconds) for seconds in args.seconds}
     for name, clip in clips.items():
         compare(name, models, clip, peer, args.repeat)
-    files = [
-        compare(path.name, models, load_audio(path, target_rate=RATE).waveform.numpy(), peer, 1) for path in args.files
-    ]
+    spoken = {path: load_audio(path, target_rate=RATE).waveform.numpy() for path in args.files}
+    files = [compare(path.name, models, clip, peer, 1) for path, clip in spoken.items()]
     if files:
-        summarise(files)
+        summarise(files, list(spoken.values()))
 
 
-def summarise(files: list[dict[str, Any]]) -> None:
-    """The last lines: all files together."""
+def summarise(files: list[dict[str, Any]], spoken: list[np.ndarray]) -> None:
+    """The last lines: all files together, and against what was spoken in them."""
     distances = [file["distance"] for file in files]
     print(
         f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} dB; "
         f"{100 * statistics.mean(file['equal'] for file in files):.2f} % of codes equal; "
         f"decoding {statistics.median(file['ratio'] for file in files):.2f}×"
     )
-    judged = [file["quality"] for file in files if file["quality"]]
+    judged = [
+        [judge(clip, file["waves"][kind].numpy()) for kind in ("float32", "low")]
+        for file, clip in zip(files, spoken, strict=True)
+    ]
+    judged = [pair for pair in judged if all(pair)]
     for column in ("estoi", "pesq_wb", "mel") if judged else ():
-        exact, low = (statistics.mean(quality[kind][column] for quality in judged) for kind in ("float32", "low"))
+        exact, low = (statistics.mean(measures[column] for measures in kind) for kind in zip(*judged, strict=True))
         print(f"{column} against what was spoken, {len(judged)} files: {exact:.4f} → {low:.4f}")
 
 
 def compare(
     name: str, models: dict[str, XCodec2Model], clip: np.ndarray, peer: Transformers | None, repeat: int
 ) -> dict[str, Any]:
-    """Print one clip's line. ratio: of decoding times; distance: in dB; equal: share of codes; quality: by type."""
+    """Print one clip's line. ratio: of decoding times; distance: in dB; equal: share of codes; waves: by type."""
     encode, codes = timed({kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat)
     given = codes["float32"]
     decoders: dict[str, Callable[[], Any]] = {kind: lambda m=m: m.decode(given) for kind, m in models.items()}
@@ -98,13 +101,7 @@ def compare(
     if peer:
         line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['low']:.2f}×"
     print(line, flush=True)
-    quality = {kind: judge(clip, waves[kind].numpy()) for kind in models}
-    return {
-        "ratio": decode["float32"] / decode["low"],
-        "distance": distance,
-        "equal": same,
-        "quality": quality if all(quality.values()) else None,
-    }
+    return {"ratio": decode["float32"] / decode["low"], "distance": distance, "equal": same, "waves": waves}
 
 
 def judge(spoken: np.ndarray, heard: np.ndarray) -> dict[str, float]:

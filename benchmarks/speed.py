@@ -6,7 +6,7 @@ interleaved in one run.
     python benchmarks/speed.py run full --seconds 1 3 10 --original original --plot speed.png
     python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
     python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
-    python benchmarks/speed.py exact full --seconds 10 60 --mixed 40  # whose codes are those of float64? 7 GB
+    python benchmarks/speed.py exact full --seconds 10 60 --mixed 40  # whose codes are those of float64? 10 GB
     python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
     python benchmarks/speed.py run nano --alone --threads 1      # a model that transformers cannot load
 
@@ -85,11 +85,11 @@ def agreement(ours: list[list[int]] | None, theirs: list[list[int]] | None) -> f
 def show(row: dict[str, Any], names: list[str]) -> str:
     """A line of the table: ours, then each of the others with what ours gains and how many codes are equal."""
     ours = row[names[0]]
-    cells = [row["task"], f"{ours['seconds']:.2f} s, {ours['bytes'] / 2**30:.2f} GiB"]
+    cells = [row["task"], f"{ours['seconds']:.3f} s, {ours['bytes'] / 2**30:.2f} GiB"]
     for name in names[1:]:
         theirs = row[name]
         cell = (
-            f"{theirs['seconds']:.2f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
+            f"{theirs['seconds']:.3f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
         )
         equal = theirs["equal codes"]
         cells.append(cell if equal is None else f"{cell}, {100 * equal:.2f} % equal")

@@ -158,18 +158,6 @@ def test_reconstruct_prints_figures_and_writes_what_was_asked(speech: Path, tiny
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.filterwarnings("ignore:PyTorch finds no instructions")
-@pytest.mark.parametrize(("dtype", "least", "most"), [("bfloat16", 35, 80), ("int8", 25, 60)])
-def test_decode_in_lower_precision(dtype: str, least: float, most: float, speech: Path, tmp_path: Path) -> None:
-    run("encode", speech, "-o", tmp_path / "a.npz")
-    waves = []
-    for name, options in (("exact", ()), ("low", ("--dtype", dtype))):
-        assert run("decode", tmp_path / "a.npz", "-o", tmp_path / f"{name}.wav", *options).code == 0
-        waves.append(soundfile.read(tmp_path / f"{name}.wav")[0])
-    exact, low = waves
-    assert least < 10 * np.log10(np.square(exact).sum() / np.square(exact - low).sum()) < most
-
-
 def test_decode_warns_when_another_model_made_the_codes(tiny_folder: Path, tmp_path: Path) -> None:
     Codes(torch.arange(20), model="else/where", weights_hash="0123456789abcdef").save(tmp_path / "a.npz")
     result = run("decode", tmp_path / "a.npz", "-o", tmp_path / "a.wav", "--model", tiny_folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,13 @@ def misses_beyond_rounding(model: XCodec2Model, waveform: Tensor, codes: Tensor,
     bounded = bound_twice(projected, model.config.levels)
     distance = ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)
     return int((distance[wrong] > BOUNDARY).sum())
+
+
+def noise(*size: int, seed: int = 0) -> Tensor:
+    """Normally distributed, always the same."""
+    return torch.randn(size, generator=torch.Generator().manual_seed(seed))
+
+
+def snr(reference: Tensor, other: Tensor) -> float:
+    """dB of `reference` over what `other` differs by."""
+    return 10 * math.log10(reference.square().sum() / (reference - other).square().sum())

@@ -1,4 +1,4 @@
-"""Training in several processes: how they part."""
+"""Training in several processes: how it ends."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-LETTING_GO = 0.2  # seconds; it takes Gloo's threads microseconds once they may run
+LETTING_GO = 0.2  # seconds; Gloo's threads only wait for Python
 
 
-def part(accelerator: Accelerator) -> None:
+def leave(accelerator: Accelerator) -> None:
     """Wait until every process is done, and leave the group.
 
     Gloo's threads outlive it, and may still hold tensors of the last exchange. One that lets go of them while Python

@@ -29,7 +29,7 @@ from xcodec2.llasa.recipe import Recipe
 from xcodec2.llasa.rows import Codec, Refused, Rows, shape_path
 from xcodec2.llasa.seen import Seen
 from xcodec2.llasa.tokens import LlasaError, extend_tokenizer
-from xcodec2.processes import part
+from xcodec2.processes import leave
 
 NEW_ROW_SPREAD = 0.5  # of the base's own rows: new ones are told apart at once, and none begins far out
 
@@ -119,7 +119,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         raise LlasaError(f"{out} holds no checkpoint to resume from")
     trainer.train(resume_from_checkpoint=last)
     folder = save(trainer, recipe, prompts, about, seen)
-    part(trainer.accelerator)
+    leave(trainer.accelerator)
     return folder
 
 

@@ -11,7 +11,7 @@ import torch
 
 from xcodec2.errors import TrainingError
 from xcodec2.files import replacing
-from xcodec2.processes import part
+from xcodec2.processes import leave
 from xcodec2.train import checkpoints, codec, distil
 from xcodec2.train.data import Batch
 from xcodec2.train.monitor import Means, Monitor
@@ -71,7 +71,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     if monitor:
         monitor.close()
         export(state, out / "model")
-    part(accelerator)
+    leave(accelerator)
     return out / "model"
 
 
