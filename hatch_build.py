@@ -12,18 +12,18 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-CODEC = "src/xcodec2/codec"
+KERNELS = "src/xcodec2/codec/kernels"
 
 
 class KernelHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        module = runpy.run_path(str(Path(self.root) / CODEC / "compile_snake.py"))
+        module = runpy.run_path(str(Path(self.root) / KERNELS / "build.py"))
         if problem := module["compile_library"]():
             self.app.display_warning(
                 f"open-xcodec2: the compiled activation was left out ({problem}); encoding with full-size models will "
                 "be slower. Install a C compiler (gcc or clang) and install open-xcodec2 again to have it."
             )
             return
-        build_data["artifacts"].append(f"/{CODEC}/{module['LIBRARY'].name}")
+        build_data["artifacts"].append(f"/{KERNELS}/{module['LIBRARY'].name}")
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from tiny import random_model, speech
 
 from xcodec2 import XCodec2Config, XCodec2Model
-from xcodec2.codec.inference import inference
+from xcodec2.codec.inference.passes import inference
 
 RATE = 16_000
 SIDE = 8192  # of the matrices that measure the peak

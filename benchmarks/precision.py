@@ -24,7 +24,7 @@ from speed_worker import RATE, Transformers, speech
 from windows import snr
 
 from xcodec2 import XCodec2Model
-from xcodec2.audio import load_audio
+from xcodec2.audio.io import load_audio
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.metrics import intelligibility, mel_distance, perceived_quality
 

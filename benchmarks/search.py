@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from make_inside import MANIFEST, sentences
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.backends.local import InProcess, Sampling
 from xcodec2.llasa.lm import load_lm
-from xcodec2.llasa.speak import Speaker
+from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier
 
 SELECTS, JUDGES = "cer", ("cer", "cer-pocketsphinx", "dnsmos")

@@ -204,7 +204,7 @@ def write_weights(folder: str) -> None:
 
 def write_original(model: Path) -> None:
     """The same weights under the original's names, in the folder `original` there, unless they are there already."""
-    from xcodec2.codec.convert import convert
+    from xcodec2.convert import convert
 
     if not (model / "original" / "model.safetensors").exists():
         convert(model, model / "original", to="original")

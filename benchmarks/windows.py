@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from xcodec2 import XCodec2Model
-from xcodec2.codec import window
+from xcodec2.codec.inference import windows
 from xcodec2.train.codec import quick_figures
 
 SOURCES = ("asterisk-it", "asterisk-ru", "tuxpaint-fr")
@@ -96,7 +96,7 @@ def main() -> None:
     for size in WINDOW_SIZES:
         for overlap in OVERLAPS:
             if 2 * overlap < size:
-                codes = [window.encode(model, w, size=size, overlap=overlap) for w in recordings]
+                codes = [windows.encode(model, w, size=size, overlap=overlap) for w in recordings]
                 differ = torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
                 print(f"| {size} | {overlap} | {100 * differ:.2f} % |", flush=True)
 

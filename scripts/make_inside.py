@@ -24,11 +24,11 @@ from transformers import PreTrainedTokenizerFast
 
 from xcodec2 import XCodec2Model, __version__
 from xcodec2.llasa.lm import INSIDE
-from xcodec2.llasa.prepare import prepare
-from xcodec2.llasa.prompt import INSTRUCTION, LLAMA_TEMPLATE
-from xcodec2.llasa.recipe import read_recipe
-from xcodec2.llasa.tokens import MARKS, code_token
-from xcodec2.llasa.train import train
+from xcodec2.llasa.prompts import INSTRUCTION, LLAMA_TEMPLATE
+from xcodec2.llasa.training.prepare import prepare
+from xcodec2.llasa.training.recipe import read_recipe
+from xcodec2.llasa.training.train import train
+from xcodec2.llasa.vocabulary import MARKS, code_token
 
 MANIFEST = Path("data/nano/train/manifest.tsv")
 SOURCE = "asterisk-en"

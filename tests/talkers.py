@@ -16,11 +16,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.prepare import prepare
-from xcodec2.llasa.prompt import Prompts
-from xcodec2.llasa.recipe import Recipe
-from xcodec2.llasa.tokens import extend_tokenizer
-from xcodec2.llasa.train import train
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.prepare import prepare
+from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.train import train
+from xcodec2.llasa.vocabulary import extend_tokenizer
 
 CODEBOOK = 64
 #: In the manner of Llama 3's own template, with its quirks: a date that is today's when not given, trimmed contents.

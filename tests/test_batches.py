@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
-from xcodec2.codec import acoustic, batch, decoder, ragged, semantic, snake, snake_kernel
-from xcodec2.codec.inference import float32_switches, full_float32
+from xcodec2.codec import acoustic, decoder, masking, semantic, snake
+from xcodec2.codec.inference import batches
+from xcodec2.codec.inference.passes import float32_switches, full_float32
+from xcodec2.codec.kernels import snake_cpu
 
 CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
 
@@ -63,8 +65,8 @@ def test_masks_are_exact(request, model):
             single = model.latent(model.pad(item[None]))[0]
             torch.testing.assert_close(latent[: len(single)], single, atol=1e-11, rtol=1e-11)
     codes = [torch.arange(1000 * n, 1000 * n + n) for n in (3, 50, 17)]
-    for row, waveform in zip(codes, batch.decode(model, codes), strict=True):
-        torch.testing.assert_close(waveform, batch.decode(model, [row])[0], atol=1e-7, rtol=1e-6)  # float32 at the end
+    for row, waveform in zip(codes, batches.decode(model, codes), strict=True):
+        torch.testing.assert_close(waveform, batches.decode(model, [row])[0], atol=1e-7, rtol=1e-6)  # float32 at the end
 
 
 def test_equal_lengths_run_without_masks(model, monkeypatch):
@@ -103,8 +105,8 @@ def test_batches_stay_under_the_budget():
 
     finished = []
     frames = [len(item) for item in items]
-    batches = batch.least_padding(frames, 100, start=30)
-    results = batch.in_batches(items, frames, batches, run, lambda item: item, finished.append)
+    planned = batches.least_padding(frames, 100, start=30)
+    results = batches.in_batches(items, frames, planned, run, lambda item: item, finished.append)
     assert [len(row) for row in results] == frames
     assert sizes == [[5, 10], [30, 30], [60], [90]]
     assert all(len(rows) * max(rows) <= 100 for rows in sizes)
@@ -123,8 +125,8 @@ def test_batches_stay_under_the_budget():
     ],
 )
 def test_batches_weigh_padding_against_their_number(frames, most, start, sizes):
-    batches = batch.least_padding(frames, most, start)
-    assert [[frames[index] for index in indices] for indices in batches] == sizes
+    planned = batches.least_padding(frames, most, start)
+    assert [[frames[index] for index in indices] for indices in planned] == sizes
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,7 @@ def test_leaving_a_mask_out_is_caught(monkeypatch, config, module, name):
     leaky = (
         (lambda x, lengths: x) if name == "zero_tail" else (lambda lengths, size: torch.ones(len(lengths), size) > 0)
     )
-    monkeypatch.setattr(snake_kernel, "can_run", lambda x: False)  # it leaves zeros behind the end, mask or not
+    monkeypatch.setattr(snake_cpu, "can_run", lambda x: False)  # it leaves zeros behind the end, mask or not
     monkeypatch.setattr(module, name, leaky)
     with torch.no_grad():
         rows = model.encode(items, 16_000)
@@ -164,7 +166,7 @@ def test_leaving_a_mask_out_is_caught(monkeypatch, config, module, name):
 def test_held_and_zeroed_tails(lengths):
     size = max(lengths) + 3
     x = torch.randn(len(lengths), 2, size)
-    held, zeroed = (f(x, torch.tensor(lengths)) for f in (ragged.hold_tail, ragged.zero_tail))
+    held, zeroed = (f(x, torch.tensor(lengths)) for f in (masking.hold_tail, masking.zero_tail))
     for row, length in enumerate(lengths):
         assert torch.equal(held[row, :, :length], x[row, :, :length])
         assert torch.equal(zeroed[row, :, :length], x[row, :, :length])
@@ -174,7 +176,7 @@ def test_held_and_zeroed_tails(lengths):
 
 def test_moments_stop_at_each_end():
     x = torch.randn(2, 9, 3, dtype=torch.float64)
-    mean, variance = ragged.mean_and_variance(x, torch.tensor([9, 4]), unbiased=True)
+    mean, variance = masking.mean_and_variance(x, torch.tensor([9, 4]), unbiased=True)
     torch.testing.assert_close(mean[1, 0], x[1, :4].mean(0))
     torch.testing.assert_close(variance[1, 0], x[1, :4].var(0))
     torch.testing.assert_close(variance[0, 0], x[0].var(0))

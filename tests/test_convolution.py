@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from xcodec2.codec.convolution import Conv1d
+from xcodec2.codec.kernels.convolution import Conv1d
 
 SETTINGS = [
     (6, {"kernel_size": 7, "padding": 27, "dilation": 9}),

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from tiny import ASSETS, speech
 
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
 from xcodec2.cli import xcodec2
 
 ROOT = Path(__file__).parent.parent

@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import NEUCODEC, XCODEC2, random_model
 
-from xcodec2.codec.fold import embedded
-from xcodec2.codec.inference import decode_rows
+from xcodec2.codec.inference.fold import embedded
+from xcodec2.codec.inference.passes import decode_rows
 
 
 @pytest.fixture(scope="module", params=[XCODEC2, NEUCODEC], ids=["xcodec2", "neucodec"])

@@ -6,7 +6,7 @@ import torch
 from tiny import XCODEC2
 from torch import nn
 
-from xcodec2.codec.fsq import Quantizer, bound, bound_twice, codes_to_digits, digits_to_codes
+from xcodec2.codec.quantizer import Quantizer, bound, bound_twice, codes_to_digits, digits_to_codes
 
 LEVELS = (4,) * 8
 

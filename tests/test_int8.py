@@ -7,7 +7,7 @@ import torch
 from tiny import XCODEC2, noise, random_model, snr, speech
 
 from xcodec2 import XCodec2Model
-from xcodec2.codec import int8, precision
+from xcodec2.codec.inference import int8, precision
 from xcodec2.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore:PyTorch finds no instructions")

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from xcodec2.codec import linear
-from xcodec2.codec.convolution import WIDE, Conv1d
+from xcodec2.codec.kernels import linear
+from xcodec2.codec.kernels.convolution import WIDE, Conv1d
 
 
 @pytest.fixture

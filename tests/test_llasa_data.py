@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
 
 from xcodec2.cli import xcodec2
-from xcodec2.llasa.data import labelled, mixed_in, shuffled, speech_examples, text_examples
 from xcodec2.llasa.lm import load_tokenizer
-from xcodec2.llasa.packing import IGNORED, Example, pack
-from xcodec2.llasa.prepare import Prepared, prepare
-from xcodec2.llasa.prompt import Prompts
-from xcodec2.llasa.rows import Refused, Rows, example, row_writer
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.data import labelled, mixed_in, shuffled, speech_examples, text_examples
+from xcodec2.llasa.training.packing import IGNORED, Example, pack
+from xcodec2.llasa.training.prepare import Prepared, prepare
+from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
+from xcodec2.llasa.vocabulary import LlasaError
 
 METADATA = {"xcodec2.model": "tiny", "xcodec2.weights_hash": "0123456789abcdef", "xcodec2.codebook_size": "64"}
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.backends.local import InProcess, Sampling
 from xcodec2.llasa.lm import load_lm
-from xcodec2.llasa.speak import Speaker
+from xcodec2.llasa.speaker import Speaker
 
 STATED = 8.7  # dB of streamed to offline decoding, docs/llasa.md
 

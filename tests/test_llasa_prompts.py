@@ -10,8 +10,8 @@ from talkers import CODEBOOK, base_tokenizer, prompts, speech_tokenizer
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from xcodec2.llasa.prompt import Prompts, render, split_text
-from xcodec2.llasa.tokens import LlasaError, SpeechVocabulary, extend_tokenizer
+from xcodec2.llasa.prompts import Prompts, render, split_text
+from xcodec2.llasa.vocabulary import LlasaError, SpeechVocabulary, extend_tokenizer
 
 GOLDEN = (
     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"

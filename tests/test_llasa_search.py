@@ -10,12 +10,12 @@ import pytest
 import torch
 from talkers import CODEBOOK, FEW, prompts, small_codec, utterances
 
-from xcodec2.llasa.generate import Generated, InProcess, Sampling
+from xcodec2.llasa.backends.local import Generated, InProcess, Sampling
 from xcodec2.llasa.lm import About, load_lm
 from xcodec2.llasa.search import Search, search
-from xcodec2.llasa.speak import Speaker
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier
+from xcodec2.llasa.vocabulary import LlasaError
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
 
 from xcodec2.cli import xcodec2
-from xcodec2.llasa.generate import InProcess, Sampling
-from xcodec2.llasa.gguf import write_gguf
+from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.backends.server import Server
+from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.lm import About, load_lm
-from xcodec2.llasa.server import Server
-from xcodec2.llasa.speak import Speaker
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.vocabulary import LlasaError
 
 GREEDY = Sampling(temperature=0)
 

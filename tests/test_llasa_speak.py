@@ -17,11 +17,11 @@ from tiny import speech
 from xcodec2 import XCodec2Model
 from xcodec2.cli import xcodec2
 from xcodec2.errors import AudioError
-from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.backends.local import InProcess, Sampling
 from xcodec2.llasa.lm import About, LanguageModel, load_lm
-from xcodec2.llasa.rows import Codec
-from xcodec2.llasa.speak import Speaker
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.training.rows import Codec
+from xcodec2.llasa.vocabulary import LlasaError
 
 GREEDY = Sampling(temperature=0)
 

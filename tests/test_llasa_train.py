@@ -16,16 +16,16 @@ from talkers import FEW, TEACHING, base_tokenizer, small_codec, small_llama, spe
 from transformers import AutoModelForCausalLM
 
 from xcodec2.errors import RecipeError
-from xcodec2.llasa.data import speech_examples
-from xcodec2.llasa.generate import InProcess, Sampling
+from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.export.compact_vocabulary import Seen
 from xcodec2.llasa.lm import About, load_lm, load_tokenizer
-from xcodec2.llasa.packing import pack
-from xcodec2.llasa.prompt import Prompts
-from xcodec2.llasa.recipe import SHIPPED, Recipe, read_recipe
-from xcodec2.llasa.rows import Codec, Refused, Rows
-from xcodec2.llasa.seen import Seen
-from xcodec2.llasa.tokens import LlasaError, extend_tokenizer
-from xcodec2.llasa.train import add_rows, build, tensors, train
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.data import speech_examples
+from xcodec2.llasa.training.packing import pack
+from xcodec2.llasa.training.recipe import SHIPPED, Recipe, read_recipe
+from xcodec2.llasa.training.rows import Codec, Refused, Rows
+from xcodec2.llasa.training.train import add_rows, build, tensors, train
+from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,8 @@ def test_resumed_training_gives_the_same_weights(tmp_path, rows):
 IN_PROCESSES = """
 import sys
 from talkers import TEACHING
-from xcodec2.llasa.recipe import Recipe
-from xcodec2.llasa.train import train
+from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.train import train
 recipe = Recipe(out=sys.argv[1], rows=[sys.argv[2]], **{**TEACHING, "steps": 4, "save_every": 2})
 train(recipe, resume=len(sys.argv) > 3)
 """

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
-from xcodec2.codec import batch, stream, window
-from xcodec2.codec.ragged import mean_and_variance
+from xcodec2.codec.inference import batches, streams, windows
+from xcodec2.codec.masking import mean_and_variance
 
 CONFIGS = {"xcodec2": XCODEC2, "neucodec": NEUCODEC, "spectrogram": SPECTROGRAM}
 
@@ -40,36 +40,36 @@ def long_speech(seconds: float) -> torch.Tensor:
 
 def test_moments_over_blocks_equal_those_over_the_file(model, monkeypatch):
     waveform = long_speech(7.3)
-    whole = window.fbank_blocks(model, waveform)
+    whole = windows.fbank_blocks(model, waveform)
     fbank = torch.cat(list(whole), dim=1)
-    monkeypatch.setattr(window, "STATISTICS_FRAMES", 100)
-    blocks = list(window.fbank_blocks(model, waveform))
+    monkeypatch.setattr(windows, "STATISTICS_FRAMES", 100)
+    blocks = list(windows.fbank_blocks(model, waveform))
     assert len(blocks) == 4
     torch.testing.assert_close(torch.cat(blocks, dim=1), fbank)
     expected = mean_and_variance(fbank, None, unbiased=True)
-    for ours, theirs in zip(window.file_moments(model, waveform), expected, strict=True):
+    for ours, theirs in zip(windows.file_moments(model, waveform), expected, strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_a_window_that_holds_everything_gives_the_exact_codes(model):
     waveform = long_speech(6)
     exact = model.encode(waveform, 16_000).codes
-    assert (window.encode(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
+    assert (windows.encode(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 50])
 def test_windows_give_every_frame_once(model, overlap):
     for seconds in (4.39, 4.4, 4.41):  # around two windows without overlap
         waveform = long_speech(seconds)
-        assert len(window.encode(model, waveform, size=110, overlap=overlap)) == model.config.frames(len(waveform))
+        assert len(windows.encode(model, waveform, size=110, overlap=overlap)) == model.config.frames(len(waveform))
 
 
 def test_windows_give_nearly_the_exact_codes_the_more_they_see(nano):
     """With trained weights: random attention looks everywhere alike, and no window can stand for the whole."""
     waveform = long_speech(20.01)
     exact = nano.encode(waveform, 16_000).codes
-    little = (window.encode(nano, waveform, size=60, overlap=0) == exact).float().mean()
-    much = (window.encode(nano, waveform, size=900, overlap=400) == exact).float().mean()
+    little = (windows.encode(nano, waveform, size=60, overlap=0) == exact).float().mean()
+    much = (windows.encode(nano, waveform, size=900, overlap=400) == exact).float().mean()
     assert little < much - 0.05
     assert much > 0.95
 
@@ -81,22 +81,22 @@ def test_file_level_statistics_matter(nano, monkeypatch):
     hook = nano.semantic_encoder.register_forward_pre_hook(lambda _, args: heard.append(args[0][0]))
     try:
         nano.encode(waveform, 16_000)
-        window.encode(nano, waveform, size=500, overlap=100)
+        windows.encode(nano, waveform, size=500, overlap=100)
         whole, last = heard[0], heard[-1]
         torch.testing.assert_close(last[5:-5], whole[len(whole) - len(last) :][5:-5], rtol=0, atol=0.02)
-        monkeypatch.setattr(window, "file_moments", lambda *_: None)
-        window.encode(nano, waveform, size=500, overlap=100)
+        monkeypatch.setattr(windows, "file_moments", lambda *_: None)
+        windows.encode(nano, waveform, size=500, overlap=100)
         assert (heard[-1] - last).mean() > 0.5
     finally:
         hook.remove()
 
 
 def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
-    monkeypatch.setattr(batch, "EXACT_FRAMES", 200)
+    monkeypatch.setattr(batches, "EXACT_FRAMES", 200)
     waveform = long_speech(12)
     frames = model.config.frames(len(waveform))
     long, short = model.encode([waveform, waveform[:16_000]], 16_000)
-    assert torch.equal(long.codes, window.encode(model, waveform).int())
+    assert torch.equal(long.codes, windows.encode(model, waveform).int())
     assert len(long) == frames
     decoded, _ = model.decode([long, short])
     assert len(decoded) == min(round(12 * model.sample_rate), frames * model.config.output_hop)
@@ -105,7 +105,7 @@ def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
 def test_a_whole_minute_is_one_pass(model, monkeypatch):
     """And it is 3001 frames: padding adds one."""
     passes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(batch, "encode_rows", lambda _, rows, *rest: passes.append(rows.shape) or torch.zeros(1, 3001))
+    monkeypatch.setattr(batches, "encode_rows", lambda _, rows, *rest: passes.append(rows.shape) or torch.zeros(1, 3001))
     assert len(model.encode(long_speech(60)[:960_000], 16_000)) in (3000, 3001)  # NeuCodec's frames are one fewer
     assert passes == [(1, 960_320)]
 
@@ -113,13 +113,13 @@ def test_a_whole_minute_is_one_pass(model, monkeypatch):
 MEMORY = """
 import resource, torch
 from tiny import SPECTROGRAM, random_model
-from xcodec2.codec import batch
+from xcodec2.codec.inference import batches
 model = random_model(SPECTROGRAM)
 generator = torch.Generator().manual_seed(0)
 peaks = []
 for minutes in (2, 6):
-    codes = batch.encode(model, [0.1 * torch.randn(minutes * 960_000, generator=generator)])
-    decoded = batch.decode(model, codes)
+    codes = batches.encode(model, [0.1 * torch.randn(minutes * 960_000, generator=generator)])
+    decoded = batches.decode(model, codes)
     assert len(decoded[0]) == (minutes * 3000 + 1) * 320
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 print(peaks[1] - peaks[0])
@@ -206,21 +206,21 @@ def test_sound_comes_out_as_soon_as_look_ahead_allows():
 
 def test_windows_are_bounded(monkeypatch):
     sizes = []
-    decode_window = stream.decode_window
-    monkeypatch.setattr(stream, "decode_window", lambda m, codes: sizes.append(len(codes)) or decode_window(m, codes))
+    decode_window = streams.decode_window
+    monkeypatch.setattr(streams, "decode_window", lambda m, codes: sizes.append(len(codes)) or decode_window(m, codes))
     list(STREAM_MODEL.stream_decode(random_codes(500).split(10), step=25, look_back=50, look_ahead=5))
     assert max(sizes) == 50 + 25 + 5
 
 
 def test_joins_fade_from_the_old_window_to_the_new_one():
     tail, waveform = torch.ones(320), torch.zeros(1000)
-    whole = stream.joined(tail, waveform)
+    whole = streams.joined(tail, waveform)
     assert len(whole) == 1000
     assert whole[0] > 0.99
     assert whole[319] < 0.01
     assert (whole[:320].diff() < 0).all()
     assert (whole[320:] == 0).all()
-    assert torch.equal(stream.joined(torch.empty(0), waveform), waveform)
+    assert torch.equal(streams.joined(torch.empty(0), waveform), waveform)
 
 
 def test_joins_do_not_click(nano, monkeypatch):
@@ -232,7 +232,7 @@ def test_joins_do_not_click(nano, monkeypatch):
         return max((after[0] - before[-1]).abs().item() for before, after in pairwise(pieces))
 
     faded = largest_step_at_a_join()
-    monkeypatch.setattr(stream, "joined", lambda tail, waveform: waveform)
+    monkeypatch.setattr(streams, "joined", lambda tail, waveform: waveform)
     assert faded < 0.7 * largest_step_at_a_join()
 
 

@@ -42,7 +42,7 @@ def test_known_values():
 
 
 def test_balance_wants_the_four_levels_alike():
-    from xcodec2.codec.fsq import bound_twice
+    from xcodec2.codec.quantizer import bound_twice
 
     normal = torch.randn(4, 5000, 8, generator=torch.Generator().manual_seed(0))
     good = normal * losses.LATENT_DEVIATION + losses.LATENT_MEAN

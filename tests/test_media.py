@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import encoded, encoded_by_ffmpeg, noise, same, tone
 
-from xcodec2.audio import load_audio, resampled_length
+from xcodec2.audio.decoders import Content
+from xcodec2.audio.io import load_audio, resampled_length
 from xcodec2.errors import AudioError, XCodec2Error
-from xcodec2.media import Content
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from xcodec2 import Codes, XCodec2Error
-from xcodec2.codec.constant import constant
+from xcodec2.codec.cached_tensor import constant
 
 MODEL = random_model(SPECTROGRAM)
 

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from xcodec2 import XCodec2Model
-from xcodec2.codec import acoustic, decoder, features, fsq, semantic, snake, snake_kernel
-from xcodec2.codec import model as model_module
+from xcodec2 import model as model_module
+from xcodec2.codec import acoustic, decoder, features, quantizer, semantic, snake
+from xcodec2.codec.kernels import snake_cpu
 
 GOLDENS = Path(__file__).parent / "goldens"
 PACKAGES = ("xcodec2", "neucodec")
@@ -97,7 +98,7 @@ def test_neucodec_runs_at_24_khz_and_drops_the_last_frame(folders):
 
 
 def bound_once(x: Tensor, levels: tuple[int, ...]) -> Tensor:
-    return fsq.bound(x, levels)
+    return quantizer.bound(x, levels)
 
 
 def zeros_at_the_ends(x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -129,7 +130,7 @@ _score_bias = semantic.RelativeKeyAttention.score_bias
 @pytest.mark.parametrize(
     ("owner", "name", "wrong"),
     [
-        (fsq, "bound_twice", bound_once),
+        (quantizer, "bound_twice", bound_once),
         (snake, "downsample", zeros_at_the_ends),
         (snake, "downsample", six_samples_left),
         (snake.SnakeBeta, "forward", without_beta),
@@ -140,7 +141,7 @@ _score_bias = semantic.RelativeKeyAttention.score_bias
 )
 def test_undoing_a_quirk_changes_codes(monkeypatch, folders, owner, name, wrong):
     model = XCodec2Model.from_pretrained(folders["xcodec2"])
-    monkeypatch.setattr(snake_kernel, "can_run", lambda x: False)  # its C code cannot be patched
+    monkeypatch.setattr(snake_cpu, "can_run", lambda x: False)  # its C code cannot be patched
     monkeypatch.setattr(owner, name, wrong)
     assert agreement(model, "xcodec2") < 1  # some quirks reach only the ends of a clip
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xcodec2 import XCodec2Error
-from xcodec2.picture import MAX_COLUMNS, spectrogram, spectrogram_picture
+from xcodec2.audio.spectrogram import MAX_COLUMNS, spectrogram, spectrogram_picture
 
 
 def test_a_tone_stands_at_its_frequency() -> None:

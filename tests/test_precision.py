@@ -11,8 +11,8 @@ from tiny import ASSETS, XCODEC2, noise, random_model, snr, speech
 
 from xcodec2 import XCodec2Model
 from xcodec2.cli import xcodec2
-from xcodec2.codec import precision
 from xcodec2.codec.decoder import SHORT, attend
+from xcodec2.codec.inference import precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:PyTorch finds no instructions")
 

@@ -10,7 +10,7 @@ import torch
 from tiny import XCODEC2, random_model, speech
 from torch import Tensor
 
-from xcodec2.codec import compile_snake, snake_kernel
+from xcodec2.codec.kernels import build, snake_cpu
 from xcodec2.codec.snake import AntiAliasedSnake
 
 TOLERANCE = 3e-6  # of the largest value: a few roundings of float32
@@ -22,19 +22,19 @@ def compiled(tmp_path_factory):
     if not (shutil.which("cc") or shutil.which("gcc")):
         pytest.skip("no C compiler on this machine")
     library = tmp_path_factory.mktemp("kernel") / "libsnake.so"
-    assert compile_snake.compile_library(library) is None
+    assert build.compile_library(library) is None
     return library
 
 
 @pytest.fixture
 def kernel(compiled, monkeypatch):
     """The kernel loaded from there."""
-    monkeypatch.setattr(snake_kernel, "LIBRARY", compiled)
-    snake_kernel.load.cache_clear()
-    if snake_kernel.load() is None:
+    monkeypatch.setattr(snake_cpu, "LIBRARY", compiled)
+    snake_cpu.load.cache_clear()
+    if snake_cpu.load() is None:
         pytest.skip("this processor lacks AVX2")
-    yield snake_kernel
-    snake_kernel.load.cache_clear()
+    yield snake_cpu
+    snake_cpu.load.cache_clear()
 
 
 def activation(channels: int, seed: int = 0) -> AntiAliasedSnake:
@@ -130,7 +130,7 @@ def test_codes_are_the_same_with_and_without(kernel, monkeypatch):
     items = [speech(), speech()[:20_000], speech()[5_000:30_123]]
     ours = model.encode(items, 16_000)
     calls: list = []
-    monkeypatch.setattr(snake_kernel, "can_run", lambda x: calls.append(x))
+    monkeypatch.setattr(snake_cpu, "can_run", lambda x: calls.append(x))
     theirs = model.encode(items, 16_000)
     assert calls
     wrong = sum(int((a.codes != b.codes).sum()) for a, b in zip(ours, theirs, strict=True))
@@ -141,7 +141,7 @@ def test_without_a_compiler_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
     (tmp_path / "old.so").write_bytes(b"stale")
-    assert compile_snake.compile_library(tmp_path / "old.so") == "no C compiler was found"
+    assert build.compile_library(tmp_path / "old.so") == "no C compiler was found"
     assert not (tmp_path / "old.so").exists()
 
 
@@ -150,19 +150,19 @@ def test_a_failing_compiler_is_quoted(tmp_path, monkeypatch):
     compiler.write_text("#!/bin/sh\necho 'cannot make code' >&2\nexit 1\n")
     compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("CC", str(compiler))
-    assert compile_snake.compile_library(tmp_path / "x.so") == f"{compiler} failed: cannot make code"
+    assert build.compile_library(tmp_path / "x.so") == f"{compiler} failed: cannot make code"
 
 
 def test_without_the_library_torch_runs(monkeypatch, tmp_path):
-    monkeypatch.setattr(snake_kernel, "LIBRARY", tmp_path / "not there.so")
-    snake_kernel.load.cache_clear()
+    monkeypatch.setattr(snake_cpu, "LIBRARY", tmp_path / "not there.so")
+    snake_cpu.load.cache_clear()
     try:
         x, module = torch.randn(1, 8, 50), activation(8)
         with pytest.warns(RuntimeWarning, match="not compiled; install a C compiler"):
-            assert snake_kernel.load() is None
+            assert snake_cpu.load() is None
         with torch.no_grad():
-            assert not snake_kernel.can_run(x)
+            assert not snake_cpu.can_run(x)
             result = module(x)
         assert_near(result, by_torch(module, x))
     finally:
-        snake_kernel.load.cache_clear()
+        snake_cpu.load.cache_clear()

@@ -8,7 +8,8 @@ import pytest
 import torch
 from test_snake_kernel import activation, assert_near, by_torch
 
-from xcodec2.codec import snake, snake_triton
+from xcodec2.codec import snake
+from xcodec2.codec.kernels import snake_triton
 
 pytest.importorskip("triton", reason="Triton exists for Linux alone")
 
@@ -17,7 +18,7 @@ pytest.importorskip("triton", reason="Triton exists for Linux alone")
 def interpreted(monkeypatch):
     """The activation by the interpreted kernels, for tensors on the CPU."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    module = importlib.import_module("xcodec2.codec.snake_triton_kernels")
+    module = importlib.import_module("xcodec2.codec.kernels.snake_triton_kernels")
     monkeypatch.setattr(snake_triton, "kernels", lambda: importlib.reload(module))
     monkeypatch.setattr(snake_triton, "BLOCK", 64)
     monkeypatch.setattr(snake_triton, "can_run", lambda x: x.dtype in snake_triton.TYPES)  # not float64: by_torch
@@ -62,7 +63,7 @@ def test_compiles_for_gpus(capability, dtype):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from xcodec2.codec import snake_triton_kernels as module
+    from xcodec2.codec.kernels import snake_triton_kernels as module
 
     sizes = {"channels": "i32", "values": "i32", "plane": "i32", "block": "constexpr"}
     pointers = {"alpha": "*fp32", "beta": "*fp32", "taps": "*fp32", "lengths": "*i64"}

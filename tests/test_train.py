@@ -20,7 +20,7 @@ from torch import Tensor
 from training import toy_recipe, write_recipe, write_speech
 
 from xcodec2 import XCodec2Model
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
 from xcodec2.cli import xcodec2
 from xcodec2.errors import TrainingError
 from xcodec2.train import checkpoints, codec, losses

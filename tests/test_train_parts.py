@@ -15,7 +15,7 @@ from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 from training import MODEL, toy_recipe, write_speech
 
 from xcodec2 import XCodec2Config, XCodec2Model
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
 from xcodec2.errors import CheckpointError, RecipeError, TrainingError
 from xcodec2.train import losses
 from xcodec2.train.augment import add_noise, augment, limit_band, reverberate, scale, stretch

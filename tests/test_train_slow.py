@@ -15,7 +15,7 @@ from tiny import speech
 from training import toy_recipe, write_recipe
 
 from xcodec2 import XCodec2Model
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import read_recipe
 

@@ -95,7 +95,7 @@ def test_what_transformers_saved_loads_here(tmp_path):
 
 def test_default_settings_mean_the_published_sizes(tmp_path):
     settings = transformers.Xcodec2Config().to_diff_dict()
-    from xcodec2.codec.transformers_native import read_config
+    from xcodec2.codec.checkpoints.transformers import read_config
 
     assert read_config(settings) == XCodec2Config()
     assert read_config(transformers.Xcodec2Config().to_dict()) == XCodec2Config()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Model
-from xcodec2.codec.fsq import bound_twice
+from xcodec2.codec.quantizer import bound_twice
 from xcodec2.train.losses import LATENT_DEVIATION, LATENT_MEAN
 
 ASSETS = Path(__file__).parent.parent / "src" / "xcodec2" / "assets"

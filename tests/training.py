@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiny import speech
 
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
 from xcodec2.train.recipe import Recipe, read_recipe
 
 MODEL = """

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xcodec2.codec.config import XCodec2Config
-    from xcodec2.codec.model import XCodec2Model
     from xcodec2.codes import Codes
     from xcodec2.errors import XCodec2Error
+    from xcodec2.model import XCodec2Model
 
 __version__ = "0.1.0"
 __all__ = ["Codes", "XCodec2Config", "XCodec2Error", "XCodec2Model", "__version__"]
@@ -24,7 +24,7 @@ _HOMES = {
     "Codes": "xcodec2.codes",
     "XCodec2Config": "xcodec2.codec.config",
     "XCodec2Error": "xcodec2.errors",
-    "XCodec2Model": "xcodec2.codec.model",
+    "XCodec2Model": "xcodec2.model",
 }
 
 

@@ -12,19 +12,18 @@ from typing import NoReturn
 import click
 
 from xcodec2 import __version__
-
-from .convert import convert
-from .decode import decode
-from .encode import encode
-from .evaluate import evaluate
-from .export import export
-from .extract import extract
-from .failures import exit_code, explain, show_warning
-from .info import info
-from .llasa import llasa
-from .reconstruct import reconstruct
-from .speak import speak
-from .train import train
+from xcodec2.cli.convert import convert
+from xcodec2.cli.decode import decode
+from xcodec2.cli.encode import encode
+from xcodec2.cli.evaluate import evaluate
+from xcodec2.cli.export import export
+from xcodec2.cli.extract import extract
+from xcodec2.cli.failures import exit_code, explain, show_warning
+from xcodec2.cli.info import info
+from xcodec2.cli.llasa import llasa
+from xcodec2.cli.reconstruct import reconstruct
+from xcodec2.cli.speak import speak
+from xcodec2.cli.train import train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

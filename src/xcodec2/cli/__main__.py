@@ -1,5 +1,5 @@
 """`python -m xcodec2.cli`, the same as the command `xcodec2`."""
 
-from . import main
+from xcodec2.cli import main
 
 main()

@@ -25,7 +25,7 @@ def convert(source: str, target: Path, to: Literal["transformers", "original"]) 
       xcodec2 convert HKUSTAudio/xcodec2 converted --to transformers
       xcodec2 convert converted back --to original
     """
-    from xcodec2.codec.convert import convert
+    from xcodec2.convert import convert
 
     if str(target) == ".":
         raise click.UsageError("DST would be the current folder; name another")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from .options import INPUT_FILE, device_option, load_model, model_option
-from .outputs import check_audio_suffix, for_each_file, frames_bar, plan_outputs
+from xcodec2.cli.options import INPUT_FILE, device_option, load_model, model_option
+from xcodec2.cli.outputs import check_audio_suffix, for_each_file, frames_bar, plan_outputs
 
 
 @click.command()
@@ -44,7 +44,7 @@ def decode(
       xcodec2 decode codes/*.npz -o decoded/ --format flac
       xcodec2 decode codes/*.npz -o decoded/ --dtype int8
     """
-    from xcodec2.audio import save_audio
+    from xcodec2.audio.io import save_audio
     from xcodec2.codes import Codes
 
     pairs = plan_outputs(codes, out, audio_format or "wav")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from .options import INPUT_FILE, device_option, load_model, model_option
-from .outputs import for_each_file, frames_bar, plan_outputs
+from xcodec2.cli.options import INPUT_FILE, device_option, load_model, model_option
+from xcodec2.cli.outputs import for_each_file, frames_bar, plan_outputs
 
 
 @click.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import device_option
+from xcodec2.cli.options import device_option
 
 
 @click.command()

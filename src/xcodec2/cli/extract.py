@@ -6,7 +6,7 @@ import json
 
 import click
 
-from .options import check_device, device_option, model_option
+from xcodec2.cli.options import check_device, device_option, model_option
 
 
 @click.command()

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xcodec2.cli.options import load_model
 from xcodec2.errors import CodesError, XCodec2Error
-
-from .options import load_model
 
 if TYPE_CHECKING:
     from xcodec2.codes import Codes
@@ -80,7 +79,7 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """What a model is, with the parameters of each part."""
-    from xcodec2.codec.checkpoint import read_checkpoint
+    from xcodec2.codec.checkpoints.load import read_checkpoint
 
     form = read_checkpoint(name).format
     model = load_model(name, "cpu")
@@ -102,7 +101,7 @@ def model_facts(name: str) -> dict[str, Any]:
 
 def license_of(name: str) -> str | None:
     """What the model card (README.md) beside the weights says in its header; None where there is none."""
-    from xcodec2.codec import hub
+    from xcodec2.codec.checkpoints import hub
 
     card = hub.find(name).weights[0].with_name("README.md")
     header = (

@@ -50,7 +50,7 @@ def prepare(codes: Path, out: Path, text: str, tokenizer: str, length: int, vali
 
     require("transformers", "pyarrow")
     from xcodec2.llasa.lm import load_tokenizer
-    from xcodec2.llasa.prepare import prepare
+    from xcodec2.llasa.training.prepare import prepare
 
     with tqdm(unit=" recordings", disable=None, delay=2, leave=False) as bar:
 
@@ -86,11 +86,11 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
       accelerate launch -m xcodec2.cli llasa train paper rows='["rows"]' out=runs/llasa
     """
     from xcodec2.llasa.extra import require
-    from xcodec2.llasa.recipe import read_recipe
+    from xcodec2.llasa.training.recipe import read_recipe
 
     resolved = read_recipe(recipe, changes)
     require("transformers", "accelerate", "peft" if resolved.lora else "transformers")
-    from xcodec2.llasa.train import train
+    from xcodec2.llasa.training.train import train
 
     click.echo(f"model: {train(resolved, resume=resume)}")
 
@@ -110,7 +110,7 @@ def gguf(lm: str, out: Path, full: bool) -> None:
     from xcodec2.llasa.extra import require
 
     require("transformers", "gguf")
-    from xcodec2.llasa.gguf import write_gguf
+    from xcodec2.llasa.export.gguf import write_gguf
     from xcodec2.llasa.lm import load_lm
 
     write_gguf(load_lm(lm), out, full=full)

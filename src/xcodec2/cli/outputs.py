@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .failures import FILE_FAILURES, explain
+from xcodec2.cli.failures import FILE_FAILURES, explain
 
 
 def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[Path, Path]]:
@@ -56,7 +56,7 @@ def check_targets(targets: Sequence[Path], sources: Sequence[Path]) -> None:
 
 def check_audio_suffix(target: Path) -> None:
     """Refuses a target whose suffix names no audio format that can be written."""
-    from xcodec2.audio import SAVE_FORMATS
+    from xcodec2.audio.io import SAVE_FORMATS
 
     if target.suffix.lower() not in SAVE_FORMATS:
         raise click.UsageError(f"{target} must end in one of {', '.join(SAVE_FORMATS)}")

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xcodec2.cli.options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
+from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_targets
 from xcodec2.errors import XCodec2Error
-
-from .options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
-from .outputs import check_audio_suffix, check_parents, check_targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +47,7 @@ def reconstruct(
     """
     import torch
 
-    from xcodec2.audio import load_audio, save_audio
+    from xcodec2.audio.io import load_audio, save_audio
 
     check_audio_suffix(out)
     targets = [target for target in (out, codes_path, picture_path) if target]
@@ -79,7 +78,7 @@ def reconstruct(
     if picture_path or stoi:
         original = load_audio(speech, target_rate=model.sample_rate).waveform
         if picture_path:
-            from xcodec2.picture import spectrogram_picture
+            from xcodec2.audio.spectrogram import spectrogram_picture
 
             name = speech.name.encode("utf-8", "replace").decode()  # a file name may be no text at all
             panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}

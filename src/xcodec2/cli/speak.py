@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import device_option, load_model
-from .outputs import check_audio_suffix, check_parents
+from xcodec2.cli.options import device_option, load_model
+from xcodec2.cli.outputs import check_audio_suffix, check_parents
 
 if TYPE_CHECKING:
-    from xcodec2.llasa.generate import Backend, Sampling
-    from xcodec2.llasa.speak import Speaker, Spoken, Voice
+    from xcodec2.llasa.backends.local import Backend, Sampling
+    from xcodec2.llasa.speaker import Speaker, Spoken, Voice
     from xcodec2.llasa.verifiers import Verifier
 
 
@@ -62,7 +62,7 @@ def speak(text: str, out: str, **options: Any) -> None:
     from xcodec2.llasa.extra import require
 
     require("transformers")
-    from xcodec2.llasa.generate import Sampling
+    from xcodec2.llasa.backends.local import Sampling
     from xcodec2.llasa.search import Search
     from xcodec2.llasa.verifiers import verifier
 
@@ -81,7 +81,7 @@ def speak(text: str, out: str, **options: Any) -> None:
     if options["stream"] or out == "-":
         stream(speaker, text, out, voice, sampling, options["seed"])
         return
-    from xcodec2.audio import save_audio
+    from xcodec2.audio.io import save_audio
 
     spoken = speaker.speak(
         text,
@@ -124,8 +124,8 @@ def load_speaker(*, lm: str | None, tokenizer: str | None, model_name: str | Non
     from transformers.utils import logging
 
     from xcodec2.llasa.lm import load_lm
-    from xcodec2.llasa.speak import Speaker
-    from xcodec2.llasa.tokens import LlasaError
+    from xcodec2.llasa.speaker import Speaker
+    from xcodec2.llasa.vocabulary import LlasaError
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -133,7 +133,7 @@ def load_speaker(*, lm: str | None, tokenizer: str | None, model_name: str | Non
     if tokenizer:
         backend = connect(str(lm), tokenizer, options["timeout"])
     else:
-        from xcodec2.llasa.generate import InProcess
+        from xcodec2.llasa.backends.local import InProcess
 
         backend = InProcess(load_lm(lm, device=options["device"]))
     name = model_name or (backend.about.codec.model if backend.about.codec else None)
@@ -144,9 +144,9 @@ def load_speaker(*, lm: str | None, tokenizer: str | None, model_name: str | Non
 
 def connect(url: str, tokenizer: str, timeout: float) -> Backend:
     """A server, with the tokenizer of the model that it serves."""
+    from xcodec2.llasa.backends.server import Server
     from xcodec2.llasa.lm import About, load_tokenizer
-    from xcodec2.llasa.prompt import Prompts
-    from xcodec2.llasa.server import Server
+    from xcodec2.llasa.prompts import Prompts
 
     prompts = Prompts.of(load_tokenizer(tokenizer), tokenizer)
     return Server(url, prompts, About.of(Path(tokenizer)), timeout=timeout)
@@ -202,7 +202,7 @@ def write_report(
     """OUT.json: the budget, the seed and every candidate's scores; a line for the chosen ones."""
     from xcodec2.errors import AudioError
     from xcodec2.files import replacing
-    from xcodec2.llasa.report import report
+    from xcodec2.llasa.training.report import report
 
     facts = report(speaker, spoken, voice, verifiers, options)
     path = out.with_name(f"{out.name}.json")

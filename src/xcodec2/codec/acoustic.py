@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
-from xcodec2.codec.convolution import Conv1d
 from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
-from xcodec2.codec.linear import Linear
-from xcodec2.codec.ragged import zero_tail
+from xcodec2.codec.kernels.convolution import Conv1d
+from xcodec2.codec.kernels.linear import Linear
+from xcodec2.codec.masking import zero_tail
 from xcodec2.codec.snake import AntiAliasedSnake
 
 DILATIONS = (1, 3, 9)

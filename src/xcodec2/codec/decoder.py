@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
-from xcodec2.codec.convolution import Conv1d
-from xcodec2.codec.linear import Linear, SiLULinear
-from xcodec2.codec.ragged import mean_and_variance, valid_mask, zero_tail
+from xcodec2.codec.kernels.convolution import Conv1d
+from xcodec2.codec.kernels.linear import Linear, SiLULinear
+from xcodec2.codec.masking import mean_and_variance, valid_mask, zero_tail
 
 NORM_GROUPS = 32
 EPS = 1e-6

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from xcodec2.codec.cached_tensor import constant
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS
-from xcodec2.codec.constant import constant
-from xcodec2.codec.ragged import mean_and_variance, valid_mask
+from xcodec2.codec.masking import mean_and_variance, valid_mask
 
 FBANK_FFT = 512
 PCM_SCALE = 32_768.0  # Kaldi works on 16-bit sample values

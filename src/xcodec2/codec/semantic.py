@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
-from xcodec2.codec.convolution import Conv1d
-from xcodec2.codec.linear import Linear, SiLULinear, linear
-from xcodec2.codec.ragged import valid_mask, zero_tail
+from xcodec2.codec.kernels.convolution import Conv1d
+from xcodec2.codec.kernels.linear import Linear, SiLULinear, linear
+from xcodec2.codec.masking import valid_mask, zero_tail
 
 SCORE_BUDGET = 64 * 2**20  # attention scores alive at once; longer inputs go through in blocks of queries
 SMALLEST_QUERY_BLOCK = 16

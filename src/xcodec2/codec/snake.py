@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec import snake_kernel, snake_triton
-from xcodec2.codec.constant import constant
-from xcodec2.codec.ragged import hold_tail, zero_tail
+from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.kernels import snake_triton
+from xcodec2.codec.masking import hold_tail, zero_tail
 
 TAPS = 12
 CUTOFF = 0.25  # cycles per sample at the doubled rate: the layer's own Nyquist frequency
@@ -73,7 +73,7 @@ class AntiAliasedSnake(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, C, N) → (B, C, N), zeros behind each of `lengths`; what stands there in `x` does not matter."""
-        for kernel in (snake_kernel, snake_triton):
+        for kernel in (snake_cpu, snake_triton):
             if kernel.can_run(x):
                 alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION
                 return kernel.snake(x, alpha, beta, kaiser_sinc(x.device, torch.float32), lengths)

@@ -17,7 +17,7 @@ from xcodec2.errors import AudioError, XCodec2Error
 if TYPE_CHECKING:
     import os
 
-    from xcodec2.audio import Audio
+    from xcodec2.audio.io import Audio
 
 
 class Place(Protocol):
@@ -48,7 +48,7 @@ class Recording:
 
     def load(self, target_rate: int = 16_000) -> Audio:
         """Mono float32 at `target_rate` Hz. Raises AudioError, which names the source."""
-        from xcodec2.audio import load_audio
+        from xcodec2.audio.io import load_audio
 
         content = self.open()
         try:

@@ -18,8 +18,7 @@ import soundfile
 import soxr
 
 from xcodec2.errors import XCodec2Error
-
-from .systems import SAMPLE_RATE, Heard
+from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
 
 NARROW_RATE = 8_000
 CODEC2_MODES = ("3200", "2400", "1600", "1400", "1300", "1200", "700C", "450")
@@ -153,7 +152,7 @@ def version(path: str, argument: str) -> str:
 
 def digest_of(path: str) -> str:
     """For programs that do not say their version."""
-    from .judges.weights import digest
+    from xcodec2.evaluate.judges.weights import digest
 
     return f"program {digest(Path(path))[:12]}"
 

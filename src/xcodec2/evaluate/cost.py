@@ -37,7 +37,7 @@ def costs(kind: str, name: Any, waveform: np.ndarray, device: str = "cpu") -> di
 def _measure(kind: str, name: Any, speech: np.ndarray, device: str) -> dict[str, Any]:
     import torch
 
-    from .systems import baseline, model_system
+    from xcodec2.evaluate.systems import baseline, model_system
 
     torch.set_num_threads(1)
     system = model_system(name, device) if kind == "model" else baseline(name) if kind == "baseline" else name

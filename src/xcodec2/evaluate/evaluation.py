@@ -13,17 +13,16 @@ from tqdm import tqdm
 from xcodec2 import __version__
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.cost import costs
+from xcodec2.evaluate.journal import Journal
+from xcodec2.evaluate.knowledge import labelled, of_codes, of_phones, of_speakers
+from xcodec2.evaluate.measure import Panel, Settings, load
+from xcodec2.evaluate.metrics import MEASURES
+from xcodec2.evaluate.runner import Plan, run
+from xcodec2.evaluate.summary import summarise
+from xcodec2.evaluate.systems import CodecSystem, System
+from xcodec2.evaluate.table import write_rows
 from xcodec2.files import replacing
-
-from .cost import costs
-from .journal import Journal
-from .knowledge import labelled, of_codes, of_phones, of_speakers
-from .measure import Panel, Settings, load
-from .metrics import MEASURES
-from .runner import Plan, run
-from .summary import summarise
-from .systems import CodecSystem, System
-from .table import write_rows
 
 
 def evaluate(
@@ -100,7 +99,7 @@ def evaluate(
     }
     write_rows(folder / "rows.parquet", rows, {key: summary[key] for key in ("version", "source", "measures")})
     write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    from .report import page
+    from xcodec2.evaluate.report import page
 
     write_text(folder / "report.html", page(summary, rows, systems, recordings, worst=worst, audio=audio))
     return summary

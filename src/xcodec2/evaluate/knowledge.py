@@ -11,11 +11,10 @@ import numpy as np
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-
-from .phones import Interval, labels_of, phone_of_frames
-from .probe import linear_probe, with_neighbours
-from .systems import CodecSystem
-from .tokens import code_use, held_out_purity, phone_fit, pnmi_by_chance
+from xcodec2.evaluate.phones import Interval, labels_of, phone_of_frames
+from xcodec2.evaluate.probe import linear_probe, with_neighbours
+from xcodec2.evaluate.systems import CodecSystem
+from xcodec2.evaluate.tokens import code_use, held_out_purity, phone_fit, pnmi_by_chance
 
 NEIGHBOURS = 2
 TRAINING_SHARE = 0.8

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from xcodec2.audio import load_audio
+from xcodec2.audio.io import load_audio
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-
-from . import judges
-from .invariance import share_kept
-from .metrics import MEASURES, SAMPLE_RATE, SIGNAL_MEASURES, implementation
-from .systems import CodecSystem, System
-from .text import character_errors, word_errors
+from xcodec2.evaluate import judges
+from xcodec2.evaluate.invariance import share_kept
+from xcodec2.evaluate.metrics import MEASURES, SAMPLE_RATE, SIGNAL_MEASURES, implementation
+from xcodec2.evaluate.systems import CodecSystem, System
+from xcodec2.evaluate.text import character_errors, word_errors
 
 SHORTEST = 0.1  # seconds
 LENGTH_TOLERANCE = 0.06  # seconds that a codec may add or drop: three frames at 50 a second

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from xcodec2.codec.constant import constant
+from xcodec2.codec.cached_tensor import constant
 
 
 @constant

@@ -14,9 +14,8 @@ import numpy as np
 import torch
 
 from xcodec2.errors import XCodec2Error
-
-from .mel import slaney_mel
-from .pitch import compare_pitch
+from xcodec2.evaluate.mel import slaney_mel
+from xcodec2.evaluate.pitch import compare_pitch
 
 SAMPLE_RATE = 16_000
 MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)

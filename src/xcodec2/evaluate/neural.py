@@ -10,8 +10,7 @@ import numpy as np
 import soxr
 
 from xcodec2.errors import XCodec2Error
-
-from .systems import SAMPLE_RATE, Heard
+from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
 
 KINDS = ("encodec", "dac", "mimi", "xcodec", "xcodec2")
 BANDWIDTHS = ("encodec", "xcodec")  # whose encoders take kbit/s; the others take a number of codebooks
@@ -42,7 +41,7 @@ class HubCodec:
         self.extractor = transformers.AutoFeatureExtractor.from_pretrained(source) if self.kind == "xcodec2" else None
 
     def digest(self) -> str:
-        from .systems import all_weights
+        from xcodec2.evaluate.systems import all_weights
 
         return all_weights(self.model)
 

@@ -15,10 +15,9 @@ import torch
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-
-from .journal import Journal
-from .measure import Panel, Settings, Speech, load, measure, row_key
-from .systems import System, baseline, model_system
+from xcodec2.evaluate.journal import Journal
+from xcodec2.evaluate.measure import Panel, Settings, Speech, load, measure, row_key
+from xcodec2.evaluate.systems import System, baseline, model_system
 
 COSTLY = ("dnsmos", "distillmos", "wer")  # measures of about a second each, where the others take a tenth
 AHEAD = 4  # recordings a worker that wait or are under way: keeps workers busy and memory flat

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .metrics import COLUMNS
+from xcodec2.evaluate.metrics import COLUMNS
 
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)

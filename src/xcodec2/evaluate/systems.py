@@ -60,7 +60,7 @@ class CodecSystem:
         """(T,) codes → (T, sum of levels) float32: the digits of each code, one-hot; what probes are given."""
         import torch
 
-        from xcodec2.codec.fsq import codes_to_digits
+        from xcodec2.codec.quantizer import codes_to_digits
 
         levels = self.model.config.levels
         digits = codes_to_digits(torch.from_numpy(np.ascontiguousarray(codes)), levels)

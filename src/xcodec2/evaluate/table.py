@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.metrics import COLUMNS
 from xcodec2.files import replacing
-
-from .metrics import COLUMNS
 
 COUNTS = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_transcript")
 

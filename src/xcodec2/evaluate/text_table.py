@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .metrics import COLUMNS
+from xcodec2.evaluate.metrics import COLUMNS
 
 
 def lines(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xcodec2.codec import batch
-from xcodec2.codec.fsq import bound_twice
-from xcodec2.codec.inference import inference
+from xcodec2.codec.inference import batches
+from xcodec2.codec.inference.passes import inference
+from xcodec2.codec.quantizer import bound_twice
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.reading import Heard
 
@@ -81,8 +81,8 @@ class Encoder:
 def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:
     """Waveforms (N,) → codes (T,) as each has alone, or why there are none. `budget`: padded seconds in one batch."""
     results: dict[int, Tensor | str] = {}
-    most = int(min(budget * model.frame_rate, batch.EXACT_FRAMES))
-    for indices in batch.plan(model, [model.config.frames(len(w)) for w in waveforms], most):
+    most = int(min(budget * model.frame_rate, batches.EXACT_FRAMES))
+    for indices in batches.plan(model, [model.config.frames(len(w)) for w in waveforms], most):
         results |= zip(indices, encode_together(model, [waveforms[i] for i in indices]), strict=True)
     return [results[i] for i in range(len(waveforms))]
 
@@ -97,7 +97,7 @@ def encode_together(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor
 
 def alone(model: XCodec2Model, waveform: Tensor) -> Tensor | str:
     try:
-        return batch.encode(model, [waveform])[0]
+        return batches.encode(model, [waveform])[0]
     except (XCodec2Error, RuntimeError) as problem:
         return " ".join(str(problem).split())
 

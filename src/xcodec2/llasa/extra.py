@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.vocabulary import LlasaError
 
 
 def require(*modules: str) -> None:

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.files import replacing
-from xcodec2.llasa.prompt import Prompts
-from xcodec2.llasa.rows import Codec
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.rows import Codec
+from xcodec2.llasa.vocabulary import LlasaError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
 ABOUT = "llasa.json"
-INSIDE = Path(__file__).parent / "inside"
+INSIDE = Path(__file__).parents[1] / "models" / "llasa"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.llasa.generate import Backend, Generated, Sampling
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.backends.local import Backend, Generated, Sampling
+from xcodec2.llasa.vocabulary import LlasaError
 
 STEP = 25  # tokens between two selections: half a second
 PARTIAL_SECONDS = 2.0

@@ -22,7 +22,7 @@ import numpy as np
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate import judges
 from xcodec2.evaluate.text import Errors, character_errors, word_errors
-from xcodec2.llasa.tokens import LlasaError
+from xcodec2.llasa.vocabulary import LlasaError
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
 RATERS = ("dnsmos", "distillmos")

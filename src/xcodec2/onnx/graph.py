@@ -18,11 +18,11 @@ from xcodec2.codec import features
 from xcodec2.codec.acoustic import SpectrogramEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.decoder import SMALLEST_ENVELOPE, ISTFTHead
-from xcodec2.codec.fold import folded
-from xcodec2.codec.fsq import bound_twice, centre, digits_to_codes
-from xcodec2.codec.model import XCodec2Model
+from xcodec2.codec.inference.fold import folded
+from xcodec2.codec.quantizer import bound_twice, centre, digits_to_codes
 from xcodec2.codec.semantic import RelativeKeyAttention
 from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
+from xcodec2.model import XCodec2Model
 
 CPU = torch.device("cpu")
 Module = TypeVar("Module", bound=nn.Module)
@@ -212,7 +212,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
 
-    It starts with one convolution (see :mod:`xcodec2.codec.fold`), takes the model's parts over, and changes them.
+    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the model's parts over, and changes them.
     """
 
     kernel: Tensor

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xcodec2.audio import save_audio
+from xcodec2.audio.io import save_audio
+from xcodec2.audio.spectrogram import spectrogram_picture
 from xcodec2.corpus import read_corpus
-from xcodec2.picture import spectrogram_picture
 from xcodec2.train import losses
 from xcodec2.train.data import Batch, Batches
 from xcodec2.train.discriminators import BothDiscriminators, load_lightning

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from xcodec2.codec.checkpoint import read_pickle
+from xcodec2.codec.checkpoints.load import read_pickle
 from xcodec2.errors import CheckpointError
 from xcodec2.train.recipe import Discriminators
 

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec.checkpoint import read_checkpoint
+from xcodec2.codec.checkpoints.load import read_checkpoint
 from xcodec2.codec.config import XCodec2Config
-from xcodec2.codec.fsq import bound_twice, centre
-from xcodec2.codec.model import XCodec2Model
+from xcodec2.codec.quantizer import bound_twice, centre
 from xcodec2.codec.semantic import SemanticAdapter
 from xcodec2.errors import TrainingError
+from xcodec2.model import XCodec2Model
 from xcodec2.train.recipe import Recipe
 
 ENCODER = ("semantic_encoder", "semantic_adapter", "acoustic_encoder", "fc_encoder", "quantizer")

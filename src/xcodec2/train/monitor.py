@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xcodec2.audio import load_audio
+from xcodec2.audio.io import load_audio
 from xcodec2.train.recipe import Recipe
 
 if TYPE_CHECKING:

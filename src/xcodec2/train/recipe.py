@@ -16,7 +16,7 @@ from typing import Any, Literal
 from xcodec2.errors import RecipeError
 from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
-SHIPPED = Path(__file__).parent.parent / "recipes"
+SHIPPED = Path(__file__).parents[1] / "recipes" / "codec"
 
 Points = tuple[tuple[float, float], ...]
 

@@ -18,7 +18,7 @@ from xcodec2.train.recipe import Optimiser
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from xcodec2.codec.model import XCodec2Model
+    from xcodec2.model import XCodec2Model
 
 EMA_START = 10  # steps; the average's memory grows from nothing
 

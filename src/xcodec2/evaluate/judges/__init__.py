@@ -59,14 +59,14 @@ def recogniser(name: str = "moonshine") -> Recogniser:
     """`moonshine` (base), `moonshine-tiny`, `pocketsphinx`, or a transformers CTC or sequence-to-sequence model by
     Hub id or folder, such as `facebook/hubert-large-ls960-ft`."""
     if name in ("moonshine", "moonshine-base", "moonshine-tiny"):
-        from .moonshine import Moonshine
+        from xcodec2.evaluate.judges.moonshine import Moonshine
 
         return Moonshine("tiny" if name.endswith("tiny") else "base")
     if name == "pocketsphinx":
-        from .sphinx import PocketSphinx
+        from xcodec2.evaluate.judges.sphinx import PocketSphinx
 
         return PocketSphinx()
-    from .hub import HubRecogniser
+    from xcodec2.evaluate.judges.hub import HubRecogniser
 
     return HubRecogniser(name)
 
@@ -75,10 +75,10 @@ def recogniser(name: str = "moonshine") -> Recogniser:
 def speaker_encoder(name: str = "resemblyzer") -> SpeakerEncoder:
     """`resemblyzer`, or a transformers x-vector model by Hub id or folder, such as `microsoft/wavlm-base-plus-sv`."""
     if name == "resemblyzer":
-        from .resemblyzer import Resemblyzer
+        from xcodec2.evaluate.judges.resemblyzer import Resemblyzer
 
         return Resemblyzer()
-    from .hub import HubSpeakerEncoder
+    from xcodec2.evaluate.judges.hub import HubSpeakerEncoder
 
     return HubSpeakerEncoder(name)
 
@@ -87,14 +87,14 @@ def speaker_encoder(name: str = "resemblyzer") -> SpeakerEncoder:
 def rater(name: str = "dnsmos") -> Rater:
     """`dnsmos`, `distillmos`, or a transformers audio classifier with one output by Hub id or folder."""
     if name == "dnsmos":
-        from .dnsmos import DNSMOS
+        from xcodec2.evaluate.judges.dnsmos import DNSMOS
 
         return DNSMOS()
     if name == "distillmos":
-        from .distillmos import DistillMOS
+        from xcodec2.evaluate.judges.distillmos import DistillMOS
 
         return DistillMOS()
-    from .hub import HubRater
+    from xcodec2.evaluate.judges.hub import HubRater
 
     return HubRater(name)
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import SAMPLE_RATE, checked, weights
+from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
 
 SEGMENT = 122_880  # samples, 7.68 s
 HOP, WINDOW = 160, 320

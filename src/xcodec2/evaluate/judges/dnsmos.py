@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import SAMPLE_RATE, checked, weights
-from .onnx import session
+from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
+from xcodec2.evaluate.judges.onnx import session
 
 WINDOW = int(9.01 * SAMPLE_RATE)
 OVERALL = np.poly1d([-0.06766283, 1.11546468, 0.04602535])  # from the network's scale to that of listeners

@@ -21,9 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.judges.weights import ALL, Weights, cached, digest
 from xcodec2.files import replacing
-
-from .weights import ALL, Weights, cached, digest
 
 
 def fetch(weights: Weights) -> bool:

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from xcodec2.errors import XCodec2Error
-
-from . import SAMPLE_RATE, JudgeError, checked
+from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
 
 
 def load(class_name: str, source: str) -> tuple[Any, str]:

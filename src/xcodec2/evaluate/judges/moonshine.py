@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from . import SAMPLE_RATE, JudgeError, checked, weights
-from .onnx import session
+from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked, weights
+from xcodec2.evaluate.judges.onnx import session
 
 SHAPES = {"base": (8, 8, 52), "tiny": (6, 8, 36)}  # layers, heads, head width
 START, END = 1, 2

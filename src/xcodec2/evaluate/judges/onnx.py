@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import JudgeError
+from xcodec2.evaluate.judges import JudgeError
 
 
 def session(path: Path) -> Any:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
 from xcodec2.evaluate.mel import slaney_mel
-
-from . import SAMPLE_RATE, checked, weights
 
 WINDOW, HOP, MELS = 400, 160, 40
 PARTIAL = 160  # frames

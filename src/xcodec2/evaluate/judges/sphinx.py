@@ -6,7 +6,7 @@ import importlib.metadata
 
 import numpy as np
 
-from . import SAMPLE_RATE, JudgeError, checked
+from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
 
 
 class PocketSphinx:

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import JudgeError
+from xcodec2.evaluate.judges import JudgeError
 
 FETCH = "python -m xcodec2.evaluate.judges.fetch"
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .page import page
+from xcodec2.evaluate.report.page import page
 
 __all__ = ["page"]

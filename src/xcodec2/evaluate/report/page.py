@@ -8,12 +8,19 @@ from importlib.resources import files
 from typing import Any
 
 from xcodec2.corpus import Recording
-
-from ..metrics import COLUMNS
-from ..systems import System
-from . import plots
-from .tables import code_table, comparison_table, cost_table, failures, group_tables, how_measured, main_table
-from .worst import Shown, ranking, worst_files
+from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.report import plots
+from xcodec2.evaluate.report.tables import (
+    code_table,
+    comparison_table,
+    cost_table,
+    failures,
+    group_tables,
+    how_measured,
+    main_table,
+)
+from xcodec2.evaluate.report.worst import Shown, ranking, worst_files
+from xcodec2.evaluate.systems import System
 
 Row = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics import COLUMNS
+from xcodec2.evaluate.metrics import COLUMNS
 
 INK, FAINT, GRID = "#1f2733", "#6b7685", "#e6e9ee"
 COLOURS = ("#0b6e99", "#d9480f", "#2b8a3e", "#7048e8", "#c2255c", "#b08800", "#5c677d", "#0ca678", "#e67700", "#364fc7")

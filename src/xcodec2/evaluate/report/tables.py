@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..metrics import COLUMNS
-from .plots import ANCHORS
+from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.report.plots import ANCHORS
 
 
 def main_table(summary: Mapping[str, Any]) -> str:

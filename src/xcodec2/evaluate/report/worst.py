@@ -11,13 +11,12 @@ import numpy as np
 import soundfile
 import torch
 
+from xcodec2.audio.spectrogram import spectrogram
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-from xcodec2.picture import spectrogram
-
-from ..measure import comparable, load
-from ..metrics import COLUMNS
-from ..systems import System
+from xcodec2.evaluate.measure import comparable, load
+from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.systems import System
 
 SAMPLE_RATE = 16_000
 RANKED_BY = ("estoi", "pesq_wb", "mel", "distillmos", "dnsmos", "speaker", "wer", "si_sdr")

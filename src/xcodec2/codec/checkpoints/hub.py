@@ -1,0 +1,144 @@
+"""Where a model's files are: inside the package, in a folder, a single file, or on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from xcodec2.errors import CheckpointError
+
+BUNDLED = Path(__file__).parents[2] / "models"
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+LONE_SUFFIXES = (".ckpt", ".safetensors")
+INDEX_FILE = "model.safetensors.index.json"
+CONFIG_FILE = "config.json"
+W2V_BERT = "facebook/w2v-bert-2.0"
+USE_NEUCODEC = "use neuphonic/neucodec, whose decoder takes the same codes"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    name: str
+    weights: list[Path]
+    config: Path | None
+
+
+def find(name_or_path: str | Path) -> ModelFiles:
+    """The files behind a name; raises CheckpointError when there are none."""
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise CheckpointError(f"a model is named by text or a path, not by {type(name_or_path).__name__}")
+    name = os.fsdecode(name_or_path)
+    if "distill-neucodec" in name:
+        raise CheckpointError(f"{name}: distill-neucodec is another architecture; {USE_NEUCODEC}")
+    path = Path(name)
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, ValueError) as problem:  # longer than a file name can be, a NUL byte in it
+        raise CheckpointError(f"{name[:80]!r}: not a usable name of a model ({problem})") from problem
+    if isinstance(name_or_path, str) and re.fullmatch(r"[\w-]+", name) and (BUNDLED / name / CONFIG_FILE).is_file():
+        if is_folder:
+            warnings.warn(f"{name} is the model inside the package; for the folder say ./{name}", stacklevel=5)
+        return in_folder(BUNDLED / name)
+    if is_folder:
+        return in_folder(path)
+    if is_file:
+        config = path.parent / CONFIG_FILE
+        return ModelFiles(path.stem, [path], config if config.is_file() else None)
+    if HUB_ID.fullmatch(name) and not name.startswith("."):
+        return on_hub(name)
+    bundled = ", ".join(sorted(folder.name for folder in BUNDLED.glob("*/"))) or "none"
+    raise CheckpointError(f"{name}: no such model; give a bundled one ({bundled}), a folder, a file or a Hub id")
+
+
+def in_folder(folder: Path) -> ModelFiles:
+    name = folder.resolve().name
+
+    def local(file: str) -> Path | None:
+        return folder / file if (folder / file).is_file() else None
+
+    known = any((folder / file).is_file() for file in (*WEIGHT_FILES, INDEX_FILE))
+    others = [] if known else [file for suffix in LONE_SUFFIXES for file in folder.glob(f"*{suffix}")]
+    if len(others) == 1:  # such as a folder with one Lightning checkpoint
+        return ModelFiles(name, others, local(CONFIG_FILE))
+    return collect(name, local, f"{folder} holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}")
+
+
+def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> ModelFiles:
+    """Ask `get` for each file that a model may have; it answers None for those that it has not."""
+    config = get(CONFIG_FILE)
+    if weights := get(WEIGHT_FILES[0]):  # before the index: what transformers does where both are there
+        return ModelFiles(name, [weights], config)
+    if index := get(INDEX_FILE):
+        parts = [get(part) for part in shard_names(index)]
+        if None in parts:
+            raise CheckpointError(f"{name}: a part named in {INDEX_FILE} is missing")
+        return ModelFiles(name, [part for part in parts if part], config)
+    for file in WEIGHT_FILES[1:]:
+        if weights := get(file):
+            return ModelFiles(name, [weights], config)
+    raise CheckpointError(nothing)
+
+
+def shard_names(index: Path) -> list[str]:
+    """File names in a sharded checkpoint's index; nothing but plain names, which cannot lead elsewhere."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
+        raise CheckpointError(f"{index.name}: not a readable index of a checkpoint") from problem
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise CheckpointError(f"{index.name}: names the part {name!r}, which is no plain safetensors file name")
+    return names
+
+
+def on_hub(repo: str) -> ModelFiles:
+    """Download, or find in the local cache, the few files that a model needs."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    def download(file: str) -> Path | None:
+        try:
+            return Path(hf_hub_download(repo, file))
+        except LocalEntryNotFoundError as problem:  # also an EntryNotFoundError, but it means no connection
+            raise CheckpointError(
+                f"{repo}: the Hub cannot be reached and {file} is not in the local cache; "
+                "download the model where there is a connection and give its folder"
+            ) from problem
+        except EntryNotFoundError:
+            return None
+
+    try:
+        return collect(repo, download, f"{repo} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}")
+    except RepositoryNotFoundError as problem:
+        raise CheckpointError(
+            f"{repo}: no such folder here and no such model on the Hub, or it needs a login"
+        ) from problem
+    except (HfHubHTTPError, HFValidationError, OSError, ConnectionError) as problem:
+        raise CheckpointError(f"{repo}: the download failed ({str(problem).splitlines()[0]})") from problem
+
+
+def find_w2v_bert(checkpoint: Path) -> ModelFiles:
+    """w2v-BERT 2.0 in a folder of its name beside the checkpoint (or one level up), else from the Hub."""
+    folder = W2V_BERT.partition("/")[2]
+    for parent in list(checkpoint.resolve().parents)[:2]:
+        if (parent / folder).is_dir():
+            return in_folder(parent / folder)
+    try:
+        return find(W2V_BERT)
+    except CheckpointError as problem:
+        raise CheckpointError(
+            f"{checkpoint.name} holds no semantic encoder, and {W2V_BERT} was not found: put it into a folder "
+            f"{folder!r} beside the checkpoint ({problem})"
+        ) from problem

@@ -1,0 +1,83 @@
+"""How a model encodes and decodes: the state that it must be in, and one pass each way over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from xcodec2.codec.inference.fold import embedded
+from xcodec2.errors import XCodec2Error
+
+if TYPE_CHECKING:
+    from xcodec2.model import XCodec2Model
+
+
+@contextmanager
+def inference(model: XCodec2Model) -> Iterator[None]:
+    """No gradients, no dropout even in the middle of training, neither autocast nor TF32: the weights' dtype is the
+    precision."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, enabled=False), full_float32(model.device):
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """A GPU's float32 with all its bits: by default its convolutions round what they multiply to 11, and 4 % of
+    all codes change."""
+    switches = float32_switches() if device.type == "cuda" else []
+    before = [getattr(place, name) for place, name, _ in switches]
+    for place, name, exact in switches:
+        setattr(place, name, exact)
+    try:
+        yield
+    finally:
+        for (place, name, _), value in zip(switches, before, strict=True):
+            setattr(place, name, value)
+
+
+def float32_switches() -> list[tuple[Any, str, Any]]:
+    """Where PyTorch keeps the precision of convolutions and matrix products, and what means all bits there."""
+    products: Any = torch.backends.cuda.matmul
+    convolutions: Any = torch.backends.cudnn
+    if hasattr(products, "fp32_precision"):  # since PyTorch 2.9, where mixing both ways raises
+        return [(products, "fp32_precision", "ieee"), (convolutions.conv, "fp32_precision", "ieee")]
+    return [(products, "allow_tf32", False), (convolutions, "allow_tf32", False)]
+
+
+def encode_rows(
+    model: XCodec2Model,
+    rows: Tensor,
+    lengths: Tensor | None = None,
+    moments: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Padded waveforms (B, P) → codes (B, T) int64 on the CPU; see XCodec2Model.latent."""
+    with inference(model):
+        latent = model.latent(rows.to(model.device), lengths, moments)
+        _, codes = model.quantizer(latent)
+    if not latent.isfinite().all() or (codes < 0).any():
+        raise XCodec2Error(
+            f"encoding overflowed: the audio is too loud for {model.dtype} (its peak is {rows.abs().max():.3g}), "
+            "or the model's weights are damaged"
+        )
+    return codes.cpu()
+
+
+def decode_rows(model: XCodec2Model, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Codes (B, T) → waveforms (B, T·output_hop) float32 on the CPU."""
+    with inference(model):
+        x = embedded(model.quantizer, model.acoustic_decoder, rows.to(model.device), lengths)
+        waveforms = model.acoustic_decoder.from_embedded(x, lengths)
+    if not waveforms.isfinite().all():
+        raise XCodec2Error(f"decoding overflowed {model.dtype}: use float32; if it was, the weights are damaged")
+    return waveforms.cpu()

@@ -1,0 +1,76 @@
+"""Encoding of files too long for one pass: overlapping windows under file-level feature statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
+from xcodec2.codec.features import kaldi_fbank
+from xcodec2.codec.inference.passes import encode_rows
+
+if TYPE_CHECKING:
+    from xcodec2.model import XCodec2Model
+
+WINDOW = 1500  # frames in one pass
+OVERLAP = 250  # frames at each end of a window that are heard but not kept
+STATISTICS_FRAMES = 3000  # codes' worth of fbank held at once
+
+
+def encode(
+    model: XCodec2Model,
+    waveform: Tensor,
+    *,
+    size: int = WINDOW,
+    overlap: int = OVERLAP,
+    done: Callable[[int], None] = lambda frames: None,
+) -> Tensor:
+    """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow with it.
+
+    Differs from one pass over the whole only in how far attention sees: `overlap` frames at least. `done` is told
+    the frames of each window when it is finished.
+    """
+    hop, frames = model.config.hop, model.config.frames(len(waveform))
+    moments = file_moments(model, waveform)
+    kept = []
+    for start in range(0, frames, size - 2 * overlap):
+        stop = min(start + size - 2 * overlap, frames)
+        first = max(start - overlap, 0)
+        last = min(stop + max(overlap, 1), model.config.padded_frames(len(waveform)))  # NeuCodec ends a frame early
+        codes = encode_rows(model, excerpt(waveform, first * hop, last * hop)[None], moments=moments)
+        kept.append(codes[0, start - first : stop - first])
+        done(stop - start)
+    return torch.cat(kept)
+
+
+def file_moments(model: XCodec2Model, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased variance (1, 1, 80) of the fbank over the whole padded file, block by block."""
+    count, mean, squares = 0, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
+    for fbank in fbank_blocks(model, waveform):
+        block_mean = fbank.mean(1, keepdim=True)
+        block_squares = (fbank - block_mean).square().sum(1, keepdim=True)
+        delta, total = block_mean - mean.to(fbank), count + fbank.shape[1]
+        squares = squares.to(fbank) + block_squares + delta.square() * (count * fbank.shape[1] / total)
+        mean = mean.to(fbank) + delta * (fbank.shape[1] / total)
+        count = total
+    return mean, squares / (count - 1)
+
+
+def fbank_blocks(model: XCodec2Model, waveform: Tensor) -> Iterator[Tensor]:
+    """The file's fbank (1, F, 80) in pieces, each frame once and as the whole file would give it."""
+    hop, side = model.config.hop, model.config.feature_padding
+    last = model.config.padded_frames(len(waveform)) * hop + side
+    step = STATISTICS_FRAMES * hop
+    for start in range(-side, last - FEATURE_WINDOW + 1, step):
+        stop = min(start + step + FEATURE_WINDOW - FEATURE_HOP, last)
+        yield kaldi_fbank(excerpt(waveform, start, stop)[None].to(model.device))
+
+
+def excerpt(waveform: Tensor, start: int, stop: int) -> Tensor:
+    """Samples start … stop of (N,), with zeros where they lie outside."""
+    inside = waveform[max(start, 0) : max(stop, 0)]
+    return F.pad(inside, (max(-start, 0), stop - max(start, 0) - len(inside)))

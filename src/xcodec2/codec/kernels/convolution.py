@@ -1,0 +1,59 @@
+"""A convolution with channels side by side in memory, as CPUs like it best, and GPUs in half precision.
+
+B batch, C channels, N samples. Elsewhere, and with gradients, it is PyTorch's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xcodec2.codec.kernels.linear import in_type_of, linear
+
+WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
+
+
+class Conv1d(nn.Conv1d):
+    """nn.Conv1d whose weights lie as the processor wants them, fresh or loaded: resumed training rounds as before."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        lay_side_by_side(self)
+        self.register_load_state_dict_post_hook(lay_side_by_side)
+        plain = self.dilation == (1,) and self.groups == 1
+        self.is_wide = plain and self.stride[0] * self.in_channels >= WIDE
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, N) → (B, C, N), in the weights' type."""
+        x = in_type_of(self.weight, x)
+        if torch.is_grad_enabled() or not likes_channels_side_by_side(x):
+            return super().forward(x)
+        if x.is_cuda and self.kernel_size == (1,):  # elsewhere it depends on the shape
+            return F.linear(x.transpose(1, 2), self.weight[:, :, 0], self.bias).transpose(1, 2)
+        if not x.is_cuda and self.is_wide:
+            return self.as_product(x.transpose(1, 2)).transpose(1, 2)
+        x, weight = (  # (…, 1, N): only images have that layout
+            tensor[:, :, None].contiguous(memory_format=torch.channels_last) for tensor in (x, self.weight)
+        )
+        stride, padding, dilation = self.stride, self.padding, self.dilation
+        return F.conv2d(x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups)[:, :, 0]
+
+    def as_product(self, x: Tensor) -> Tensor:
+        """(B, N, C) → (B, N/stride, C): what each output sees laid in a row."""
+        padding = int(self.padding[0])
+        seen = F.pad(x, (0, 0, padding, padding)).unfold(1, self.kernel_size[0], self.stride[0])  # (B, T, C, kernel)
+        return linear(seen.transpose(2, 3).flatten(2), self.weight.transpose(1, 2).flatten(1), self.bias)
+
+
+def likes_channels_side_by_side(x: Tensor) -> bool:
+    return x.device.type == "cpu" or (x.is_cuda and x.dtype in (torch.bfloat16, torch.float16))
+
+
+def lay_side_by_side(module: nn.Conv1d, _: object = None) -> None:
+    """Change where the weights lie and not what they are: otherwise each call would have to."""
+    weight = module.weight  # under weight norm a passing one, to no effect
+    if weight.device.type == "cpu":
+        weight.data = weight.data.transpose(1, 2).contiguous().transpose(1, 2)

@@ -1,0 +1,38 @@
+"""Checkpoints from one form to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from xcodec2.codec.checkpoints import original
+from xcodec2.codec.checkpoints.load import ORIGINAL_CONFIG_FIELD, plain_state, write_folder
+from xcodec2.errors import CheckpointError
+from xcodec2.model import XCodec2Model
+
+
+def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "original"]) -> None:
+    """Read any checkpoint and write the folder `dst` in transformers' form or under the original package's names."""
+    model = XCodec2Model.from_pretrained(src)
+    if to == "transformers":
+        model.save_pretrained(dst)
+    elif to == "original":
+        save_original(model, dst)
+    else:
+        raise CheckpointError(f"unknown form {to!r}; choose transformers or original")
+
+
+def save_original(model: XCodec2Model, folder: str | Path) -> None:
+    """Write `model` as HKUSTAudio/xcodec2 is: its key names and its config.json, to which we add the sizes."""
+    config = model.config
+    if config.acoustic_encoder != "waveform":
+        raise CheckpointError("the original's names have no place for the spectrogram encoder; convert to transformers")
+    settings = {
+        "model_type": "xcodec2",
+        "semantic_hidden_size": config.semantic_width,
+        "codec_encoder_hidden_size": config.width,
+        "codec_decoder_hidden_size": config.width,
+        "use_vocos": True,
+        ORIGINAL_CONFIG_FIELD: config.to_dict(),
+    }
+    write_folder(Path(folder), original.write_state(plain_state(model), config), settings)

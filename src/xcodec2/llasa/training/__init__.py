@@ -1,0 +1,1 @@
+"""Making language models that speak: rows of tokens, and training on them."""

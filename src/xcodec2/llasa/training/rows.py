@@ -1,0 +1,135 @@
+"""Rows of token ids on disk: the memmap files of the LLaSA corpus, read and written.
+
+A split is two files: `SPLIT_input_ids.memmap`, headerless int32, and `SPLIT_input_ids_shape.npy`, its shape
+(n, length).
+A row is TEXT_START text TEXT_END SPEECH_START codes SPEECH_END and padding; the chat around it is added on reading.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from xcodec2.files import replacing
+from xcodec2.llasa.vocabulary import LlasaError, SpeechVocabulary
+
+LENGTH = 2048  # tokens in a row: the context of the published models
+
+
+@dataclass(frozen=True)
+class Codec:
+    """Which codec codes are of: LMs say it of theirs, so that two that do not fit together are told apart."""
+
+    model: str | None = None
+    weights_hash: str | None = None
+    codebook_size: int = 65_536
+    frame_rate: int = 50
+
+    def check(self, other: Codec, this: str, that: str) -> None:
+        """LlasaError when codes of the one are not codes of the other, as far as both say."""
+        if self.codebook_size != other.codebook_size:
+            raise LlasaError(f"{this} has {self.codebook_size} codes, {that} has {other.codebook_size}")
+        if None not in (self.weights_hash, other.weights_hash) and self.weights_hash != other.weights_hash:
+            raise LlasaError(
+                f"{this} is for codes of {self.model} ({self.weights_hash}), {that} is {other.model} "
+                f"({other.weights_hash}): their codes mean different sounds; use the codec it was made with"
+            )
+
+
+def memmap_path(folder: Path, split: str) -> Path:
+    return folder / f"{split}_input_ids.memmap"
+
+
+def shape_path(folder: Path, split: str) -> Path:
+    return folder / f"{split}_input_ids_shape.npy"
+
+
+class Rows:
+    """The rows of one split, (n, length) int32, read from the disk one by one; nothing is held in memory."""
+
+    def __init__(self, folder: str | Path, split: str) -> None:
+        memmap, shape = memmap_path(Path(folder), split), shape_path(Path(folder), split)
+        for path in (memmap, shape):
+            if not path.is_file():
+                raise LlasaError(f"{path}: no such file; `xcodec2 llasa prepare` makes it")
+        try:
+            self.shape = tuple(int(size) for size in np.load(shape, allow_pickle=False))
+        except (ValueError, TypeError, OSError, EOFError) as problem:
+            raise LlasaError(f"{shape}: not the shape of a memmap ({problem})") from problem
+        if len(self.shape) != 2 or min(self.shape) < 0 or math.prod(self.shape) * 4 != memmap.stat().st_size:
+            raise LlasaError(f"{memmap}: has {memmap.stat().st_size} bytes, which is not int32 of shape {self.shape}")
+        self.name = f"{folder} ({split})"
+        self.array = np.memmap(memmap, "<i4", "r", shape=self.shape) if self.shape[0] else np.empty(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """(length,) int64."""
+        return np.asarray(self.array[index], np.int64)
+
+
+def example(row: np.ndarray, vocabulary: SpeechVocabulary) -> np.ndarray:
+    """The row without its padding; LlasaError, with the reason, when it is no whole example."""
+    text_end = first(row, vocabulary.text_end)
+    speech_start = first(row, vocabulary.speech_start)
+    speech_end = first(row, vocabulary.speech_end)
+    if not len(row) or row[0] != vocabulary.text_start:
+        raise LlasaError("does not begin with the text's mark")
+    if text_end is None or speech_start is None or speech_start != text_end + 1:
+        raise LlasaError("text and speech are not marked")
+    if speech_end is None:
+        raise LlasaError("speech has no end: cut short")
+    if text_end < 2:
+        raise LlasaError("no text")
+    if speech_end < speech_start + 2:
+        raise LlasaError("no speech")
+    if not vocabulary.is_code(row[speech_start + 1 : speech_end]).all():
+        raise LlasaError("speech holds tokens that are no codes")
+    return row[: speech_end + 1]
+
+
+def first(row: np.ndarray, id: int) -> int | None:
+    places = np.flatnonzero(row == id)
+    return int(places[0]) if len(places) else None
+
+
+@dataclass
+class Refused:
+    """Examples that were not used, counted by reason."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str) -> None:
+        self.reasons[reason] += 1
+
+    @property
+    def total(self) -> int:
+        return sum(self.reasons.values())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} × {reason}" for reason, count in sorted(self.reasons.items()))
+
+
+@contextmanager
+def row_writer(folder: Path, split: str, length: int, padding: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a `write` for (L,) examples, L ≤ `length`, one a row; the split's files appear whole or not at all."""
+    count = 0
+    with replacing(memmap_path(folder, split), LlasaError) as file:
+
+        def write(row: np.ndarray) -> None:
+            nonlocal count
+            padded = np.full(length, padding, "<i4")
+            padded[: len(row)] = row
+            file.write(padded.tobytes())
+            count += 1
+
+        yield write
+        with replacing(shape_path(folder, split), LlasaError) as shape:
+            np.save(shape, np.array([count, length]), allow_pickle=False)
