@@ -26,4 +26,6 @@ class KernelHook(BuildHookInterface):
             return
         build_data["artifacts"].append(f"/{KERNELS}/{module['LIBRARY'].name}")
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(
+            ".", "_"
+        )

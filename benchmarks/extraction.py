@@ -1,11 +1,13 @@
-"""How much of the model's own speed is left when it has to read, decode, batch and write 10 000 short files.
+"""How much of the model's own speed is left when it has to read, decode, batch and write 10 000
+short files.
 
     python scripts/prepare_nano_data.py
     python benchmarks/extraction.py --rows 10000       # 10 000 files; 25 minutes on two cores
 
-The files are crops of 1 … 3 s of the training set, FLAC at 16 kHz. "Model alone" runs the same encoder in the same
-number of processes over the same pieces, decoded before the clock starts: once as the pipeline calls it (rows near
-an edge again alone), once in plain batches. The three take turns, and medians are shown.
+The files are crops of 1 … 3 s of the training set, FLAC at 16 kHz. "Model alone" runs the same
+encoder in the same number of processes over the same pieces, decoded before the clock starts: once
+as the pipeline calls it (rows near an edge again alone), once in plain batches. The three take
+turns, and medians are shown.
 """
 
 from __future__ import annotations
@@ -36,10 +38,16 @@ def make_corpus(data: Path, folder: Path, rows: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
     with (data / "train" / "manifest.tsv").open(newline="") as file:
-        paths = [row["path"] for row in csv.DictReader(file, delimiter="\t") if float(row["seconds"]) > 3.1]
+        paths = [
+            row["path"]
+            for row in csv.DictReader(file, delimiter="\t")
+            if float(row["seconds"]) > 3.1
+        ]
     lines = ["id\tpath\n"]
     for n in range(rows):
-        samples, _ = soundfile.read(data / "train" / paths[random.integers(len(paths))], dtype="int16")
+        samples, _ = soundfile.read(
+            data / "train" / paths[random.integers(len(paths))], dtype="int16"
+        )
         size = int(RATE * random.uniform(1, 3))
         start = int(random.integers(max(1, len(samples) - size)))
         name = f"{n // 1000:02}/{n:05}.flac"
@@ -50,7 +58,9 @@ def make_corpus(data: Path, folder: Path, rows: int) -> Path:
     return manifest
 
 
-def model_alone(manifest: str, first: int, step: int, budget: float, exact: bool, ready, go, results) -> None:
+def model_alone(
+    manifest: str, first: int, step: int, budget: float, exact: bool, ready, go, results
+) -> None:
     """One process' share: seconds of audio and seconds of encoding."""
     import torch
 
@@ -61,7 +71,9 @@ def model_alone(manifest: str, first: int, step: int, budget: float, exact: bool
     encoder = encoding.Encoder(encoding.Settings("nano", batch_seconds=budget))
     if not exact:
         encoding.TOLERANCE = -1.0
-    waveforms = [r.load().waveform for n, r in enumerate(read_corpus(manifest)) if n % step == first]
+    waveforms = [
+        r.load().waveform for n, r in enumerate(read_corpus(manifest)) if n % step == first
+    ]
     encoding.encode(encoder.model, waveforms[:WARM], budget)
     ready.wait()
     go.wait()
@@ -77,11 +89,15 @@ def model_alone(manifest: str, first: int, step: int, budget: float, exact: bool
 
 
 def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
-    """Seconds of audio a second, all processes together, from the start of the first to the end of the last."""
+    """Seconds of audio a second, all processes together, from the start of the first to the end of
+    the last.
+    """
     context = multiprocessing.get_context("spawn")
     ready, go, results = context.Barrier(workers + 1), context.Event(), context.Queue()
     processes = [
-        context.Process(target=model_alone, args=(str(manifest), n, workers, budget, exact, ready, go, results))
+        context.Process(
+            target=model_alone, args=(str(manifest), n, workers, budget, exact, ready, go, results)
+        )
         for n in range(workers)
     ]
     for process in processes:
@@ -96,15 +112,21 @@ def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
     return audio / elapsed
 
 
-def pipeline(manifest: Path, out: Path, workers: int, budget: float, rows: int) -> tuple[float, float]:
-    """Seconds of audio a second of the whole command, and without the time that an empty second run takes."""
+def pipeline(
+    manifest: Path, out: Path, workers: int, budget: float, rows: int
+) -> tuple[float, float]:
+    """Seconds of audio a second of the whole command, and without the time that an empty second run
+    takes.
+    """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out)]
     command += ["--workers", str(workers), "--batch-seconds", str(budget), "--rows", str(rows)]
     times = []
     for _ in range(2):
         start = time.perf_counter()
-        summary = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        summary = json.loads(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        )
         times.append(time.perf_counter() - start)
     assert not summary["errors"]
     audio = 3600 * summary["hours"]
@@ -112,7 +134,9 @@ def pipeline(manifest: Path, out: Path, workers: int, budget: float, rows: int) 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("data/nano"))
     parser.add_argument("--work", type=Path, default=Path("runs/extraction"))
     parser.add_argument("--rows", type=int, default=10_000)
@@ -126,10 +150,14 @@ def main() -> None:
         plain = alone(manifest, args.workers, args.batch_seconds, exact=False)
         exact = alone(manifest, args.workers, args.batch_seconds, exact=True)
         out = args.work / f"tokens-{args.rows}"
-        whole, again = pipeline(manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20))
+        whole, again = pipeline(
+            manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20)
+        )
         turns.append((plain, exact, whole, 100 * whole / exact, again))
         print(f"{plain:.1f}, {exact:.1f}, {whole:.1f}", file=sys.stderr, flush=True)
-    plain, exact, whole, share, again = (statistics.median(values) for values in zip(*turns, strict=True))
+    plain, exact, whole, share, again = (
+        statistics.median(values) for values in zip(*turns, strict=True)
+    )
     print("| | s of audio a second | of the model alone |\n|---|---|---|")
     print(f"| model alone, plain batches | {plain:.1f} | |")
     print(f"| model alone, rows near an edge again | {exact:.1f} | 100 % |")

@@ -1,10 +1,12 @@
-"""Encode and decode on a GPU: time by stage, type and batch, the share of the chip's peak, and equal codes.
+"""Encode and decode on a GPU: time by stage, type and batch, the share of the chip's peak, and
+equal codes.
 
     python benchmarks/gpu.py                                 # about two minutes; needs PyTorch for CUDA
     python benchmarks/gpu.py --batches 32 --types bfloat16 --profile
 
-Random weights at full size. Times are medians of CUDA events around calls on tensors that are on the GPU already, but
-for the last table, which is of `model.encode` and `model.decode` on lists in the computer's memory.
+Random weights at full size. Times are medians of CUDA events around calls on tensors that are on
+the GPU already, but for the last table, which is of `model.encode` and `model.decode` on lists in
+the computer's memory.
 """
 
 from __future__ import annotations
@@ -83,7 +85,11 @@ def by_batch(model: XCodec2Model, batches: list[int], seconds: float, ceiling: f
     print(
         f"\n{model.dtype}, {seconds:g} s an item; a product of {SIDE} × {SIDE} matrices: {ceiling / 1e12:.0f} TFLOP/s"
     )
-    print("| batch | " + " | ".join(f"{name}, ms" for name in names) + " | encode | decode | memory, GiB |")
+    print(
+        "| batch | "
+        + " | ".join(f"{name}, ms" for name in names)
+        + " | encode | decode | memory, GiB |"
+    )
     print("|---" * (len(names) + 4) + "|")
     for batch in batches:
         with inference(model):
@@ -93,7 +99,9 @@ def by_batch(model: XCodec2Model, batches: list[int], seconds: float, ceiling: f
             rates = []
             for name in ("encode", "decode"):
                 share = operations(calls[name]) / times[name] * 1e3 / ceiling
-                rates.append(f"{batch * seconds * 1e3 / times[name]:.0f}×, {100 * share:.0f} % of the peak")
+                rates.append(
+                    f"{batch * seconds * 1e3 / times[name]:.0f}×, {100 * share:.0f} % of the peak"
+                )
         cells = [f"{times[name]:.1f}" for name in names]
         memory = torch.cuda.max_memory_allocated() / 2**30
         print("| " + " | ".join([str(batch), *cells, *rates, f"{memory:.1f}"]) + " |", flush=True)
@@ -120,14 +128,23 @@ def lists(model: XCodec2Model, count: int) -> None:
     items = [clip[: int(RATE * (1 + 9 * i / count))] for i in range(count)]
     seconds = sum(len(item) for item in items) / RATE
     encoded = model.encode(items, RATE)
-    for name, call in (("encode", lambda: model.encode(items, RATE)), ("decode", lambda: model.decode(encoded))):
+    for name, call in (
+        ("encode", lambda: model.encode(items, RATE)),
+        ("decode", lambda: model.decode(encoded)),
+    ):
         began = time.perf_counter()
         call()
-        print(f"{model.dtype}, {name}, a list of {count}: {seconds / (time.perf_counter() - began):.0f}× real time")
+        print(
+            f"{model.dtype}, {name}, a list of {count}: {seconds / (time.perf_counter() - began):.0f}× real time"
+        )
 
 
 def equal(a: list[Any], b: list[Any]) -> str:
-    same = [x == y for one, other in zip(a, b, strict=True) for x, y in zip(one.codes, other.codes, strict=True)]
+    same = [
+        x == y
+        for one, other in zip(a, b, strict=True)
+        for x, y in zip(one.codes, other.codes, strict=True)
+    ]
     return f"{100 * sum(map(bool, same)) / len(same):.2f} % of {len(same)}"
 
 
@@ -138,25 +155,37 @@ def profile(call: Callable[[], object], rows: int = 14) -> None:
     with record(activities=[ProfilerActivity.CUDA]) as recorded:
         call()
         torch.cuda.synchronize()
-    for event in sorted(recorded.key_averages(), key=lambda event: -event.self_device_time_total)[:rows]:
+    for event in sorted(recorded.key_averages(), key=lambda event: -event.self_device_time_total)[
+        :rows
+    ]:
         print(f"{event.self_device_time_total / 1e3:9.2f} ms {event.count:5d} × {event.key[:100]}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="items (%(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[1, 8, 32], help="items (%(default)s)"
+    )
     parser.add_argument("--seconds", type=float, default=10, help="of one item (%(default)s)")
     parser.add_argument("--types", nargs="+", default=["float32", "bfloat16"], help="(%(default)s)")
-    parser.add_argument("--profile", action="store_true", help="also the kernels that take the most time")
+    parser.add_argument(
+        "--profile", action="store_true", help="also the kernels that take the most time"
+    )
     args = parser.parse_args()
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {date.today()}; random weights at full size")
+    print(
+        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {date.today()}; random weights at full size"
+    )
     model = random_model(XCodec2Config())
     clips = [speech(), speech()[:40_000], speech()[30_000:]]
     right = model.encode(clips, RATE)  # on the CPU, in float32
     model.cuda()
     for name in args.types:
         model.to(getattr(torch, name))
-        print(f"\ncodes of three clips as on the CPU in float32: {equal(model.encode(clips, RATE), right)}")
+        print(
+            f"\ncodes of three clips as on the CPU in float32: {equal(model.encode(clips, RATE), right)}"
+        )
         by_batch(model, args.batches, args.seconds, peak(model.dtype))
         lists(model, 200)
         short_calls(model, [1, 3])

@@ -1,12 +1,13 @@
-"""Encode and decode in bfloat16 or int8 against float32: time, equal codes, and how far the waveforms are apart.
+"""Encode and decode in bfloat16 or int8 against float32: time, equal codes, and how far the
+waveforms are apart.
 
     python benchmarks/precision.py full --seconds 1 3 10     # random weights: python benchmarks/speed.py weights full
     python benchmarks/precision.py nano --files speech/*.flac --dtype int8
     python benchmarks/precision.py full --transformers --seconds 3   # decoding there, by turns, as well
 
-Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB: median and least.
-Files are also held against what was spoken: the evaluation's ESTOI, PESQ and mel distance, means in float32 and in
-low precision over the files long enough for them.
+Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB:
+median and least. Files are also held against what was spoken: the evaluation's ESTOI, PESQ and mel
+distance, means in float32 and in low precision over the files long enough for them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.metrics import intelligibility, mel_distance, perceived_quality
 
 
-def timed(calls: dict[str, Callable[[], Any]], repeat: int) -> tuple[dict[str, float], dict[str, Any]]:
+def timed(
+    calls: dict[str, Callable[[], Any]], repeat: int
+) -> tuple[dict[str, float], dict[str, Any]]:
     """Median seconds of each call, by turns, and what it gave."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     results = {name: call() for name, call in calls.items()}  # also the warm-up
@@ -42,7 +45,9 @@ def timed(calls: dict[str, Callable[[], Any]], repeat: int) -> tuple[dict[str, f
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("--seconds", type=float, nargs="*", default=[])
     parser.add_argument("--files", type=Path, nargs="*", default=[])
@@ -80,17 +85,31 @@ def summarise(files: list[dict[str, Any]], spoken: list[np.ndarray]) -> None:
     ]
     judged = [pair for pair in judged if all(pair)]
     for column in ("estoi", "pesq_wb", "mel") if judged else ():
-        exact, low = (statistics.mean(measures[column] for measures in kind) for kind in zip(*judged, strict=True))
+        exact, low = (
+            statistics.mean(measures[column] for measures in kind)
+            for kind in zip(*judged, strict=True)
+        )
         print(f"{column} against what was spoken, {len(judged)} files: {exact:.4f} → {low:.4f}")
 
 
 def compare(
-    name: str, models: dict[str, XCodec2Model], clip: np.ndarray, peer: Transformers | None, repeat: int
+    name: str,
+    models: dict[str, XCodec2Model],
+    clip: np.ndarray,
+    peer: Transformers | None,
+    repeat: int,
 ) -> dict[str, Any]:
-    """Print one clip's line. ratio: of decoding times; distance: in dB; equal: share of codes; waves: by type."""
-    encode, codes = timed({kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat)
+    """Print one clip's line.
+
+    ratio: of decoding times; distance: in dB; equal: share of codes; waves: by type.
+    """
+    encode, codes = timed(
+        {kind: lambda m=m: m.encode(clip, RATE) for kind, m in models.items()}, repeat
+    )
     given = codes["float32"]
-    decoders: dict[str, Callable[[], Any]] = {kind: lambda m=m: m.decode(given) for kind, m in models.items()}
+    decoders: dict[str, Callable[[], Any]] = {
+        kind: lambda m=m: m.decode(given) for kind, m in models.items()
+    }
     if peer:
         decoders["transformers"] = lambda: peer.decode(given.codes.tolist())
     decode, waves = timed(decoders, repeat)
@@ -101,7 +120,12 @@ def compare(
     if peer:
         line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['low']:.2f}×"
     print(line, flush=True)
-    return {"ratio": decode["float32"] / decode["low"], "distance": distance, "equal": same, "waves": waves}
+    return {
+        "ratio": decode["float32"] / decode["low"],
+        "distance": distance,
+        "equal": same,
+        "waves": waves,
+    }
 
 
 def judge(spoken: np.ndarray, heard: np.ndarray) -> dict[str, float]:

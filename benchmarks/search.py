@@ -3,10 +3,10 @@
     python scripts/prepare_nano_data.py
     python benchmarks/search.py --picture docs/pictures/llasa-search.png
 
-For each learned sentence: the likeliest codes, 8 candidates drawn at a temperature, and what the codec alone makes of
-the recording. Best-of-n is computed on the candidates themselves: they fall into 8/n groups, in each of which the
-selecting verifier (character errors by Moonshine) chooses one; shown are means over groups and sentences, by that
-verifier and by those that did not choose.
+For each learned sentence: the likeliest codes, 8 candidates drawn at a temperature, and what the
+codec alone makes of the recording. Best-of-n is computed on the candidates themselves: they fall
+into 8/n groups, in each of which the selecting verifier (character errors by Moonshine) chooses
+one; shown are means over groups and sentences, by that verifier and by those that did not choose.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from xcodec2.llasa.verifiers import verifier
 
 SELECTS, JUDGES = "cer", ("cer", "cer-pocketsphinx", "dnsmos")
 POOL = 8
-LABELS = {"cer": "CER, Moonshine (chose)", "cer-pocketsphinx": "CER, pocketsphinx", "dnsmos": "DNSMOS"}
+LABELS = {
+    "cer": "CER, Moonshine (chose)",
+    "cer-pocketsphinx": "CER, pocketsphinx",
+    "dnsmos": "DNSMOS",
+}
 
 
 def measure(temperature: float, lm: str | None, count: int) -> dict:
@@ -47,12 +51,19 @@ def measure(temperature: float, lm: str | None, count: int) -> dict:
         codes = speaker.codec.encode(recording).codes.numpy()
         prompt = prompts.prompt(text)
         (greedy,) = backend.generate([prompt], [0], Sampling(temperature=0))
-        drawn = backend.generate([prompt] * POOL, list(range(POOL)), Sampling(temperature=temperature))
+        drawn = backend.generate(
+            [prompt] * POOL, list(range(POOL)), Sampling(temperature=temperature)
+        )
         both = min(len(codes), len(greedy.codes))
-        equal = float((codes[:both] == greedy.codes[:both]).sum() / max(len(codes), len(greedy.codes)))
+        equal = float(
+            (codes[:both] == greedy.codes[:both]).sum() / max(len(codes), len(greedy.codes))
+        )
 
         def judged(codes: np.ndarray, text: str = text) -> dict[str, float]:
-            return {name: speaker.scorer(verify, text, None)(codes) for name, verify in verifiers.items()}
+            return {
+                name: speaker.scorer(verify, text, None)(codes)
+                for name, verify in verifiers.items()
+            }
 
         results["sentences"].append(
             {
@@ -60,7 +71,9 @@ def measure(temperature: float, lm: str | None, count: int) -> dict:
                 "equal_codes": equal,
                 "greedy": judged(greedy.codes),
                 "codec": judged(codes),
-                "candidates": [{"tokens": len(item.codes), "scores": judged(item.codes)} for item in drawn],
+                "candidates": [
+                    {"tokens": len(item.codes), "scores": judged(item.codes)} for item in drawn
+                ],
             }
         )
     return results
@@ -78,7 +91,11 @@ def best_of(results: dict, size: int, name: str) -> float:
 
 def tokens(results: dict) -> float:
     """Mean length of a candidate."""
-    return float(np.mean([item["tokens"] for sentence in results["sentences"] for item in sentence["candidates"]]))
+    return float(
+        np.mean(
+            [item["tokens"] for sentence in results["sentences"] for item in sentence["candidates"]]
+        )
+    )
 
 
 def draw(results: dict, path: Path) -> None:
@@ -92,12 +109,25 @@ def draw(results: dict, path: Path) -> None:
     figure, panels = plt.subplots(1, len(LABELS), figsize=(11, 3.4), layout="constrained")
     for panel, (name, label) in zip(panels, LABELS.items(), strict=True):
         sign = 1 if name == "dnsmos" else -1
-        panel.plot([size * cost for size in sizes], [sign * best_of(results, size, name) for size in sizes], "o-")
+        panel.plot(
+            [size * cost for size in sizes],
+            [sign * best_of(results, size, name) for size in sizes],
+            "o-",
+        )
         alone = np.mean([sentence["codec"][name] for sentence in results["sentences"]])
         panel.axhline(sign * alone, color="grey", linestyle="--")
-        panel.annotate("codec alone", (1, sign * alone), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+        panel.annotate(
+            "codec alone",
+            (1, sign * alone),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+        )
         panel.set(xscale="log", xlabel="tokens generated a sentence", title=label)
-        panel.set_xticks([size * cost for size in sizes], [f"{size * cost:.0f}\n(best of {size})" for size in sizes])
+        panel.set_xticks(
+            [size * cost for size in sizes],
+            [f"{size * cost:.0f}\n(best of {size})" for size in sizes],
+        )
         panel.minorticks_off()
         panel.tick_params(axis="x", labelsize=6.5)
         panel.grid(alpha=0.3)
@@ -106,7 +136,9 @@ def draw(results: dict, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--lm", help="another model than the one inside")
     parser.add_argument("--sentences", type=int, default=6, help="the last so many of the list")
@@ -118,17 +150,26 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if not args.redraw:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(measure(args.temperature, args.lm, args.sentences), indent=1))
+        args.out.write_text(
+            json.dumps(measure(args.temperature, args.lm, args.sentences), indent=1)
+        )
     results = json.loads(args.out.read_text())
-    print("equal codes, greedy:", f"{np.mean([item['equal_codes'] for item in results['sentences']]):.3f}")
+    print(
+        "equal codes, greedy:",
+        f"{np.mean([item['equal_codes'] for item in results['sentences']]):.3f}",
+    )
     print("| | " + " | ".join(JUDGES) + " |\n|---|" + "---|" * len(JUDGES))
     for what in ("codec", "greedy"):
-        means = [np.mean([sentence[what][name] for sentence in results["sentences"]]) for name in JUDGES]
+        means = [
+            np.mean([sentence[what][name] for sentence in results["sentences"]]) for name in JUDGES
+        ]
         print(f"| {what} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
     for size in (1, 2, 4, 8):
         means = [best_of(results, size, name) for name in JUDGES]
         print(
-            f"| best of {size}, {size * tokens(results):.0f} tokens | " + " | ".join(f"{m:.3f}" for m in means) + " |"
+            f"| best of {size}, {size * tokens(results):.0f} tokens | "
+            + " | ".join(f"{m:.3f}" for m in means)
+            + " |"
         )
     if args.picture:
         draw(results, args.picture)

@@ -1,5 +1,5 @@
-"""Encode and decode against transformers' Xcodec2Model and the original package: time, memory and equal codes,
-interleaved in one run.
+"""Encode and decode against transformers' Xcodec2Model and the original package: time, memory and
+equal codes, interleaved in one run.
 
     python benchmarks/speed.py weights full                      # random weights at full size, 2.5 GB
     python benchmarks/speed.py environment original              # a virtual environment with the original, 1.3 GB
@@ -10,9 +10,10 @@ interleaved in one run.
     python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
     python benchmarks/speed.py run nano --alone --threads 1      # a model that transformers cannot load
 
-Each implementation runs in a process of its own, and only one works at a time. Times are medians; memory is what
-the process grew by at its peak, over what it held before. On a machine that does other work, wall time says little:
-`--clock cpu --threads 1` counts the seconds that the processor worked for the process.
+Each implementation runs in a process of its own, and only one works at a time. Times are medians;
+memory is what the process grew by at its peak, over what it held before. On a machine that does
+other work, wall time says little: `--clock cpu --threads 1` counts the seconds that the processor
+worked for the process.
 """
 
 from __future__ import annotations
@@ -39,13 +40,15 @@ ORIGINAL = (  # what the tests' goldens were made with; the package's own pins n
 )
 
 
-# ---- the run -----------------------------------------------------------------------------------------------------
+# ---- the run -------------------------------------------------------------------------------------
 
 
 class Worker:
     def __init__(self, python: list[str], name: str, model: str, threads: int, clock: str) -> None:
         command = [*python, str(WORKER), name, model, "--threads", str(threads), "--clock", clock]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.load_seconds = self.answer()["seconds"]
 
     def answer(self) -> dict[str, Any]:
@@ -58,7 +61,9 @@ class Worker:
         return self.answer()
 
 
-def compare(workers: dict[str, Worker], task: str, repeat: int, request: dict[str, Any]) -> dict[str, Any]:
+def compare(
+    workers: dict[str, Worker], task: str, repeat: int, request: dict[str, Any]
+) -> dict[str, Any]:
     """One row: every implementation in turn, `repeat` times over, after a short warm-up."""
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     for _ in range(repeat):
@@ -78,19 +83,23 @@ def agreement(ours: list[list[int]] | None, theirs: list[list[int]] | None) -> f
     """Share of equal codes, ours and an implementation's; None where codes were what went in."""
     if not ours or not theirs:
         return None
-    equal = [a == b for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True)]
+    equal = [
+        a == b
+        for row, other in zip(ours, theirs, strict=True)
+        for a, b in zip(row, other, strict=True)
+    ]
     return sum(equal) / len(equal)
 
 
 def show(row: dict[str, Any], names: list[str]) -> str:
-    """A line of the table: ours, then each of the others with what ours gains and how many codes are equal."""
+    """A line of the table: ours, then each of the others with what ours gains and how many codes
+    are equal.
+    """
     ours = row[names[0]]
     cells = [row["task"], f"{ours['seconds']:.3f} s, {ours['bytes'] / 2**30:.2f} GiB"]
     for name in names[1:]:
         theirs = row[name]
-        cell = (
-            f"{theirs['seconds']:.3f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
-        )
+        cell = f"{theirs['seconds']:.3f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
         equal = theirs["equal codes"]
         cells.append(cell if equal is None else f"{cell}, {100 * equal:.2f} % equal")
     return "| " + " | ".join(cells) + " |"
@@ -101,26 +110,40 @@ def run(args: argparse.Namespace) -> None:
     if not args.alone:
         pythons["transformers"] = [sys.executable]
     if args.original:
-        pythons["original"] = [str(args.original / "bin" / "python"), "-E"]  # a PYTHONPATH may lead to ours
+        pythons["original"] = [
+            str(args.original / "bin" / "python"),
+            "-E",
+        ]  # a PYTHONPATH may lead to ours
         write_original(Path(args.model))
     names = list(pythons)
     print(
         f"{processor()}, {args.threads} threads, {args.clock} time, {date.today()}; "
         f"model {Path(args.model).name}, float32"
     )
-    workers = {name: Worker(python, name, args.model, args.threads, args.clock) for name, python in pythons.items()}
-    print("loaded in " + ", ".join(f"{worker.load_seconds:.1f} s ({name})" for name, worker in workers.items()))
+    workers = {
+        name: Worker(python, name, args.model, args.threads, args.clock)
+        for name, python in pythons.items()
+    }
+    print(
+        "loaded in "
+        + ", ".join(f"{worker.load_seconds:.1f} s ({name})" for name, worker in workers.items())
+    )
     print("| | " + " | ".join(names) + " |\n" + "|---" * (len(names) + 1) + "|", flush=True)
     rows = []
     for worker in workers.values():
         worker.ask(speech=1)
     for seconds in args.seconds:
         codes = np.random.default_rng(0).integers(0, 65_536, int(seconds * 50)).tolist()
-        for task, request in (("encode", {"speech": seconds}), ("decode", {"speech": 0, "codes": codes})):
+        for task, request in (
+            ("encode", {"speech": seconds}),
+            ("decode", {"speech": 0, "codes": codes}),
+        ):
             rows.append(compare(workers, f"{task} {seconds:g} s", args.repeat, request))
             print(show(rows[-1], names), flush=True)
     if args.mixed:
-        rows.append(compare(workers, f"encode {args.mixed} utterances", args.repeat, {"mixed": args.mixed}))
+        rows.append(
+            compare(workers, f"encode {args.mixed} utterances", args.repeat, {"mixed": args.mixed})
+        )
         print(show(rows[-1], names), flush=True)
     if args.plot:
         plot(rows, names[1:], args.plot)
@@ -128,7 +151,10 @@ def run(args: argparse.Namespace) -> None:
 
 def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(": ")[1] for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
 
 
 def plot(rows: list[dict[str, Any]], others: list[str], path: Path) -> None:
@@ -139,17 +165,23 @@ def plot(rows: list[dict[str, Any]], others: list[str], path: Path) -> None:
     axes = figure.subplots()
     for name, style in zip(others, ("-", "--"), strict=False):
         for task, colour in (("encode", "tab:blue"), ("decode", "tab:orange")):
-            timed = [row for row in rows if row["task"].startswith(task) and row["task"].endswith(" s")]
+            timed = [
+                row for row in rows if row["task"].startswith(task) and row["task"].endswith(" s")
+            ]
             lengths = [row["task"].partition(" ")[2] for row in timed]
             ratios = [row[name]["seconds"] / row["open-xcodec2"]["seconds"] for row in timed]
-            axes.plot(lengths, ratios, style, color=colour, marker="o", label=f"{task}, over {name}")
+            axes.plot(
+                lengths, ratios, style, color=colour, marker="o", label=f"{task}, over {name}"
+            )
     axes.axhline(1, color="grey", linewidth=0.8)
     axes.set(xlabel="speech in one call", ylabel="times as fast", ylim=(0, None))
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
 
 
-def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callable[[], float]) -> None:
+def stages(
+    model: str, seconds: float, repeat: int, threads: int, clock: Callable[[], float]
+) -> None:
     """The encoder's two halves, ours and theirs by turns in one process, least of `repeat`."""
     import torch
 
@@ -158,8 +190,14 @@ def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callabl
     waveform = ours.pad(torch.from_numpy(speech(seconds))[None])
     features, _ = ours.features(waveform, None, None)
     halves: dict[str, list[Callable[[], Any]]] = {
-        "semantic": [lambda: ours.semantic_encoder(features), lambda: theirs.semantic_encoder(features)],
-        "acoustic": [lambda: ours.acoustic_encoder(waveform), lambda: theirs.acoustic_encoder(waveform[:, None])],
+        "semantic": [
+            lambda: ours.semantic_encoder(features),
+            lambda: theirs.semantic_encoder(features),
+        ],
+        "acoustic": [
+            lambda: ours.acoustic_encoder(waveform),
+            lambda: theirs.acoustic_encoder(waveform[:, None]),
+        ],
     }
     print("| | open-xcodec2 | transformers | ratio |\n|---|---|---|---|")
     for half, calls in halves.items():
@@ -170,11 +208,16 @@ def stages(model: str, seconds: float, repeat: int, threads: int, clock: Callabl
                 with torch.no_grad():
                     call()
                 times[which] = min(times[which], clock() - start)
-        print(f"| {half} | {times[0]:.2f} s | {times[1]:.2f} s | {times[1] / times[0]:.2f}× |", flush=True)
+        print(
+            f"| {half} | {times[0]:.2f} s | {times[1]:.2f} s | {times[1] / times[0]:.2f}× |",
+            flush=True,
+        )
 
 
 def exact(model: str, clips: dict[str, list[np.ndarray]], threads: int) -> None:
-    """How many codes differ from those that the same weights give in float64: ours, and transformers'."""
+    """How many codes differ from those that the same weights give in float64: ours, and
+    transformers'.
+    """
     import torch
 
     torch.set_num_threads(threads)
@@ -185,9 +228,13 @@ def exact(model: str, clips: dict[str, list[np.ndarray]], threads: int) -> None:
         truth = []
         for wave in waves:
             with torch.inference_mode():
-                _, codes = double.quantizer(double.latent(double.pad(torch.from_numpy(wave).double()[None])))
+                _, codes = double.quantizer(
+                    double.latent(double.pad(torch.from_numpy(wave).double()[None]))
+                )
             truth.append(codes[0].numpy())
-        true, mine, other = (np.concatenate(codes) for codes in (truth, ours.encode(waves), theirs.encode(waves)))
+        true, mine, other = (
+            np.concatenate(codes) for codes in (truth, ours.encode(waves), theirs.encode(waves))
+        )
         differing = [int((a != b).sum()) for a, b in ((mine, true), (other, true), (mine, other))]
         print(f"| {name} | {len(true)} | " + " | ".join(map(str, differing)) + " |", flush=True)
 
@@ -203,7 +250,9 @@ def write_weights(folder: str) -> None:
 
 
 def write_original(model: Path) -> None:
-    """The same weights under the original's names, in the folder `original` there, unless they are there already."""
+    """The same weights under the original's names, in the folder `original` there, unless they are
+    there already.
+    """
     from xcodec2.convert import convert
 
     if not (model / "original" / "model.safetensors").exists():
@@ -214,11 +263,15 @@ def make_environment(folder: str) -> None:
     """A virtual environment with the original package."""
     venv.create(folder, with_pip=True)
     for packages in ORIGINAL:
-        subprocess.run([Path(folder, "bin", "python"), "-m", "pip", "install", *packages], check=True)
+        subprocess.run(
+            [Path(folder, "bin", "python"), "-m", "pip", "install", *packages], check=True
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("weights").add_argument("model")
     verbs.add_parser("environment").add_argument("folder")
@@ -231,10 +284,14 @@ def main() -> None:
             command.add_argument("--clock", choices=CLOCKS, default="wall")
             command.add_argument("--repeat", type=int, default=3)
         if verb != "stages":
-            command.add_argument("--mixed", type=int, default=0, metavar="COUNT", help="utterances of 1 to 5 s")
+            command.add_argument(
+                "--mixed", type=int, default=0, metavar="COUNT", help="utterances of 1 to 5 s"
+            )
         if verb == "run":
             command.add_argument("--alone", action="store_true", help="only ours")
-            command.add_argument("--original", type=Path, metavar="FOLDER", help="the original as well, from there")
+            command.add_argument(
+                "--original", type=Path, metavar="FOLDER", help="the original as well, from there"
+            )
             command.add_argument("--plot", type=Path)
     args = parser.parse_args()
     if args.verb == "weights":

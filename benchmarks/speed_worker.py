@@ -1,7 +1,7 @@
 """One implementation in a process of its own, for speed.py: `python speed_worker.py NAME MODEL`.
 
-It answers requests on standard input, one JSON object a line, and needs of this repository's environment nothing
-unless it runs this repository's codec.
+It answers requests on standard input, one JSON object a line, and needs of this repository's
+environment nothing unless it runs this repository's codec.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import soundfile
 
 RATE = 16_000
 CLIP = Path(__file__).parent.parent / "src" / "xcodec2" / "assets" / "demo.flac"
-UNUSED_LAYERS = range(16, 24)  # of w2v-BERT: the original package runs them and drops what they give
+UNUSED_LAYERS = range(
+    16, 24
+)  # of w2v-BERT: the original package runs them and drops what they give
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -33,7 +35,8 @@ def utterances(count: int) -> list[np.ndarray]:
     clip = speech(60)
     sizes = (generator.uniform(1, 5, count) * RATE).astype(int)
     return [
-        clip[start : start + size] for size, start in zip(sizes, generator.integers(0, 50 * RATE, count), strict=True)
+        clip[start : start + size]
+        for size, start in zip(sizes, generator.integers(0, 50 * RATE, count), strict=True)
     ]
 
 
@@ -65,9 +68,15 @@ class Transformers:
         import torch
 
         padded = np.pad(wave, (0, 320 - len(wave) % 320))
-        features = self.extractor(np.pad(padded, 160), sampling_rate=RATE, return_tensors="pt")["input_features"]
+        features = self.extractor(np.pad(padded, 160), sampling_rate=RATE, return_tensors="pt")[
+            "input_features"
+        ]
         with torch.inference_mode():
-            return self.model.encode(torch.from_numpy(padded)[None, None], features).audio_codes[0, 0].tolist()
+            return (
+                self.model.encode(torch.from_numpy(padded)[None, None], features)
+                .audio_codes[0, 0]
+                .tolist()
+            )
 
     def decode(self, codes: list[int]) -> None:
         import torch
@@ -77,7 +86,10 @@ class Transformers:
 
 
 class Original:
-    """The package `xcodec2` 0.1.5, built as for the tests' goldens. Its weights lie in the folder `original` there."""
+    """The package `xcodec2` 0.1.5, built as for the tests' goldens.
+
+    Its weights lie in the folder `original` there.
+    """
 
     def __init__(self, model: str) -> None:
         sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "goldens"))
@@ -86,18 +98,28 @@ class Original:
         make_original.install_stubs()
         original = make_original.xcodec2_class(make_original.FULL)
         config = make_original.xcodec2_config(make_original.FULL)
-        self.model, report = original.from_pretrained(Path(model, "original"), config=config, output_loading_info=True)
+        self.model, report = original.from_pretrained(
+            Path(model, "original"), config=config, output_loading_info=True
+        )
         self.model.eval()
         unused = tuple(f"semantic_model.encoder.layers.{layer}." for layer in UNUSED_LAYERS)
-        lost = [key for key in report["missing_keys"] if not key.startswith((*unused, "semantic_model.masked"))]
+        lost = [
+            key
+            for key in report["missing_keys"]
+            if not key.startswith((*unused, "semantic_model.masked"))
+        ]
         if lost or report["unexpected_keys"]:
-            raise RuntimeError(f"the original did not load its weights: {lost} {report['unexpected_keys']}")
+            raise RuntimeError(
+                f"the original did not load its weights: {lost} {report['unexpected_keys']}"
+            )
 
     def encode(self, waves: list[np.ndarray]) -> list[list[int]]:
         """One by one: it takes its features from a batch's first item alone."""
         import torch
 
-        return [self.model.encode_code(torch.from_numpy(wave)[None])[0, 0].tolist() for wave in waves]
+        return [
+            self.model.encode_code(torch.from_numpy(wave)[None])[0, 0].tolist() for wave in waves
+        ]
 
     def decode(self, codes: list[int]) -> None:
         import torch
@@ -138,7 +160,10 @@ def main() -> None:
         start = clock()
         result = implementation.decode(codes) if codes else implementation.encode(waves)
         taken = clock() - start
-        print(json.dumps({"seconds": taken, "bytes": memory("VmHWM") - before, "codes": result}), flush=True)
+        print(
+            json.dumps({"seconds": taken, "bytes": memory("VmHWM") - before, "codes": result}),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

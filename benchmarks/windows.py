@@ -24,7 +24,16 @@ SOURCES = ("asterisk-it", "asterisk-ru", "tuxpaint-fr")
 WINDOW_SIZES = (500, 1500)
 CLIPS = 20  # of each source, to hear what a stream loses
 OVERLAPS = (0, 25, 50, 100, 150, 250)
-STREAMS = [(25, 0, 1), (25, 25, 2), (25, 50, 2), (25, 50, 5), (25, 50, 10), (25, 100, 5), (25, 250, 5), (50, 100, 5)]
+STREAMS = [
+    (25, 0, 1),
+    (25, 25, 2),
+    (25, 50, 2),
+    (25, 50, 5),
+    (25, 50, 10),
+    (25, 100, 5),
+    (25, 250, 5),
+    (50, 100, 5),
+]
 STREAMS += [(10, 100, 5), (25, 250, 25), (1000, 250, 250)]
 
 
@@ -34,15 +43,26 @@ def recording(manifest: Path, source: str, seconds: int) -> Tensor:
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             if row["source"] == source and sum(map(len, pieces)) < seconds * 16_000:
-                pieces.append(torch.from_numpy(soundfile.read(manifest.parent / row["path"], dtype="float32")[0]))
+                pieces.append(
+                    torch.from_numpy(
+                        soundfile.read(manifest.parent / row["path"], dtype="float32")[0]
+                    )
+                )
     return torch.cat(pieces)[: seconds * 16_000]
 
 
 def clips(manifest: Path, source: str, count: int) -> list[Tensor]:
     """The first clips of one source that are at least two seconds long."""
     with manifest.open(encoding="utf-8", newline="") as file:
-        rows = [r for r in csv.DictReader(file, delimiter="\t") if r["source"] == source and float(r["seconds"]) >= 2]
-    return [torch.from_numpy(soundfile.read(manifest.parent / r["path"], dtype="float32")[0]) for r in rows[:count]]
+        rows = [
+            r
+            for r in csv.DictReader(file, delimiter="\t")
+            if r["source"] == source and float(r["seconds"]) >= 2
+        ]
+    return [
+        torch.from_numpy(soundfile.read(manifest.parent / r["path"], dtype="float32")[0])
+        for r in rows[:count]
+    ]
 
 
 def heard(model: XCodec2Model, manifest: Path) -> None:
@@ -50,7 +70,10 @@ def heard(model: XCodec2Model, manifest: Path) -> None:
     print("\n| decoded | STOI | ESTOI |\n|---|---|---|")
     originals = [clip for source in SOURCES for clip in clips(manifest, source, CLIPS)]
     encoded = [model.encode(clip, 16_000) for clip in originals]
-    ways = {"whole": model.decode, "as a stream": lambda codes: torch.cat(list(model.stream_decode(codes.codes)))}
+    ways = {
+        "whole": model.decode,
+        "as a stream": lambda codes: torch.cat(list(model.stream_decode(codes.codes))),
+    }
     for name, decode in ways.items():
         figures = [
             quick_figures(clip.numpy(), decode(codes)[: len(clip)].numpy(), 16_000)
@@ -70,11 +93,15 @@ def full_decode(model: XCodec2Model, codes: Tensor) -> Tensor:
 
 def snr(wrong: Tensor, right: Tensor) -> float:
     """dB."""
-    return float(10 * (right.square().sum() / (wrong - right).square().sum().clamp(min=1e-12)).log10())
+    return float(
+        10 * (right.square().sum() / (wrong - right).square().sum().clamp(min=1e-12)).log10()
+    )
 
 
 def click(streamed: Tensor, full: Tensor, step: int, hop: int) -> float:
-    """The largest step from sample to sample at a join, relative to the largest anywhere in the full decode."""
+    """The largest step from sample to sample at a join, relative to the largest anywhere in the
+    full decode.
+    """
     joins = torch.arange(step * hop, len(full), step * hop)
     joins = torch.cat([joins, joins + hop - 1])  # where the fade begins and where it ends
     return float(streamed.diff().abs()[joins - 1].max() / full.diff().abs().max())
@@ -82,7 +109,9 @@ def click(streamed: Tensor, full: Tensor, step: int, hop: int) -> float:
 
 @torch.no_grad()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="nano")
     parser.add_argument("--data", type=Path, default=Path("data/nano"))
     parser.add_argument("--seconds", type=int, default=120)
@@ -97,11 +126,15 @@ def main() -> None:
         for overlap in OVERLAPS:
             if 2 * overlap < size:
                 codes = [windows.encode(model, w, size=size, overlap=overlap) for w in recordings]
-                differ = torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
+                differ = (
+                    torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
+                )
                 print(f"| {size} | {overlap} | {100 * differ:.2f} % |", flush=True)
 
     decoded = [full_decode(model, codes) for codes in exact]
-    print("\n| step | look-back | look-ahead | latency, ms | SNR to full decode, dB | step at a join |")
+    print(
+        "\n| step | look-back | look-ahead | latency, ms | SNR to full decode, dB | step at a join |"
+    )
     print("|---|---|---|---|---|---|")
     for step, look_back, look_ahead in STREAMS:
         options = {"step": step, "look_back": look_back, "look_ahead": look_ahead}
@@ -110,7 +143,10 @@ def main() -> None:
         hop = model.config.output_hop
         worst = max(click(s, d, step, hop) for s, d in zip(streamed, decoded, strict=True))
         latency = 1000 * (step + look_ahead) / model.frame_rate
-        print(f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} |", flush=True)
+        print(
+            f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} |",
+            flush=True,
+        )
     heard(model, manifest)
 
 

@@ -18,7 +18,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 
 def cli_page() -> str:
     """The whole page, as Markdown."""
-    context = click.Context(xcodec2, info_name="xcodec2", terminal_width=100, **xcodec2.context_settings)
+    context = click.Context(
+        xcodec2, info_name="xcodec2", terminal_width=100, **xcodec2.context_settings
+    )
     parts = [
         "# The command line\n",
         "Written by `make docs` from the commands' own `--help`; edit the commands, not this page.\n",
@@ -26,7 +28,9 @@ def cli_page() -> str:
         section("xcodec2", xcodec2.get_help(context)),
     ]
     for name in xcodec2.list_commands(context):
-        parts.extend(sections(xcodec2.commands[name], click.Context(xcodec2.commands[name], context, name)))
+        parts.extend(
+            sections(xcodec2.commands[name], click.Context(xcodec2.commands[name], context, name))
+        )
     return "\n".join(parts)
 
 
@@ -35,7 +39,11 @@ def sections(command: click.Command, context: click.Context) -> list[str]:
     parts = [section(context.command_path, command.get_help(context))]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            parts.extend(sections(command.commands[name], click.Context(command.commands[name], context, name)))
+            parts.extend(
+                sections(
+                    command.commands[name], click.Context(command.commands[name], context, name)
+                )
+            )
     return parts
 
 

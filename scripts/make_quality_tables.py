@@ -1,4 +1,5 @@
-"""Write the quality tables of README.md and of nano's card from the evaluation in docs/evaluation/summary.json.
+"""Write the quality tables of README.md and of nano's card from the evaluation in
+docs/evaluation/summary.json.
 
     python scripts/make_quality_tables.py
 
@@ -21,13 +22,20 @@ SUMMARY = ROOT / "docs" / "evaluation" / "summary.json"
 PAGES = (ROOT / "README.md", ROOT / "src" / "xcodec2" / "models" / "nano" / "README.md")
 SHOWN = ("stoi", "estoi", "pesq_wb", "pesq_nb", "f0_cents", "speaker", "dnsmos", "distillmos")
 BY_LANGUAGE = ("stoi", "estoi", "pesq_wb", "pesq_nb", "speaker")
-LANGUAGES = {"el": "Greek, noisy", "fr": "French, noisy", "it": "Italian, studio", "ru": "Russian, studio"}
+LANGUAGES = {
+    "el": "Greek, noisy",
+    "fr": "French, noisy",
+    "it": "Italian, studio",
+    "ru": "Russian, studio",
+}
 
 
 def tables(summary: Mapping[str, Any]) -> dict[str, str]:
     """Marker → Markdown."""
     model = next(iter(summary["systems"]))
-    groups = {LANGUAGES[name]: found[model] for name, found in summary["groups"]["language"].items()}
+    groups = {
+        LANGUAGES[name]: found[model] for name, found in summary["groups"]["language"].items()
+    }
     use = summary["codes"][model]["use"]
     codes = (
         f"{use['total']:,} codes, {use['distinct']:,} of them different; entropy {use['entropy_bits']:.2f} of "
@@ -55,7 +63,9 @@ def clips(summary: Mapping[str, Any]) -> str:
 
 
 def filled(page: str, made: Mapping[str, str]) -> str:
-    """The page with what stands between each pair of markers, <!-- quality: name --> and <!-- end -->, made anew."""
+    """The page with what stands between each pair of markers, <!-- quality: name --> and <!-- end
+    -->, made anew.
+    """
 
     def fresh(match: re.Match[str]) -> str:
         return f"{match[1]}\n{made[match[2]]}\n{match[3]}"

@@ -2,10 +2,11 @@
 
     python scripts/prepare_nano_data.py --out data/nano
 
-Everything comes from Debian packages (`nano_data/sources.py` says what, and under which licence), so this
-needs apt-get and dpkg-deb, but no root; and PyAV (`pip install av`) to read G.722. The output folder gets one
-folder per split with 16 kHz FLAC files and a `manifest.tsv`; beside them lie `rejected.tsv` (what was left
-out and why) and `ATTRIBUTION.md`. A second run redoes only what has changed.
+Everything comes from Debian packages (`nano_data/sources.py` says what, and under which licence),
+so this needs apt-get and dpkg-deb, but no root; and PyAV (`pip install av`) to read G.722. The
+output folder gets one folder per split with 16 kHz FLAC files and a `manifest.tsv`; beside them lie
+`rejected.tsv` (what was left out and why) and `ATTRIBUTION.md`. A second run redoes only what has
+changed.
 """
 
 import argparse
@@ -48,7 +49,9 @@ def main() -> None:
     """Command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
-    parser.add_argument("--out", type=Path, default=Path("data/nano"), help="output folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/nano"), help="output folder (%(default)s)"
+    )
     parser.add_argument("--cache", type=Path, help="folder of unpacked packages (OUT/debian)")
     arguments = parser.parse_args()
     try:

@@ -1,11 +1,13 @@
-"""What a pretrained speech encoder makes of recordings: the features that `xcodec2 train semantic-teacher` learns.
+"""What a pretrained speech encoder makes of recordings: the features that `xcodec2 train
+semantic-teacher` learns.
 
     make judges                                    # fetches Moonshine's weights (MIT), once
     python scripts/teacher_features.py data/nano/train/manifest.tsv data/nano/teacher --workers 2
     python scripts/teacher_features.py data/nano/phones.tsv data/nano/teacher --workers 2
 
-SOURCE is what `xcodec2 extract` takes. OUT gets ID.npy for each recording: (frames, 288) float16, 41.7 a second
-(Moonshine's frames are 384 samples). What is there already is left alone, so an interrupted run goes on.
+SOURCE is what `xcodec2 extract` takes. OUT gets ID.npy for each recording: (frames, 288) float16,
+41.7 a second (Moonshine's frames are 384 samples). What is there already is left alone, so an
+interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def write_features(recording: Recording) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source")
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", choices=["tiny", "base"], default="tiny")
@@ -75,7 +79,9 @@ def main() -> None:
                     tqdm.write(f"left out: {problem}", file=sys.stderr)
     except XCodec2Error as error:
         sys.exit(f"error: {error}")
-    print(f"{len(recordings) - problems} of {len(recordings)} recordings have features in {arguments.out}")
+    print(
+        f"{len(recordings) - problems} of {len(recordings)} recordings have features in {arguments.out}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
     python scripts/prepare_nano_data.py
     python scripts/train_nano_gpu.py --seconds 400 --out runs/nano-gpu
 
-nano is so small that a GPU waits for Python: `xcodec2 train nano` takes 75 ms a step there whatever the batch. Losses,
-sizes and discriminators are the recipe nano-gan's. The plan goes by time: reconstruction losses at a constant rate for
-half of it, then with discriminators while the rate descends. Without a GPU it runs the same steps one operation at a
-time. Goes on from other weights with `--start FOLDER`.
+nano is so small that a GPU waits for Python: `xcodec2 train nano` takes 75 ms a step there whatever
+the batch. Losses, sizes and discriminators are the recipe nano-gan's. The plan goes by time:
+reconstruction losses at a constant rate for half of it, then with discriminators while the rate
+descends. Without a GPU it runs the same steps one operation at a time. Goes on from other weights
+with `--start FOLDER`.
 """
 
 from __future__ import annotations
@@ -36,13 +37,18 @@ from xcodec2.train.state import weighted_sum
 HALF_WIDTH = 16  # zero crossings of the resampling filter on each side
 VARIANTS = 7  # of a step: the random choices of windows and excerpts, which a graph cannot make
 WARM_UP, DESCENT = 0.02, 0.5  # parts of the time: the rate rises up to here, falls from here on
-ALONE, TOGETHER = 0.50, 0.52  # the discriminators learn from here on, the codec hears them from here on
+ALONE, TOGETHER = (
+    0.50,
+    0.52,
+)  # the discriminators learn from here on, the codec hears them from here on
 PEAK, LAST, JUDGES = 1.5e-3, 2e-5, 2e-4  # learning rates
 SAY_EVERY = 10.0  # seconds
 
 
 class Tape:
-    """Every source's recordings in one long row of 16-bit samples, from which crops are cut at random places."""
+    """Every source's recordings in one long row of 16-bit samples, from which crops are cut at
+    random places.
+    """
 
     def __init__(self, sources: Iterable[Source], rate: int, device: torch.device) -> None:
         def samples(recording: Recording) -> np.ndarray:
@@ -62,16 +68,24 @@ class Tape:
     def crops(self, count: int, length: int, options: Augment) -> Tensor:
         """(count, length) float32, of changed speed and loudness."""
         device = self.samples.device
-        source = torch.searchsorted(self.chances, torch.rand(count, device=device)).clamp(max=len(self.sizes) - 1)
+        source = torch.searchsorted(self.chances, torch.rand(count, device=device)).clamp(
+            max=len(self.sizes) - 1
+        )
         speed = self.drawn(count, options.speed, options.speed_range, 1.0)
         room = self.sizes[source] - int(length * options.speed_range[1]) - 2 * HALF_WIDTH - 2
-        start = self.first[source] + HALF_WIDTH + (room * torch.rand(count, device=device, dtype=torch.float64)).long()
+        start = (
+            self.first[source]
+            + HALF_WIDTH
+            + (room * torch.rand(count, device=device, dtype=torch.float64)).long()
+        )
         crops = self.resampled(start, speed, length)
         gain = 10 ** (self.drawn(count, options.gain, options.gain_db, 0.0) / 20)
         loudest = crops.abs().amax(1).clamp(min=1e-3)
         return crops * torch.minimum(gain, LOUDEST / loudest)[:, None]
 
-    def drawn(self, count: int, chance: float, within: tuple[float, float], otherwise: float) -> Tensor:
+    def drawn(
+        self, count: int, chance: float, within: tuple[float, float], otherwise: float
+    ) -> Tensor:
         low, high = within
         changed, value = torch.rand(2, count, device=self.samples.device)
         return torch.where(changed < chance, low + (high - low) * value, otherwise)
@@ -85,7 +99,11 @@ class Tape:
         out = torch.zeros_like(fraction)
         for tap in range(1 - HALF_WIDTH, HALF_WIDTH + 1):
             distance = tap - fraction
-            weight = cutoff * torch.sinc(cutoff * distance) * (torch.pi / 2 / HALF_WIDTH * distance).cos().square()
+            weight = (
+                cutoff
+                * torch.sinc(cutoff * distance)
+                * (torch.pi / 2 / HALF_WIDTH * distance).cos().square()
+            )
             out += weight * self.samples[start[:, None] + whole + tap]
         return out / 32_767
 
@@ -93,11 +111,18 @@ class Tape:
 class Learner:
     """Parameters, AdamW, and one update that skips what is not finite, without asking the GPU."""
 
-    def __init__(self, module: nn.Module, betas: tuple[float, float], decay: float, device: torch.device) -> None:
+    def __init__(
+        self, module: nn.Module, betas: tuple[float, float], decay: float, device: torch.device
+    ) -> None:
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.rate = torch.zeros((), device=device)  # a tensor, so that graphs see its changes
         self.optimiser = torch.optim.AdamW(
-            self.parameters, self.rate, betas=betas, weight_decay=decay, fused=True, capturable=device.type == "cuda"
+            self.parameters,
+            self.rate,
+            betas=betas,
+            weight_decay=decay,
+            fused=True,
+            capturable=device.type == "cuda",
         )
         self.optimiser.found_inf = torch.zeros((), device=device)
 
@@ -117,8 +142,12 @@ class Trainer:
         self.recipe, self.device = recipe, device
         codec = starting_codec(recipe)
         self.rate = codec.config.sample_rate
-        self.length = round(recipe.run.crop_seconds * codec.config.frame_rate) * codec.config.output_hop
-        self.generator = Generator(codec, semantic=False, guidance=False, frozen=()).to(device).train()
+        self.length = (
+            round(recipe.run.crop_seconds * codec.config.frame_rate) * codec.config.output_hop
+        )
+        self.generator = (
+            Generator(codec, semantic=False, guidance=False, frozen=()).to(device).train()
+        )
         assert recipe.discriminators
         self.judges = BothDiscriminators(recipe.discriminators).to(device)
         decay = recipe.optimiser.weight_decay
@@ -130,7 +159,9 @@ class Trainer:
         self.sums: dict[str, Tensor] = {}
 
     def step(self, phase: str, variant: int) -> None:
-        """`phase`: reconstruct; alone, the discriminators learn too; together, the codec hears them."""
+        """`phase`: reconstruct; alone, the discriminators learn too; together, the codec hears
+        them.
+        """
         rng = random.Random(f"{phase} {variant}")
         target = self.tape.crops(self.recipe.run.batch, self.length, self.recipe.data.augment)
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
@@ -141,9 +172,13 @@ class Trainer:
             self.judge(*pair.detach())
         if phase == "together":
             terms |= adversarial_losses(pair, self.judges)
-        weights = {name: weight for name, weight in self.recipe.losses.used().items() if name in terms}
+        weights = {
+            name: weight for name, weight in self.recipe.losses.used().items() if name in terms
+        }
         self.codec_learner.update(weighted_sum(terms, weights), self.recipe.optimiser.clip)
-        torch._foreach_lerp_(self.average, [parameter.detach() for parameter in self.learnt], 1 - self.recipe.ema)
+        torch._foreach_lerp_(
+            self.average, [parameter.detach() for parameter in self.learnt], 1 - self.recipe.ema
+        )
         self.note(terms)
 
     def judge(self, real: Tensor, made: Tensor) -> None:
@@ -156,7 +191,10 @@ class Trainer:
             self.sums.setdefault(name, torch.zeros((), device=self.device)).add_(term.detach())
 
     def steps(self, phase: str) -> list[Callable[[], object]]:
-        """The variants of a step, as graphs where there is a GPU. Making them changes no weights: the rates are 0."""
+        """The variants of a step, as graphs where there is a GPU.
+
+        Making them changes no weights: the rates are 0.
+        """
         if self.device.type != "cuda":
             return [partial(self.eager, phase, variant) for variant in range(VARIANTS)]
         graphs = []
@@ -197,9 +235,15 @@ class Trainer:
             if self.device.type == "cuda" and step % 16 == 0:
                 torch.cuda.synchronize()  # the clock decides, so the queue must not run ahead
             if time.monotonic() - said > SAY_EVERY:
-                means = {name: round(float(value) / (step - step_said), 4) for name, value in self.sums.items()}
+                means = {
+                    name: round(float(value) / (step - step_said), 4)
+                    for name, value in self.sums.items()
+                }
                 torch._foreach_zero_(list(self.sums.values()))
-                print(f"{elapsed:.0f} s, step {step}, rate {rate_at(part):.1e}, {phase}: {means}", flush=True)
+                print(
+                    f"{elapsed:.0f} s, step {step}, rate {rate_at(part):.1e}, {phase}: {means}",
+                    flush=True,
+                )
                 said, step_said = time.monotonic(), step
                 if part > (saved + 1) / 4:
                     saved += 1
@@ -228,15 +272,21 @@ def rate_at(part: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=400, help="time to train in (%(default)s)")
     parser.add_argument("--batch", type=int, default=64, help="crops in a step (%(default)s)")
     parser.add_argument("--start", default="nano", help="weights to start from (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/nano-gpu"), help="output folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/nano-gpu"), help="output folder (%(default)s)"
+    )
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    recipe = read_recipe("nano-gan", [f"run.batch={args.batch}", f'start.checkpoint="{args.start}"'])
+    recipe = read_recipe(
+        "nano-gan", [f"run.batch={args.batch}", f'start.checkpoint="{args.start}"']
+    )
     Trainer(recipe, device).run(args.seconds, args.out)
 
 

@@ -30,4 +30,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def published() -> dict[str, Tensor]:
     """A small checkpoint exactly as the original package publishes its own."""
     tensors = load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")
-    return {k.removeprefix("weights/"): t.float() for k, t in tensors.items() if k.startswith("weights/")}
+    return {
+        k.removeprefix("weights/"): t.float()
+        for k, t in tensors.items()
+        if k.startswith("weights/")
+    }

@@ -1,4 +1,6 @@
-"""What the tests of extraction share: a corpus of real speech, an engine without processes, places that misbehave."""
+"""What the tests of extraction share: a corpus of real speech, an engine without processes, places
+that misbehave.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Crash:
 
 @dataclass(frozen=True)
 class Fatal:
-    """Stands for what a reader has heard; encoding it kills the process, as a defect in a kernel would."""
+    """Stands for what a reader has heard; encoding it kills the process, as a defect in a kernel
+    would.
+    """
 
     source: str
 
@@ -52,7 +56,9 @@ class Hang:
 
 @dataclass(frozen=True)
 class CrashOnce:
-    """Kills the process at the first reading; what it leaves at `path` makes the second one a plain failure."""
+    """Kills the process at the first reading; what it leaves at `path` makes the second one a plain
+    failure.
+    """
 
     path: str
 
@@ -68,7 +74,9 @@ def recording(name: str, place: object) -> Recording:
     return Recording(name, f"source of {name}", {}, place)
 
 
-def make_corpus(folder: Path, rows: int, shortest: float = 0.3, longest: float = 1.5, bad: bool = True) -> Path:
+def make_corpus(
+    folder: Path, rows: int, shortest: float = 0.3, longest: float = 1.5, bad: bool = True
+) -> Path:
     """A manifest of pieces of the demo clip of many lengths; with `bad`, three rows cannot be read."""
     clip, _ = soundfile.read(ASSETS / "demo.flac", dtype="float32")
     random = np.random.default_rng(0)
@@ -78,7 +86,15 @@ def make_corpus(folder: Path, rows: int, shortest: float = 0.3, longest: float =
         size = int(RATE * random.uniform(shortest, longest))
         start = int(random.integers(len(clip) - size))
         soundfile.write(folder / f"{n:05}.flac", clip[start : start + size], RATE)
-        table.append({"id": f"u{n}", "path": f"{n:05}.flac", "source": "demo", "text": f"text {n}", "number": n})
+        table.append(
+            {
+                "id": f"u{n}",
+                "path": f"{n:05}.flac",
+                "source": "demo",
+                "text": f"text {n}",
+                "number": n,
+            }
+        )
     if bad:
         (folder / "broken.flac").write_bytes(b"fLaC but no more")
         (folder / "cut.flac").write_bytes((folder / "00000.flac").read_bytes()[:4000])
@@ -100,7 +116,10 @@ def rows(out: Path | str) -> dict[str, dict]:
 
 
 class Inline:
-    """The same unit of work as in both engines, in this process. `fail_after` units it stops as a killed run does."""
+    """The same unit of work as in both engines, in this process.
+
+    `fail_after` units it stops as a killed run does.
+    """
 
     def __init__(self) -> None:
         self.fail_after: int | None = None

@@ -1,4 +1,5 @@
-"""llama.cpp's own HTTP server on a loopback port, in a process of its own: `python llama_server.py MODEL.gguf`.
+"""llama.cpp's own HTTP server on a loopback port, in a process of its own: `python llama_server.py
+MODEL.gguf`.
 
 Prints the address once the model is loaded, and serves until its input ends.
 """

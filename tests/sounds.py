@@ -13,7 +13,11 @@ import torch
 
 def noise(samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     """(channels, samples) float32, well inside ±1."""
-    return (0.1 * np.random.default_rng(seed).standard_normal((channels, samples))).clip(-0.9, 0.9).astype(np.float32)
+    return (
+        (0.1 * np.random.default_rng(seed).standard_normal((channels, samples)))
+        .clip(-0.9, 0.9)
+        .astype(np.float32)
+    )
 
 
 def tone(samples: int, rate: int) -> np.ndarray:
@@ -28,7 +32,9 @@ def encoded(audio: np.ndarray, rate: int, **how: str) -> bytes:
     return buffer.getvalue()
 
 
-def encoded_by_ffmpeg(audio: np.ndarray, rate: int, container: str, codec: str, **options: str) -> bytes:
+def encoded_by_ffmpeg(
+    audio: np.ndarray, rate: int, container: str, codec: str, **options: str
+) -> bytes:
     """(1, samples) as the bytes of a file that libsndfile does not write."""
     av = pytest.importorskip("av")
     frame = av.AudioFrame.from_ndarray(audio, format="fltp", layout="mono")
@@ -40,7 +46,9 @@ def encoded_by_ffmpeg(audio: np.ndarray, rate: int, container: str, codec: str, 
             if codec == "libmp3lame":
                 stream.codec_context.flags |= 2  # AV_CODEC_FLAG_QSCALE: a variable bit rate
                 stream.codec_context.global_quality = 2 * 118
-            for resampled in av.AudioResampler(stream.codec_context.format, "mono", rate).resample(frame):
+            for resampled in av.AudioResampler(stream.codec_context.format, "mono", rate).resample(
+                frame
+            ):
                 output.mux(stream.encode(resampled))
             output.mux(stream.encode(None))
         return file.read()

@@ -1,4 +1,6 @@
-"""Small tokenizers and language models that have what Llama 3's have, and a codec of 64 codes to go with them."""
+"""Small tokenizers and language models that have what Llama 3's have, and a codec of 64 codes to go
+with them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from xcodec2.llasa.training.train import train
 from xcodec2.llasa.vocabulary import extend_tokenizer
 
 CODEBOOK = 64
-#: In the manner of Llama 3's own template, with its quirks: a date that is today's when not given, trimmed contents.
+# : In the manner of Llama 3's own template, with its quirks: a date that is today's when not given,
+# trimmed contents.
 LLAMA3_TEMPLATE = """{{- bos_token }}
 {%- if not date_string is defined %}{% set date_string = strftime_now("%d %b %Y") %}{% endif %}
 {{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
@@ -34,8 +37,12 @@ LLAMA3_TEMPLATE = """{{- bos_token }}
 {%- if add_generation_prompt %}{{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}{%- endif %}"""
 
 
-def base_tokenizer(template: str | None = LLAMA3_TEMPLATE, llama: bool = True) -> PreTrainedTokenizerFast:
-    """Bytes as tokens, and one pair of them; with Llama 3's special tokens, or with an end token alone."""
+def base_tokenizer(
+    template: str | None = LLAMA3_TEMPLATE, llama: bool = True
+) -> PreTrainedTokenizerFast:
+    """Bytes as tokens, and one pair of them; with Llama 3's special tokens, or with an end token
+    alone.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: id for id, token in enumerate([*alphabet, "th"])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("t", "h")]))
@@ -43,8 +50,16 @@ def base_tokenizer(template: str | None = LLAMA3_TEMPLATE, llama: bool = True) -
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|end|>"]
     if llama:
-        special = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
+        special = [
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+            "<|start_header_id|>",
+            "<|end_header_id|>",
+            "<|eot_id|>",
+        ]
+    tokenizer.add_special_tokens(
+        [AddedToken(token, special=True, normalized=False) for token in special]
+    )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=special[0] if llama else None, eos_token=special[-1]
     )
@@ -70,7 +85,9 @@ def small_codec() -> XCodec2Model:
     return random_model(replace(XCODEC2, levels=(4, 4, 4)))
 
 
-def small_llama(layers: int = 2, width: int = 32, seed: int = 0, tied: bool = True) -> LlamaForCausalLM:
+def small_llama(
+    layers: int = 2, width: int = 32, seed: int = 0, tied: bool = True
+) -> LlamaForCausalLM:
     """Random weights for `speech_tokenizer()`."""
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -131,8 +148,15 @@ def write_utterances(folder: Path, texts: list[str] = FEW) -> Path:
         "xcodec2.weights_hash": str(codec.weights_hash),
         "xcodec2.codebook_size": str(CODEBOOK),
     }
-    fields = [("id", pyarrow.string()), ("codes", pyarrow.list_(pyarrow.uint16())), ("text", pyarrow.string())]
-    rows = [{"id": text, "codes": codes.tolist(), "text": text} for text, codes in utterances(texts).items()]
+    fields = [
+        ("id", pyarrow.string()),
+        ("codes", pyarrow.list_(pyarrow.uint16())),
+        ("text", pyarrow.string()),
+    ]
+    rows = [
+        {"id": text, "codes": codes.tolist(), "text": text}
+        for text, codes in utterances(texts).items()
+    ]
     table = pyarrow.Table.from_pylist(rows, pyarrow.schema(fields, metadata))
     pyarrow.parquet.write_table(table, folder / "codes.parquet")
     tokenizer = base_tokenizer(None, llama=False)

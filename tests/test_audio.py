@@ -17,7 +17,7 @@ from sounds import encoded, noise, same, tone
 from xcodec2.audio.io import BLOCK_VALUES, load_audio, resampled_length, save_audio
 from xcodec2.errors import AudioError
 
-# --- what comes out ------------------------------------------------------------------------------------------------
+# --- what comes out -------------------------------------------------------------------------------
 
 
 def test_samples_at_the_target_rate_pass_bit_exact():
@@ -97,7 +97,9 @@ def test_other_memory_layouts_and_byte_orders_are_the_same_audio():
         ("OGG", "VORBIS", "float32"),
     ],
 )
-def test_path_bytes_file_object_and_array_give_the_same_bits(tmp_path, rate, container, subtype, as_read):
+def test_path_bytes_file_object_and_array_give_the_same_bits(
+    tmp_path, rate, container, subtype, as_read
+):
     content = encoded(noise(BLOCK_VALUES // 2 + 12345, 2), rate, format=container, subtype=subtype)
     path = tmp_path / "speech.txt"  # a wrong suffix: only the content counts
     path.write_bytes(content)
@@ -129,9 +131,14 @@ def test_a_tone_keeps_its_pitch_and_level():
 @given(
     samples=st.integers(1, 4000),
     channels=st.integers(1, 4),
-    rate=st.one_of(st.sampled_from([8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000]), st.integers(1000, 200000)),
+    rate=st.one_of(
+        st.sampled_from([8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000]),
+        st.integers(1000, 200000),
+    ),
     target=st.sampled_from([16000, 24000]),
-    dtype=st.sampled_from(["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16"]),
+    dtype=st.sampled_from(
+        ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16"]
+    ),
 )
 @settings(max_examples=80, deadline=None)
 def test_any_length_rate_channels_and_type(samples, channels, rate, target, dtype):
@@ -140,12 +147,16 @@ def test_any_length_rate_channels_and_type(samples, channels, rate, target, dtyp
     if kind.kind == "f":
         array = random.uniform(-0.5, 0.5, (channels, samples)).astype(kind)
     else:
-        array = random.integers(np.iinfo(kind).min, np.iinfo(kind).max, (channels, samples), kind, endpoint=True)
+        array = random.integers(
+            np.iinfo(kind).min, np.iinfo(kind).max, (channels, samples), kind, endpoint=True
+        )
     audio = load_audio(array, rate, target_rate=target)
     assert (audio.num_samples, audio.sample_rate) == (samples, rate)
     assert len(audio.waveform) == resampled_length(samples, rate, target) >= 1
     assert abs(len(audio.waveform) - samples * target / rate) <= 0.5 or len(audio.waveform) == 1
-    assert same(load_audio(torch.from_numpy(array), rate, target_rate=target).waveform, audio.waveform)
+    assert same(
+        load_audio(torch.from_numpy(array), rate, target_rate=target).waveform, audio.waveform
+    )
 
 
 @pytest.mark.parametrize("rate", [48000, 192000, 1000000])
@@ -153,7 +164,7 @@ def test_one_sample_becomes_at_least_one(rate):
     assert len(load_audio(np.array([0.5]), rate).waveform) == 1
 
 
-# --- refused -------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,7 +210,7 @@ def test_refused(source, rate, says):
         load_audio(source, rate)
 
 
-# --- saving --------------------------------------------------------------------------------------------------------
+# --- saving ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".WAV"])
@@ -220,7 +231,9 @@ def test_saved_lossy_audio_is_near(tmp_path, suffix, rate):
     save_audio(path, tone(2 * rate, rate).astype(np.float64), rate)
     loaded = load_audio(path, target_rate=rate)
     assert loaded.num_samples == 2 * rate
-    np.testing.assert_allclose(loaded.waveform[2000:-2000], tone(2 * rate, rate)[2000:-2000], atol=0.04)
+    np.testing.assert_allclose(
+        loaded.waveform[2000:-2000], tone(2 * rate, rate)[2000:-2000], atol=0.04
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -1,4 +1,6 @@
-"""Baselines: what comes back is in time with what went in, and the bits are those that were written."""
+"""Baselines: what comes back is in time with what went in, and the bits are those that were
+written.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,19 @@ def installed(name: str):
 def lag(original: np.ndarray, heard: np.ndarray, most: int = 400) -> int:
     """Samples by which `heard` is late: where the products of the two add up to most."""
     middle = original[most:-most]
-    products = [np.dot(middle, heard[most + shift : len(original) - most + shift]) for shift in range(-most, most + 1)]
+    products = [
+        np.dot(middle, heard[most + shift : len(original) - most + shift])
+        for shift in range(-most, most + 1)
+    ]
     return int(np.argmax(products)) - most
 
 
-@pytest.mark.parametrize(("name", "rate"), [("opus@16k", 16_000), ("speex@12k", 12_000), ("mulaw", 128_000)])
-@pytest.mark.parametrize("samples", [24_000, 77_352])  # short files take other paths in Speex' decoder
+@pytest.mark.parametrize(
+    ("name", "rate"), [("opus@16k", 16_000), ("speex@12k", 12_000), ("mulaw", 128_000)]
+)
+@pytest.mark.parametrize(
+    "samples", [24_000, 77_352]
+)  # short files take other paths in Speex' decoder
 def test_waveform_codecs_are_in_time_and_take_what_they_say(name, rate, samples):
     clip = speech().numpy()[-samples:]
     heard = installed(name)(clip)
@@ -50,7 +59,9 @@ def test_codec2_is_in_time_and_takes_whole_bytes_a_frame(mode, rate):
     assert heard.bits / len(clip) * 16_000 == pytest.approx(rate, rel=0.02)
     # A vocoder's waveform is another one: in time is where it is understood best.
     inner, end = clip[960:-960], len(clip) - 960
-    early, there, late = (pystoi.stoi(inner, heard.waveform[960 + s : end + s], 16_000) for s in (-240, 0, 240))
+    early, there, late = (
+        pystoi.stoi(inner, heard.waveform[960 + s : end + s], 16_000) for s in (-240, 0, 240)
+    )
     assert there == max(early, there, late) > 0.6
 
 
@@ -58,7 +69,9 @@ def test_more_bits_sound_better():
     from xcodec2.evaluate.metrics import perceived_quality
 
     clip = speech().numpy()
-    few, many = (perceived_quality(clip, installed(f"opus@{rate}")(clip).waveform) for rate in ("6k", "24k"))
+    few, many = (
+        perceived_quality(clip, installed(f"opus@{rate}")(clip).waveform) for rate in ("6k", "24k")
+    )
     assert many["pesq_wb"] > few["pesq_wb"] + 0.5
 
 
@@ -73,12 +86,19 @@ def test_mulaw_is_the_standard_curve():
 
 
 def test_ogg_packets_over_several_pages():
-    """A packet of 600 bytes is segments of 255, 255 and 90, one of 255 ends with an empty segment; pages split them."""
+    """A packet of 600 bytes is segments of 255, 255 and 90, one of 255 ends with an empty segment;
+    pages split them.
+    """
 
     def page(*segments: int) -> bytes:
         return b"OggS" + bytes(22) + bytes([len(segments), *segments]) + bytes(sum(segments))
 
-    assert list(baselines.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))) == [19, 600, 255, 7]
+    assert list(baselines.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))) == [
+        19,
+        600,
+        255,
+        7,
+    ]
     assert list(baselines.ogg_packets(b"no such thing")) == []
 
 
@@ -88,7 +108,9 @@ def test_names_and_missing_programs(monkeypatch):
         with pytest.raises(XCodec2Error, match="there are original"):
             baseline(name)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(XCodec2Error, match=r"opusenc is not installed .*apt-get install opus-tools"):
+    with pytest.raises(
+        XCodec2Error, match=r"opusenc is not installed .*apt-get install opus-tools"
+    ):
         baseline("opus@6k")
     with pytest.raises(XCodec2Error, match="codec2 has no mode '9600'; it has 3200"):
         baseline("codec2@9600")
@@ -103,9 +125,15 @@ def hub_models():
     """Random models of a few thousand weights, of each kind that transformers has."""
     transformers = pytest.importorskip("transformers")
     encodec = transformers.EncodecConfig(
-        num_filters=4, hidden_size=8, codebook_dim=8, num_lstm_layers=1, target_bandwidths=[1.5, 3.0, 6.0]
+        num_filters=4,
+        hidden_size=8,
+        codebook_dim=8,
+        num_lstm_layers=1,
+        target_bandwidths=[1.5, 3.0, 6.0],
     )
-    dac = transformers.DacConfig(encoder_hidden_size=4, decoder_hidden_size=128, n_codebooks=4, codebook_dim=4)
+    dac = transformers.DacConfig(
+        encoder_hidden_size=4, decoder_hidden_size=128, n_codebooks=4, codebook_dim=4
+    )
     mimi = transformers.MimiConfig(
         num_filters=4, hidden_size=32, codebook_dim=16, vector_quantization_hidden_dimension=16, num_quantizers=4,
         num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=16, intermediate_size=32,
@@ -113,7 +141,11 @@ def hub_models():
     )  # fmt: skip
     return {
         "encodec": (transformers.EncodecModel(encodec), "3k", 3000),
-        "dac": (transformers.DacModel(dac), "1k", 937.5),  # three of its codebooks at 31.25 frames a second
+        "dac": (
+            transformers.DacModel(dac),
+            "1k",
+            937.5,
+        ),  # three of its codebooks at 31.25 frames a second
         "mimi": (transformers.MimiModel(mimi), "300", 275),  # two at 12.5
     }
 

@@ -52,7 +52,9 @@ def test_thirty_utterances_in_one_list_equal_single_runs(model):
 
 
 def test_masks_are_exact(request, model):
-    """In float64, where rounding cannot hide a leak, latents and waveforms of a batch are those of single runs."""
+    """In float64, where rounding cannot hide a leak, latents and waveforms of a batch are those of
+    single runs.
+    """
     request.addfinalizer(model.float)
     model.double()
     items = [item.double() for item in utterances(6, 0.1, 2.0)]
@@ -66,7 +68,9 @@ def test_masks_are_exact(request, model):
             torch.testing.assert_close(latent[: len(single)], single, atol=1e-11, rtol=1e-11)
     codes = [torch.arange(1000 * n, 1000 * n + n) for n in (3, 50, 17)]
     for row, waveform in zip(codes, batches.decode(model, codes), strict=True):
-        torch.testing.assert_close(waveform, batches.decode(model, [row])[0], atol=1e-7, rtol=1e-6)  # float32 at the end
+        torch.testing.assert_close(
+            waveform, batches.decode(model, [row])[0], atol=1e-7, rtol=1e-6
+        )  # float32 at the end
 
 
 def test_equal_lengths_run_without_masks(model, monkeypatch):
@@ -116,7 +120,12 @@ def test_batches_stay_under_the_budget():
 @pytest.mark.parametrize(
     ("frames", "most", "start", "sizes"),
     [
-        ([10, 60, 30, 30, 90, 5], 100, 1, [[5], [10], [30, 30], [60], [90]]),  # batches cost next to nothing
+        (
+            [10, 60, 30, 30, 90, 5],
+            100,
+            1,
+            [[5], [10], [30, 30], [60], [90]],
+        ),  # batches cost next to nothing
         ([10, 90, 30, 5], 100, 1000, [[5, 10, 30], [90]]),  # as few as can be
         ([20, 20, 20, 20, 20], 60, 10, [[20, 20], [20, 20, 20]]),
         ([50, 70], 40, 10, [[50], [70]]),  # too long for any
@@ -145,18 +154,24 @@ def test_leaving_a_mask_out_is_caught(monkeypatch, config, module, name):
     items = utterances(4, 0.2, 1.5)
     codes = [torch.randint(65_536, (n,)) for n in (10, 40, 25)]
     leaky = (
-        (lambda x, lengths: x) if name == "zero_tail" else (lambda lengths, size: torch.ones(len(lengths), size) > 0)
+        (lambda x, lengths: x)
+        if name == "zero_tail"
+        else (lambda lengths, size: torch.ones(len(lengths), size) > 0)
     )
-    monkeypatch.setattr(snake_cpu, "can_run", lambda x: False)  # it leaves zeros behind the end, mask or not
+    monkeypatch.setattr(
+        snake_cpu, "can_run", lambda x: False
+    )  # it leaves zeros behind the end, mask or not
     monkeypatch.setattr(module, name, leaky)
     with torch.no_grad():
         rows = model.encode(items, 16_000)
         encode_differs = any(
-            not torch.equal(a.codes, model.encode(i, 16_000).codes) for a, i in zip(rows, items, strict=True)
+            not torch.equal(a.codes, model.encode(i, 16_000).codes)
+            for a, i in zip(rows, items, strict=True)
         )
         waves = model.decode(codes)
         decode_differs = any(
-            (w - model.decode(c)).abs().max() > 1e-3 * w.abs().max() for w, c in zip(waves, codes, strict=True)
+            (w - model.decode(c)).abs().max() > 1e-3 * w.abs().max()
+            for w, c in zip(waves, codes, strict=True)
         )
     assert encode_differs or decode_differs
 
@@ -194,7 +209,9 @@ def test_a_gpus_float32_keeps_all_its_bits_and_gives_back_what_was_set():
     places = [(place, name) for place, name, _ in float32_switches()]
     before = [getattr(place, name) for place, name in places]
     with full_float32(torch.device("cuda")):
-        assert [getattr(place, name) for place, name in places] == [exact for _, _, exact in float32_switches()]
+        assert [getattr(place, name) for place, name in places] == [
+            exact for _, _, exact in float32_switches()
+        ]
     assert [getattr(place, name) for place, name in places] == before
     with full_float32(torch.device("cpu")):
         assert [getattr(place, name) for place, name in places] == before

@@ -1,4 +1,6 @@
-"""Every checkpoint form: found by content, strict both ways, nothing executed, nothing copied without need."""
+"""Every checkpoint form: found by content, strict both ways, nothing executed, nothing copied
+without need.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def saved(tensors: dict[str, Tensor], folder: Path) -> Path:
     return folder
 
 
-# ---- forms ------------------------------------------------------------------------------------------------------
+# ---- forms ---------------------------------------------------------------------------------------
 
 
 def test_both_weight_norm_forms_and_plain_weights_give_the_same_codes(published, tmp_path):
@@ -64,7 +66,11 @@ def test_second_snake_parameter_under_either_name(published, tmp_path):
 
 def test_lightning_checkpoint_with_w2v_bert_beside_it(published, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    semantic = {k.removeprefix("semantic_model."): t for k, t in published.items() if k.startswith("semantic_model.")}
+    semantic = {
+        k.removeprefix("semantic_model."): t
+        for k, t in published.items()
+        if k.startswith("semantic_model.")
+    }
     rest = {k: t for k, t in published.items() if not k.startswith("semantic_model.")}
     rest |= {
         "fc_post_s.weight": torch.zeros(2, 2),
@@ -73,7 +79,12 @@ def test_lightning_checkpoint_with_w2v_bert_beside_it(published, tmp_path, monke
         "spec_discriminator.discriminators.0.bias": torch.zeros(2),
     }
     (tmp_path / "ckpt").mkdir()
-    lightning = {"epoch": 4, "global_step": 7, "state_dict": rest, "optimizer_states": [{"lr": 1e-4}]}
+    lightning = {
+        "epoch": 4,
+        "global_step": 7,
+        "state_dict": rest,
+        "optimizer_states": [{"lr": 1e-4}],
+    }
     torch.save(lightning, tmp_path / "ckpt" / "epoch=4.ckpt")
     with pytest.raises(CheckpointError, match=r"w2v-bert-2\.0.*beside"):
         XCodec2Model.from_pretrained(tmp_path / "ckpt" / "epoch=4.ckpt")
@@ -106,7 +117,10 @@ def test_decoder_only_holds_the_decoder_and_decodes_the_same(published, tmp_path
     codes = whole.encode(speech(), 16_000)
     for folder in ("original", "native"):
         half = XCodec2Model.from_pretrained(tmp_path / folder, decoder_only=True)
-        assert {name.split(".")[0] for name in half.state_dict()} == {"quantizer", "acoustic_decoder"}
+        assert {name.split(".")[0] for name in half.state_dict()} == {
+            "quantizer",
+            "acoustic_decoder",
+        }
         assert torch.equal(half.decode(codes), whole.decode(codes))
         with pytest.raises(XCodec2Error, match="decoder_only"):
             half.encode(speech(), 16_000)
@@ -114,9 +128,14 @@ def test_decoder_only_holds_the_decoder_and_decodes_the_same(published, tmp_path
 
 def test_decoder_only_at_full_size_is_187_million_parameters():
     with torch.device("meta"):
-        whole, half = XCodec2Model(XCodec2Config()), XCodec2Model(XCodec2Config(), decoder_only=True)
+        whole, half = (
+            XCodec2Model(XCodec2Config()),
+            XCodec2Model(XCodec2Config(), decoder_only=True),
+        )
     assert sum(p.numel() for p in half.parameters()) == 186_965_250 + 34_824
-    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in whole.named_children()}
+    parts = {
+        name: sum(p.numel() for p in part.parameters()) for name, part in whole.named_children()
+    }
     assert parts == {
         "semantic_encoder": 387_050_816 - 1024,  # the published count includes masked_spec_embed
         "semantic_adapter": 12_584_960,
@@ -127,7 +146,7 @@ def test_decoder_only_at_full_size_is_187_million_parameters():
     }
 
 
-# ---- strictness -------------------------------------------------------------------------------------------------
+# ---- strictness ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,7 +168,12 @@ def test_a_missing_tensor_raises(published, tmp_path, key):
 
 @pytest.mark.parametrize(
     "key",
-    ["extra.weight", "generator.extra.weight", "semantic_model.encoder.layers.2.extra", "CodecEnc.conv_blocks.9.bias"],
+    [
+        "extra.weight",
+        "generator.extra.weight",
+        "semantic_model.encoder.layers.2.extra",
+        "CodecEnc.conv_blocks.9.bias",
+    ],
 )
 def test_an_unknown_tensor_raises(published, tmp_path, key):
     folder = saved(published | {key: torch.zeros(3)}, tmp_path / "extra")
@@ -165,13 +189,18 @@ def test_an_unknown_tensor_in_the_native_form_raises(tmp_path):
     allowed["semantic_encoder.encoder.layers.3.ffn1.output_dense.bias"] = torch.zeros(64)
     save_file(tensors | allowed, tmp_path / "model.safetensors")
     assert torch.equal(codes_of(tmp_path), model.encode(speech(), 16_000).codes)
-    save_file(tensors | {"acoustic_encoder.block.7.conv1.bias": torch.zeros(64)}, tmp_path / "model.safetensors")
+    save_file(
+        tensors | {"acoustic_encoder.block.7.conv1.bias": torch.zeros(64)},
+        tmp_path / "model.safetensors",
+    )
     for decoder_only in (False, True):
         with pytest.raises(CheckpointError, match="no use for"):
             XCodec2Model.from_pretrained(tmp_path, decoder_only=decoder_only)
 
 
-@pytest.mark.parametrize("key", ["CodecEnc.conv_final_block.0.upsample.filter", "generator.head.istft.window"])
+@pytest.mark.parametrize(
+    "key", ["CodecEnc.conv_final_block.0.upsample.filter", "generator.head.istft.window"]
+)
 def test_other_filters_than_ours_raise(published, tmp_path, key):
     folder = saved(published | {key: published[key] + 1e-3}, tmp_path / "filters")
     with pytest.raises(CheckpointError, match="not the filter"):
@@ -184,7 +213,9 @@ def test_a_wrong_shape_raises(published, tmp_path):
         XCodec2Model.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("setting", [{"attention_bias": True}, {"num_key_value_heads": 2}, {"model_type": "llama"}])
+@pytest.mark.parametrize(
+    "setting", [{"attention_bias": True}, {"num_key_value_heads": 2}, {"model_type": "llama"}]
+)
 def test_settings_that_cannot_be_honoured_raise(tmp_path, setting):
     random_model().save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
@@ -260,13 +291,17 @@ def test_impossible_configurations_raise():
             XCodec2Config(**wrong)
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("package", ["xcodec2", "neucodec"])
 def test_conversion_there_and_back_keeps_the_codes(package, tmp_path):
     tensors = load_file(GOLDENS / f"original_{package}.safetensors")
-    weights = {k.removeprefix("weights/"): t.float() for k, t in tensors.items() if k.startswith("weights/")}
+    weights = {
+        k.removeprefix("weights/"): t.float()
+        for k, t in tensors.items()
+        if k.startswith("weights/")
+    }
     source = saved(weights, tmp_path / "source")
     convert(source, tmp_path / "native", to="transformers")
     convert(tmp_path / "native", tmp_path / "back", to="original")
@@ -276,7 +311,9 @@ def test_conversion_there_and_back_keeps_the_codes(package, tmp_path):
         assert model.config == expected.config
         for key, tensor in expected.state_dict().items():
             torch.testing.assert_close(model.state_dict()[key], tensor, atol=1e-6, rtol=1e-6)
-        assert torch.equal(model.encode(speech(), 16_000).codes, expected.encode(speech(), 16_000).codes)
+        assert torch.equal(
+            model.encode(speech(), 16_000).codes, expected.encode(speech(), 16_000).codes
+        )
     written = load_file(tmp_path / "back" / "model.safetensors")
     unused = {k for k in weights if k.startswith(("fc_post_s.", "SemanticDecoder_module."))}
     unused |= {k for k in weights if k.startswith("semantic_model.encoder.layers.16.")}
@@ -329,8 +366,14 @@ def test_loading_maps_the_file_instead_of_copying_it(tmp_path):
         for line in mapped.read_text().splitlines()
         if str(tmp_path) in line
     ]
-    anew = {id(module.weight) for module in model.modules() if isinstance(module, Conv1d)}  # laid side by side
-    assert all(any(a <= p.data_ptr() < b for a, b in spans) for p in model.parameters() if id(p) not in anew)
+    anew = {
+        id(module.weight) for module in model.modules() if isinstance(module, Conv1d)
+    }  # laid side by side
+    assert all(
+        any(a <= p.data_ptr() < b for a, b in spans)
+        for p in model.parameters()
+        if id(p) not in anew
+    )
 
 
 def test_dtype_and_hash_follow_the_weights(tmp_path):
@@ -354,7 +397,9 @@ def test_dtype_and_hash_follow_the_weights(tmp_path):
 
 
 def test_loading_does_not_import_the_compiler(tiny_folder):
-    """PyTorch's takes seconds to import, and random values for weights that a file replaces would need it."""
+    """PyTorch's takes seconds to import, and random values for weights that a file replaces would
+    need it.
+    """
     program = (
         "import sys; from xcodec2 import XCodec2Model; XCodec2Model.from_pretrained(sys.argv[1]); "
         "sys.exit('torch._dynamo' in sys.modules)"

@@ -1,4 +1,6 @@
-"""Codes and their file: what is kept and how it is laid out. What is refused is in test_codes_refused.py."""
+"""Codes and their file: what is kept and how it is laid out. What is refused is in
+test_codes_refused.py.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def saved_arrays(codes: Codes, path) -> dict[str, np.ndarray]:
         return dict(archive)
 
 
-# --- the object ----------------------------------------------------------------------------------------------------
+# --- the object -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_codes_cannot_be_reassigned():
         ALL.num_samples = 3  # type: ignore[misc]
 
 
-# --- the file ------------------------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------
 
 
 def test_numpy_alone_reads_the_file(tmp_path):
@@ -147,7 +149,12 @@ def test_numpy_alone_reads_the_file(tmp_path):
 
 
 def test_what_is_unknown_is_not_in_the_file(tmp_path):
-    assert set(saved_arrays(Codes([1]), tmp_path / "a")) == {"format_version", "codes", "frame_rate", "codebook_size"}
+    assert set(saved_arrays(Codes([1]), tmp_path / "a")) == {
+        "format_version",
+        "codes",
+        "frame_rate",
+        "codebook_size",
+    }
 
 
 def test_a_larger_codebook_needs_32_bits(tmp_path):
@@ -160,7 +167,10 @@ def test_a_larger_codebook_needs_32_bits(tmp_path):
     codes=st.lists(st.integers(0, 65535), min_size=1, max_size=300),
     origin=st.one_of(st.none(), st.tuples(st.integers(1, 2**40), st.integers(1000, 1_000_000))),
     frame_rate=st.integers(1, 200),
-    model=st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)),
+    model=st.one_of(
+        st.none(),
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+    ),
 )
 @settings(max_examples=60, deadline=None)
 def test_saved_codes_come_back(tmp_path_factory, codes, origin, frame_rate, model):
@@ -215,7 +225,9 @@ def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
     assert Codes.load(path) == ALL
 
 
-@pytest.mark.parametrize(("name", "says"), [("no/a.npz", "does not exist"), ("", "regular file"), ("a\0", "file name")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("no/a.npz", "does not exist"), ("", "regular file"), ("a\0", "file name")]
+)
 def test_saving_refused(tmp_path, name, says):
     with pytest.raises(CodesError, match=says):
         ALL.save(tmp_path / name)

@@ -71,7 +71,9 @@ def test_paths_refused(tmp_path):
 )
 def test_wrong_arrays_refused(tmp_path, changed, says):
     arrays = saved_arrays(ALL, tmp_path / "a") | changed
-    write_npz(tmp_path / "b", **{name: array for name, array in arrays.items() if array is not None})
+    write_npz(
+        tmp_path / "b", **{name: array for name, array in arrays.items() if array is not None}
+    )
     with pytest.raises(CodesError, match=says):
         Codes.load(tmp_path / "b")
 
@@ -135,13 +137,19 @@ def npy_claiming(shape: str, kind: str = "<u2") -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(64)
 
 
-@pytest.mark.parametrize("shape", ["(68719476736,)", "(4294967296, 4294967296)", "(-1,)", "(-32, -1)", "(33,)", "()"])
+@pytest.mark.parametrize(
+    "shape", ["(68719476736,)", "(4294967296, 4294967296)", "(-1,)", "(-32, -1)", "(33,)", "()"]
+)
 @pytest.mark.parametrize("inside", ["npy", "npz"])
 def test_an_array_header_that_lies_allocates_nothing(tmp_path, shape, inside):
     path = tmp_path / "liar"
     path.write_bytes(npy_claiming(shape))
     if inside == "npz":
-        arrays = {name: array for name, array in saved_arrays(ALL, tmp_path / "a").items() if name != "codes"}
+        arrays = {
+            name: array
+            for name, array in saved_arrays(ALL, tmp_path / "a").items()
+            if name != "codes"
+        }
         write_npz(path, **arrays)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("codes.npy", npy_claiming(shape))
@@ -157,7 +165,10 @@ def test_a_file_too_large_for_codes_is_not_read(tmp_path):
 
 def test_a_zip_bomb_is_not_unpacked(tmp_path):
     path = tmp_path / "bomb.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("format_version.npy", "w") as member:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("format_version.npy", "w") as member,
+    ):
         for _ in range(100):
             member.write(bytes(1 << 20))
     assert os.path.getsize(path) < 200_000
@@ -173,7 +184,10 @@ def test_a_zip_bomb_that_hides_its_size_is_not_unpacked(tmp_path):
     assert load_peak_megabytes(tmp_path / "bomb.npz") < 5
 
 
-@given(st.binary(min_size=1, max_size=500), st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00"]))
+@given(
+    st.binary(min_size=1, max_size=500),
+    st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00v\x00"]),
+)
 @settings(max_examples=100, deadline=None)
 def test_random_bytes_are_one_error(tmp_path_factory, content, start):
     path = tmp_path_factory.getbasetemp() / "random"
@@ -194,4 +208,6 @@ def test_damaged_files_are_these_codes_or_one_error(tmp_path_factory, data):
         content[position] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
     with contextlib.suppress(CodesError):
-        assert Codes.load(path).codes.tolist() == ALL.codes.tolist()  # the zip's checksums guard what is read
+        assert (
+            Codes.load(path).codes.tolist() == ALL.codes.tolist()
+        )  # the zip's checksums guard what is read

@@ -1,4 +1,6 @@
-"""Convolutions as a processor likes them: the results of PyTorch's own, from weights that are laid out anew."""
+"""Convolutions as a processor likes them: the results of PyTorch's own, from weights that are laid
+out anew.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,14 @@ def test_convolves_as_pytorch_does(channels, settings, size):
         torch.testing.assert_close(module(x), with_gradients.detach())
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))]
+)
 def test_loaded_weights_lie_side_by_side(again):
-    module, other = again(Conv1d(128, 10, 8, stride=4, padding=2)), Conv1d(128, 10, 8, stride=4, padding=2)
+    module, other = (
+        again(Conv1d(128, 10, 8, stride=4, padding=2)),
+        Conv1d(128, 10, 8, stride=4, padding=2),
+    )
     module.load_state_dict(other.state_dict(), assign=True)
     assert torch.equal(module.weight, other.weight)
     assert module.weight.transpose(1, 2).is_contiguous()

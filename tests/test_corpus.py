@@ -43,7 +43,13 @@ def described(source: object, **how: str) -> dict[str, dict]:
 def folder(tmp_path: Path) -> Path:
     """Audio at two depths, files that are not audio, hidden files."""
     root = tmp_path / "corpus"
-    for name, samples in {"b.wav": 200, "a/2.wav": 300, "a/1.WAV": 400, ".hidden.wav": 500, ".trash/x.wav": 9}.items():
+    for name, samples in {
+        "b.wav": 200,
+        "a/2.wav": 300,
+        "a/1.WAV": 400,
+        ".hidden.wav": 500,
+        ".trash/x.wav": 9,
+    }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(wav(samples))
     (root / "notes.txt").write_text("not audio")
@@ -88,10 +94,18 @@ def test_text_manifests(folder):
         assert [r.id for r in found] == ["one", "two", "none"], name
         assert [r.load().num_samples for r in found[:2]] == [200, 300]
         assert found[1].source == f"{folder}/a/2.wav"
-        assert [dict(r.columns) for r in found] == [{k: v for k, v in row.items() if k != "id"} for row in rows]
-        with pytest.raises(AudioError, match=r"m\..*#.*: (its column 'path' names no file|the audio cell is empty)"):
+        assert [dict(r.columns) for r in found] == [
+            {k: v for k, v in row.items() if k != "id"} for row in rows
+        ]
+        with pytest.raises(
+            AudioError, match=r"m\..*#.*: (its column 'path' names no file|the audio cell is empty)"
+        ):
             found[2].load()
-    assert list(described(folder / "m.csv", id_column="text")) == ['says "two\nlines"', "ein\tTab", "no audio"]
+    assert list(described(folder / "m.csv", id_column="text")) == [
+        'says "two\nlines"',
+        "ein\tTab",
+        "no audio",
+    ]
 
 
 def test_segments_are_refused_row_by_row_and_not_read_whole(folder):
@@ -101,12 +115,16 @@ def test_segments_are_refused_row_by_row_and_not_read_whole(folder):
         {"id": "other", "path": "a/2.wav", "offset": None},
     ]
     (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (folder / "m.csv").write_text("id,path,offset\nwhole,b.wav,0\npart,b.wav,1.5\nother,a/2.wav,n/a\n")
+    (folder / "m.csv").write_text(
+        "id,path,offset\nwhole,b.wav,0\npart,b.wav,1.5\nother,a/2.wav,n/a\n"
+    )
     pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
     for name in ("m.jsonl", "m.csv", "m.parquet"):
         whole, part, other = read_corpus(folder / name)
         assert [whole.load().num_samples, other.load().num_samples] == [200, 300]
-        with pytest.raises(AudioError, match=r"m\..*#\d+: means a segment .* cut the segments out first"):
+        with pytest.raises(
+            AudioError, match=r"m\..*#\d+: means a segment .* cut the segments out first"
+        ):
             part.load()
 
 
@@ -114,7 +132,9 @@ def test_columns_are_named_or_found(folder):
     (folder / "m.csv").write_text("audio_filepath,other\nb.wav,a/2.wav\n")
     assert lengths(folder / "m.csv") == {"b.wav": 200}
     assert lengths(folder / "m.csv", audio_column="other") == {"a/2.wav": 300}
-    with pytest.raises(XCodec2Error, match="has no column 'sound' for the audio; it has audio_filepath, other"):
+    with pytest.raises(
+        XCodec2Error, match="has no column 'sound' for the audio; it has audio_filepath, other"
+    ):
         list(read_corpus(folder / "m.csv", audio_column="sound"))
     with pytest.raises(XCodec2Error, match="has no column 'name' for the id"):
         list(read_corpus(folder / "m.csv", id_column="name"))
@@ -141,7 +161,9 @@ def test_damaged_manifests_are_refused_with_the_line(folder, name, content, mess
 
 def test_an_id_may_not_come_twice(folder):
     (folder / "m.csv").write_text("id,path\nx,b.wav\ny,a/2.wav\nx,a/2.wav\n")
-    with pytest.raises(XCodec2Error, match=r"two recordings have the id 'x': .*/b.wav and .*/a/2.wav;"):
+    with pytest.raises(
+        XCodec2Error, match=r"two recordings have the id 'x': .*/b.wav and .*/a/2.wav;"
+    ):
         list(read_corpus(folder / "m.csv"))
 
 
@@ -211,7 +233,10 @@ def test_damaged_and_ambiguous_tars_are_refused(tars):
 
 def test_data_sets_saved_by_datasets(tmp_path):
     datasets = pytest.importorskip("datasets")
-    rows = {"audio": [{"bytes": wav(10 * n), "path": f"{n}.wav"} for n in (1, 2, 3)], "text": ["a", "b", "c"]}
+    rows = {
+        "audio": [{"bytes": wav(10 * n), "path": f"{n}.wav"} for n in (1, 2, 3)],
+        "text": ["a", "b", "c"],
+    }
     train = datasets.Dataset(pa.table(rows)).cast_column("audio", datasets.Audio())
     train.save_to_disk(tmp_path / "one")
     assert lengths(tmp_path / "one") == {"row#0": 10, "row#1": 20, "row#2": 30}
@@ -221,7 +246,11 @@ def test_data_sets_saved_by_datasets(tmp_path):
     with pytest.raises(XCodec2Error, match="has the splits train, test; name one"):
         list(read_corpus(tmp_path / "two"))
     train.to_parquet(tmp_path / "train.parquet")
-    assert lengths(tmp_path / "train.parquet") == {"train.parquet#0": 10, "train.parquet#1": 20, "train.parquet#2": 30}
+    assert lengths(tmp_path / "train.parquet") == {
+        "train.parquet#0": 10,
+        "train.parquet#1": 20,
+        "train.parquet#2": 30,
+    }
 
 
 def test_other_file_systems(folder, tars):
@@ -256,7 +285,9 @@ def test_names_that_are_not_utf8(folder):
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     def peak(rows: int) -> int:
         manifest = tmp_path / f"{rows}.tsv"
-        manifest.write_text("id\tpath\ttext\n" + "".join(f"{n}\t{n}.wav\t{'x' * 100}\n" for n in range(rows)))
+        manifest.write_text(
+            "id\tpath\ttext\n" + "".join(f"{n}\t{n}.wav\t{'x' * 100}\n" for n in range(rows))
+        )
         tracemalloc.start()
         try:
             assert sum(1 for _ in read_corpus(manifest)) == rows
@@ -269,7 +300,10 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
 
 
 def test_arrays_are_float32(tmp_path):
-    pq.write_table(pa.table({"audio": [{"array": np.ones(4), "sampling_rate": 16_000}]}), tmp_path / "a.parquet")
+    pq.write_table(
+        pa.table({"audio": [{"array": np.ones(4), "sampling_rate": 16_000}]}),
+        tmp_path / "a.parquet",
+    )
     (recording,) = read_corpus(tmp_path / "a.parquet")
     array, rate = recording.open()
     assert array.dtype == np.float32

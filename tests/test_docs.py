@@ -48,11 +48,16 @@ def test_python_examples_run(folder, tiny_folder):
 
 def test_commands_run(folder, tiny_folder):
     commands = [
-        line.partition("#")[0] for block in blocks("") for line in block.splitlines() if line.startswith("xcodec2")
+        line.partition("#")[0]
+        for block in blocks("")
+        for line in block.splitlines()
+        if line.startswith("xcodec2")
     ]
     assert len(commands) == 9
     for command in commands:
-        words = shlex.split(command.replace("HKUSTAudio/xcodec2", str(tiny_folder)).replace("*", "one"))
+        words = shlex.split(
+            command.replace("HKUSTAudio/xcodec2", str(tiny_folder)).replace("*", "one")
+        )
         result = CliRunner().invoke(xcodec2, words[1:])
         assert result.exit_code == 0, (command, result.output)
 

@@ -1,4 +1,6 @@
-"""The evaluation as a whole: what is better ranks higher, nothing stops it, and it goes on where it was."""
+"""The evaluation as a whole: what is better ranks higher, nothing stops it, and it goes on where it
+was.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +62,14 @@ def test_a_worse_codec_ranks_lower_and_a_copy_reaches_the_ceiling(corpus, tmp_pa
     for column in ("mel", "f0_cents", "voicing"):
         assert bad[column]["mean"] > good[column]["mean"] > copy[column]["mean"] == 0, column
     ceilings = {"stoi": 1.0, "estoi": 1.0, "pesq_wb": 4.644, "pesq_nb": 4.549, "si_sdr": 100.0}
-    assert {column: copy[column]["mean"] for column in ceilings} == pytest.approx(ceilings, abs=1e-3)
+    assert {column: copy[column]["mean"] for column in ceilings} == pytest.approx(
+        ceilings, abs=1e-3
+    )
     assert good["si_sdr"]["mean"] == pytest.approx(30, abs=0.2)
-    assert {v: s["good"]["recordings"] for v, s in summary["groups"]["speaker"].items()} == {"a": 2, "(others)": 1}
+    assert {v: s["good"]["recordings"] for v, s in summary["groups"]["speaker"].items()} == {
+        "a": 2,
+        "(others)": 1,
+    }
     assert summary["missing"] == {}
     assert json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")) == summary
 
@@ -95,7 +102,10 @@ def test_nothing_stops_the_run_and_every_input_has_a_row_with_its_reason(tmp_pat
     assert len(rows) == 5 * 5
     of = {(row["id"], row["system"]): row for row in rows}
     for system in ("crash", "padded"):
-        assert "not audio" in of["broken.wav", system]["error"] or "broken.wav" in of["broken.wav", system]["error"]
+        assert (
+            "not audio" in of["broken.wav", system]["error"]
+            or "broken.wav" in of["broken.wav", system]["error"]
+        )
         assert of["silent.wav", system]["error"].startswith("silent")
         assert of["short.wav", system]["error"].startswith("too short: 0.050 s")
     assert of["fine.wav", "crash"]["error"] == "ZeroDivisionError: no luck"
@@ -104,9 +114,14 @@ def test_nothing_stops_the_run_and_every_input_has_a_row_with_its_reason(tmp_pat
     assert "NaN" in of["fine.wav", "nan"]["error"]
     mute = json.loads(of["fine.wav", "mute"]["undefined"])
     assert {"pesq": "nothing to hear", "si-sdr": "silent"}.items() <= mute.items()
-    assert json.loads(of["little.wav", "padded"]["undefined"])["stoi"] == "fewer than 30 frames of speech"
+    assert (
+        json.loads(of["little.wav", "padded"]["undefined"])["stoi"]
+        == "fewer than 30 frames of speech"
+    )
     assert of["little.wav", "padded"]["mel"] == 0
-    assert len(summary["failed"]) == sum(row["error"] is not None for row in rows) == 3 * 5 + 1 + 2 + 2
+    assert (
+        len(summary["failed"]) == sum(row["error"] is not None for row in rows) == 3 * 5 + 1 + 2 + 2
+    )
 
 
 def test_an_interrupted_run_goes_on_and_repeats_nothing(corpus, tmp_path):
@@ -136,7 +151,10 @@ def test_an_interrupted_run_goes_on_and_repeats_nothing(corpus, tmp_path):
     assert len(calls) == 4
     more = once(("mel", "si-sdr"))
     assert len(calls) == 7  # another measure needs the sound again, but not the old measure
-    assert more["systems"]["counting"]["metrics"]["mel"] == resumed["systems"]["counting"]["metrics"]["mel"]
+    assert (
+        more["systems"]["counting"]["metrics"]["mel"]
+        == resumed["systems"]["counting"]["metrics"]["mel"]
+    )
     assert once(("mel", "si-sdr"), "fresh")["systems"] == more["systems"]
     journal.write_text("{}\n")
     with pytest.raises(XCodec2Error, match="is damaged; remove it"):
@@ -159,13 +177,24 @@ def test_workers_change_no_number(corpus, tmp_path):
     def rows(workers: int) -> list[dict]:
         out = tmp_path / f"out{workers}"
         evaluate(
-            str(corpus), out, baselines=["mulaw", "original"], measures=("mel", "f0", "stoi"), workers=workers, **QUICK
+            str(corpus),
+            out,
+            baselines=["mulaw", "original"],
+            measures=("mel", "f0", "stoi"),
+            workers=workers,
+            **QUICK,
         )
         return pq.read_table(out / "rows.parquet").to_pylist()
 
     assert rows(1) == rows(2)
     with pytest.raises(XCodec2Error, match="needs workers=1"):
-        evaluate(str(corpus), tmp_path / "f", functions=[FunctionSystem("f", lambda w: w)], workers=2, **QUICK)
+        evaluate(
+            str(corpus),
+            tmp_path / "f",
+            functions=[FunctionSystem("f", lambda w: w)],
+            workers=2,
+            **QUICK,
+        )
 
 
 def test_a_missing_judge_is_reported(corpus, tmp_path):
@@ -190,7 +219,9 @@ def test_error_rates_are_sums_and_intervals_hold_the_mean():
     assert estimate(rows[:1], "stoi") == {"mean": 0.5, "low": None, "high": None, "n": 1}
     assert estimate(rows, "pesq_wb") is None
     better = [{**row, "stoi": row["stoi"] + 0.001} for row in rows]
-    difference = compared(rows, better)["stoi"]  # far smaller than the spread of files, and yet certain
+    difference = compared(rows, better)[
+        "stoi"
+    ]  # far smaller than the spread of files, and yet certain
     assert difference["low"] == pytest.approx(0.001) == pytest.approx(difference["high"])
     assert summarise(rows, ["s"])["systems"]["s"]["recordings"] == 3
 
@@ -207,8 +238,19 @@ def test_command_line(tiny_folder, tmp_path):
     out = tmp_path / "report"
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, speech().numpy()[:24_000], 16_000)
-    command = ["evaluate", str(clip), "--out", str(out), "--model", str(tiny_folder), "--baseline", "mulaw"]
-    result = CliRunner().invoke(xcodec2, [*command, "--metrics", "si-sdr,invariance", "--worst", "1", "--no-cost"])
+    command = [
+        "evaluate",
+        str(clip),
+        "--out",
+        str(out),
+        "--model",
+        str(tiny_folder),
+        "--baseline",
+        "mulaw",
+    ]
+    result = CliRunner().invoke(
+        xcodec2, [*command, "--metrics", "si-sdr,invariance", "--worst", "1", "--no-cost"]
+    )
     assert result.exit_code == 0, result.output
     assert "tiny" in result.output
     assert "nominal bit rate 800" in result.output
@@ -218,7 +260,9 @@ def test_command_line(tiny_folder, tmp_path):
     assert summary["codes"]["tiny"]["use"]["total"] == 76
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("<audio") == 2
-    assert "http" not in page.replace("http://www.w3.org", "")  # namespaces of SVG; nothing is fetched
+    assert "http" not in page.replace(
+        "http://www.w3.org", ""
+    )  # namespaces of SVG; nothing is fetched
     metadata = pq.read_schema(out / "rows.parquet").metadata
     assert json.loads(metadata[b"xcodec2.evaluate"])["measures"] == summary["measures"]
 
@@ -230,7 +274,13 @@ def vanish(waveform: np.ndarray) -> np.ndarray:
 @pytest.mark.slow
 def test_a_worker_that_dies_ends_the_run_in_one_line(corpus, tmp_path):
     with pytest.raises(XCodec2Error, match=r"a worker process died.* fewer --workers"):
-        evaluate(str(corpus), tmp_path / "out", functions=[FunctionSystem("gone", vanish)], workers=2, **QUICK)
+        evaluate(
+            str(corpus),
+            tmp_path / "out",
+            functions=[FunctionSystem("gone", vanish)],
+            workers=2,
+            **QUICK,
+        )
 
 
 @pytest.mark.slow
@@ -243,7 +293,10 @@ def test_costs_are_measured_in_fresh_processes(tiny_folder):
     hog = costs("function", FunctionSystem("hog", hungry), speech().numpy())
     lean = costs("function", FunctionSystem("lean", np.negative), speech().numpy())
     assert hog["peak_memory_mb"] > lean["peak_memory_mb"] + 300
-    assert "not measured" in costs("function", FunctionSystem("local", lambda w: w), speech().numpy())["error"]
+    assert (
+        "not measured"
+        in costs("function", FunctionSystem("local", lambda w: w), speech().numpy())["error"]
+    )
 
 
 def hungry(waveform: np.ndarray) -> np.ndarray:
@@ -258,7 +311,11 @@ def hungry(waveform: np.ndarray) -> np.ndarray:
         (["--baseline", "opus@loud"], 1, "'loud' is no bit rate"),
         (["--baseline", "mulaw", "--baseline", "mulaw"], 1, "two systems are called mulaw"),
         (["--baseline", "mulaw", "--group-by", "dialect"], 1, "no column dialect to group by"),
-        (["--baseline", "mulaw", "--phones", "nowhere"], 1, "no recording has phone labels in 'nowhere'"),
+        (
+            ["--baseline", "mulaw", "--phones", "nowhere"],
+            1,
+            "no recording has phone labels in 'nowhere'",
+        ),
         (["--baseline", "mulaw", "--seconds", "60", "90"], 1, "none is as long"),
     ],
 )

@@ -52,7 +52,7 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-# ---- codes ----------------------------------------------------------------------------------------------------------
+# ---- codes ---------------------------------------------------------------------------------------
 
 
 def test_codes_depend_on_no_batch(one_thread):
@@ -88,15 +88,27 @@ def test_a_row_that_cannot_be_encoded_does_not_spoil_its_batch():
     assert "too loud" in found[1]
 
 
-# ---- processes ------------------------------------------------------------------------------------------------------
+# ---- processes -----------------------------------------------------------------------------------
 
 
 def command(manifest: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out), "--rows", "4", *more]
+    return [
+        sys.executable,
+        "-m",
+        "xcodec2.cli",
+        "extract",
+        str(manifest),
+        str(out),
+        "--rows",
+        "4",
+        *more,
+    ]
 
 
 def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path, inline):
-    """The real command with its processes is killed hard in mid-run and run again; the other is the plain engine."""
+    """The real command with its processes is killed hard in mid-run and run again; the other is the
+    plain engine.
+    """
     out = tmp_path / "killed"
     process = subprocess.Popen(command(manifest, out, "--workers", "1"), start_new_session=True)
     try:
@@ -127,17 +139,21 @@ def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path
 
 
 def is_running(pid: str) -> bool:
-    """A child that has ended can stay listed, as a zombie, for as long as nobody asks for its exit code."""
+    """A child that has ended can stay listed, as a zombie, for as long as nobody asks for its exit
+    code.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-# ---- rows and shards ------------------------------------------------------------------------------------------------
+# ---- rows and shards -----------------------------------------------------------------------------
 
 
-def test_rows_hold_what_the_model_gives_and_the_manifest_says(manifest, tmp_path, inline, one_thread):
+def test_rows_hold_what_the_model_gives_and_the_manifest_says(
+    manifest, tmp_path, inline, one_thread
+):
     summary = extract(manifest, tmp_path / "out", rows=10)
     found = rows(tmp_path / "out")
     model = XCodec2Model.from_pretrained("nano").eval()
@@ -148,19 +164,28 @@ def test_rows_hold_what_the_model_gives_and_the_manifest_says(manifest, tmp_path
         if row["error"] is None:
             codes = model.encode(original.source)
             assert row["codes"] == codes.codes.tolist()
-            assert (row["num_samples"], row["sample_rate"]) == (codes.num_samples, codes.sample_rate)
+            assert (row["num_samples"], row["sample_rate"]) == (
+                codes.num_samples,
+                codes.sample_rate,
+            )
             assert row["duration"] == codes.duration
         else:
             assert original.source in row["error"]
             assert row["codes"] is row["num_samples"] is row["duration"] is None
-    assert {i for i, row in found.items() if row["error"]} == {"broken.flac", "cut.flac", "missing.flac"}
+    assert {i for i, row in found.items() if row["error"]} == {
+        "broken.flac",
+        "cut.flac",
+        "missing.flac",
+    }
     good = [row for row in found.values() if not row["error"]]
     assert summary["tokens"] == sum(len(row["codes"]) for row in good)
     assert summary["hours"] == pytest.approx(sum(row["duration"] for row in good) / 3600)
     assert summary["codes_used"] == len({code for row in good for code in row["codes"]})
     assert summary["errors"] == 3 == sum(summary["errors_by_reason"].values())
     assert "no such file" in summary["errors_by_reason"]
-    (schema, *others) = [pq.read_schema(path) for path in (tmp_path / "out" / "data").glob("*.parquet")]
+    (schema, *others) = [
+        pq.read_schema(path) for path in (tmp_path / "out" / "data").glob("*.parquet")
+    ]
     assert others
     assert all(other.equals(schema, check_metadata=True) for other in others)
     assert str(schema.field("codes").type) == "list<element: uint16>"
@@ -182,7 +207,9 @@ def test_a_finished_run_is_skipped_and_a_grown_source_costs_what_is_new(tmp_path
     assert extract(manifest, out, rows=3) == first
     assert len(inline.units) == len(done)
     lines = manifest.read_text().splitlines(keepends=True)
-    manifest.write_text("".join([lines[0], lines[2], *lines[4:], "new\t00001.flac\tdemo\tnew text\t7\n"]))
+    manifest.write_text(
+        "".join([lines[0], lines[2], *lines[4:], "new\t00001.flac\tdemo\tnew text\t7\n"])
+    )
     extract(manifest, out, rows=3)
     assert len(inline.units) < 2 * len(done)
     assert set(rows(out)) == {r.id for r in read_corpus(manifest)}
@@ -205,12 +232,18 @@ def test_a_place_with_other_tokens_is_left_alone(tmp_path, inline, tiny_folder):
     manifest = make_corpus(tmp_path / "corpus", 2, 0.2, 0.3, bad=False)
     extract(manifest, tmp_path / "out")
     before = rows(tmp_path / "out")
-    with pytest.raises(XCodec2Error, match=r"holds tokens of the source .*manifest.tsv, not .*corpus; choose another"):
+    with pytest.raises(
+        XCodec2Error,
+        match=r"holds tokens of the source .*manifest.tsv, not .*corpus; choose another",
+    ):
         extract(manifest.parent, tmp_path / "out")
     with pytest.raises(XCodec2Error, match="holds tokens of the weights_hash"):
         extract(manifest, tmp_path / "out", model=str(tiny_folder))
     assert rows(tmp_path / "out") == before
-    with run.Store(str(tmp_path / "out")).locked(), pytest.raises(XCodec2Error, match="another extraction is writing"):
+    with (
+        run.Store(str(tmp_path / "out")).locked(),
+        pytest.raises(XCodec2Error, match="another extraction is writing"),
+    ):
         extract(manifest, tmp_path / "out")
 
 
@@ -218,7 +251,9 @@ def test_a_full_disk_stops_the_run_and_room_finishes_it(manifest, tmp_path, inli
     """On a tmpfs of 20 kB; where mounting is not allowed this cannot be tested."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", disk], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", disk], capture_output=True
+    ).returncode:
         pytest.skip("mounting a tmpfs needs root")
     try:
         with pytest.raises(XCodec2Error, match=r"cannot be written .*No space left"):
@@ -290,7 +325,7 @@ def test_a_real_s3_server(manifest, tmp_path, inline, monkeypatch):
         assert (row["error"] is None) == (here[name]["error"] is None)
 
 
-# ---- the plan -------------------------------------------------------------------------------------------------------
+# ---- the plan ------------------------------------------------------------------------------------
 
 
 def recordings(count: int) -> list[Recording]:
@@ -328,7 +363,9 @@ def test_columns_get_one_type_for_all_rows():
         }
         units = list(plan)
         nothing = [encoding.Outcome(None, error="x")]
-        first, second = (run.table(unit, nothing, plan, {}, 65_536).to_pylist()[0] for unit in units)
+        first, second = (
+            run.table(unit, nothing, plan, {}, 65_536).to_pylist()[0] for unit in units
+        )
     assert (first["c"], first["d"], first["e"], first["f"]) == (1.0, "x", None, '[1, "ü"]')
     assert (second["d"], second["f"], second["manifest_codes"]) == ("3", '{"k": null}', "theirs")
     assert second["new"] == str(1 << 70)
@@ -337,14 +374,16 @@ def test_columns_get_one_type_for_all_rows():
 @pytest.mark.parametrize("change", ["identity", "text", "source", "column"])
 def test_keys_follow_the_content(change):
     def key(identity: str = "a", text: str = "t", source: str = "s", column: str = "text") -> str:
-        with Plan([Recording("id", source, {column: text}, None)], 10, {"weights_hash": identity}) as plan:
+        with Plan(
+            [Recording("id", source, {column: text}, None)], 10, {"weights_hash": identity}
+        ) as plan:
             return next(iter(plan)).key
 
     assert key() == key()
     assert key() != key(**{change: "other"})
 
 
-# ---- the command ----------------------------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
 
 
 def test_the_command(manifest, tmp_path, inline):
@@ -356,7 +395,9 @@ def test_the_command(manifest, tmp_path, inline):
     bad = CliRunner().invoke(xcodec2, ["extract", str(manifest), str(out), "--address", "auto"])
     assert bad.exit_code == 2
     (tmp_path / "b.flac").write_bytes(b"fLaC")
-    none = CliRunner().invoke(xcodec2, ["extract", str(tmp_path / "b.flac"), str(tmp_path / "none")])
+    none = CliRunner().invoke(
+        xcodec2, ["extract", str(tmp_path / "b.flac"), str(tmp_path / "none")]
+    )
     assert none.exit_code == 1
     assert "none of 1 recordings could be encoded" in none.output
 
@@ -366,10 +407,14 @@ def test_exports(manifest, tmp_path, inline):
     extract(manifest, out, rows=10)
     good = {name: row for name, row in rows(out).items() if not row["error"]}
     for form in ("npy", "webdataset"):
-        result = CliRunner().invoke(xcodec2, ["export", str(out), str(tmp_path / form), "--to", form])
+        result = CliRunner().invoke(
+            xcodec2, ["export", str(out), str(tmp_path / form), "--to", form]
+        )
         assert result.exit_code == 0, result.output
     arrays = {path.stem: np.load(path) for path in (tmp_path / "npy").rglob("*.npy")}
-    assert {name: codes.tolist() for name, codes in arrays.items()} == {n: row["codes"] for n, row in good.items()}
+    assert {name: codes.tolist() for name, codes in arrays.items()} == {
+        n: row["codes"] for n, row in good.items()
+    }
     assert Codes.load(tmp_path / "npy" / "u3.npy").codes.tolist() == good["u3"]["codes"]
     tars = sorted((tmp_path / "webdataset").glob("*.tar"))
     assert len(tars) == len(list((out / "data").iterdir()))
@@ -382,7 +427,15 @@ def test_exports(manifest, tmp_path, inline):
             for member in archive:
                 content = archive.extractfile(member).read()
                 key, _, suffix = member.name.partition(".")
-                value = np.load(io.BytesIO(content)).tolist() if suffix == "npy" else json.loads(content)
+                value = (
+                    np.load(io.BytesIO(content)).tolist()
+                    if suffix == "npy"
+                    else json.loads(content)
+                )
                 found.setdefault(key, {})[suffix] = value
-    assert {key: sample["npy"] for key, sample in found.items()} == {n: row["codes"] for n, row in good.items()}
-    assert found["u3"]["json"] == {k: v for k, v in good["u3"].items() if k not in ("codes", "error")}
+    assert {key: sample["npy"] for key, sample in found.items()} == {
+        n: row["codes"] for n, row in good.items()
+    }
+    assert found["u3"]["json"] == {
+        k: v for k, v in good["u3"].items() if k not in ("codes", "error")
+    }

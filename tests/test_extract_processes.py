@@ -49,7 +49,9 @@ def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tm
 
 
 def test_pieces_are_cut_by_their_length():
-    items = [Heard(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)] + [Heard(None)]
+    items = [Heard(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)] + [
+        Heard(None)
+    ]
     assert [len(piece) for piece in pieces(items, 10)] == [3, 1, 2]
 
 

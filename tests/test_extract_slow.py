@@ -1,4 +1,6 @@
-"""What takes minutes: kills at twenty moments, Ray clusters, memory, the exactness of codes on the whole test set."""
+"""What takes minutes: kills at twenty moments, Ray clusters, memory, the exactness of codes on the
+whole test set.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def command(manifest: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_twenty_kills(manifest, expected, tmp_path):
-    """Killed hard, with all its processes, at random moments of work; workers, batches and readers change as well."""
+    """Killed hard, with all its processes, at random moments of work; workers, batches and readers
+    change as well.
+    """
     out, chance = tmp_path / "out", random.Random(0)
     kills = 0
     for _ in range(60):
@@ -57,20 +61,28 @@ def test_twenty_kills(manifest, expected, tmp_path):
         ]
         had = len(list(out.glob("data/*.parquet")))
         process = subprocess.Popen(command(manifest, out, *options), start_new_session=True)
-        while process.poll() is None and len(list(out.glob("data/*.parquet"))) < had + 1 and kills < 20:
+        while (
+            process.poll() is None
+            and len(list(out.glob("data/*.parquet"))) < had + 1
+            and kills < 20
+        ):
             time.sleep(0.01)
         if process.poll() is not None or kills == 20:
             assert process.wait() == 0
             break
         time.sleep(chance.uniform(0, 0.25))
-        os.killpg(process.pid, signal.SIGKILL) if chance.random() < 0.5 else os.kill(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL) if chance.random() < 0.5 else os.kill(
+            process.pid, signal.SIGKILL
+        )
         process.wait()
         kills += 1
     assert kills == 20
     assert rows(out) == expected
 
 
-@pytest.mark.parametrize("options", [["--workers", "2", "--rows", "30"], ["--batch-seconds", "10", "--readers", "2"]])
+@pytest.mark.parametrize(
+    "options", [["--workers", "2", "--rows", "30"], ["--batch-seconds", "10", "--readers", "2"]]
+)
 def test_workers_and_batches_change_nothing(manifest, expected, tmp_path, options):
     subprocess.run(command(manifest, tmp_path / "out", *options), check=True, capture_output=True)
     assert rows(tmp_path / "out") == expected
@@ -87,8 +99,12 @@ def test_a_ray_cluster_loses_a_node(manifest, expected, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # beside other work on few cores, nice workers may never start
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "object_store_memory": 10**9})
+    monkeypatch.setenv(
+        "RAY_worker_niceness", "0"
+    )  # beside other work on few cores, nice workers may never start
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 4, "object_store_memory": 10**9}
+    )
     try:
         second = cluster.add_node(num_cpus=4, object_store_memory=10**9)
         cluster.wait_for_nodes()
@@ -111,7 +127,9 @@ def test_a_ray_cluster_loses_a_node(manifest, expected, tmp_path, monkeypatch):
 
 
 def test_memory_is_flat_in_the_rows_of_the_manifest(tmp_path):
-    """1000 against 50 000 rows, all of them real work for the driver; the peak is that of the process."""
+    """1000 against 50 000 rows, all of them real work for the driver; the peak is that of the
+    process.
+    """
     make_corpus(tmp_path / "corpus", 1, bad=False)
 
     def peak(count: int) -> int:
@@ -123,7 +141,9 @@ def test_memory_is_flat_in_the_rows_of_the_manifest(tmp_path):
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         words = [sys.executable, "-c", program, str(manifest), str(tmp_path / f"out{count}")]
-        return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
+        return int(
+            subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1]
+        )
 
     small, large = peak(1_000), peak(50_000)
     print(f"driver's peak: {small} kB with 1000 rows, {large} kB with 50000")
@@ -148,4 +168,7 @@ def test_the_plain_engine_is_the_same_unit_of_work(manifest, expected, tmp_path,
     monkeypatch.setattr(run, "start", Inline().start)
     extract(manifest, tmp_path / "out", rows=33, batch_seconds=17)
     assert rows(tmp_path / "out") == expected
-    assert pq.read_schema(next((tmp_path / "out" / "data").iterdir())).metadata[b"xcodec2.model"] == b"nano"
+    assert (
+        pq.read_schema(next((tmp_path / "out" / "data").iterdir())).metadata[b"xcodec2.model"]
+        == b"nano"
+    )

@@ -1,4 +1,6 @@
-"""One convolution of the codes' values in place of the decoder's first three linear maps: the same numbers."""
+"""One convolution of the codes' values in place of the decoder's first three linear maps: the same
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def model(request):
 
 
 def rows(model, *size: int) -> torch.Tensor:
-    return torch.randint(model.config.codebook_size, size, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        model.config.codebook_size, size, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def one_by_one(model, codes):
@@ -33,7 +37,10 @@ def one_by_one(model, codes):
 def test_the_layers_one_by_one_give_the_same(model, frames):
     codes = rows(model, 2, frames)
     torch.testing.assert_close(
-        embedded(model.quantizer, model.acoustic_decoder, codes, None), one_by_one(model, codes), rtol=1e-5, atol=1e-5
+        embedded(model.quantizer, model.acoustic_decoder, codes, None),
+        one_by_one(model, codes),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 

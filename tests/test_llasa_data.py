@@ -24,32 +24,52 @@ from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
 from xcodec2.llasa.vocabulary import LlasaError
 
-METADATA = {"xcodec2.model": "tiny", "xcodec2.weights_hash": "0123456789abcdef", "xcodec2.codebook_size": "64"}
+METADATA = {
+    "xcodec2.model": "tiny",
+    "xcodec2.weights_hash": "0123456789abcdef",
+    "xcodec2.codebook_size": "64",
+}
 
 
 def write_codes(path: Path, records: list[dict], metadata: dict[str, str] = METADATA) -> None:
     """A shard as extraction writes it."""
-    fields = [("id", pyarrow.string()), ("codes", pyarrow.list_(pyarrow.uint16())), ("error", pyarrow.string())]
+    fields = [
+        ("id", pyarrow.string()),
+        ("codes", pyarrow.list_(pyarrow.uint16())),
+        ("error", pyarrow.string()),
+    ]
     schema = pyarrow.schema([*fields, ("text", pyarrow.string())], metadata=metadata)
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema), path)
 
 
-def record(id: str, text: str | None = "Hello.", codes: list[int] | None = None, error: str | None = None) -> dict:
+def record(
+    id: str, text: str | None = "Hello.", codes: list[int] | None = None, error: str | None = None
+) -> dict:
     return {"id": id, "text": text, "codes": [1, 2, 63] if codes is None else codes, "error": error}
 
 
 def good_row(text: str, codes: list[int]) -> np.ndarray:
     v = prompts().vocabulary
-    parts = [[v.text_start], prompts().text_ids(text), [v.text_end, v.speech_start], v.to_ids(codes), [v.speech_end]]
+    parts = [
+        [v.text_start],
+        prompts().text_ids(text),
+        [v.text_end, v.speech_start],
+        v.to_ids(codes),
+        [v.speech_end],
+    ]
     return np.concatenate(parts).astype(np.int64)
 
 
-# --- rows ----------------------------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
 def test_prepare_writes_rows_in_the_published_form(tmp_path):
-    write_codes(tmp_path / "codes.parquet", [record(f"r{i}", f"Number {i}.", [i, i + 1]) for i in range(40)])
-    made = prepare(tmp_path / "codes.parquet", tmp_path / "rows", base_tokenizer(), length=48, validation=0.25)
+    write_codes(
+        tmp_path / "codes.parquet", [record(f"r{i}", f"Number {i}.", [i, i + 1]) for i in range(40)]
+    )
+    made = prepare(
+        tmp_path / "codes.parquet", tmp_path / "rows", base_tokenizer(), length=48, validation=0.25
+    )
     train, val = Rows(tmp_path / "rows", "train"), Rows(tmp_path / "rows", "val")
     assert made.rows == {"train": len(train), "val": len(val)}
     assert len(train) + len(val) == 40
@@ -87,9 +107,7 @@ def test_prepare_refuses_with_reasons_and_counts(tmp_path):
     write_codes(tmp_path / "codes" / "b.parquet", bad[4:])
     made = prepare(tmp_path / "codes", tmp_path / "rows", base_tokenizer(), length=32, validation=0)
     assert made.rows == {"train": 1, "val": 0}
-    reasons = (
-        "extraction failed, no text, no speakable characters, no codes, codes out of range, too long, the text holds"
-    )
+    reasons = "extraction failed, no text, no speakable characters, no codes, codes out of range, too long, the text holds"
     assert made.refused == dict.fromkeys(reasons.split(", "), 1)
     lines = (tmp_path / "rows" / "refused.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["id", *[item["id"] for item in bad[1:]]]
@@ -98,7 +116,9 @@ def test_prepare_refuses_with_reasons_and_counts(tmp_path):
 
 def test_prepare_refuses_codes_of_two_codecs_and_missing_columns(tmp_path):
     write_codes(tmp_path / "a.parquet", [record("a")])
-    write_codes(tmp_path / "b.parquet", [record("b")], METADATA | {"xcodec2.weights_hash": "f" * 16})
+    write_codes(
+        tmp_path / "b.parquet", [record("b")], METADATA | {"xcodec2.weights_hash": "f" * 16}
+    )
     with pytest.raises(LlasaError, match="their codes mean different sounds"):
         prepare(tmp_path, tmp_path / "rows", base_tokenizer())
     assert not (tmp_path / "rows" / "rows.json").exists()
@@ -175,7 +195,14 @@ def test_reading_needs_no_more_memory_than_a_row(tmp_path):
 def test_the_command_prints_what_it_made(tmp_path):
     write_codes(tmp_path / "codes.parquet", [record("a"), record("b"), record("c", text="")])
     base_tokenizer().save_pretrained(tmp_path / "base")
-    args = ["llasa", "prepare", tmp_path / "codes.parquet", tmp_path / "rows", "--tokenizer", tmp_path / "base"]
+    args = [
+        "llasa",
+        "prepare",
+        tmp_path / "codes.parquet",
+        tmp_path / "rows",
+        "--tokenizer",
+        tmp_path / "base",
+    ]
     done = CliRunner().invoke(xcodec2, list(map(str, [*args, "--validation", 0, "--length", 64])))
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [
@@ -189,7 +216,7 @@ def test_the_command_prints_what_it_made(tmp_path):
     assert "no such folder" in str(done.exception)
 
 
-# --- order, labels, mixing -----------------------------------------------------------------------------------------
+# --- order, labels, mixing ------------------------------------------------------------------------
 
 
 @settings(max_examples=50, deadline=None)
@@ -230,13 +257,15 @@ def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
         next(text_examples([tmp_path / "empty.txt"], v, 16))
 
 
-# --- packing -------------------------------------------------------------------------------------------------------
+# --- packing --------------------------------------------------------------------------------------
 
 
 def numbered(lengths: list[int]) -> list[Example]:
     """Examples whose tokens are all different."""
     starts = np.cumsum([0, *lengths])
-    items = [np.arange(start, start + length) for start, length in zip(starts, lengths, strict=False)]
+    items = [
+        np.arange(start, start + length) for start, length in zip(starts, lengths, strict=False)
+    ]
     return [Example(ids, np.where(np.arange(len(ids)) % 3, ids, IGNORED)) for ids in items]
 
 
@@ -274,7 +303,9 @@ def test_an_example_that_does_not_fit_is_an_error():
         list(pack(numbered([3, 41]), 40, padding=0))
 
 
-def loss_sum(model: torch.nn.Module, item: Example, positions: np.ndarray | None = None) -> torch.Tensor:
+def loss_sum(
+    model: torch.nn.Module, item: Example, positions: np.ndarray | None = None
+) -> torch.Tensor:
     """Summed over the labelled tokens."""
     batch = {"input_ids": torch.tensor(item.ids)[None], "labels": torch.tensor(item.labels)[None]}
     if positions is not None:
@@ -284,7 +315,9 @@ def loss_sum(model: torch.nn.Module, item: Example, positions: np.ndarray | None
 
 
 def speech_of(lengths: list[int]) -> list[Example]:
-    rows = [good_row("abc"[: 1 + i % 3], some_codes(length, seed=i)) for i, length in enumerate(lengths)]
+    rows = [
+        good_row("abc"[: 1 + i % 3], some_codes(length, seed=i)) for i, length in enumerate(lengths)
+    ]
     return [labelled(prompts().in_chat(row), prompts()) for row in rows]
 
 
@@ -311,7 +344,9 @@ def test_nothing_is_seen_across_a_boundary():
     def logits(ids: np.ndarray) -> torch.Tensor:
         positions = torch.tensor(packed.positions)[None]
         with torch.no_grad():
-            return model(input_ids=torch.tensor(ids)[None], position_ids=positions, use_cache=False).logits[0]
+            return model(
+                input_ids=torch.tensor(ids)[None], position_ids=positions, use_cache=False
+            ).logits[0]
 
     before = logits(packed.ids)
     changed = packed.ids.copy()

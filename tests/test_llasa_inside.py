@@ -1,4 +1,6 @@
-"""The LLaSA inside, as the command uses it by default: it begins to sound early, and its streams are what it speaks."""
+"""The LLaSA inside, as the command uses it by default: it begins to sound early, and its streams
+are what it speaks.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def speaker() -> Speaker:
     return Speaker(InProcess(load_lm(None)), XCodec2Model.from_pretrained("nano"))
 
 
-@pytest.mark.parametrize("text", ["They have been carried away by monkeys", "Your passwords have been changed."])
+@pytest.mark.parametrize(
+    "text", ["They have been carried away by monkeys", "Your passwords have been changed."]
+)
 def test_a_stream_begins_before_15_percent_and_sounds_like_the_whole(speaker, text, monkeypatch):
     codes, chunks, first = [], [], 0
     inner = speaker.backend.stream

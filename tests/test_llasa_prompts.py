@@ -1,4 +1,6 @@
-"""Tokens and prompts: the published vocabulary, the literal prompt, what texts are refused, how long ones are cut."""
+"""Tokens and prompts: the published vocabulary, the literal prompt, what texts are refused, how
+long ones are cut.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,12 @@ def test_llama3_gets_the_published_ids():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=base)
     vocabulary = extend_tokenizer(tokenizer)
     assert tokenizer.convert_tokens_to_ids("<|TEXT_GENERATION_START|>") == 128_256
-    marks = (vocabulary.text_start, vocabulary.text_end, vocabulary.speech_start, vocabulary.speech_end)
+    marks = (
+        vocabulary.text_start,
+        vocabulary.text_end,
+        vocabulary.speech_start,
+        vocabulary.speech_end,
+    )
     assert marks == (128_258, 128_259, 128_260, 128_261)
     assert (vocabulary.code_ids == np.arange(128_264, 193_800)).all()
     assert len(tokenizer) == 193_800
@@ -50,7 +57,10 @@ def test_prompt_ids_are_those_of_the_literal_prompt():
 @pytest.mark.parametrize(
     ("llama", "expected"),
     [
-        (True, "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nConvert the text to speech:"),
+        (
+            True,
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nConvert the text to speech:",
+        ),
         (False, "Convert the text to speech:"),
     ],
 )
@@ -73,12 +83,18 @@ def test_codes_survive_the_way_through_ids():
         vocabulary.to_ids([3, 64])
     with pytest.raises(LlasaError, match="at position 1 is no speech token"):
         vocabulary.to_codes([vocabulary.code_ids[0], vocabulary.speech_end])
-    assert vocabulary.is_code(np.array([-1, vocabulary.code_ids[-1], 10**6])).tolist() == [False, True, False]
+    assert vocabulary.is_code(np.array([-1, vocabulary.code_ids[-1], 10**6])).tolist() == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_ids_need_not_be_in_order():
     vocab = {token: id for id, token in enumerate(["<|s_1|>", "a", "<|s_0|>"])}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel(vocab, unk_token="a")))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(vocab, unk_token="a"))
+    )
     vocabulary = extend_tokenizer(tokenizer, 2)
     assert vocabulary.code_ids.tolist() == [2, 0]
     assert vocabulary.to_codes([0, 2]).tolist() == [1, 0]
@@ -112,7 +128,11 @@ def test_long_text_is_cut_at_sentences():
     second = "Nobody was waiting there any more!"
     assert split_text(f"{first} {second}", 100) == [f"{first} {second}"]
     assert split_text(f'{first} "{second}" Why?', 70) == [first, f'"{second}" Why?']
-    assert split_text(first, 30) == ["It was late,", "and the last train had left", "the station long ago."]
+    assert split_text(first, 30) == [
+        "It was late,",
+        "and the last train had left",
+        "the station long ago.",
+    ]
     assert split_text("你好。我们去吃饭吧！", 7) == ["你好。", "我们去吃饭吧！"]
     assert split_text("a" * 12, 5) == ["aaaaa", "aaaaa", "aa"]
 

@@ -1,4 +1,6 @@
-"""Searches: the best that can be found is found, the same again for the same seed; verifiers by name."""
+"""Searches: the best that can be found is found, the same again for the same seed; verifiers by
+name.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,18 @@ def speaker(taught: Path) -> Speaker:
 
 
 class Scripted:
-    """A back end whose continuations are known: the code of each seed, again and again. Each ends after 130 codes."""
+    """A back end whose continuations are known: the code of each seed, again and again. Each ends
+    after 130 codes.
+    """
 
     def __init__(self) -> None:
-        self.name, self.prompts, self.about, self.context, self.calls = "scripted", prompts(), About(), 1000, 0
+        self.name, self.prompts, self.about, self.context, self.calls = (
+            "scripted",
+            prompts(),
+            About(),
+            1000,
+            0,
+        )
         self.start = len(prompts().prompt("abc"))
 
     def generate(self, asked, seeds, sampling):
@@ -47,7 +57,9 @@ def likes(wanted: int):
 
 def test_best_of_n_finds_the_best():
     backend = Scripted()
-    found = search(Search.parse("best-of-8"), backend, prompts().prompt("abc"), Sampling(), 10, likes(13))
+    found = search(
+        Search.parse("best-of-8"), backend, prompts().prompt("abc"), Sampling(), 10, likes(13)
+    )
     assert (found.best.codes == 13).all()
     assert found.best.finished
     assert found.candidates[0].seed == 13
@@ -72,7 +84,9 @@ class Narrow(Scripted):
 
 
 def nearness(codes: np.ndarray) -> float:
-    """How many of the codes are those wanted: also of unfinished speech, and only WANTED itself has 130."""
+    """How many of the codes are those wanted: also of unfinished speech, and only WANTED itself has
+    130.
+    """
     return float((codes == WANTED[: len(codes)]).sum())
 
 
@@ -82,7 +96,9 @@ def test_searches_find_the_one_known_best(how):
     assert found.best.codes.tolist() == WANTED.tolist()
     assert found.best.finished
     assert found.best.score == 130
-    missed = search(Search.parse("best-of-1"), Narrow(), prompts().prompt("abc"), Sampling(), 4, nearness)
+    missed = search(
+        Search.parse("best-of-1"), Narrow(), prompts().prompt("abc"), Sampling(), 4, nearness
+    )
     assert missed.best.score < 130
 
 
@@ -101,19 +117,26 @@ def test_beams_keep_the_best_of_every_step(how):
     tried = [3 + 1 * 1_000_003 + way for way in range(8)]
     assert found.rounds[0] == sorted((float(seed % CODEBOOK) for seed in tried), reverse=True)[:2]
     assert len(found.rounds) == (6 if how == "beam-2x4" else 4)
-    single = search(Search.parse("best-of-1"), Scripted(), prompts().prompt("abc"), Sampling(), 3, greatest)
+    single = search(
+        Search.parse("best-of-1"), Scripted(), prompts().prompt("abc"), Sampling(), 3, greatest
+    )
     assert found.best.score > single.best.score
     assert found.generated < 8 * 130 * 2
 
 
 def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
-    """The verifier knows the sound that is wanted, and the model, at this temperature, seldom makes it."""
+    """The verifier knows the sound that is wanted, and the model, at this temperature, seldom makes
+    it.
+    """
     text, codes = FEW[3], utterances()[FEW[3]]
     target = speaker.codec.decode(torch.from_numpy(codes)).numpy()
 
     def near(_text, waveform, _reference):
         length = min(len(waveform), len(target))
-        return -float(np.abs(waveform[:length] - target[:length]).mean()) - abs(len(waveform) - len(target)) / 1e6
+        return (
+            -float(np.abs(waveform[:length] - target[:length]).mean())
+            - abs(len(waveform) - len(target)) / 1e6
+        )
 
     hot = Sampling(temperature=2.0, max_tokens=80)
     with warnings.catch_warnings():
@@ -123,7 +146,9 @@ def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
         beam = speaker.speak(text, sampling=hot, how=Search.parse("beam-4x4"), verifier=near)
     score = [spoken.found[0].best.score for spoken in (one, best, beam)]
     assert score[1] == max(
-        item.score for item in best.found[0].candidates if item.finished == best.pieces[0][1].finished
+        item.score
+        for item in best.found[0].candidates
+        if item.finished == best.pieces[0][1].finished
     )
     assert score[1] >= score[0]
     assert len(best.found[0].candidates) == 8
@@ -133,7 +158,10 @@ def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
 def test_searches_repeat_themselves(speaker):
     runs = [
         speaker.speak(
-            FEW[1], seed=4, how=Search.parse("best-of-3"), verifier=lambda text, waveform, _: float(waveform.std())
+            FEW[1],
+            seed=4,
+            how=Search.parse("best-of-3"),
+            verifier=lambda text, waveform, _: float(waveform.std()),
         )
         for _ in range(2)
     ]
@@ -141,7 +169,9 @@ def test_searches_repeat_themselves(speaker):
     assert first == second
 
 
-@pytest.mark.parametrize("text", ["best", "best-of-0", "beam-4", "partial-2x0", "beam-2000x1", "best-of-8x2"])
+@pytest.mark.parametrize(
+    "text", ["best", "best-of-0", "beam-4", "partial-2x0", "beam-2000x1", "best-of-8x2"]
+)
 def test_searches_that_are_none_are_refused(text):
     with pytest.raises(LlasaError, match="a search is"):
         Search.parse(text)

@@ -1,4 +1,6 @@
-"""The back end over HTTP: a real llama.cpp server, and servers that are down, slow or something else."""
+"""The back end over HTTP: a real llama.cpp server, and servers that are down, slow or something
+else.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,19 @@ def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
     spoken = speaker.speak(FEW[1], sampling=GREEDY)
     assert spoken.codes.tolist() == utterances()[FEW[1]].tolist()
     small_codec().save_pretrained(tmp_path / "codec")
-    args = ["speak", FEW[1], "-o", tmp_path / "a.wav", "--model", tmp_path / "codec", "--temperature", 0]
-    done = CliRunner().invoke(xcodec2, list(map(str, [*args, "--lm", server.name, "--tokenizer", taught])))
+    args = [
+        "speak",
+        FEW[1],
+        "-o",
+        tmp_path / "a.wav",
+        "--model",
+        tmp_path / "codec",
+        "--temperature",
+        0,
+    ]
+    done = CliRunner().invoke(
+        xcodec2, list(map(str, [*args, "--lm", server.name, "--tokenizer", taught]))
+    )
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"{len(spoken.codes)} tokens" in done.output
 
@@ -97,11 +110,13 @@ def test_twenty_utterances_come_back_through_both_back_ends(tmp_path):
     served.close()
 
 
-# --- servers that fail ---------------------------------------------------------------------------------------------
+# --- servers that fail ----------------------------------------------------------------------------
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the server's `script` says: the pieces of an answer, with seconds to wait before each."""
+    """Answers as the server's `script` says: the pieces of an answer, with seconds to wait before
+    each.
+    """
 
     def do_GET(self) -> None:
         self.send(json.dumps(self.server.models).encode())
@@ -131,8 +146,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def fake() -> Iterator[http.server.ThreadingHTTPServer]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.models, server.script, server.status, server.asked = {"data": [{"id": "m"}]}, [], 200, None
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    server.models, server.script, server.status, server.asked = (
+        {"data": [{"id": "m"}]},
+        [],
+        200,
+        None,
+    )
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    ).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -143,7 +165,11 @@ def connect(fake: http.server.ThreadingHTTPServer, timeout: float = 5.0) -> Serv
 
 
 def event(text: str, finish: str | None = None) -> bytes:
-    return b"data: " + json.dumps({"choices": [{"text": text, "finish_reason": finish}]}).encode() + b"\n\n"
+    return (
+        b"data: "
+        + json.dumps({"choices": [{"text": text, "finish_reason": finish}]}).encode()
+        + b"\n\n"
+    )
 
 
 def ask(server: Server) -> list[int]:
@@ -151,7 +177,12 @@ def ask(server: Server) -> list[int]:
 
 
 def test_tokens_may_be_cut_anywhere(fake):
-    fake.script = [(0, event("<|s_1|><|s")), (0, event("_2")), (0, event("3|> <|s_4|>")), (0, event("", "stop"))]
+    fake.script = [
+        (0, event("<|s_1|><|s")),
+        (0, event("_2")),
+        (0, event("3|> <|s_4|>")),
+        (0, event("", "stop")),
+    ]
     assert ask(connect(fake)) == [1, 23, 4]
 
 
@@ -163,7 +194,10 @@ def test_what_is_asked(fake):
     assert asked["prompt"] == prompt
     assert asked["max_tokens"] == 600 - len(prompt)
     assert asked["stop_token_ids"] == [prompts().vocabulary.speech_end]
-    sampling = {key: asked[key] for key in ("model", "seed", "temperature", "top_k", "skip_special_tokens", "stream")}
+    sampling = {
+        key: asked[key]
+        for key in ("model", "seed", "temperature", "top_k", "skip_special_tokens", "stream")
+    }
     assert list(sampling.values()) == ["llasa", 3, 0.7, 5, False, True]
 
 
@@ -183,7 +217,9 @@ def test_answers_that_are_no_speech_are_refused(fake, script, words):
         ask(connect(fake))
 
 
-@pytest.mark.parametrize("script", [[(3, b"")], [(0.05, event("<|s_1|>"))] * 60], ids=["silent", "dripping"])
+@pytest.mark.parametrize(
+    "script", [[(3, b"")], [(0.05, event("<|s_1|>"))] * 60], ids=["silent", "dripping"]
+)
 def test_a_slow_server_is_an_error_in_bounded_time(fake, script):
     fake.script = script
     server = connect(fake, timeout=0.5)

@@ -11,7 +11,16 @@ import pytest
 import soundfile
 import torch
 from click.testing import CliRunner
-from talkers import CODEBOOK, FEW, base_tokenizer, prompts, small_codec, small_llama, speech_tokenizer, utterances
+from talkers import (
+    CODEBOOK,
+    FEW,
+    base_tokenizer,
+    prompts,
+    small_codec,
+    small_llama,
+    speech_tokenizer,
+    utterances,
+)
 from tiny import speech
 
 from xcodec2 import XCodec2Model
@@ -42,7 +51,7 @@ def wild() -> InProcess:
     return InProcess(LanguageModel("wild", small_llama(), prompts(), About()))
 
 
-# --- generation ----------------------------------------------------------------------------------------------------
+# --- generation -----------------------------------------------------------------------------------
 
 
 def test_what_was_learned_is_spoken(backend):
@@ -58,14 +67,20 @@ def test_what_was_learned_is_spoken(backend):
 
 
 def test_only_codes_and_the_end_can_come(wild):
-    made = wild.generate([wild.prompts.prompt("abc")] * 3, [1, 2, 3], Sampling(temperature=5.0, max_tokens=40))
+    made = wild.generate(
+        [wild.prompts.prompt("abc")] * 3, [1, 2, 3], Sampling(temperature=5.0, max_tokens=40)
+    )
     assert all(0 <= code < CODEBOOK for item in made for code in item.codes)
     assert all(len(item.codes) == 40 or item.finished for item in made)
     assert len({item.codes.tobytes() for item in made}) == 3
 
 
 def test_items_of_a_batch_are_what_they_are_alone(wild):
-    texts, seeds, sampling = ["a", "some longer text", "three"], [5, 6, 7], Sampling(top_k=20, top_p=0.9, max_tokens=25)
+    texts, seeds, sampling = (
+        ["a", "some longer text", "three"],
+        [5, 6, 7],
+        Sampling(top_k=20, top_p=0.9, max_tokens=25),
+    )
     asked = [wild.prompts.prompt(text) for text in texts]
     together = wild.generate(asked, seeds, sampling)
     for prompt, seed, item in zip(asked, seeds, together, strict=True):
@@ -100,13 +115,15 @@ def test_impossible_sampling_is_refused(values, words):
 def test_repetition_is_punished(wild):
     prompt = wild.prompts.prompt("abc")
     plain, varied = (
-        wild.generate([prompt], [0], Sampling(temperature=0, repetition_penalty=penalty, max_tokens=40))[0].codes
+        wild.generate(
+            [prompt], [0], Sampling(temperature=0, repetition_penalty=penalty, max_tokens=40)
+        )[0].codes
         for penalty in (1.0, 5.0)
     )
     assert len(set(varied.tolist())) > len(set(plain.tolist()))
 
 
-# --- models --------------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -135,12 +152,14 @@ def test_models_that_cannot_speak_are_refused(tmp_path):
 def test_an_lm_and_a_codec_that_do_not_fit_are_told_apart(backend):
     with pytest.raises(LlasaError, match="has 64 codes, the codec has 65536"):
         Speaker(backend, XCodec2Model.from_pretrained("nano"))
-    other = LanguageModel("other", backend.lm.model, backend.prompts, About(Codec("x", "0" * 16, CODEBOOK)))
+    other = LanguageModel(
+        "other", backend.lm.model, backend.prompts, About(Codec("x", "0" * 16, CODEBOOK))
+    )
     with pytest.raises(LlasaError, match="their codes mean different sounds"):
         Speaker(InProcess(other), small_codec())
 
 
-# --- speech --------------------------------------------------------------------------------------------------------
+# --- speech ---------------------------------------------------------------------------------------
 
 
 def test_speech_is_the_decoded_codes(speaker):
@@ -204,20 +223,27 @@ def test_long_text_keeps_the_voice_of_its_first_sentence(wild):
     wild.generate = lambda prompts, *rest: seen.extend(prompts) or inner(prompts, *rest)
     try:
         with pytest.warns(UserWarning, match="did not end by itself on 'One. '|did not end"):
-            spoken = speaker.speak("One one. Two two. Three.", sampling=Sampling(max_tokens=8), chunk=9)
+            spoken = speaker.speak(
+                "One one. Two two. Three.", sampling=Sampling(max_tokens=8), chunk=9
+            )
     finally:
         del wild.generate
     texts = [text for text, _ in spoken.pieces]
     assert texts == ["One one.", "Two two.", "Three."]
     first = spoken.pieces[0][1].codes
-    expected = [prompts().prompt("One one."), *(prompts().prompt(text, "One one.", first) for text in texts[1:])]
+    expected = [
+        prompts().prompt("One one."),
+        *(prompts().prompt(text, "One one.", first) for text in texts[1:]),
+    ]
     assert [prompt.tolist() for prompt in seen] == [prompt.tolist() for prompt in expected]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 60])
 def test_voice_clips_have_1_to_15_seconds(wild, seconds):
     clip = np.zeros(int(16_000 * seconds), np.float32)
-    with pytest.raises(LlasaError, match=rf"the voice clip has {seconds:.1f} s; give one of 1 to 15 s"):
+    with pytest.raises(
+        LlasaError, match=rf"the voice clip has {seconds:.1f} s; give one of 1 to 15 s"
+    ):
         Speaker(wild, small_codec()).voice(clip, "Text.", 16_000)
 
 
@@ -229,7 +255,7 @@ def test_an_empty_voice_clip_or_one_without_text_is_an_error(wild):
         speaker.voice(np.zeros(32_000, np.float32), " ", 16_000)
 
 
-# --- the command ---------------------------------------------------------------------------------------------------
+# --- the command ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -249,7 +275,9 @@ def test_the_command_speaks_and_streams(taught, codec_folder, tmp_path):
     assert done.output == f"{count * 320 / 16_000:.2f} s of speech, {count} tokens\n"
     whole, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
     assert (len(whole), rate) == (count * 320, 16_000)
-    done = CliRunner().invoke(xcodec2, list(map(str, [*base, "-o", tmp_path / "b.wav", "--stream"])))
+    done = CliRunner().invoke(
+        xcodec2, list(map(str, [*base, "-o", tmp_path / "b.wav", "--stream"]))
+    )
     assert done.exit_code == 0, (done.output, done.exception)
     assert "first sound after" in done.output
     assert soundfile.info(tmp_path / "b.wav").frames == len(whole)
@@ -264,7 +292,18 @@ def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):
         "def loud(text, waveform, reference):\n    return float(abs(waveform).mean())\n"
         "def long(text, waveform, reference):\n    return float(len(waveform))\n"
     )
-    args = ["speak", FEW[2], "--lm", taught, "--model", codec_folder, "-o", tmp_path / "a.wav", "--temperature", 1.5]
+    args = [
+        "speak",
+        FEW[2],
+        "--lm",
+        taught,
+        "--model",
+        codec_folder,
+        "-o",
+        tmp_path / "a.wav",
+        "--temperature",
+        1.5,
+    ]
     loud, long = f"{tmp_path}/mine.py:loud", f"{tmp_path}/mine.py:long"
     searching = ["--search", "best-of-4", "--verifier", loud, "--report", long]
     done = CliRunner().invoke(xcodec2, list(map(str, [*args, *searching, "--seed", 7])))
@@ -274,7 +313,9 @@ def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):
     assert sorted(item["seed"] for item in piece["candidates"]) == [7, 8, 9, 10]
     scores = [item["scores"][loud] for item in piece["candidates"] if item["finished"]]
     assert scores == sorted(scores, reverse=True)
-    assert [item["scores"][long] for item in piece["candidates"]] == [320 * i["tokens"] for i in piece["candidates"]]
+    assert [item["scores"][long] for item in piece["candidates"]] == [
+        320 * i["tokens"] for i in piece["candidates"]
+    ]
     assert facts["tokens_generated"] == sum(item["tokens"] for item in piece["candidates"])
     assert (facts["seed"], facts["search"], facts["verifications"]) == (7, "best-of-4", 4)
     assert "(chose)" in done.output

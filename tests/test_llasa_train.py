@@ -1,4 +1,7 @@
-"""Training: recipes, new rows, resuming, LoRA, samples to listen to. What is learned is tested where it is spoken."""
+"""Training: recipes, new rows, resuming, LoRA, samples to listen to.
+
+What is learned is tested where it is spoken.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,16 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from talkers import FEW, TEACHING, base_tokenizer, small_codec, small_llama, speech_tokenizer, teach, write_utterances
+from talkers import (
+    FEW,
+    TEACHING,
+    base_tokenizer,
+    small_codec,
+    small_llama,
+    speech_tokenizer,
+    teach,
+    write_utterances,
+)
 from transformers import AutoModelForCausalLM
 
 from xcodec2.errors import RecipeError
@@ -106,7 +118,9 @@ def test_resumed_training_gives_the_same_weights(tmp_path, rows):
         run(tmp_path / "a", rows, steps=6)
     (tmp_path / "b").mkdir()
     shutil.copytree(tmp_path / "a" / "checkpoint-3", tmp_path / "b" / "checkpoint-3")
-    resumed = load_lm(run(tmp_path / "b", rows, resume=True, steps=6, save_every=3)).model.state_dict()
+    resumed = load_lm(
+        run(tmp_path / "b", rows, resume=True, steps=6, save_every=3)
+    ).model.state_dict()
     other = load_lm(run(tmp_path / "c", rows, steps=6, seed=1)).model.state_dict()
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
@@ -135,7 +149,11 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch_and_resume(tmp
     def run_two(out: Path, *more: str) -> dict[str, torch.Tensor]:
         command = [*launch, str(out), str(rows), *more]
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": paths},
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return load_lm(out / "model").model.state_dict()
@@ -155,7 +173,9 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch_and_resume(tmp
 def test_lora_is_merged_into_the_finished_model(tmp_path, rows, taught):
     lora = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "v_proj"]}
     tuned = run(tmp_path, rows, base=str(taught), shape={}, lora=lora, steps=3, learning_rate=1e-2)
-    before, after = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (taught, tuned))
+    before, after = (
+        AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (taught, tuned)
+    )
     changed = {name.split(".")[-2] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"q_proj", "v_proj"}
     assert before.keys() == after.keys()
@@ -169,7 +189,14 @@ def test_validation_is_heard(tmp_path, taught):
     rows = write_utterances(tmp_path)
     for name in ("input_ids.memmap", "input_ids_shape.npy"):
         shutil.copy(rows / f"train_{name}", rows / f"val_{name}")
-    changes = {"base": str(taught), "shape": {}, "steps": 2, "validate_every": 2, "listen": 2, "learning_rate": 0.0}
+    changes = {
+        "base": str(taught),
+        "shape": {},
+        "steps": 2,
+        "validate_every": 2,
+        "listen": 2,
+        "learning_rate": 0.0,
+    }
     with pytest.raises(LlasaError, match="name the codec as codec="):
         run(tmp_path / "run", rows, **changes, codec="none")
     run(tmp_path / "run", rows, **changes, codec=str(codec))
@@ -188,7 +215,13 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     seen = Seen.of(splits, made, 512)
     assert 40 < len(seen.ids) < len(tokenizer) - 20
     recipe = Recipe(
-        "o", ["r"], 1, 1.0, shape={**TEACHING["shape"], "tie_word_embeddings": tied}, listen=0, seen_only=True
+        "o",
+        ["r"],
+        1,
+        1.0,
+        shape={**TEACHING["shape"], "tie_word_embeddings": tied},
+        listen=0,
+        seen_only=True,
     )
     compact = build(recipe, made, seen)
     full = seen.expand(compact)
@@ -198,7 +231,9 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
         losses = []
         for model, one in ((compact, seen.compact(item)), (full, item)):
             with torch.no_grad():
-                losses.append(model(**{name: value[None] for name, value in tensors(one).items()}).loss)
+                losses.append(
+                    model(**{name: value[None] for name, value in tensors(one).items()}).loss
+                )
         assert abs(losses[0] - losses[1]) < 1e-5
 
 
@@ -239,5 +274,8 @@ def test_text_is_mixed_in_and_learned(tmp_path):
     plain = teach(tmp_path / "plain", steps=40)
     mixed = teach(tmp_path / "mixed", steps=40, text=[str(tmp_path / "a.txt")], text_share=0.5)
     ids = torch.tensor(speech_tokenizer()("the cat sat on the mat")["input_ids"])[None]
-    losses = [AutoModelForCausalLM.from_pretrained(folder)(ids, labels=ids).loss for folder in (plain, mixed)]
+    losses = [
+        AutoModelForCausalLM.from_pretrained(folder)(ids, labels=ids).loss
+        for folder in (plain, mixed)
+    ]
     assert losses[1] < 0.5 * losses[0]

@@ -35,7 +35,7 @@ def long_speech(seconds: float) -> torch.Tensor:
     return clip.repeat(int(seconds * 16_000 / len(clip)) + 1)[: int(seconds * 16_000)]
 
 
-# ---- long recordings --------------------------------------------------------------------------------------------
+# ---- long recordings -----------------------------------------------------------------------------
 
 
 def test_moments_over_blocks_equal_those_over_the_file(model, monkeypatch):
@@ -61,11 +61,15 @@ def test_a_window_that_holds_everything_gives_the_exact_codes(model):
 def test_windows_give_every_frame_once(model, overlap):
     for seconds in (4.39, 4.4, 4.41):  # around two windows without overlap
         waveform = long_speech(seconds)
-        assert len(windows.encode(model, waveform, size=110, overlap=overlap)) == model.config.frames(len(waveform))
+        assert len(
+            windows.encode(model, waveform, size=110, overlap=overlap)
+        ) == model.config.frames(len(waveform))
 
 
 def test_windows_give_nearly_the_exact_codes_the_more_they_see(nano):
-    """With trained weights: random attention looks everywhere alike, and no window can stand for the whole."""
+    """With trained weights: random attention looks everywhere alike, and no window can stand for
+    the whole.
+    """
     waveform = long_speech(20.01)
     exact = nano.encode(waveform, 16_000).codes
     little = (windows.encode(nano, waveform, size=60, overlap=0) == exact).float().mean()
@@ -83,7 +87,9 @@ def test_file_level_statistics_matter(nano, monkeypatch):
         nano.encode(waveform, 16_000)
         windows.encode(nano, waveform, size=500, overlap=100)
         whole, last = heard[0], heard[-1]
-        torch.testing.assert_close(last[5:-5], whole[len(whole) - len(last) :][5:-5], rtol=0, atol=0.02)
+        torch.testing.assert_close(
+            last[5:-5], whole[len(whole) - len(last) :][5:-5], rtol=0, atol=0.02
+        )
         monkeypatch.setattr(windows, "file_moments", lambda *_: None)
         windows.encode(nano, waveform, size=500, overlap=100)
         assert (heard[-1] - last).mean() > 0.5
@@ -105,8 +111,15 @@ def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
 def test_a_whole_minute_is_one_pass(model, monkeypatch):
     """And it is 3001 frames: padding adds one."""
     passes: list[tuple[int, ...]] = []
-    monkeypatch.setattr(batches, "encode_rows", lambda _, rows, *rest: passes.append(rows.shape) or torch.zeros(1, 3001))
-    assert len(model.encode(long_speech(60)[:960_000], 16_000)) in (3000, 3001)  # NeuCodec's frames are one fewer
+    monkeypatch.setattr(
+        batches,
+        "encode_rows",
+        lambda _, rows, *rest: passes.append(rows.shape) or torch.zeros(1, 3001),
+    )
+    assert len(model.encode(long_speech(60)[:960_000], 16_000)) in (
+        3000,
+        3001,
+    )  # NeuCodec's frames are one fewer
     assert passes == [(1, 960_320)]
 
 
@@ -131,7 +144,11 @@ def test_memory_does_not_grow_with_length_beyond_the_audio_itself():
     import pathlib
 
     result = subprocess.run(
-        [sys.executable, "-c", MEMORY], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent, check=True
+        [sys.executable, "-c", MEMORY],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parent,
+        check=True,
     )
     assert float(result.stdout) < 120  # MB
 
@@ -152,19 +169,27 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
     import pathlib
 
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=pathlib.Path(__file__).parent, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parent,
+        check=True,
     )
     assert float(result.stdout) < 2.5
 
 
-# ---- streams ----------------------------------------------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------
 
 
 def random_codes(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(65_536, (count,), generator=torch.Generator().manual_seed(seed))
 
 
-@given(sizes=st.lists(st.integers(0, 40), min_size=1, max_size=12), step=st.integers(1, 30), ahead=st.integers(1, 8))
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=12),
+    step=st.integers(1, 30),
+    ahead=st.integers(1, 8),
+)
 @settings(max_examples=25, deadline=None)
 def test_chunks_of_any_sizes_give_all_samples_once(sizes, step, ahead):
     model = STREAM_MODEL
@@ -174,7 +199,11 @@ def test_chunks_of_any_sizes_give_all_samples_once(sizes, step, ahead):
     whole = torch.cat(pieces) if pieces else torch.empty(0)
     assert len(whole) == sum(sizes) * 320
     assert all(len(piece) == step * 320 for piece in pieces[:-1])
-    regular = list(model.stream_decode([codes], step=step, look_back=20, look_ahead=ahead)) if len(codes) else []
+    regular = (
+        list(model.stream_decode([codes], step=step, look_back=20, look_ahead=ahead))
+        if len(codes)
+        else []
+    )
     assert torch.equal(whole, torch.cat(regular) if regular else torch.empty(0))
 
 
@@ -186,7 +215,9 @@ def test_a_stream_that_sees_everything_equals_full_decode(model):
     whole = model.decode(codes)
     pieces = list(model.stream_decode(codes.split(7), step=20, look_back=1000, look_ahead=40))
     assert len(pieces) == 2  # 20 + 40 frames known: the first step; then the rest at the end
-    assert (torch.cat(pieces)[: 20 * 320] - whole[: 20 * 320]).abs().max() < 1e-4 * whole.abs().max()
+    assert (
+        torch.cat(pieces)[: 20 * 320] - whole[: 20 * 320]
+    ).abs().max() < 1e-4 * whole.abs().max()
 
 
 def test_sound_comes_out_as_soon_as_look_ahead_allows():
@@ -207,8 +238,14 @@ def test_sound_comes_out_as_soon_as_look_ahead_allows():
 def test_windows_are_bounded(monkeypatch):
     sizes = []
     decode_window = streams.decode_window
-    monkeypatch.setattr(streams, "decode_window", lambda m, codes: sizes.append(len(codes)) or decode_window(m, codes))
-    list(STREAM_MODEL.stream_decode(random_codes(500).split(10), step=25, look_back=50, look_ahead=5))
+    monkeypatch.setattr(
+        streams,
+        "decode_window",
+        lambda m, codes: sizes.append(len(codes)) or decode_window(m, codes),
+    )
+    list(
+        STREAM_MODEL.stream_decode(random_codes(500).split(10), step=25, look_back=50, look_ahead=5)
+    )
     assert max(sizes) == 50 + 25 + 5
 
 
@@ -238,7 +275,9 @@ def test_joins_do_not_click(nano, monkeypatch):
 
 def test_stream_takes_what_decode_takes_and_checks_it():
     model = STREAM_MODEL
-    pieces = list(model.stream_decode([[1, 2], Codes(codes=[3]), torch.tensor([4]), [], 5, np.int64(6)]))
+    pieces = list(
+        model.stream_decode([[1, 2], Codes(codes=[3]), torch.tensor([4]), [], 5, np.int64(6)])
+    )
     assert len(torch.cat(pieces)) == 6 * 320
     with pytest.raises(XCodec2Error, match="65535"):
         list(model.stream_decode([[65_536]]))

@@ -15,7 +15,9 @@ def test_mel_filters_equal_the_reference():
     reference = pytest.importorskip("transformers.audio_utils").mel_filter_bank
     for window, bins in zip(losses.MEL_WINDOWS, losses.MEL_BINS, strict=True):
         ours = losses.slaney_mel(window, bins, 16_000, torch.device("cpu"))
-        theirs = reference(window // 2 + 1, bins, 0, 8000, 16_000, norm="slaney", mel_scale="slaney")
+        theirs = reference(
+            window // 2 + 1, bins, 0, 8000, 16_000, norm="slaney", mel_scale="slaney"
+        )
         np.testing.assert_allclose(ours, theirs.T, atol=1e-6)
 
 
@@ -35,7 +37,9 @@ def test_known_values():
     target = speech()[None, :16_000]
     assert losses.spectral_convergence(0 * target, target, 512).item() == pytest.approx(1, abs=1e-3)
     tone = torch.sin(torch.arange(16_000) * 2 * torch.pi * 1000 / 16_000)[None]
-    assert losses.mel_loss(0.1 * tone, tone, 512, 16_000) < 1.001  # a factor of ten is 1 in log10, less at the floor
+    assert (
+        losses.mel_loss(0.1 * tone, tone, 512, 16_000) < 1.001
+    )  # a factor of ten is 1 in log10, less at the floor
     assert losses.magnitudes(tone, 512)[0, 32, 8:-8].mean().item() == pytest.approx(
         128, rel=1e-3
     )  # half the window's sum

@@ -28,7 +28,9 @@ from xcodec2.errors import AudioError, XCodec2Error
 def test_formats_of_libsndfile(container):
     audio = load_audio(encoded(tone(24000, 24000)[None], 24000, format=container))
     assert (audio.num_samples, audio.sample_rate) == (24000, 24000)
-    np.testing.assert_allclose(audio.waveform[3000:-3000], tone(16000, 16000)[3000:-3000], atol=0.04)
+    np.testing.assert_allclose(
+        audio.waveform[3000:-3000], tone(16000, 16000)[3000:-3000], atol=0.04
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,9 @@ def test_stereo_interleaved_integers_through_ffmpeg():
     with av.open(buffer, "w", format="mov") as output:
         stream = output.add_stream("pcm_s16le", rate=16000)
         stream.layout = "stereo"
-        frame = av.AudioFrame.from_ndarray(wave.T.reshape(1, -1).copy(), format="s16", layout="stereo")
+        frame = av.AudioFrame.from_ndarray(
+            wave.T.reshape(1, -1).copy(), format="s16", layout="stereo"
+        )
         frame.sample_rate = 16000
         output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -284,7 +288,9 @@ WHOLE = [encoded(noise(3000, 2), 16000, format=name) for name in ("WAV", "FLAC",
 
 
 def test_integers_of_64_bits_are_refused():
-    header = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 836, b"WAVEfmt ", 16, 1, 1, 16000, 128_000, 8, 64, b"data", 800)
+    header = struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 836, b"WAVEfmt ", 16, 1, 1, 16000, 128_000, 8, 64, b"data", 800
+    )
     with pytest.raises(AudioError, match=r"s64.*ffmpeg -i"):
         load_audio(header + bytes(800))
 

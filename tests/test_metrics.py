@@ -23,7 +23,9 @@ from xcodec2.train import losses
 def noisy() -> tuple[np.ndarray, np.ndarray]:
     """The clip inside the package, and it with noise."""
     clip = speech().numpy()
-    return clip, clip + 0.01 * np.random.default_rng(0).standard_normal(len(clip)).astype(np.float32)
+    return clip, clip + 0.01 * np.random.default_rng(0).standard_normal(len(clip)).astype(
+        np.float32
+    )
 
 
 def voice(hertz: np.ndarray | float, seconds: float = 1.0) -> np.ndarray:
@@ -35,27 +37,37 @@ def voice(hertz: np.ndarray | float, seconds: float = 1.0) -> np.ndarray:
 def test_stoi_and_pesq_are_the_packages_own():
     pesq, pystoi = pytest.importorskip("pesq"), pytest.importorskip("pystoi")
     clip, worse = noisy()
-    assert intelligibility(clip, worse)["stoi"] == pytest.approx(pystoi.stoi(clip, worse, 16_000), abs=1e-6)
+    assert intelligibility(clip, worse)["stoi"] == pytest.approx(
+        pystoi.stoi(clip, worse, 16_000), abs=1e-6
+    )
     extended = pystoi.stoi(clip, worse, 16_000, extended=True)
     assert intelligibility(clip, worse)["estoi"] == pytest.approx(extended, abs=1e-6)
     wide, narrow = (pesq.pesq(16_000, clip, worse, mode) for mode in ("wb", "nb"))
-    assert perceived_quality(clip, worse) == pytest.approx({"pesq_wb": wide, "pesq_nb": narrow}, abs=1e-6)
+    assert perceived_quality(clip, worse) == pytest.approx(
+        {"pesq_wb": wide, "pesq_nb": narrow}, abs=1e-6
+    )
 
 
 def test_mel_distance_is_the_published_loss():
     clip, worse = noisy()
     pair = [torch.from_numpy(w)[None] for w in (worse, clip)]
-    wanted = np.mean([float(losses.mel_loss(*pair, window, 16_000)) for window in losses.MEL_WINDOWS])
+    wanted = np.mean(
+        [float(losses.mel_loss(*pair, window, 16_000)) for window in losses.MEL_WINDOWS]
+    )
     assert mel_distance(clip, worse)["mel"] == pytest.approx(wanted, rel=1e-5)
 
 
 def test_si_sdr_is_the_ratio_that_was_mixed_whatever_the_level():
     tone = np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000).astype(np.float32)
-    other = np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000).astype(np.float32)  # orthogonal to it
+    other = np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000).astype(
+        np.float32
+    )  # orthogonal to it
     for decibels in (20, 0, -7):
         mixed = 0.3 * (tone + other * np.float32(10 ** (-decibels / 20))) + 0.1
         assert signal_to_distortion(tone, mixed)["si_sdr"] == pytest.approx(decibels, abs=1e-3)
-        assert signal_to_distortion(tone + 0.2, mixed)["si_sdr"] == pytest.approx(decibels, abs=1e-3)
+        assert signal_to_distortion(tone + 0.2, mixed)["si_sdr"] == pytest.approx(
+            decibels, abs=1e-3
+        )
     assert signal_to_distortion(tone, -3 * tone)["si_sdr"] == 100.0
     with pytest.raises(XCodec2Error, match="silent"):
         signal_to_distortion(tone, 0 * tone)
@@ -118,6 +130,8 @@ def test_invariance_counts_codes_place_by_place():
     assert kept["kept_resampled"] > 0.9 > kept["kept_shift"]
     _, quieter, with_noise, resampled, later = heard
     np.testing.assert_allclose(quieter, clip * 10 ** (-0.3), rtol=1e-6)
-    assert 10 * np.log10(np.sum(clip**2) / np.sum((with_noise - clip) ** 2)) == pytest.approx(30, abs=0.1)
+    assert 10 * np.log10(np.sum(clip**2) / np.sum((with_noise - clip) ** 2)) == pytest.approx(
+        30, abs=0.1
+    )
     assert len(resampled) == len(clip)
     np.testing.assert_array_equal(later[80:], clip)

@@ -39,7 +39,9 @@ def test_the_original_packages_example_runs_unchanged(tmp_path):
     assert torch.equal(vq_code[0, 0], model.encode(speech(), 16_000).codes)
 
 
-@pytest.mark.parametrize("config", [XCODEC2, NEUCODEC, SPECTROGRAM], ids=["xcodec2", "neucodec", "spectrogram"])
+@pytest.mark.parametrize(
+    "config", [XCODEC2, NEUCODEC, SPECTROGRAM], ids=["xcodec2", "neucodec", "spectrogram"]
+)
 def test_every_length_up_to_2000(config):
     """T = N//320 + 1, NeuCodec N//320; decoded length is the input's at the model's rate."""
     model = random_model(replace(config, semantic_layers=1, layers=1, acoustic_channels=2))
@@ -69,9 +71,18 @@ def test_neucodec_needs_one_whole_frame():
 def test_types_and_channels_of_the_same_sound_give_the_same_codes():
     pcm = (speech()[:16_000] * 32_768).round().clamp(-32_768, 32_767)
     expected = MODEL.encode(pcm / 32_768, 16_000).codes
-    wide = {"int16": pcm.to(torch.int16), "int32": (pcm * 65_536).to(torch.int32), "float64": pcm.double() / 32_768}
+    wide = {
+        "int16": pcm.to(torch.int16),
+        "int32": (pcm * 65_536).to(torch.int32),
+        "float64": pcm.double() / 32_768,
+    }
     for name, samples in wide.items():
-        for form in (samples, samples.numpy(), torch.stack([samples, samples]), samples.numpy()[None]):
+        for form in (
+            samples,
+            samples.numpy(),
+            torch.stack([samples, samples]),
+            samples.numpy()[None],
+        ):
             assert torch.equal(MODEL.encode(form, 16_000).codes, expected), name
     file = io.BytesIO()
     soundfile.write(file, pcm.to(torch.int16).numpy(), 16_000, format="FLAC")
@@ -150,7 +161,9 @@ BAD_CODES = {
 @pytest.mark.parametrize("case", BAD_CODES)
 def test_bad_codes_raise_one_clear_error(case):
     with pytest.raises(XCodec2Error) as error:
-        MODEL.decode(BAD_CODES[case]) if case != "empty" else MODEL.decode(torch.empty(0, dtype=torch.long))
+        MODEL.decode(BAD_CODES[case]) if case != "empty" else MODEL.decode(
+            torch.empty(0, dtype=torch.long)
+        )
     assert "\n" not in str(error.value)
 
 
@@ -172,7 +185,9 @@ def test_inference_has_no_gradients_and_training_has():
     reconstruction = model(speech()[None, :8000])
     assert reconstruction.shape == (1, 26 * 320)
     reconstruction.square().mean().backward()
-    untouched = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    untouched = [
+        name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()
+    ]
     assert untouched == []
 
 

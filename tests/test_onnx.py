@@ -55,7 +55,9 @@ def check_parity(model: XCodec2Model, folder: Path, wave: np.ndarray) -> None:
     assert snr(model.decode(expected).numpy(), codec.decode(codes)) > QUIETEST_SNR
 
 
-@pytest.mark.parametrize("config", [XCODEC2, NEUCODEC, SPECTROGRAM], ids=["XCodec2", "NeuCodec", "spectrogram"])
+@pytest.mark.parametrize(
+    "config", [XCODEC2, NEUCODEC, SPECTROGRAM], ids=["XCodec2", "NeuCodec", "spectrogram"]
+)
 @pytest.mark.parametrize("num_samples", [320, 16_123])
 def test_graphs_equal_the_model(config, num_samples):
     model = random_model(config)
@@ -64,7 +66,9 @@ def test_graphs_equal_the_model(config, num_samples):
     expected = torch.stack(model.decode(list(codes)))
     with torch.no_grad():
         found = Encoder(copy.deepcopy(model))(waves)
-        torch.testing.assert_close(Decoder(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            Decoder(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4
+        )
     for row in zip(waves, found, codes, strict=True):
         assert not misses_beyond_rounding(model, *row)
 
@@ -82,14 +86,19 @@ def test_openvino_gives_the_models_codes_and_sound(model, folder):
     )
     codes = encoder(waves.numpy())[0]
     assert codes.tolist() == [item.codes.tolist() for item in model.encode(list(waves), 16_000)]
-    assert snr(torch.stack(model.decode(list(torch.from_numpy(codes)))).numpy(), decoder(codes)[0]) > QUIETEST_SNR
+    assert (
+        snr(torch.stack(model.decode(list(torch.from_numpy(codes)))).numpy(), decoder(codes)[0])
+        > QUIETEST_SNR
+    )
 
 
 def test_every_item_of_a_list_gives_what_it_gives_alone(folder):
     codec = OnnxCodec(folder, threads=1)
     waves = [speech()[:size].numpy() for size in (8_000, 7_900, 321, 7_700)]
     codes = codec.encode(waves, 16_000)
-    assert [row.tolist() for row in codes] == [codec.encode(wave, 16_000).tolist() for wave in waves]
+    assert [row.tolist() for row in codes] == [
+        codec.encode(wave, 16_000).tolist() for wave in waves
+    ]
     for together, row in zip(codec.decode(codes), codes, strict=True):
         np.testing.assert_allclose(together, codec.decode(row), atol=1e-5)
 
@@ -171,8 +180,13 @@ def test_graphs_are_of_an_opset_that_old_runtimes_know(folder):
     import onnx
 
     graph = onnx.load(folder / "encoder.onnx")
-    assert [(entry.domain, entry.version) for entry in graph.opset_import if entry.domain == ""] == [("", 20)]
-    assert onnxruntime.InferenceSession(folder / "encoder.onnx").get_inputs()[0].shape == ["batch", "samples"]
+    assert [
+        (entry.domain, entry.version) for entry in graph.opset_import if entry.domain == ""
+    ] == [("", 20)]
+    assert onnxruntime.InferenceSession(folder / "encoder.onnx").get_inputs()[0].shape == [
+        "batch",
+        "samples",
+    ]
 
 
 @pytest.mark.slow

@@ -1,7 +1,7 @@
 """Parity with the original packages, and proof that each of their quirks matters.
 
-The goldens hold whole small checkpoints under the original names, real speech, and what the original packages
-made of it (see goldens/make_original.py).
+The goldens hold whole small checkpoints under the original names, real speech, and what the
+original packages made of it (see goldens/make_original.py).
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ def golden(package: str) -> dict[str, Tensor]:
 
 
 def original_weights(package: str) -> dict[str, Tensor]:
-    """The checkpoint as published; stored in 8 and 16 bits, exactly, because it was made of such numbers."""
-    return {k.removeprefix("weights/"): t.float() for k, t in golden(package).items() if k.startswith("weights/")}
+    """The checkpoint as published; stored in 8 and 16 bits, exactly, because it was made of such
+    numbers.
+    """
+    return {
+        k.removeprefix("weights/"): t.float()
+        for k, t in golden(package).items()
+        if k.startswith("weights/")
+    }
 
 
 def clips(package: str) -> list[dict[str, Tensor]]:
@@ -62,14 +68,20 @@ def model(package: str, folders: dict[str, Path]) -> XCodec2Model:
 
 def agreement(model: XCodec2Model, package: str) -> float:
     """Share of codes that equal the original's."""
-    equal = [(model.encode_code(c["wav"][None])[0, 0] == c["codes"]).float() for c in clips(package)]
+    equal = [
+        (model.encode_code(c["wav"][None])[0, 0] == c["codes"]).float() for c in clips(package)
+    ]
     return torch.cat(equal).mean().item()
 
 
 def waveform_error(model: XCodec2Model, package: str) -> float:
     """Largest difference to the original's waveform, relative to its peak."""
-    decoded = [(model.decode_code(c["codes"][None, None])[0, 0], c["recon"]) for c in clips(package)]
-    return max(((ours - theirs).abs().max() / theirs.abs().max()).item() for ours, theirs in decoded)
+    decoded = [
+        (model.decode_code(c["codes"][None, None])[0, 0], c["recon"]) for c in clips(package)
+    ]
+    return max(
+        ((ours - theirs).abs().max() / theirs.abs().max()).item() for ours, theirs in decoded
+    )
 
 
 def test_codes_equal_the_original_packages(model, package):
@@ -94,7 +106,7 @@ def test_neucodec_runs_at_24_khz_and_drops_the_last_frame(folders):
     assert len(model.decode([1, 2, 3])) == 3 * 480
 
 
-# ---- each quirk, undone -----------------------------------------------------------------------------------------
+# ---- each quirk, undone --------------------------------------------------------------------------
 
 
 def bound_once(x: Tensor, levels: tuple[int, ...]) -> Tensor:
@@ -115,7 +127,9 @@ def without_beta(self: snake.SnakeBeta, x: Tensor) -> Tensor:
     return x + (x * self.alpha.exp()[:, None]).sin().square()
 
 
-def skip_around_the_relu(self: semantic.SemanticAdapter, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+def skip_around_the_relu(
+    self: semantic.SemanticAdapter, x: Tensor, lengths: Tensor | None = None
+) -> Tensor:
     skip = self.conv1(x.transpose(1, 2))
     return self.conv4(skip + self.conv3(F.relu(self.conv2(F.relu(skip)))))
 
@@ -137,7 +151,14 @@ _score_bias = semantic.RelativeKeyAttention.score_bias
         (semantic.SemanticAdapter, "forward", skip_around_the_relu),
         (semantic.RelativeKeyAttention, "score_bias", unscaled_distances),
     ],
-    ids=["one bound", "zeros for replicate", "pad 6+5", "beta = 0", "residual before ReLU", "bias not over √d"],
+    ids=[
+        "one bound",
+        "zeros for replicate",
+        "pad 6+5",
+        "beta = 0",
+        "residual before ReLU",
+        "bias not over √d",
+    ],
 )
 def test_undoing_a_quirk_changes_codes(monkeypatch, folders, owner, name, wrong):
     model = XCodec2Model.from_pretrained(folders["xcodec2"])
@@ -163,15 +184,23 @@ def normal_after_stacking(fbank: Tensor) -> Tensor:
 
 def rotated_over_time(self: decoder.Attention, x: Tensor, lengths: Tensor | None) -> Tensor:
     """What a rotary embedding usually does, and what this decoder was not trained with."""
-    q, k, v = (p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+    q, k, v = (
+        p(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        for p in (self.q_proj, self.k_proj, self.v_proj)
+    )
     half = q.shape[-1] // 2
     angles = torch.arange(x.shape[1])[:, None] * 10_000 ** (-torch.arange(half) / half)
     cos, sin = angles.cos(), angles.sin()
 
     def turn(y: Tensor) -> Tensor:
-        return torch.cat([y[..., :half] * cos - y[..., half:] * sin, y[..., half:] * cos + y[..., :half] * sin], -1)
+        return torch.cat(
+            [y[..., :half] * cos - y[..., half:] * sin, y[..., half:] * cos + y[..., :half] * sin],
+            -1,
+        )
 
-    return self.o_proj(F.scaled_dot_product_attention(turn(q), turn(k), v).transpose(1, 2).flatten(2))
+    return self.o_proj(
+        F.scaled_dot_product_attention(turn(q), turn(k), v).transpose(1, 2).flatten(2)
+    )
 
 
 def test_rotary_over_time_changes_the_waveform(monkeypatch, folders):
@@ -183,5 +212,7 @@ def test_rotary_over_time_changes_the_waveform(monkeypatch, folders):
 def test_causal_padding_of_the_convolutions_changes_codes(monkeypatch, folders):
     model = XCodec2Model.from_pretrained(folders["xcodec2"])
     layers = acoustic.EncoderBlock.layers
-    monkeypatch.setattr(acoustic.EncoderBlock, "layers", lambda self: [lambda x, n: x.roll(1, -1), *layers(self)])
+    monkeypatch.setattr(
+        acoustic.EncoderBlock, "layers", lambda self: [lambda x, n: x.roll(1, -1), *layers(self)]
+    )
     assert agreement(model, "xcodec2") < 0.97

@@ -32,7 +32,9 @@ def test_waveforms_of_different_lengths_share_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "three.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = builtins.__import__
 
     def without_matplotlib(name: str, *args: object) -> object:

@@ -1,5 +1,5 @@
-"""Lower precision on a CPU: where bfloat16 is used, how much it changes, that a processor without it says so; and int8
-where the two behave alike."""
+"""Lower precision on a CPU: where bfloat16 is used, how much it changes, that a processor without
+it says so; and int8 where the two behave alike."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def halved(tmp_path_factory) -> tuple[XCodec2Model, XCodec2Model]:
     """One model in float32 and in bfloat16."""
     folder = tmp_path_factory.mktemp("model")
     random_model(XCODEC2).save_pretrained(folder)
-    return tuple(XCodec2Model.from_pretrained(folder, dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    return tuple(
+        XCodec2Model.from_pretrained(folder, dtype=dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
 
 
 def test_products_inside_the_layers_are_bfloat16_and_all_else_float32(halved):
@@ -39,8 +42,14 @@ def test_products_inside_the_layers_are_bfloat16_and_all_else_float32(halved):
     ):
         assert name in low
     assert not [name for name in low if "norm" in name or "depthwise" in name]
-    assert not [name for name in low if name.startswith(("quantizer", "acoustic_encoder", "semantic_adapter", "fc_"))]
-    assert not [name for name in low if ".head." in name or ".prior_net." in name or ".embed." in name]
+    assert not [
+        name
+        for name in low
+        if name.startswith(("quantizer", "acoustic_encoder", "semantic_adapter", "fc_"))
+    ]
+    assert not [
+        name for name in low if ".head." in name or ".prior_net." in name or ".embed." in name
+    ]
 
 
 def test_other_devices_and_types_are_asked_for_as_a_whole():
@@ -51,7 +60,10 @@ def test_other_devices_and_types_are_asked_for_as_a_whole():
 
 
 def test_what_it_changes_stays_small(halved):
-    for full, low in (halved, [XCodec2Model.from_pretrained("nano", dtype=d) for d in (torch.float32, torch.bfloat16)]):
+    for full, low in (
+        halved,
+        [XCodec2Model.from_pretrained("nano", dtype=d) for d in (torch.float32, torch.bfloat16)],
+    ):
         codes = full.encode(speech(), 16_000)
         changed = low.encode(speech(), 16_000)
         assert (codes.codes == changed.codes).float().mean() > 0.8
@@ -106,7 +118,9 @@ def test_attention_with_scores_written_whole(frames, monkeypatch):
 @torch.no_grad()
 def test_long_attention_is_not(monkeypatch):
     seen = []
-    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda q, *rest: seen.append(q) or q)
+    monkeypatch.setattr(
+        torch.nn.functional, "scaled_dot_product_attention", lambda q, *rest: seen.append(q) or q
+    )
     for frames, dtype in ((SHORT + 1, torch.bfloat16), (4, torch.float32), (SHORT, torch.bfloat16)):
         attend(*(torch.zeros(1, 1, frames, 2, dtype=dtype) for _ in range(3)), None)
     assert [len(q[0, 0]) for q in seen] == [SHORT + 1, 4]

@@ -18,27 +18,40 @@ RATE = audio.SAMPLE_RATE
 
 
 def tone(seconds: float, rate: int = RATE, level: float = 0.3, pitch: float = 200.0) -> np.ndarray:
-    return (level * np.sin(2 * np.pi * pitch * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+    return (level * np.sin(2 * np.pi * pitch * np.arange(round(seconds * rate)) / rate)).astype(
+        np.float32
+    )
 
 
 def hush(seconds: float, level: float = 1e-4) -> np.ndarray:
-    return (level * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(np.float32)
+    return (level * np.random.default_rng(0).standard_normal(round(seconds * RATE))).astype(
+        np.float32
+    )
 
 
 def made_up_source(name: str, **fields: object) -> sources.Source:
-    defaults = {"package": "p", "root": "sounds", "files": r"(?P<language>\w\w)/.+\.wav", "language": ""}
+    defaults = {
+        "package": "p",
+        "root": "sounds",
+        "files": r"(?P<language>\w\w)/.+\.wav",
+        "language": "",
+    }
     rest = {"speaker": f"{name}-1", "licence": "CC0-1.0", "credit": "nobody"}
     return sources.Source(name=name, **(defaults | rest | fields))  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """An unpacked package `p` of four recordings in two languages, one there twice, and their texts."""
+    """An unpacked package `p` of four recordings in two languages, one there twice, and their
+    texts.
+    """
     root = tmp_path / "cache" / "p"
     for n, path in enumerate(("aa/one", "aa/two", "bb/one", "bb/three")):
         file = root / "sounds" / f"{path}.wav"
         file.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(file, np.concatenate([hush(0.5), tone(1, pitch=200 + 10 * n), hush(0.5)]), RATE)
+        soundfile.write(
+            file, np.concatenate([hush(0.5), tone(1, pitch=200 + 10 * n), hush(0.5)]), RATE
+        )
     (root / "sounds/bb/three.wav").write_bytes((root / "sounds/aa/two.wav").read_bytes())
     (root / "texts").mkdir()
     texts = '; comment\naa/one: "First",\tthen second\ntwo: plain\n'
@@ -83,7 +96,9 @@ def test_the_test_set_is_not_trimmed() -> None:
         (np.zeros(0, np.float32), 44_100, audio.TEST_RULES, "short"),
     ],
 )
-def test_the_rest_is_refused(recording: np.ndarray, rate: int, rules: audio.Rules, reason: str) -> None:
+def test_the_rest_is_refused(
+    recording: np.ndarray, rate: int, rules: audio.Rules, reason: str
+) -> None:
     with pytest.raises(audio.UnusableError, match=reason):
         audio.prepare(recording, rate, rules)
 
@@ -111,7 +126,11 @@ def test_g722_is_read_at_16_khz(tmp_path: Path) -> None:
 
 def test_clips_carry_what_their_source_says(cache: Path) -> None:
     source = made_up_source(
-        "s", skip=r"bb/one.+", text_package="p", text_files="texts/*.txt", text_reader=transcripts.asterisk
+        "s",
+        skip=r"bb/one.+",
+        text_package="p",
+        text_files="texts/*.txt",
+        text_reader=transcripts.asterisk,
     )
     clips = catalogue.list_clips(source, cache)
     assert [clip.id for clip in clips] == ["s/aa_one", "s/aa_two", "s/bb_three"]
@@ -134,14 +153,18 @@ def test_file_names_are_ascii() -> None:
     assert catalogue.ascii_stem("ㄅㄚ1/a b.x.ogg") == "u3105u311a1_au0020b.x"
 
 
-def test_a_missing_tool_or_package_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_or_package_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(packages.PackageError, match="apt-get not found"):
         packages.fetch_package("p", tmp_path)
     script = tmp_path / "apt-get"
     script.write_text('#!/bin/sh\necho "E: Unable to locate package p" >&2\nexit 100\n')
     script.chmod(0o755)
-    with pytest.raises(packages.PackageError, match=r"`apt-get download p` failed: E: Unable") as failure:
+    with pytest.raises(
+        packages.PackageError, match=r"`apt-get download p` failed: E: Unable"
+    ) as failure:
         packages.fetch_package("p", tmp_path)
     assert "\n" not in str(failure.value)
 
@@ -153,9 +176,27 @@ def test_a_missing_tool_or_package_is_one_line(tmp_path: Path, monkeypatch: pyte
     ("reader", "path", "content", "audio_path", "text"),
     [
         (transcripts.festvox, "etc/txt", '( ru_1 "вол+ос, да." )', "wav/ru_1.wav", "волос, да."),
-        (transcripts.asterisk, "x.txt", "\ufeff; comment\ndigits/h-6: sixth", "it/digits/h-6.g722", "sixth"),
-        (transcripts.tuxpaint, "st/emu.txt", "An emu.\nfr.utf8=Un émeu.", "st/emu_desc_fr.ogg", "Un émeu."),
-        (transcripts.tuxpaint, "st/emu.txt", "An emu.\nfr.utf8=Un émeu.", "st/emu_desc.ogg", "An emu."),
+        (
+            transcripts.asterisk,
+            "x.txt",
+            "\ufeff; comment\ndigits/h-6: sixth",
+            "it/digits/h-6.g722",
+            "sixth",
+        ),
+        (
+            transcripts.tuxpaint,
+            "st/emu.txt",
+            "An emu.\nfr.utf8=Un émeu.",
+            "st/emu_desc_fr.ogg",
+            "Un émeu.",
+        ),
+        (
+            transcripts.tuxpaint,
+            "st/emu.txt",
+            "An emu.\nfr.utf8=Un émeu.",
+            "st/emu_desc.ogg",
+            "An emu.",
+        ),
         (transcripts.tuxpaint, "st/emu.txt", "An emu.", "other/emu_desc.ogg", ""),
         (
             transcripts.fillets,
@@ -192,7 +233,9 @@ def test_the_levels_own_dialog_goes_first() -> None:
 
 
 def test_the_manifest_lists_the_stored_clips(cache: Path, tmp_path: Path) -> None:
-    source = made_up_source("s", text_package="p", text_files="texts/*.txt", text_reader=transcripts.asterisk)
+    source = made_up_source(
+        "s", text_package="p", text_files="texts/*.txt", text_reader=transcripts.asterisk
+    )
     results = built(catalogue.list_clips(source, cache), tmp_path)
     build.remove_rejected(tmp_path, results)
     build.write_manifest(tmp_path / "train/manifest.tsv", results)
@@ -214,13 +257,24 @@ def test_the_manifest_lists_the_stored_clips(cache: Path, tmp_path: Path) -> Non
     assert stored == {Path(row["path"]).name for row in rows}
     info = soundfile.info(tmp_path / "train" / rows[0]["path"])
     assert (info.samplerate, info.channels, info.subtype) == (RATE, 1, "PCM_16")
-    assert (tmp_path / "rejected.tsv").read_text().splitlines()[1:] == ["s/bb_three\ttrain\tsame as s/aa_two"]
-    assert build.minutes_table(results, ("train",)).splitlines()[1].split() == ["s", "0.1", "3", "1"]
+    assert (tmp_path / "rejected.tsv").read_text().splitlines()[1:] == [
+        "s/bb_three\ttrain\tsame as s/aa_two"
+    ]
+    assert build.minutes_table(results, ("train",)).splitlines()[1].split() == [
+        "s",
+        "0.1",
+        "3",
+        "1",
+    ]
 
 
 def test_a_recording_of_the_test_set_is_not_trained_on(cache: Path, tmp_path: Path) -> None:
-    """The test set comes first, and a training clip with the same samples is left out, trimmed or not."""
-    test = catalogue.list_clips(made_up_source("t", files=r"(?P<language>aa)/.+", role="test"), cache)
+    """The test set comes first, and a training clip with the same samples is left out, trimmed or
+    not.
+    """
+    test = catalogue.list_clips(
+        made_up_source("t", files=r"(?P<language>aa)/.+", role="test"), cache
+    )
     train = catalogue.list_clips(made_up_source("s", files=r"(?P<language>bb)/.+"), cache)
     kept = [clip.id for clip, outcome in built(test + train, tmp_path) if not outcome.reason]
     assert kept == ["t/aa_one", "t/aa_two", "s/bb_one"]
@@ -272,14 +326,21 @@ def test_interrupted_work_leaves_no_folder_and_is_done_again(
 def test_no_package_folder_or_speaker_is_shared_between_test_and_training() -> None:
     test = [source for source in sources.SOURCES if source.role == "test"]
     train = [source for source in sources.SOURCES if source.role == "train"]
-    assert [source.name for source in test] == ["asterisk-it", "asterisk-ru", "tuxpaint-fr", "tuxpaint-el"]
+    assert [source.name for source in test] == [
+        "asterisk-it",
+        "asterisk-ru",
+        "tuxpaint-fr",
+        "tuxpaint-el",
+    ]
     assert sources.SOURCES[: len(test)] == tuple(test)
     assert not {source.speaker for source in test} & {source.speaker for source in train}
     assert not {(s.package, s.files) for s in test} & {(s.package, s.files) for s in train}
 
 
 @pytest.mark.parametrize("source", sources.SOURCES, ids=lambda source: source.name)
-def test_tuxpaint_descriptions_of_the_test_set_match_no_training_source(source: sources.Source) -> None:
+def test_tuxpaint_descriptions_of_the_test_set_match_no_training_source(
+    source: sources.Source,
+) -> None:
     for language in ("fr", "el"):
         path = f"animals/koala_desc_{language}.ogg"
         taken = re.fullmatch(source.files, path) and not re.fullmatch(source.skip, path)

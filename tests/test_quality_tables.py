@@ -33,4 +33,7 @@ def test_evaluation_is_of_the_model_that_is_shipped():
     from xcodec2 import XCodec2Model
     from xcodec2.evaluate.systems import all_weights
 
-    assert all_weights(XCodec2Model.from_pretrained("nano"))[:16] in SUMMED_UP["implementations"]["nano"]
+    assert (
+        all_weights(XCodec2Model.from_pretrained("nano"))[:16]
+        in SUMMED_UP["implementations"]["nano"]
+    )

@@ -48,7 +48,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f'clip {index}\t{index}.wav\t{["<i>it</i>", "ru"][index % 2]}\t"{words}"')
     (folder / "m.tsv").write_text("\n".join(lines) + "\n")
     systems = [
-        FunctionSystem("half <b>", lambda w: w * 0.5 + 0.02 * np.sin(np.arange(len(w))), bit_rate=800),
+        FunctionSystem(
+            "half <b>", lambda w: w * 0.5 + 0.02 * np.sin(np.arange(len(w))), bit_rate=800
+        ),
         FunctionSystem("clean", lambda w: w, bit_rate=6000),
     ]
     evaluate(
@@ -59,25 +61,44 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_browser(page: Path, content: str) -> str:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if not browser:
         pytest.skip("no Chromium is installed (apt-get install chromium)")
     probed = page.with_name("probed.html")
     probed.write_text(content, encoding="utf-8")
     profile = page.with_name("profile")
-    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}",
-               "--window-size=1240,900", "--virtual-time-budget=10000", "--dump-dom", probed.as_uri()]  # fmt: skip
+    command = [
+        browser,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={profile}",
+        # fmt: skip
+        "--window-size=1240,900",
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        probed.as_uri(),
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_page_works_in_a_browser(report):
     content = report.read_text(encoding="utf-8")
     listen = "<script>window.seen = []; onerror = (message) => { seen.push(message); };</script>"
-    dom = in_browser(report, content.replace("<head>", f"<head>{listen}", 1).replace("</body>", f"{PROBE}</body>"))
+    dom = in_browser(
+        report,
+        content.replace("<head>", f"<head>{listen}", 1).replace("</body>", f"{PROBE}</body>"),
+    )
     found = json.loads(base64.b64decode(re.search(r"<pre>(.*?)</pre>", dom)[1]))
     assert found["errors"] == []
     assert found["injected"] == 0
-    assert found["durations"] == pytest.approx([2.0] * 4, abs=0.01)  # two clips, original and reconstruction
+    assert found["durations"] == pytest.approx(
+        [2.0] * 4, abs=0.01
+    )  # two clips, original and reconstruction
     assert len(found["images"]) == 2
     assert all(complete and width == 1200 for complete, width in found["images"])
     assert len(found["plots"]) == 2  # rates and distributions; these systems have no codes
@@ -91,7 +112,13 @@ def test_page_is_whole_and_fetches_nothing(report):
     assert "<script>window.injected" not in content
     assert "onerror=window" not in content.replace("&lt;img src=x onerror=window", "")
     assert not re.findall(r'(?:src|href)="(?!data:|#)', content)
-    for title in ("Summary", "Quality against bit rate", "Every file", "By language", "How it was measured"):
+    for title in (
+        "Summary",
+        "Quality against bit rate",
+        "Every file",
+        "By language",
+        "How it was measured",
+    ):
         assert f"<h2>{title}</h2>" in content, title
     assert "The worst files of half &lt;b&gt;, by ESTOI" in content
     assert content.count("<article>") == 2

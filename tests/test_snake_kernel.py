@@ -41,7 +41,8 @@ def activation(channels: int, seed: int = 0) -> AntiAliasedSnake:
     module = AntiAliasedSnake(channels)
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
-        # Logarithms: α/β, by which the activation multiplies roundings of what it is given, stays small.
+        # Logarithms: α/β, by which the activation multiplies roundings of what it is given, stays
+        # small.
         parameter.data.copy_(0.5 * torch.randn(channels, generator=generator))
     return module
 
@@ -53,13 +54,16 @@ def by_torch(module: AntiAliasedSnake, x: Tensor, lengths: Tensor | None = None)
 
 
 def assert_near(actual: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max().clamp(min=1)))
+    torch.testing.assert_close(
+        actual, expected, rtol=0, atol=TOLERANCE * float(expected.abs().max().clamp(min=1))
+    )
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("with_openmp", [True, False])
 @pytest.mark.parametrize(
-    ("batch", "channels", "size"), [(1, 48, 1000), (3, 16, 96), (2, 5, 97), (1, 1, 1), (2, 40, 3), (1, 33, 500)]
+    ("batch", "channels", "size"),
+    [(1, 48, 1000), (3, 16, 96), (2, 5, 97), (1, 1, 1), (2, 40, 3), (1, 33, 500)],
 )
 def test_equals_torch(kernel, monkeypatch, batch, channels, size, threads, with_openmp):
     if not with_openmp:
@@ -87,14 +91,18 @@ def test_the_ends_of_ragged_items(kernel):
 
 @pytest.mark.parametrize("loudness", [1e-6, 1.0, 1e3, 1e5, 1e30])
 def test_any_loudness(kernel, loudness):
-    """Large angles leave the vectors for the C library's sine; neither way may lose more than the angle's rounding."""
+    """Large angles leave the vectors for the C library's sine; neither way may lose more than the
+    angle's rounding.
+    """
     x, module = loudness * torch.randn(1, 16, 200), activation(16)
     with torch.no_grad():
         result = module(x)
     expected = by_torch(activation(16), x)
     sizes = [parameter.detach().exp() for parameter in activation(16).parameters()]
     angle = 10 * loudness * float(sizes[0].max())
-    swing = min(1.0, angle * 1e-6) / float(sizes[1].min())  # of sin²(αx)/β, when αx has float32's last bits wrong
+    swing = min(1.0, angle * 1e-6) / float(
+        sizes[1].min()
+    )  # of sin²(αx)/β, when αx has float32's last bits wrong
     assert float((result - expected).abs().max()) <= TOLERANCE * float(expected.abs().max()) + swing
 
 

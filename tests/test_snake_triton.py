@@ -1,4 +1,6 @@
-"""The GPU's activation where there is no GPU: Triton interprets the kernels on the CPU, and compiles them for one."""
+"""The GPU's activation where there is no GPU: Triton interprets the kernels on the CPU, and
+compiles them for one.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,18 @@ def interpreted(monkeypatch):
     module = importlib.import_module("xcodec2.codec.kernels.snake_triton_kernels")
     monkeypatch.setattr(snake_triton, "kernels", lambda: importlib.reload(module))
     monkeypatch.setattr(snake_triton, "BLOCK", 64)
-    monkeypatch.setattr(snake_triton, "can_run", lambda x: x.dtype in snake_triton.TYPES)  # not float64: by_torch
-    monkeypatch.setattr(snake.snake_kernel, "can_run", lambda x: False)
+    monkeypatch.setattr(
+        snake_triton, "can_run", lambda x: x.dtype in snake_triton.TYPES
+    )  # not float64: by_torch
+    monkeypatch.setattr(snake.snake_cpu, "can_run", lambda x: False)
     yield
     monkeypatch.delenv("TRITON_INTERPRET")
     importlib.reload(module)
 
 
-@pytest.mark.parametrize(("batch", "channels", "size"), [(1, 3, 200), (2, 5, 64), (1, 1, 1), (2, 2, 3), (1, 2, 65)])
+@pytest.mark.parametrize(
+    ("batch", "channels", "size"), [(1, 3, 200), (2, 5, 64), (1, 1, 1), (2, 2, 3), (1, 2, 65)]
+)
 def test_equals_torch(interpreted, batch, channels, size):
     x, module = 3 * torch.randn(batch, channels, size), activation(channels)
     with torch.no_grad():
@@ -51,7 +57,9 @@ def test_half_types_are_computed_in_float32(interpreted, dtype):
     with torch.no_grad():
         result = module(x)
     assert result.dtype == dtype
-    rounding = 2 * torch.finfo(dtype).eps  # of the output, and of the exponentials of the parameters
+    rounding = (
+        2 * torch.finfo(dtype).eps
+    )  # of the output, and of the exponentials of the parameters
     torch.testing.assert_close(result.float(), by_torch(module, x), rtol=rounding, atol=rounding)
 
 
@@ -69,7 +77,13 @@ def test_compiles_for_gpus(capability, dtype):
     pointers = {"alpha": "*fp32", "beta": "*fp32", "taps": "*fp32", "lengths": "*i64"}
     signatures = {
         module.rise: {"x": f"*{dtype}", "doubled": "*fp32", **pointers, **sizes},
-        module.fall: {"doubled": "*fp32", "out": f"*{dtype}", "taps": "*fp32", "lengths": "*i64", **sizes},
+        module.fall: {
+            "doubled": "*fp32",
+            "out": f"*{dtype}",
+            "taps": "*fp32",
+            "lengths": "*i64",
+            **sizes,
+        },
     }
     for kernel, signature in signatures.items():
         source = ASTSource(kernel, signature=signature, constexprs={"block": snake_triton.BLOCK})

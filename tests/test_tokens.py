@@ -58,8 +58,9 @@ item []:
 def test_purity_and_pnmi_of_a_hand_computed_example():
     """Ten frames; counts: code 7 → a 3, b 1; code 8 → b 4; code 9 → a 1, c 1.
 
-    Phone purity (3 + 4 + 1)/10. Cluster purity: a 3, b 4, c 1 of 10. Entropies in bits: phones a .4, b .5, c .1 →
-    1.36096; codes .4, .4, .2 → 1.52193; pairs .3, .1, .4, .1, .1 → 2.04644. Shared: 0.83645; over the phones' .61460.
+    Phone purity (3 + 4 + 1)/10. Cluster purity: a 3, b 4, c 1 of 10. Entropies in bits: phones a
+    .4, b .5, c .1 → 1.36096; codes .4, .4, .2 → 1.52193; pairs .3, .1, .4, .1, .1 → 2.04644.
+    Shared: 0.83645; over the phones' .61460.
     """
     codes = np.array([7, 7, 7, 7, 8, 8, 8, 8, 9, 9])
     phones = np.array(list("aaabbbbbac"))
@@ -89,7 +90,8 @@ def test_held_out_purity_learns_on_other_frames():
     codes = np.array([1, 1, 1, 2, 2, 3, 1, 2, 3, 4])
     phones = np.array(list("aabbbbabaa"))
     training = np.arange(10) < 6
-    # Learned: 1 → a, 2 → b, 3 → b; 4 is unknown and counts as b, the most frequent. Of a b a a the first two are right.
+    # Learned: 1 → a, 2 → b, 3 → b; 4 is unknown and counts as b, the most frequent. Of a b a a the
+    # first two are right.
     assert held_out_purity(codes, phones, training) == 0.5
 
 
@@ -101,13 +103,18 @@ def test_code_use():
     assert code_use(np.zeros(9, int)).entropy == 0
 
 
-@pytest.mark.parametrize(("name", "content"), [("x.lab", XLABEL), ("h.lab", HTK), ("t.TextGrid", TEXTGRID)])
+@pytest.mark.parametrize(
+    ("name", "content"), [("x.lab", XLABEL), ("h.lab", HTK), ("t.TextGrid", TEXTGRID)]
+)
 def test_labels_of_three_kinds_say_the_same(tmp_path, name, content):
     (tmp_path / name).write_text(content)
     found = read_labels(tmp_path / name)
     assert [interval.phone for interval in found] == ["pau", "a", "s"]
-    assert [t for i in found for t in (i.start, i.end)] == pytest.approx([0, 0.1, 0.1, 0.2, 0.2, 0.35])
-    # Middles of frames of 50 ms: .025 .075 | .125 .175 | .225 .275 .325 | .375, which no label covers
+    assert [t for i in found for t in (i.start, i.end)] == pytest.approx(
+        [0, 0.1, 0.1, 0.2, 0.2, 0.35]
+    )
+    # Middles of frames of 50 ms: .025 .075 | .125 .175 | .225 .275 .325 | .375, which no label
+    # covers
     assert phone_of_frames(found, 8, 20) == ["pau", "pau", "a", "a", "s", "s", "s", None]
 
 
@@ -115,7 +122,11 @@ def test_gaps_between_labels_have_no_phone():
     intervals = [Interval(0.1, 0.2, "a"), Interval(0.3, 0.4, "b")]
     assert phone_of_frames(intervals, 5, 10) == [None, "a", None, "b", None]
     # It is the middle of a frame that counts, not its start.
-    assert phone_of_frames([Interval(0, 0.12, "a"), Interval(0.12, 0.3, "b")], 3, 10) == ["a", "b", "b"]
+    assert phone_of_frames([Interval(0, 0.12, "a"), Interval(0.12, 0.3, "b")], 3, 10) == [
+        "a",
+        "b",
+        "b",
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "#\n", "nothing here", "1 2 three four\nx y z"])
@@ -154,7 +165,9 @@ def test_probe_reads_what_is_there_and_nothing_else():
 
 
 def test_knowledge_of_a_model_on_labelled_speech(tmp_path: Path):
-    """Labels made from the codes themselves: probes read them, and speakers are told by their codes."""
+    """Labels made from the codes themselves: probes read them, and speakers are told by their
+    codes.
+    """
     import soundfile
 
     from xcodec2.evaluate import evaluate
@@ -169,7 +182,9 @@ def test_knowledge_of_a_model_on_labelled_speech(tmp_path: Path):
         samples = np.repeat(clip, 2)[: len(clip)] if low else clip
         soundfile.write(tmp_path / f"{index}.wav", samples, 16_000)
         lines.append(f"clip-{index}\t{index}.wav\t{'low' if low else 'high'}")
-        thirds = "\n".join(f"{end:.3f} 125 {phone}" for end, phone in ((0.3, "a"), (0.6, "b"), (1.1, "c")))
+        thirds = "\n".join(
+            f"{end:.3f} 125 {phone}" for end, phone in ((0.3, "a"), (0.6, "b"), (1.1, "c"))
+        )
         (tmp_path / f"{index}.lab").write_text(f"#\n{thirds}\n")
     (tmp_path / "m.tsv").write_text("\n".join(lines) + "\n")
     summary = evaluate(

@@ -1,4 +1,6 @@
-"""Training: exactly resumed after kill -9, stopped by what is not finite, and nothing lost on a full disk."""
+"""Training: exactly resumed after kill -9, stopped by what is not finite, and nothing lost on a
+full disk.
+"""
 
 from __future__ import annotations
 
@@ -51,18 +53,26 @@ def weights_of(folder: Path) -> dict[str, Tensor]:
         flat |= {f"{part}.{name}": tensor for name, tensor in state[part].items()}
     for part in ("optimiser", "discriminator_optimiser"):
         for number, values in state[part]["state"].items():
-            flat |= {f"{part}.{number}.{name}": torch.as_tensor(tensor) for name, tensor in values.items()}
+            flat |= {
+                f"{part}.{number}.{name}": torch.as_tensor(tensor)
+                for name, tensor in values.items()
+            }
     return flat
 
 
 def curve(folder: Path) -> list[dict]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "audio_per_second"} for line in lines]
+    return [
+        {name: value for name, value in line.items() if name != "audio_per_second"}
+        for line in lines
+    ]
 
 
 def test_killed_and_resumed_equals_never_killed(tmp_path):
     recipe = write_recipe(tmp_path)
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(recipe), f"run.out={tmp_path / 'killed'}"], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(recipe), f"run.out={tmp_path / 'killed'}"], check=False
+    )
     assert killed.returncode == -9
     model = train(toy_recipe(tmp_path, f"run.out={tmp_path / 'killed'}"), resume=True)
     train(toy_recipe(tmp_path))
@@ -74,7 +84,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path):
     assert [line["step"] for line in curve(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
     loaded = XCodec2Model.from_pretrained(model)
     averaged = expected["average.quantizer.project_in.weight"]
-    torch.testing.assert_close(loaded.quantizer.project_in.weight, averaged, rtol=1e-3, atol=1e-4)  # float16
+    torch.testing.assert_close(
+        loaded.quantizer.project_in.weight, averaged, rtol=1e-3, atol=1e-4
+    )  # float16
 
 
 def test_every_loss_has_a_weight_of_its_name_and_is_logged(tmp_path):
@@ -93,7 +105,9 @@ def test_discriminators_alone_come_first(tmp_path):
     assert all("real" in line and "fake" in line for line in curve(tmp_path / "run"))
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_update_and_keeps_the_batch(tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_before_the_update_and_keeps_the_batch(
+    tmp_path, monkeypatch
+):
     recipe = toy_recipe(tmp_path)
     compute, calls = losses.rms_loss, []
 
@@ -102,11 +116,15 @@ def test_a_loss_that_is_not_finite_stops_before_the_update_and_keeps_the_batch(t
         return compute(predicted, target, window) * (float("nan") if len(calls) == 4 else 1)
 
     monkeypatch.setattr(losses, "rms_loss", broken)
-    with pytest.raises(TrainingError, match=r"step 3: .*rms nan.*not-finite-step-3-process-0\.safetensors"):
+    with pytest.raises(
+        TrainingError, match=r"step 3: .*rms nan.*not-finite-step-3-process-0\.safetensors"
+    ):
         train(recipe)
     kept = load_file(tmp_path / "run" / "not-finite-step-3-process-0.safetensors")
     assert torch.equal(kept["target"], calls[3])
-    assert [path.name for path in checkpoints.checkpoints(tmp_path / "run" / "checkpoints")] == ["step-00000002.pt"]
+    assert [path.name for path in checkpoints.checkpoints(tmp_path / "run" / "checkpoints")] == [
+        "step-00000002.pt"
+    ]
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -128,7 +146,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 def test_the_last_checkpoints_are_kept_and_a_damaged_one_is_named(tmp_path):
     for step in (1, 2, 3):
         checkpoints.save(tmp_path, step, {"state": step}, keep=2)
-    assert [path.name for path in checkpoints.checkpoints(tmp_path)] == ["step-00000002.pt", "step-00000003.pt"]
+    assert [path.name for path in checkpoints.checkpoints(tmp_path)] == [
+        "step-00000002.pt",
+        "step-00000003.pt",
+    ]
     (tmp_path / "step-00000003.pt").write_bytes(b"damaged")
     with pytest.raises(TrainingError, match=r"step-00000003\.pt: is damaged; delete it"):
         checkpoints.load_newest(tmp_path)
@@ -145,7 +166,13 @@ def test_a_run_is_neither_overwritten_nor_invented(tmp_path):
 
 def test_validation_leaves_sounds_pictures_and_figures(tmp_path):
     speech = f"{tmp_path / 'speech'}"
-    recipe = toy_recipe(tmp_path, "run.steps=2", "run.validate_every=2", f'data.valid="{speech}"', "data.valid_clips=2")
+    recipe = toy_recipe(
+        tmp_path,
+        "run.steps=2",
+        "run.validate_every=2",
+        f'data.valid="{speech}"',
+        "data.valid_clips=2",
+    )
     train(recipe)
     samples = tmp_path / "run" / "samples" / "step-00000002"
     assert sorted(path.suffix for path in samples.iterdir()) == [".flac", ".flac", ".png", ".png"]
@@ -166,7 +193,11 @@ def test_the_documented_commands_run(tmp_path, monkeypatch):
     small = ["run.batch=1", "run.crop_seconds=0.2", "run.threads=1", "run.save_every=1"]
     for number, words in enumerate(commands):
         steps = [f"run.steps={number + 1}"] if words[0] == "train" else []
-        words = [word for word in words if not word.startswith("run.steps")] + (small + steps if steps else [])
+        words = [word for word in words if not word.startswith("run.steps")] + (
+            small + steps if steps else []
+        )
         result = CliRunner().invoke(xcodec2, words)
         assert result.exit_code == 0, (words, result.output, result.exception)
-    assert XCodec2Model.from_pretrained(tmp_path / "runs" / "mine-24k" / "model").sample_rate == 24_000
+    assert (
+        XCodec2Model.from_pretrained(tmp_path / "runs" / "mine-24k" / "model").sample_rate == 24_000
+    )

@@ -1,4 +1,6 @@
-"""The script that trained the shipped nano, on the CPU: its crops, its steps, and what it does with a bad gradient."""
+"""The script that trained the shipped nano, on the CPU: its crops, its steps, and what it does with
+a bad gradient.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ RATE = 16_000
 def trainer(tmp_path):
     """nano on its own demo clip, two crops of half a second a step."""
     soundfile.write(tmp_path / "clip.flac", speech().numpy(), RATE)
-    recipe = read_recipe("nano-gan", ["run.batch=2", "run.crop_seconds=0.5", "discriminators.seconds=0.3"])
+    recipe = read_recipe(
+        "nano-gan", ["run.batch=2", "run.crop_seconds=0.5", "discriminators.seconds=0.3"]
+    )
     recipe = replace(recipe, data=replace(recipe.data, sources=(Source(str(tmp_path)),)))
     return train_nano_gpu.Trainer(recipe, torch.device("cpu"))
 
@@ -51,7 +55,9 @@ def test_crops_are_pieces_of_the_tape(trainer):
 )
 def test_who_learns_in_which_phase(trainer, phase, codec_learns, judges_learn):
     learners = trainer.codec_learner, trainer.judge_learner
-    before = [[parameter.detach().clone() for parameter in learner.parameters] for learner in learners]
+    before = [
+        [parameter.detach().clone() for parameter in learner.parameters] for learner in learners
+    ]
     for learner in learners:
         learner.rate.fill_(1e-3)
     trainer.eager(phase, 0)

@@ -1,4 +1,6 @@
-"""What training is made of: recipes, crops, augmentation, discriminators, the codec at another rate, the teacher."""
+"""What training is made of: recipes, crops, augmentation, discriminators, the codec at another
+rate, the teacher.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,23 @@ from xcodec2.train import losses
 from xcodec2.train.augment import add_noise, augment, limit_band, reverberate, scale, stretch
 from xcodec2.train.data import Batches
 from xcodec2.train.discriminators import BothDiscriminators, from_lightning, load_lightning
-from xcodec2.train.generator import Generator, at_other_rate, guidance_error, semantic_error, starting_codec
+from xcodec2.train.generator import (
+    Generator,
+    at_other_rate,
+    guidance_error,
+    semantic_error,
+    starting_codec,
+)
 from xcodec2.train.loop import train
-from xcodec2.train.recipe import SHIPPED, Augment, Discriminators, Recipe, Start, read_recipe, to_toml
+from xcodec2.train.recipe import (
+    SHIPPED,
+    Augment,
+    Discriminators,
+    Recipe,
+    Start,
+    read_recipe,
+    to_toml,
+)
 from xcodec2.train.state import rate_at
 
 PUBLISHED_RATES = {0: 1e-5, 3000: 1e-4, 201_500: 6e-5, 400_000: 2e-5, 900_000: 2e-5}
@@ -52,7 +68,7 @@ valid = "{folder}/speech"
 """
 
 
-# ---- recipes ----------------------------------------------------------------------------------------------------
+# ---- recipes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
@@ -67,7 +83,12 @@ def test_shipped_recipes_resolve_and_read_back_as_they_were_written(path, tmp_pa
 
 def test_the_published_recipe_has_the_published_numbers():
     recipe = read_recipe("xcodec2-base")
-    assert recipe.losses.used() == {"mel": 15, "adversarial": 1, "feature_matching": 1, "semantic": 5}
+    assert recipe.losses.used() == {
+        "mel": 15,
+        "adversarial": 1,
+        "feature_matching": 1,
+        "semantic": 5,
+    }
     assert XCodec2Config.from_dict(recipe.model) == XCodec2Config()
     for step, rate in PUBLISHED_RATES.items():
         assert rate_at(recipe.optimiser, step) == pytest.approx(rate, rel=1e-3)
@@ -94,15 +115,19 @@ def test_a_wrong_change_is_one_clear_error(change, message):
 
 
 def test_changes_are_applied_over_the_file():
-    recipe = read_recipe("nano-gan", ["run.steps=7", 'data.sources=[{path="a b"}]', "run.out=runs/mine"])
+    recipe = read_recipe(
+        "nano-gan", ["run.steps=7", 'data.sources=[{path="a b"}]', "run.out=runs/mine"]
+    )
     assert (recipe.run.steps, recipe.run.out, recipe.run.batch) == (7, "runs/mine", 16)
     assert [source.path for source in recipe.data.sources] == ["a b"]
     assert recipe.model["width"] == 256  # from the base
-    with pytest.raises(RecipeError, match=r"nanno: no such recipe; give a TOML file or one of .*nano"):
+    with pytest.raises(
+        RecipeError, match=r"nanno: no such recipe; give a TOML file or one of .*nano"
+    ):
         read_recipe("nanno")
 
 
-# ---- crops ------------------------------------------------------------------------------------------------------
+# ---- crops ---------------------------------------------------------------------------------------
 
 
 def batches(recipe: Recipe, **where) -> Batches:
@@ -123,9 +148,13 @@ def test_crops_go_on_where_they_stopped(tmp_path):
 
 
 def test_processes_share_the_recordings_out(tmp_path):
-    recipe = toy_recipe(tmp_path, "data.augment.speed=0.0", "data.augment.noise=0.0", "data.augment.gain=0.0")
+    recipe = toy_recipe(
+        tmp_path, "data.augment.speed=0.0", "data.augment.noise=0.0", "data.augment.gain=0.0"
+    )
     met = [set(), set()]
-    wholes = [np.round(w * 32767) for w in (speech()[n * 8000 : (n + 1) * 8000].numpy() for n in range(4))]
+    wholes = [
+        np.round(w * 32767) for w in (speech()[n * 8000 : (n + 1) * 8000].numpy() for n in range(4))
+    ]
     for rank in (0, 1):
         source = batches(recipe, rank=rank, world=2)
         for step in range(6):
@@ -155,7 +184,10 @@ def test_an_unreadable_recording_is_left_out_and_said(tmp_path):
     assert crops.abs().amax(-1).min() > 0
     for path in (tmp_path / "speech").iterdir():
         path.write_bytes(b"fLaC and no more")
-    with pytest.warns(UserWarning, match="left out"), pytest.raises(TrainingError, match="in a row cannot be read"):
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(TrainingError, match="in a row cannot be read"),
+    ):
         batches(recipe)
 
 
@@ -172,17 +204,21 @@ def test_heard_and_target_are_one_sound_at_two_rates(tmp_path):
 def toy_recipe_at(folder: Path, rate: int) -> Recipe:
     path = folder / "recipe.toml"
     run = '[run]\nout = "x"\nsteps = 1\nbatch = 2\ncrop_seconds = 0.1\n[optimiser]\nrate = [[0, 1e-3]]\n'
-    path.write_text(f'{run}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n{MODEL}sample_rate = {rate}\n')
+    path.write_text(
+        f'{run}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n{MODEL}sample_rate = {rate}\n'
+    )
     return read_recipe(str(path))
 
 
-# ---- augmentation -----------------------------------------------------------------------------------------------
+# ---- augmentation --------------------------------------------------------------------------------
 
 
 def test_each_change_does_what_it_says():
     clip, rate = speech()[:16_000].numpy(), 16_000
     noisy = add_noise(clip, 20.0, random.Random(0))
-    assert 10 * np.log10(np.square(clip).mean() / np.square(noisy - clip).mean()) == pytest.approx(20, abs=0.3)
+    assert 10 * np.log10(np.square(clip).mean() / np.square(noisy - clip).mean()) == pytest.approx(
+        20, abs=0.3
+    )
     limited = np.abs(np.fft.rfft(limit_band(clip, rate, 3000.0))) ** 2
     assert limited[3500:].sum() < 1e-4 * np.square(np.abs(np.fft.rfft(clip)))[3500:].sum()
     assert np.abs(scale(clip, 100.0)).max() == pytest.approx(0.99)
@@ -190,7 +226,9 @@ def test_each_change_does_what_it_says():
     click = np.zeros(rate, np.float32)
     click[0] = 1
     tail = reverberate(click, rate, 0.2, random.Random(0))
-    early, late = (np.square(tail[int(t * rate) : int((t + 0.02) * rate)]).mean() for t in (0.02, 0.12))
+    early, late = (
+        np.square(tail[int(t * rate) : int((t + 0.02) * rate)]).mean() for t in (0.02, 0.12)
+    )
     assert 10 * np.log10(early / late) == pytest.approx(30, abs=3)  # 60 dB in 0.2 s
 
 
@@ -213,13 +251,15 @@ def test_tempo_keeps_the_pitch_and_pitch_keeps_the_tempo():
 def test_augmentation_depends_on_its_dice_alone():
     every = {field.name: 0.5 for field in fields(Augment) if field.type == "float"}
     options, clip = Augment(**every), speech()[:8000].numpy()
-    first, again, other = (augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)) for seed in (3, 3, 4))
+    first, again, other = (
+        augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)) for seed in (3, 3, 4)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[:1000], other[:1000])
     assert np.abs(first).max() <= 1
 
 
-# ---- discriminators and losses ----------------------------------------------------------------------------------
+# ---- discriminators and losses -------------------------------------------------------------------
 
 
 def test_discriminators_have_the_published_shape():
@@ -241,7 +281,12 @@ def test_gradients_of_discriminators_are_finite_in_bfloat16():
 
 def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_path):
     sizes = Discriminators(
-        periods=(2, 3), period_channels=2, period_most=4, ffts=(78,), spectrogram_channels=2, spectrogram_most=4
+        periods=(2, 3),
+        period_channels=2,
+        period_most=4,
+        ffts=(78,),
+        spectrogram_channels=2,
+        spectrogram_most=4,
     )
     trained, fresh = BothDiscriminators(sizes), BothDiscriminators(sizes)
     names = {"periods": "discriminator", "spectrograms": "spec_discriminator"}
@@ -249,7 +294,9 @@ def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_pa
     for key, tensor in trained.state_dict().items():
         part, _, rest = key.partition(".")
         rest = rest.replace(".parametrizations.weight.original0", ".weight_g")
-        old[f"{names[part]}.{rest.replace('.parametrizations.weight.original1', '.weight_v')}"] = tensor
+        old[f"{names[part]}.{rest.replace('.parametrizations.weight.original1', '.weight_v')}"] = (
+            tensor
+        )
     torch.save({"state_dict": old}, tmp_path / "last.ckpt")
     load_lightning(fresh, tmp_path / "last.ckpt")
     waveform = torch.randn(1, 2000)
@@ -271,7 +318,7 @@ def test_adversarial_losses_by_hand():
     assert losses.rms_loss(0.1 * tone, tone, 320).item() == pytest.approx(1, abs=1e-3)
 
 
-# ---- the codec in training --------------------------------------------------------------------------------------
+# ---- the codec in training -----------------------------------------------------------------------
 
 
 def test_one_pass_gives_what_the_codec_gives_and_both_extra_terms():
@@ -282,7 +329,9 @@ def test_one_pass_gives_what_the_codec_gives_and_both_extra_terms():
     codec.eval()
     torch.testing.assert_close(generator.eval()(heard, 9600).waveform, codec(heard))
     assert output.rebuilt.shape == output.semantic.shape
-    assert semantic_error(output).item() == pytest.approx((output.rebuilt - output.semantic).square().mean().item())
+    assert semantic_error(output).item() == pytest.approx(
+        (output.rebuilt - output.semantic).square().mean().item()
+    )
     assert guidance_error(output) > 0
     (semantic_error(output) + guidance_error(output)).backward()
     assert all(p.grad is None for p in codec.semantic_encoder.parameters())
@@ -307,18 +356,27 @@ def test_at_another_rate_the_codec_says_the_same(rate):
 def test_a_start_takes_another_semantic_encoder_and_refuses_one_that_does_not_fit(tmp_path):
     random_model(SPECTROGRAM, seed=1).save_pretrained(tmp_path / "teacher")
     random_model(NEUCODEC).save_pretrained(tmp_path / "start")
-    recipe = read_recipe("finetune", ['data.sources=[{path="x"}]', f"start.checkpoint={tmp_path / 'start'}"])
+    recipe = read_recipe(
+        "finetune", ['data.sources=[{path="x"}]', f"start.checkpoint={tmp_path / 'start'}"]
+    )
     start = replace(recipe.start, semantic_encoder=str(tmp_path / "teacher"))
     codec = starting_codec(replace(recipe, start=start))
     expected = XCodec2Model.from_pretrained(tmp_path / "teacher").semantic_encoder.state_dict()
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in codec.semantic_encoder.state_dict().items())
+    assert all(
+        torch.equal(tensor, expected[name])
+        for name, tensor in codec.semantic_encoder.state_dict().items()
+    )
     with pytest.raises(TrainingError, match="does not fit"):
-        starting_codec(replace(recipe, start=Start(checkpoint="nano", semantic_encoder=str(tmp_path / "teacher"))))
+        starting_codec(
+            replace(
+                recipe, start=Start(checkpoint="nano", semantic_encoder=str(tmp_path / "teacher"))
+            )
+        )
     with pytest.raises(TrainingError, match="no part 'encoder'"):
         starting_codec(replace(recipe, start=replace(start, frozen=("encoder",))))
 
 
-# ---- the teacher ------------------------------------------------------------------------------------------------
+# ---- the teacher ---------------------------------------------------------------------------------
 
 
 def test_a_semantic_encoder_learns_from_its_teacher_and_from_phones(tmp_path):
@@ -327,8 +385,13 @@ def test_a_semantic_encoder_learns_from_its_teacher_and_from_phones(tmp_path):
     (tmp_path / "labels").mkdir()
     generator = np.random.default_rng(0)
     for name in ("0.flac", "1.flac"):
-        np.save(tmp_path / "features" / f"{name}.npy", generator.standard_normal((21, 4)).astype(np.float16))
-        (tmp_path / "labels" / f"{Path(name).stem}.lab").write_text("#\n0.20000 100 a\n0.50000 100 b\n")
+        np.save(
+            tmp_path / "features" / f"{name}.npy",
+            generator.standard_normal((21, 4)).astype(np.float16),
+        )
+        (tmp_path / "labels" / f"{Path(name).stem}.lab").write_text(
+            "#\n0.20000 100 a\n0.50000 100 b\n"
+        )
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(TEACHER.format(folder=tmp_path) + MODEL)
     model = XCodec2Model.from_pretrained(train(read_recipe(str(recipe))))
@@ -347,10 +410,14 @@ def test_a_semantic_encoder_learns_from_its_teacher_and_from_phones(tmp_path):
     lost = read_recipe(str(recipe), [f"run.out={tmp_path / 'lost'}"])
     with (
         pytest.warns(UserWarning, match="left out"),
-        pytest.raises(TrainingError, match=r"no features of 0\.flac; run scripts/teacher_features\.py"),
+        pytest.raises(
+            TrainingError, match=r"no features of 0\.flac; run scripts/teacher_features\.py"
+        ),
     ):
         train(lost)
-    with pytest.raises(TrainingError, match="neither a column that names label files nor a folder of them"):
+    with pytest.raises(
+        TrainingError, match="neither a column that names label files nor a folder of them"
+    ):
         train(read_recipe(str(recipe), [f"run.out={tmp_path / 'none'}", "teacher.phones=phonemes"]))
 
 
@@ -368,4 +435,6 @@ def test_steps_without_labels_are_no_part_of_the_mean(tmp_path):
     steps = [line for line in lines if "features" in line]
     assert 0 < sum("phones" in line for line in steps) < len(steps) == 12
     assert min(line["phones"] for line in steps if "phones" in line) > 0.1
-    assert steps[0]["loss"] == pytest.approx(steps[0]["features"] + steps[0].get("phones", 0), rel=1e-4)
+    assert steps[0]["loss"] == pytest.approx(
+        steps[0]["features"] + steps[0].get("phones", 0), rel=1e-4
+    )

@@ -1,4 +1,6 @@
-"""Training at length and at size: two processes, one clip learnt by heart, the published model's first step."""
+"""Training at length and at size: two processes, one clip learnt by heart, the published model's
+first step.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from xcodec2.audio.io import save_audio
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import read_recipe
 
-# What each process has lost in each step goes to a file of its own, beside the log of the means. Threads that wait for
-# Python are not let in between, so that one which still holds something at the end is found more often.
+# What each process has lost in each step goes to a file of its own, beside the log of the means.
+# Threads that wait for Python are not let in between, so that one which still holds something at
+# the end is found more often.
 WATCHED = """
 import json, sys
 from xcodec2.train import codec
@@ -66,7 +69,9 @@ def test_two_processes_hear_different_speech_learn_one_model_and_resume(tmp_path
     )
     in_two_processes(tmp_path, "start", f"run.out={tmp_path / 'cut'}", "run.steps=4")
     in_two_processes(tmp_path, "resume", f"run.out={tmp_path / 'cut'}")
-    whole, cut = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("run", "cut"))
+    whole, cut = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("run", "cut")
+    )
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
     train(toy_recipe(tmp_path, f"run.out={tmp_path / 'one'}"))  # half the speech
@@ -84,7 +89,13 @@ def test_nano_learns_one_clip_by_heart(tmp_path):
         f'data.sources=[{{path="{tmp_path / "clip"}"}}]',
         f"data.valid={tmp_path / 'clip'}",
         f"run.out={tmp_path / 'run'}",
-        *("data.augment.gain=0", "data.augment.speed=0", "run.batch=2", "run.steps=600", "run.threads=1"),
+        *(
+            "data.augment.gain=0",
+            "data.augment.speed=0",
+            "run.batch=2",
+            "run.steps=600",
+            "run.threads=1",
+        ),
         *("run.log_every=50", "run.save_every=600", "run.validate_every=600"),
         "optimiser.rate=[[0, 1e-4], [30, 1e-3], [450, 1e-3], [600, 5e-5]]",
     ]
@@ -94,20 +105,32 @@ def test_nano_learns_one_clip_by_heart(tmp_path):
 
 @pytest.mark.slow
 def test_the_published_recipe_takes_a_step_at_full_size_and_saves_it(tmp_path):
-    """Random weights, one crop of a second, float32: 10 GB of memory and of disk, about two minutes."""
+    """Random weights, one crop of a second, float32: 10 GB of memory and of disk, about two
+    minutes.
+    """
     (tmp_path / "clip").mkdir()
     save_audio(tmp_path / "clip" / "0.flac", speech()[: 3 * 16_000], 16_000)
     changes = [
         f'data.sources=[{{path="{tmp_path / "clip"}"}}]',
         f"run.out={tmp_path / 'run'}",
         *("start.semantic_encoder=", "discriminators.alone_steps=0", "data.workers=1"),
-        *("run.batch=1", "run.crop_seconds=1", "run.steps=1", "run.log_every=1", "run.precision=no"),
+        *(
+            "run.batch=1",
+            "run.crop_seconds=1",
+            "run.steps=1",
+            "run.log_every=1",
+            "run.precision=no",
+        ),
     ]
     model = train(read_recipe("xcodec2-base", changes))
     (line,) = lines(tmp_path / "run" / "log.jsonl")
     terms = {name: line[name] for name in ("mel", "adversarial", "feature_matching", "semantic")}
     assert line["loss"] == pytest.approx(
-        15 * terms["mel"] + terms["adversarial"] + terms["feature_matching"] + 5 * terms["semantic"], rel=1e-4
+        15 * terms["mel"]
+        + terms["adversarial"]
+        + terms["feature_matching"]
+        + 5 * terms["semantic"],
+        rel=1e-4,
     )
     assert {"real", "fake"} <= line.keys()
     (saved,) = (tmp_path / "run" / "checkpoints").iterdir()
@@ -116,4 +139,6 @@ def test_the_published_recipe_takes_a_step_at_full_size_and_saves_it(tmp_path):
     assert len(learning) > 50
     assert sum(tensor.numel() for tensor in state["generator"].values()) > 6e8
     codec = XCodec2Model.from_pretrained(model)
-    assert codec.encode(speech()[:16_000], 16_000).codes.shape == (51,)  # one whole frame of padding
+    assert codec.encode(speech()[:16_000], 16_000).codes.shape == (
+        51,
+    )  # one whole frame of padding

@@ -23,7 +23,9 @@ def reference_features(waveform: Tensor, config: XCodec2Config) -> Tensor:
     side = config.feature_padding
     extractor = transformers.SeamlessM4TFeatureExtractor()
     samples = F.pad(waveform, (side, side)).numpy()
-    return torch.from_numpy(extractor(samples, sampling_rate=16_000, return_tensors="np")["input_features"]).float()
+    return torch.from_numpy(
+        extractor(samples, sampling_rate=16_000, return_tensors="np")["input_features"]
+    ).float()
 
 
 def reference_codes(model, waveform: Tensor, config: XCodec2Config) -> Tensor:
@@ -38,7 +40,9 @@ def test_features_equal_the_reference(seconds):
     waveform = speech()[: None if seconds is None else int(seconds * 16_000)]
     padded = F.pad(waveform, (0, 320 - len(waveform) % 320))
     ours = stack_frames(normalise(kaldi_fbank(F.pad(padded[None], (160, 160)))), 2)
-    torch.testing.assert_close(ours.float(), reference_features(padded, XCODEC2), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        ours.float(), reference_features(padded, XCODEC2), atol=2e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.3], ids=["clean", "strong DC"])
@@ -51,7 +55,9 @@ def test_codes_and_waveforms_equal_transformers(tmp_path, seed, offset):
 
 
 def test_other_sizes_equal_transformers(tmp_path):
-    config = replace(XCODEC2, semantic_layers=2, semantic_heads=2, acoustic_channels=3, width=96, layers=1)
+    config = replace(
+        XCODEC2, semantic_layers=2, semantic_heads=2, acoustic_channels=3, width=96, layers=1
+    )
     config = replace(config, heads=2, head_width=64, ffn=160)  # attention wider than the decoder
     ours = random_model(config)
     ours.save_pretrained(tmp_path)
@@ -62,8 +68,12 @@ def check_parity(ours: XCodec2Model, theirs, waveform: Tensor) -> None:
     codes = ours.encode_code(waveform[None])[0, 0]
     expected = reference_codes(theirs, waveform, ours.config)
     assert codes.shape == expected.shape
-    assert codes.unique().numel() > 0.1 * len(codes)  # random weights could hide differences behind one code
-    assert (codes == expected).float().mean() >= 0.999 or misses_beyond_rounding(ours, waveform, codes, expected) == 0
+    assert codes.unique().numel() > 0.1 * len(
+        codes
+    )  # random weights could hide differences behind one code
+    assert (codes == expected).float().mean() >= 0.999 or misses_beyond_rounding(
+        ours, waveform, codes, expected
+    ) == 0
     assert misses_beyond_rounding(ours, waveform, codes, expected) == 0
     with torch.no_grad():
         decoded = theirs.decode(expected[None, None]).audio_values[0, 0]
@@ -87,7 +97,9 @@ def test_neucodec_form_loads_in_transformers(tmp_path):
 def test_what_transformers_saved_loads_here(tmp_path):
     ours = random_model()
     ours.save_pretrained(tmp_path / "ours")
-    transformers.Xcodec2Model.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    transformers.Xcodec2Model.from_pretrained(tmp_path / "ours").save_pretrained(
+        tmp_path / "theirs"
+    )
     back = XCodec2Model.from_pretrained(tmp_path / "theirs")
     assert back.config == ours.config
     assert back.weights_hash == ours.weights_hash
@@ -103,7 +115,9 @@ def test_default_settings_mean_the_published_sizes(tmp_path):
 
 def test_spectrogram_models_are_saved_in_our_own_form(tmp_path):
     ours = random_model(SPECTROGRAM)
-    with pytest.warns(UserWarning, match="own form: transformers cannot express the spectrogram encoder"):
+    with pytest.warns(
+        UserWarning, match="own form: transformers cannot express the spectrogram encoder"
+    ):
         ours.save_pretrained(tmp_path)
     back = XCodec2Model.from_pretrained(tmp_path)
     assert back.config == SPECTROGRAM
@@ -124,4 +138,6 @@ def test_reference_is_the_one_meant():
     padded = F.pad(speech()[:16_000], (0, 320))
     louder = padded.clone()
     louder[8_000:] *= 3
-    assert not np.allclose(reference_features(padded, XCODEC2), reference_features(louder, XCODEC2), atol=1e-2)
+    assert not np.allclose(
+        reference_features(padded, XCODEC2), reference_features(louder, XCODEC2), atol=1e-2
+    )

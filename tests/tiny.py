@@ -43,7 +43,9 @@ def speech() -> Tensor:
 
 
 def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model:
-    """Weights of sane size, no norm or bias at its default, and codes that use all levels of all dimensions."""
+    """Weights of sane size, no norm or bias at its default, and codes that use all levels of all
+    dimensions.
+    """
     model = XCodec2Model(config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -66,18 +68,24 @@ def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model
 
 
 def balance_branches(model: XCodec2Model) -> None:
-    """Let both branches be heard alike; a random waveform encoder is 100 000 times as loud as the semantic one."""
+    """Let both branches be heard alike; a random waveform encoder is 100 000 times as loud as the
+    semantic one.
+    """
     if model.config.acoustic_encoder != "waveform":
         return
     waveform = model.pad(speech()[None])
-    semantic = model.semantic_adapter(model.semantic_encoder(model.features(waveform, None, None)[0]))
+    semantic = model.semantic_adapter(
+        model.semantic_encoder(model.features(waveform, None, None)[0])
+    )
     loudness = semantic.std() / model.acoustic_encoder(waveform).std()
     model.acoustic_encoder.conv2.weight.mul_(loudness)
     model.acoustic_encoder.conv2.bias.mul_(loudness)
 
 
 def spread_levels(model: XCodec2Model) -> None:
-    """Scale and shift the quantiser's input so that each dimension meets its four levels about equally often."""
+    """Scale and shift the quantiser's input so that each dimension meets its four levels about
+    equally often.
+    """
     projected = model.quantizer.project(model.latent(model.pad(speech()[None])))[0]
     scale = LATENT_DEVIATION / projected.std(0)
     projection = model.quantizer.project_in
@@ -85,14 +93,20 @@ def spread_levels(model: XCodec2Model) -> None:
     projection.weight.mul_(scale[:, None])
 
 
-def misses_beyond_rounding(model: XCodec2Model, waveform: Tensor, codes: Tensor, expected: Tensor) -> int:
-    """How many codes (T,) differ from `expected` though the float64 latent is nowhere near a boundary."""
+def misses_beyond_rounding(
+    model: XCodec2Model, waveform: Tensor, codes: Tensor, expected: Tensor
+) -> int:
+    """How many codes (T,) differ from `expected` though the float64 latent is nowhere near a
+    boundary.
+    """
     wrong = (codes != expected).nonzero().flatten()
     if not len(wrong):
         return 0
     precise = model.double()
     with torch.no_grad():
-        projected = precise.quantizer.project(precise.latent(precise.pad(waveform[None].double())))[0]
+        projected = precise.quantizer.project(precise.latent(precise.pad(waveform[None].double())))[
+            0
+        ]
     model.float()
     bounded = bound_twice(projected, model.config.levels)
     distance = ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)

@@ -1,4 +1,6 @@
-"""The list of what the data is made of, for the data folder and for whoever ships weights trained on it."""
+"""The list of what the data is made of, for the data folder and for whoever ships weights trained
+on it.
+"""
 
 from collections.abc import Sequence
 

@@ -19,14 +19,15 @@ class UnusableError(Exception):
 class Rules:
     """What a split asks of a recording.
 
-    Signals and other sounds that are no speech are left out by name in `sources.py`: there are few of them,
-    and by its spectrum alone a long vowel is hard to tell from a beep.
+    Signals and other sounds that are no speech are left out by name in `sources.py`: there are few
+    of them, and by its spectrum alone a long vowel is hard to tell from a beep.
     """
 
     min_seconds: float
     trim: bool
     margin_seconds: float = 0.15
-    # A frame sounds when it is this far above the quiet frames, within the bounds given by the loud ones.
+    # A frame sounds when it is this far above the quiet frames, within the bounds given by the loud
+    # ones.
     above_floor_db: float = 8.0
     nearest_db: float = 20.0
     farthest_db: float = 40.0
@@ -40,7 +41,9 @@ TEST_RULES = Rules(min_seconds=0.5, trim=False)
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Samples (N, mean of the channels, float32) and rate of any file that libsndfile or PyAV can read."""
+    """Samples (N, mean of the channels, float32) and rate of any file that libsndfile or PyAV can
+    read.
+    """
     if path.suffix == ".g722":  # raw, without a header, so nothing in it may be taken for one
         return _read_with_pyav(path, "g722")
     try:
@@ -71,11 +74,13 @@ def frame_levels(samples: np.ndarray) -> np.ndarray:
 def sounding_frames(levels: np.ndarray, rules: Rules) -> np.ndarray:
     """Which frames hold sound rather than background.
 
-    The threshold follows the recording's own background; the bounds keep it sensible where a recording has no
-    pause (all frames loud) or digital silence around the speech.
+    The threshold follows the recording's own background; the bounds keep it sensible where a
+    recording has no pause (all frames loud) or digital silence around the speech.
     """
     floor, loud = np.percentile(levels, (10, 95))
-    return levels > np.clip(floor + rules.above_floor_db, loud - rules.farthest_db, loud - rules.nearest_db)
+    return levels > np.clip(
+        floor + rules.above_floor_db, loud - rules.farthest_db, loud - rules.nearest_db
+    )
 
 
 def trim_silence(samples: np.ndarray, rules: Rules) -> np.ndarray:
@@ -91,7 +96,9 @@ def trim_silence(samples: np.ndarray, rules: Rules) -> np.ndarray:
 
 
 def prepare(samples: np.ndarray, rate: int, rules: Rules) -> np.ndarray:
-    """Speech at 16 kHz from a recording at `rate`; raises `UnusableError` where the rules leave it out."""
+    """Speech at 16 kHz from a recording at `rate`; raises `UnusableError` where the rules leave it
+    out.
+    """
     if rate < SAMPLE_RATE:
         raise UnusableError("rate below 16 kHz")
     speech = soxr.resample(samples, rate, SAMPLE_RATE, quality="VHQ")

@@ -18,7 +18,15 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from nano_data.audio import SAMPLE_RATE, TEST_RULES, TRAIN_RULES, Rules, UnusableError, prepare, read_audio
+from nano_data.audio import (
+    SAMPLE_RATE,
+    TEST_RULES,
+    TRAIN_RULES,
+    Rules,
+    UnusableError,
+    prepare,
+    read_audio,
+)
 from nano_data.catalogue import Clip
 
 RULES = {"train": TRAIN_RULES, "valid": TRAIN_RULES, "test": TEST_RULES}
@@ -31,7 +39,9 @@ COUNTS = ("stored", "left out")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a clip: seconds stored and digest of the decoded samples, or why it was left out."""
+    """What became of a clip: seconds stored and digest of the decoded samples, or why it was left
+    out.
+    """
 
     seconds: float = 0.0
     digest: str = ""
@@ -55,7 +65,9 @@ def build_clips(clips: Iterable[Clip], out: Path, pool: Pool) -> list[Result]:
         units[clip.split, clip.source].append(clip)
     results: list[Result] = []
     for (split, source), unit in units.items():
-        results += zip(unit, build_unit(unit, RULES[split], out / split / source, pool), strict=True)
+        results += zip(
+            unit, build_unit(unit, RULES[split], out / split / source, pool), strict=True
+        )
     return results
 
 
@@ -69,7 +81,9 @@ def build_unit(clips: Sequence[Clip], rules: Rules, folder: Path, pool: Pool) ->
     shutil.rmtree(partial_folder, ignore_errors=True)
     partial_folder.mkdir(parents=True)
     work = pool.imap(partial(build_clip, rules=rules, folder=partial_folder), clips, chunksize=8)
-    outcomes = list(tqdm(work, total=len(clips), desc=f"{folder.parent.name}/{folder.name}", unit="file"))
+    outcomes = list(
+        tqdm(work, total=len(clips), desc=f"{folder.parent.name}/{folder.name}", unit="file")
+    )
     record = {"key": key, "outcomes": [astuple(outcome) for outcome in outcomes]}
     write_text(partial_folder / RECORD_NAME, json.dumps(record))
     shutil.rmtree(folder, ignore_errors=True)
@@ -78,7 +92,9 @@ def build_unit(clips: Sequence[Clip], rules: Rules, folder: Path, pool: Pool) ->
 
 
 def unit_key(clips: Sequence[Clip], rules: Rules) -> str:
-    """Changes with the recordings and the rules, so that work is redone when one of them is not the same."""
+    """Changes with the recordings and the rules, so that work is redone when one of them is not the
+    same.
+    """
     content = repr((rules, [(clip.id, clip.size) for clip in clips]))
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -101,7 +117,9 @@ def build_clip(clip: Clip, rules: Rules, folder: Path) -> Outcome:
 
 
 def mark_doubles(results: Iterable[Result]) -> list[Result]:
-    """Leave out what decodes to the same samples as an earlier clip, as some stamps and game voices do."""
+    """Leave out what decodes to the same samples as an earlier clip, as some stamps and game voices
+    do.
+    """
     first: dict[str, Clip] = {}
     marked = []
     for clip, outcome in results:
@@ -123,7 +141,16 @@ def remove_rejected(out: Path, results: Iterable[Result]) -> None:
 def write_manifest(path: Path, results: Iterable[Result]) -> None:
     """The clips that were stored, one per line; `path` is relative to the manifest's folder."""
     rows = [
-        (c.id, f"{c.id}.flac", c.source, c.language, c.speaker, c.licence, f"{outcome.seconds:.3f}", c.text)
+        (
+            c.id,
+            f"{c.id}.flac",
+            c.source,
+            c.language,
+            c.speaker,
+            c.licence,
+            f"{outcome.seconds:.3f}",
+            c.text,
+        )
         for c, outcome in results
         if not outcome.reason
     ]
@@ -155,4 +182,6 @@ def minutes_table(results: Iterable[Result], splits: Sequence[str]) -> str:
     for name in (*(name for name in minutes if name != TOTAL), TOTAL):
         times = [f"{minutes[name][split]:.1f}" if minutes[name][split] else "" for split in splits]
         rows.append([name, *times, *(str(files[name][count]) for count in COUNTS)])
-    return "\n".join(f"{name:16}" + "".join(f"{cell:>10}" for cell in cells) for name, *cells in rows)
+    return "\n".join(
+        f"{name:16}" + "".join(f"{cell:>10}" for cell in cells) for name, *cells in rows
+    )

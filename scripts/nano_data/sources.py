@@ -14,8 +14,9 @@ NOTHING = r"(?!)"
 class Source:
     """One collection of speech inside one Debian package.
 
-    `files` and `skip` are regular expressions on the path below `root`. Where language or speaker vary from
-    file to file, `files` has a group of that name, and the field says what holds where the group is empty.
+    `files` and `skip` are regular expressions on the path below `root`. Where language or speaker
+    vary from file to file, `files` has a group of that name, and the field says what holds where
+    the group is empty.
     """
 
     name: str
@@ -35,7 +36,9 @@ class Source:
     hold_out_every: int = 0
 
 
-def _asterisk(language: str, folder: str, speaker: str, licence: str, credit: str, role: Role) -> Source:
+def _asterisk(
+    language: str, folder: str, speaker: str, licence: str, credit: str, role: Role
+) -> Source:
     """One language of the prompts of the Asterisk telephone exchange."""
     return Source(
         name=f"asterisk-{language}",
@@ -65,7 +68,9 @@ MAXIM = "provided by Maxim Topal (ivrvoice.ru)"
 
 
 def _fillets(language: str) -> Source:
-    """A dubbing of the game Fish Fillets; `m` (small fish) or `v` (big fish) in a name say who speaks."""
+    """A dubbing of the game Fish Fillets; `m` (small fish) or `v` (big fish) in a name say who
+    speaks.
+    """
     return Source(
         name=f"fillets-{language}",
         package=f"fillets-ng-data-{language}",
@@ -84,7 +89,9 @@ def _fillets(language: str) -> Source:
 
 
 def _tuxpaint(name: str, files: str, language: str, role: Role, skip: str = NOTHING) -> Source:
-    """Descriptions of the stamps of the drawing program Tux Paint, spoken by volunteers, often noisy."""
+    """Descriptions of the stamps of the drawing program Tux Paint, spoken by volunteers, often
+    noisy.
+    """
     return Source(
         name=name,
         package="tuxpaint-stamps-default",

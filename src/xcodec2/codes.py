@@ -1,8 +1,8 @@
 """Codes, the tokens of one piece of speech, and the file that holds them.
 
-The file is an .npz of plain arrays: `numpy.load(path)["codes"]` is all that a reader needs. Beside the codes it
-says what they are: num_samples, sample_rate, frame_rate, codebook_size, model, weights_hash (each where known),
-and format_version.
+The file is an .npz of plain arrays: `numpy.load(path)["codes"]` is all that a reader needs. Beside
+the codes it says what they are: num_samples, sample_rate, frame_rate, codebook_size, model,
+weights_hash (each where known), and format_version.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Codes:
     """The codes of one piece of speech.
 
     codes: (T,) int32, each 0…codebook_size - 1; given as any integer tensor, array or sequence.
-    num_samples, sample_rate: length and rate (Hz) of the audio they came from; both None when there was none.
-    frame_rate: codes per second. model, weights_hash: what made them; None when unknown.
+    num_samples, sample_rate: length and rate (Hz) of the audio they came from; both None when there
+    was none. frame_rate: codes per second. model, weights_hash: what made them; None when unknown.
 
     Raises CodesError when a field does not hold what it should.
     """
@@ -53,7 +53,9 @@ class Codes:
             if not isinstance(getattr(self, field), (str, type(None))):
                 raise CodesError(f"{field} must be text or None, not {getattr(self, field)!r}")
         if self.codebook_size > 1 << 31:
-            raise CodesError(f"codebook_size {self.codebook_size} is beyond the int32 that codes are")
+            raise CodesError(
+                f"codebook_size {self.codebook_size} is beyond the int32 that codes are"
+            )
         object.__setattr__(self, "codes", _checked_codes(self.codes, self.codebook_size))
 
     def __len__(self) -> int:
@@ -67,13 +69,18 @@ class Codes:
 
     @property
     def duration(self) -> float:
-        """Seconds of the audio they came from, or, when that is unknown, of the audio they decode to."""
+        """Seconds of the audio they came from, or, when that is unknown, of the audio they decode
+        to.
+        """
         if self.num_samples is not None and self.sample_rate is not None:
             return self.num_samples / self.sample_rate
         return len(self) / self.frame_rate
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to exactly `path`, whole or not at all. Equal codes give equal bytes. Raises CodesError."""
+        """Write to exactly `path`, whole or not at all.
+
+        Equal codes give equal bytes. Raises CodesError.
+        """
         small = self.codebook_size <= 1 << 16
         arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
         for field, value in self._description().items():
@@ -83,7 +90,8 @@ class Codes:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> Codes:
-        """Read what `save` wrote, or a plain .npy of integers (T,), (1, T) or (1, 1, T), whose origin is unknown.
+        """Read what `save` wrote, or a plain .npy of integers (T,), (1, T) or (1, 1, T), whose
+        origin is unknown.
 
         Raises CodesError when it is anything else, is damaged, or claims more than codes can need.
         """
@@ -96,7 +104,9 @@ class Codes:
                 if start.startswith(b"\x93NUMPY"):
                     return _from_npy(file)
                 audio = start.startswith(_AUDIO_STARTS) or start.endswith(b"ftyp")
-                raise CodesError("audio, not codes: encode it first" if audio else "not a codes file")
+                raise CodesError(
+                    "audio, not codes: encode it first" if audio else "not a codes file"
+                )
             except CodesError as problem:
                 raise CodesError(f"{path}: {problem}") from problem
             except OSError as problem:
@@ -115,7 +125,17 @@ _FIELDS = {
     "model": str,
     "weights_hash": str,
 }
-_AUDIO_STARTS = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\x1aE\xdf\xa3")
+_AUDIO_STARTS = (
+    b"RIFF",
+    b"RF64",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b"ID3",
+    b"\xff\xfb",
+    b"\xff\xf3",
+    b"\x1aE\xdf\xa3",
+)
 
 
 def _positive(field: str, value: Any) -> int | None:
@@ -132,7 +152,11 @@ def _positive(field: str, value: Any) -> int | None:
 
 def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
     try:
-        tensor = codes if isinstance(codes, torch.Tensor) else torch.from_numpy(_native(np.asarray(codes)))
+        tensor = (
+            codes
+            if isinstance(codes, torch.Tensor)
+            else torch.from_numpy(_native(np.asarray(codes)))
+        )
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         raise CodesError(f"codes must be integers ({problem})") from problem
     if not tensor.numel():
@@ -145,7 +169,9 @@ def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
     outside = (wide < 0) | (wide >= codebook_size)
     if outside.any():
         where = int(outside.nonzero()[0, 0])
-        raise CodesError(f"code {int(wide[where])} at position {where} is outside of 0…{codebook_size - 1}")
+        raise CodesError(
+            f"code {int(wide[where])} at position {where} is outside of 0…{codebook_size - 1}"
+        )
     return wide.to(torch.int32)
 
 
@@ -155,8 +181,8 @@ def _native(array: np.ndarray) -> np.ndarray:
 
 
 def _write_npz(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
-    # Not numpy.savez, which stamps the time and adds a suffix. Stored, not deflated: codes do not compress, and
-    # what zlib writes differs between its versions.
+    # Not numpy.savez, which stamps the time and adds a suffix. Stored, not deflated: codes do not
+    # compress, and what zlib writes differs between its versions.
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
@@ -176,16 +202,22 @@ def _from_npz(file: BinaryIO) -> Codes:
                     arrays[name] = _parse_npy(_read_member(archive.getinfo(f"{name}.npy"), archive))
     except CodesError:
         raise
-    except Exception as problem:  # zipfile and zlib raise some ten types on bytes made to break them
+    except (
+        Exception
+    ) as problem:  # zipfile and zlib raise some ten types on bytes made to break them
         raise CodesError(f"damaged or cut short ({problem})") from problem
     for name in ("format_version", "codes", "frame_rate", "codebook_size"):
         if name not in arrays:
             raise CodesError(f"not a codes file: it has no array named {name!r}")
     version = _scalar("format_version", arrays.pop("format_version"), int)
     if version != FORMAT_VERSION:
-        raise CodesError(f"format version {version} is not {FORMAT_VERSION}, which is known here: upgrade open-xcodec2")
+        raise CodesError(
+            f"format version {version} is not {FORMAT_VERSION}, which is known here: upgrade open-xcodec2"
+        )
     codes = torch.from_numpy(_integers(arrays.pop("codes")))
-    return Codes(codes, **{name: _scalar(name, array, _FIELDS[name]) for name, array in arrays.items()})
+    return Codes(
+        codes, **{name: _scalar(name, array, _FIELDS[name]) for name, array in arrays.items()}
+    )
 
 
 def _from_npy(file: BinaryIO) -> Codes:
@@ -193,14 +225,18 @@ def _from_npy(file: BinaryIO) -> Codes:
         raise CodesError(f"has {size} bytes, more than codes can need")
     array = _integers(_parse_npy(file.read()))
     if array.ndim > 3 or any(size != 1 for size in array.shape[:-1]):
-        raise CodesError(f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): save them one by one")
+        raise CodesError(
+            f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): save them one by one"
+        )
     return Codes(torch.from_numpy(array.reshape(-1)))
 
 
 def _read_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> bytes:
     """The content of one array, never more than it claims to be, and it may not claim much."""
     if member.file_size > MAX_ARRAY_BYTES:
-        raise CodesError(f"{member.filename} claims {member.file_size} bytes, more than codes can need")
+        raise CodesError(
+            f"{member.filename} claims {member.file_size} bytes, more than codes can need"
+        )
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise CodesError(f"{member.filename} is compressed in a way that NumPy does not use")
     with archive.open(member) as file:
@@ -208,19 +244,29 @@ def _read_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> bytes:
 
 
 def _parse_npy(content: bytes) -> np.ndarray:
-    """An array from the bytes of an .npy. Not numpy.load: it allocates what the header claims before it reads."""
+    """An array from the bytes of an .npy.
+
+    Not numpy.load: it allocates what the header claims before it reads.
+    """
     stream = io.BytesIO(content)
     try:
         version = np.lib.format.read_magic(stream)
-        headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        headers = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
         shape, _, dtype = headers[version](stream)
     except Exception as problem:  # the header is parsed as Python literals: any bytes, any error
         raise CodesError("an array in it has a damaged header") from problem
     present = len(content) - stream.tell()
     if dtype.kind not in "iufU" or any(size < 0 for size in shape):
-        raise CodesError(f"an array in it is of type {dtype} and shape {shape}, which codes files do not use")
+        raise CodesError(
+            f"an array in it is of type {dtype} and shape {shape}, which codes files do not use"
+        )
     if math.prod(shape) * dtype.itemsize != present:
-        raise CodesError(f"damaged or cut short: {present} bytes for an array of shape {shape} and type {dtype}")
+        raise CodesError(
+            f"damaged or cut short: {present} bytes for an array of shape {shape} and type {dtype}"
+        )
     return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
 
 
@@ -233,5 +279,7 @@ def _integers(array: np.ndarray) -> np.ndarray:
 def _scalar(name: str, array: np.ndarray, kind: type) -> Any:
     value = array.item() if array.ndim == 0 else None
     if not isinstance(value, kind):
-        raise CodesError(f"{name} must be one {kind.__name__}, not {array.dtype} of shape {array.shape}")
+        raise CodesError(
+            f"{name} must be one {kind.__name__}, not {array.dtype} of shape {array.shape}"
+        )
     return value

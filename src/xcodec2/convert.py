@@ -12,7 +12,9 @@ from xcodec2.model import XCodec2Model
 
 
 def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "original"]) -> None:
-    """Read any checkpoint and write the folder `dst` in transformers' form or under the original package's names."""
+    """Read any checkpoint and write the folder `dst` in transformers' form or under the original
+    package's names.
+    """
     model = XCodec2Model.from_pretrained(src)
     if to == "transformers":
         model.save_pretrained(dst)
@@ -23,10 +25,14 @@ def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "or
 
 
 def save_original(model: XCodec2Model, folder: str | Path) -> None:
-    """Write `model` as HKUSTAudio/xcodec2 is: its key names and its config.json, to which we add the sizes."""
+    """Write `model` as HKUSTAudio/xcodec2 is: its key names and its config.json, to which we add
+    the sizes.
+    """
     config = model.config
     if config.acoustic_encoder != "waveform":
-        raise CheckpointError("the original's names have no place for the spectrogram encoder; convert to transformers")
+        raise CheckpointError(
+            "the original's names have no place for the spectrogram encoder; convert to transformers"
+        )
     settings = {
         "model_type": "xcodec2",
         "semantic_hidden_size": config.semantic_width,

@@ -2,7 +2,9 @@
 
 
 class XCodec2Error(ValueError):
-    """Something a caller gave cannot be used; the message says what is wrong and what to do about it."""
+    """Something a caller gave cannot be used; the message says what is wrong and what to do about
+    it.
+    """
 
 
 class AudioError(XCodec2Error):

@@ -13,7 +13,8 @@ from xcodec2.errors import XCodec2Error
 
 
 def open_regular(path: str | os.PathLike[str], error: type[XCodec2Error]) -> BinaryIO:
-    """Open `path` for reading; a folder, a pipe or a device is refused, since reading it may never end.
+    """Open `path` for reading; a folder, a pipe or a device is refused, since reading it may never
+    end.
 
     Raises `error` when the file is missing, cannot be opened or is empty.
     """
@@ -45,10 +46,12 @@ def check_path(path: object, error: type[XCodec2Error]) -> None:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Iterator[BinaryIO]:
-    """Yield a new file that takes the place of `path` when the block ends well and is removed when it does not.
+    """Yield a new file that takes the place of `path` when the block ends well and is removed when
+    it does not.
 
     Readers see the old file or the whole new one. A symbolic link is kept and its target replaced.
-    Raises `error` when the folder is missing or cannot be written, or when `path` is not a regular file.
+    Raises `error` when the folder is missing or cannot be written, or when `path` is not a regular
+    file.
     """
     check_path(path, error)
     try:
@@ -61,7 +64,9 @@ def replacing(path: str | os.PathLike[str], error: type[XCodec2Error]) -> Iterat
         raise error(f"{path}: exists and is not a regular file; choose another name")
     if not os.path.isdir(folder):
         raise error(f"{path}: the folder {folder} does not exist; create it first")
-    temporary = os.path.join(folder, f".xcodec2-{secrets.token_hex(8)}.tmp")  # beside it: a rename stays on one disk
+    temporary = os.path.join(
+        folder, f".xcodec2-{secrets.token_hex(8)}.tmp"
+    )  # beside it: a rename stays on one disk
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -36,8 +36,9 @@ from xcodec2.errors import XCodec2Error
 class XCodec2Model(nn.Module):
     """XCodec2, NeuCodec, or a small model of the same shape.
 
-    Built from a configuration it has random weights; :meth:`from_pretrained` loads trained ones. With
-    `decoder_only` the encoder is left out (629 M → 187 M parameters at full size) and encoding raises.
+    Built from a configuration it has random weights; :meth:`from_pretrained` loads trained ones.
+    With `decoder_only` the encoder is left out (629 M → 187 M parameters at full size) and encoding
+    raises.
     """
 
     def __init__(self, config: XCodec2Config | None = None, *, decoder_only: bool = False) -> None:
@@ -52,29 +53,40 @@ class XCodec2Model(nn.Module):
         self.semantic_encoder = SemanticEncoder(config)
         self.semantic_adapter = SemanticAdapter(config)
         self.acoustic_encoder: nn.Module = (
-            WaveformEncoder(config) if config.acoustic_encoder == "waveform" else SpectrogramEncoder(config)
+            WaveformEncoder(config)
+            if config.acoustic_encoder == "waveform"
+            else SpectrogramEncoder(config)
         )
         self.fc_encoder = Linear(config.latent_width, config.latent_width)
 
-    # ---- the figure ---------------------------------------------------------------------------------------------
+    # ---- the figure ------------------------------------------------------------------------------
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """(B, N) at the input rate → its reconstruction (B, T·output_hop), with gradients; T as `config.frames(N)`."""
+        """(B, N) at the input rate → its reconstruction (B, T·output_hop), with gradients; T as
+        `config.frames(N)`.
+        """
         vectors, _ = self.quantizer(self.latent(self.pad(waveform)))
         return self.acoustic_decoder(vectors)
 
     def latent(
-        self, waveform: Tensor, lengths: Tensor | None = None, moments: tuple[Tensor, Tensor] | None = None
+        self,
+        waveform: Tensor,
+        lengths: Tensor | None = None,
+        moments: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """Padded waveform (B, P) → (B, T, semantic + acoustic width), before the quantiser.
 
-        P and `lengths` (B,) are in samples, multiples of the hop (see :meth:`pad`). `moments` of the whole file's
-        fbank are given when the waveform is a window of it.
+        P and `lengths` (B,) are in samples, multiples of the hop (see :meth:`pad`). `moments` of
+        the whole file's fbank are given when the waveform is a window of it.
         """
         features, feature_lengths = self.features(waveform, lengths, moments)
-        semantic = self.semantic_adapter(self.semantic_encoder(features, feature_lengths), feature_lengths)
+        semantic = self.semantic_adapter(
+            self.semantic_encoder(features, feature_lengths), feature_lengths
+        )
         acoustic = self.acoustic_encoder(waveform.to(self.dtype), lengths)
-        frames = min(semantic.shape[-1], acoustic.shape[-1])  # NeuCodec's semantic branch is one frame shorter
+        frames = min(
+            semantic.shape[-1], acoustic.shape[-1]
+        )  # NeuCodec's semantic branch is one frame shorter
         both = torch.cat([semantic[..., :frames], acoustic[..., :frames]], dim=1)  # (B, D, T)
         return self.fc_encoder(both.transpose(1, 2))
 
@@ -90,20 +102,32 @@ class XCodec2Model(nn.Module):
         return features, None if lengths is None else lengths // stack
 
     def pad(self, waveform: Tensor) -> Tensor:
-        """(B, N) → (B, P): zeros to a whole number of frames, at least one sample, so one frame more at N % hop = 0."""
+        """(B, N) → (B, P): zeros to a whole number of frames, at least one sample, so one frame
+        more at N % hop = 0.
+        """
         num_samples = waveform.shape[-1]
-        return F.pad(waveform, (0, self.config.padded_frames(num_samples) * self.config.hop - num_samples))
+        return F.pad(
+            waveform, (0, self.config.padded_frames(num_samples) * self.config.hop - num_samples)
+        )
 
-    # ---- speech to codes and back -------------------------------------------------------------------------------
+    # ---- speech to codes and back ----------------------------------------------------------------
 
     @overload
     def encode(
-        self, audio: AudioSource, sample_rate: int | None = None, *, progress: batches.Progress | None = None
+        self,
+        audio: AudioSource,
+        sample_rate: int | None = None,
+        *,
+        progress: batches.Progress | None = None,
     ) -> Codes: ...
 
     @overload
     def encode(
-        self, audio: list[Any], sample_rate: int | None = None, *, progress: batches.Progress | None = None
+        self,
+        audio: list[Any],
+        sample_rate: int | None = None,
+        *,
+        progress: batches.Progress | None = None,
     ) -> list[Codes]: ...
 
     def encode(
@@ -113,13 +137,14 @@ class XCodec2Model(nn.Module):
         *,
         progress: batches.Progress | None = None,
     ) -> Codes | list[Codes]:
-        """Speech → codes. A list of inputs gives a list, each item with the codes that it has alone.
+        """Speech → codes. A list of inputs gives a list, each item with the codes that it has
+        alone.
 
-        `audio`: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any float or integer
-        type, for which `sample_rate` in Hz is needed. Channels are averaged, rates converted. Inputs of up to
-        `batches.EXACT_FRAMES` frames get full attention, longer ones overlapping windows. `progress` is called with
-        the frames done and the frames in all.
-        Raises XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
+        `audio`: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any
+        float or integer type, for which `sample_rate` in Hz is needed. Channels are averaged, rates
+        converted. Inputs of up to `batches.EXACT_FRAMES` frames get full attention, longer ones
+        overlapping windows. `progress` is called with the frames done and the frames in all. Raises
+        XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
         """
         self.require_encoder()
         if isinstance(audio, list):
@@ -144,24 +169,36 @@ class XCodec2Model(nn.Module):
 
     @overload
     def decode(
-        self, codes: Codes | Tensor | np.ndarray | list[int], *, progress: batches.Progress | None = None
+        self,
+        codes: Codes | Tensor | np.ndarray | list[int],
+        *,
+        progress: batches.Progress | None = None,
     ) -> Tensor: ...
 
     @overload
     def decode(
-        self, codes: list[Tensor] | list[Codes] | list[np.ndarray], *, progress: batches.Progress | None = None
+        self,
+        codes: list[Tensor] | list[Codes] | list[np.ndarray],
+        *,
+        progress: batches.Progress | None = None,
     ) -> list[Tensor]: ...
 
-    def decode(self, codes: Any, *, progress: batches.Progress | None = None) -> Tensor | list[Tensor]:
-        """Codes → waveform (samples,) float32 at `sample_rate`; a list of tensors or Codes gives a list.
+    def decode(
+        self, codes: Any, *, progress: batches.Progress | None = None
+    ) -> Tensor | list[Tensor]:
+        """Codes → waveform (samples,) float32 at `sample_rate`; a list of tensors or Codes gives a
+        list.
 
-        A list of integers is one item. The waveform is cut to the length of what was encoded, where that is known.
-        Raises XCodec2Error for codes that are empty, not integers, or outside 0 … codebook_size - 1.
+        A list of integers is one item. The waveform is cut to the length of what was encoded, where
+        that is known. Raises XCodec2Error for codes that are empty, not integers, or outside 0 …
+        codebook_size - 1.
         """
         is_batch = isinstance(codes, list) and not all(isinstance(item, Integral) for item in codes)
         items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
         waveforms = batches.decode(self, [item.codes.cpu() for item in items], progress)
-        results = [self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)]
+        results = [
+            self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)
+        ]
         return results if is_batch else results[0]
 
     def stream_decode(
@@ -172,20 +209,26 @@ class XCodec2Model(nn.Module):
         look_back: int = streams.LOOK_BACK,
         look_ahead: int = streams.LOOK_AHEAD,
     ) -> Iterator[Tensor]:
-        """Chunks of codes of any sizes, or single integers, as they come → chunks of waveform, T·output_hop in all.
+        """Chunks of codes of any sizes, or single integers, as they come → chunks of waveform,
+        T·output_hop in all.
 
-        Sound comes out `step` frames at a time, once `look_ahead` further frames are known; each window also sees
-        `look_back` frames before it. Latency is (step + look_ahead)/frame_rate seconds, memory that of one window.
+        Sound comes out `step` frames at a time, once `look_ahead` further frames are known; each
+        window also sees `look_back` frames before it. Latency is (step + look_ahead)/frame_rate
+        seconds, memory that of one window.
         """
         if isinstance(chunks, (Codes, Tensor, np.ndarray)):
             chunks = [chunks]
         if not isinstance(chunks, Iterable):
-            raise XCodec2Error(f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}")
+            raise XCodec2Error(
+                f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}"
+            )
         checked = (self.as_codes(as_chunk(chunk)).codes for chunk in chunks if not is_empty(chunk))
         return streams.decode(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
 
     def encode_code(self, input_waveform: Tensor, sample_rate: int = 16_000) -> Tensor:
-        """(B, N) or (B, 1, N) at the input rate → (B, 1, T) int32, as the original package calls it."""
+        """(B, N) or (B, 1, N) at the input rate → (B, 1, T) int32, as the original package calls
+        it.
+        """
         self.require_encoder()
         if sample_rate != self.config.input_rate:
             raise XCodec2Error(
@@ -195,7 +238,9 @@ class XCodec2Model(nn.Module):
         if waveforms.ndim == 3 and waveforms.shape[1] == 1:
             waveforms = waveforms[:, 0]
         if waveforms.ndim != 2 or not len(waveforms):
-            raise XCodec2Error(f"encode_code takes a tensor (B, N), not one of shape {tuple(waveforms.shape)}")
+            raise XCodec2Error(
+                f"encode_code takes a tensor (B, N), not one of shape {tuple(waveforms.shape)}"
+            )
         rows = [load_audio(row, sample_rate, target_rate=sample_rate).waveform for row in waveforms]
         return torch.stack(batches.encode(self, rows))[:, None].to(self.device, torch.int32)
 
@@ -203,7 +248,9 @@ class XCodec2Model(nn.Module):
         """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls it."""
         codes = as_tensor(vq_code, "codes")
         if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):
-            raise XCodec2Error(f"decode_code takes codes (B, 1, T), not a tensor of shape {tuple(codes.shape)}")
+            raise XCodec2Error(
+                f"decode_code takes codes (B, 1, T), not a tensor of shape {tuple(codes.shape)}"
+            )
         rows = [self.as_codes(row[0]).codes.cpu() for row in codes]
         return torch.stack(batches.decode(self, rows))[:, None].to(self.device)
 
@@ -231,9 +278,11 @@ class XCodec2Model(nn.Module):
 
     def require_encoder(self) -> None:
         if self.decoder_only:
-            raise XCodec2Error("this model was loaded with decoder_only=True and cannot encode; load it without")
+            raise XCodec2Error(
+                "this model was loaded with decoder_only=True and cannot encode; load it without"
+            )
 
-    # ---- what it is, where it comes from ------------------------------------------------------------------------
+    # ---- what it is, where it comes from ---------------------------------------------------------
 
     @property
     def sample_rate(self) -> int:
@@ -266,7 +315,9 @@ class XCodec2Model(nn.Module):
         """
         if self.decoder_only:
             return None
-        tensors = {k: t for k, t in self.state_dict().items() if not k.startswith("acoustic_decoder.")}
+        tensors = {
+            k: t for k, t in self.state_dict().items() if not k.startswith("acoustic_decoder.")
+        }
         # changes whenever a weight does, but for writes through `.data`, which torch does not count
         state = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors.values()]
         if getattr(self, "_hashed", ([], ""))[0] != state:
@@ -288,17 +339,20 @@ class XCodec2Model(nn.Module):
     ) -> XCodec2Model:
         """Load trained weights, ready for inference.
 
-        `name_or_path`: "nano" (inside the package), a folder, a checkpoint file, or a Hub id. The format is found by
-        content; see :mod:`xcodec2.codec.checkpoints.load`. `dtype`: bfloat16 is faster, and codes differ; int8 (CPUs, no
-        training) decodes faster still; :mod:`xcodec2.codec.inference.precision` says where each is used. Raises CheckpointError
-        for anything missing, unexpected or unused.
+        `name_or_path`: "nano" (inside the package), a folder, a checkpoint file, or a Hub id. The
+        format is found by content; see :mod:`xcodec2.codec.checkpoints.load`. `dtype`: bfloat16 is
+        faster, and codes differ; int8 (CPUs, no training) decodes faster still;
+        :mod:`xcodec2.codec.inference.precision` says where each is used. Raises CheckpointError for
+        anything missing, unexpected or unused.
         """
         from xcodec2.codec.checkpoints.load import load_model
 
         return load_model(cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in transformers' form, or our own (warning) where it has none."""
+        """Write config.json and model.safetensors in transformers' form, or our own (warning) where
+        it has none.
+        """
         from xcodec2.codec.checkpoints.load import save_model
 
         save_model(self, folder)
@@ -308,7 +362,9 @@ def as_tensor(values: Any, what: str) -> Tensor:
     try:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as problem:
-        raise XCodec2Error(f"{what} must be a tensor or an array, not {type(values).__name__}") from problem
+        raise XCodec2Error(
+            f"{what} must be a tensor or an array, not {type(values).__name__}"
+        ) from problem
 
 
 def as_chunk(chunk: Any) -> Any:

@@ -14,9 +14,9 @@ LETTING_GO = 0.2  # seconds; Gloo's threads only wait for Python
 def leave(accelerator: Accelerator) -> None:
     """Wait until every process is done, and leave the group.
 
-    Gloo's threads outlive it, and may still hold tensors of the last exchange. One that lets go of them while Python
-    ends aborts the process (PyTorch's issue 190489), and the launcher then kills the others: Python sleeps here,
-    so that they can do it before.
+    Gloo's threads outlive it, and may still hold tensors of the last exchange. One that lets go of
+    them while Python ends aborts the process (PyTorch's issue 190489), and the launcher then kills
+    the others: Python sleeps here, so that they can do it before.
     """
     accelerator.wait_for_everyone()
     several = accelerator.num_processes > 1

@@ -1,7 +1,8 @@
-"""TOML files of settings into frozen dataclasses, every value checked; the recipes of training are such files.
+"""TOML files of settings into frozen dataclasses, every value checked; the recipes of training are
+such files.
 
-An unknown key raises, and so does a missing one or a value of another type: a misspelt number must not be silently
-the default.
+An unknown key raises, and so does a missing one or a value of another type: a misspelt number must
+not be silently the default.
 """
 
 from __future__ import annotations
@@ -71,10 +72,14 @@ def build(kind: Any, value: Any, place: str) -> Any:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) != len(value):
             raise RecipeError(f"{place}: must have {len(kinds)} values, not {len(value)}")
-        return tuple(build(k, v, f"{place}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(
+            build(k, v, f"{place}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True))
+        )
     if origin is Literal:
         if value not in arguments:
-            raise RecipeError(f"{place}: must be one of {', '.join(map(repr, arguments))}, not {value!r}")
+            raise RecipeError(
+                f"{place}: must be one of {', '.join(map(repr, arguments))}, not {value!r}"
+            )
         return value
     if origin is list:
         if not isinstance(value, list):
@@ -102,8 +107,12 @@ def build_table(kind: Any, value: Any, place: str) -> Any:
     missing = [
         name
         for name, f in fields.items()
-        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if name not in value
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise RecipeError(f"{place}: lacks {', '.join(missing)}")
-    return kind(**{name: build(hints[name], item, f"{place}.{name}") for name, item in value.items()})
+    return kind(
+        **{name: build(hints[name], item, f"{place}.{name}") for name, item in value.items()}
+    )

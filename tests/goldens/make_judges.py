@@ -35,7 +35,9 @@ def waveforms() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))  # distillmos' command line alone uses it
+    sys.modules.setdefault(
+        "torchaudio", types.ModuleType("torchaudio")
+    )  # distillmos' command line alone uses it
     import distillmos
     from moonshine_onnx import MoonshineOnnxModel
     from moonshine_onnx.transcribe import load_tokenizer
@@ -55,10 +57,20 @@ def main() -> None:
         results[name] = {
             "DNSMOS": float(dnsmos.run(np.clip(samples, -1, 1), 16_000)["ovrl_mos"]),
             "DistillMOS": distilled,
-            "Resemblyzer": encoder.embed_utterance(normalize_volume(samples, -30, increase_only=True)).tolist(),
+            "Resemblyzer": encoder.embed_utterance(
+                normalize_volume(samples, -30, increase_only=True)
+            ).tolist(),
             "Moonshine base": load_tokenizer().decode_batch(moonshine.generate(samples[None]))[0],
         }
-    packages = ("Resemblyzer", "speechmos", "distillmos", "useful-moonshine-onnx", "onnxruntime", "librosa", "torch")
+    packages = (
+        "Resemblyzer",
+        "speechmos",
+        "distillmos",
+        "useful-moonshine-onnx",
+        "onnxruntime",
+        "librosa",
+        "torch",
+    )
     results["versions"] = {package: version(package) for package in packages}
     (HERE / "judges.json").write_text(json.dumps(results, indent=1) + "\n")
 

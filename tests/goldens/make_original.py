@@ -11,19 +11,21 @@ Run it in an environment that holds the original (a separate one for each, outsi
     python make_original.py neucodec --speech CLIP... --out original_neucodec.safetensors
     python make_original.py xcodec2 --speech CLIP --full FOLDER   # full size, 3.3 GB, to be kept outside git
 
-The speech is Debian's `asterisk-core-sounds-it-g722` (Carlo Flora, CC-BY-3.0): vm-marked-nonurgent.g722,
-conf-hasleft.g722 and one-moment-please.g722 for the stored goldens. The first clip is cut to a multiple of
-320 samples, the second to 319 more than a multiple, the others are taken whole.
+The speech is Debian's `asterisk-core-sounds-it-g722` (Carlo Flora, CC-BY-3.0):
+vm-marked-nonurgent.g722, conf-hasleft.g722 and one-moment-please.g722 for the stored goldens. The
+first clip is cut to a multiple of 320 samples, the second to 319 more than a multiple, the others
+are taken whole.
 
-The original is built small, a checkpoint with the published file's key names is written, and the package's
-own loading code reads it: for xcodec2 that is transformers 4.48, which still renames `beta` to `bias` and
-`weight_g`/`weight_v` to `parametrizations.weight.original0/1`. Nothing may be missing or unexpected.
+The original is built small, a checkpoint with the published file's key names is written, and the
+package's own loading code reads it: for xcodec2 that is transformers 4.48, which still renames
+`beta` to `bias` and `weight_g`/`weight_v` to `parametrizations.weight.original0/1`. Nothing may be
+missing or unexpected.
 
-Layout of a golden file (T frames): `weights/<key>`, `wav/<i>` int16 (N,), `latent/<i>` float32 (T, 8), the
-vector that enters the quantiser's first bound, `codes/<i>` int32 (T,), `recon/<i>` float32 (hop T,). Weights
-with two or more dimensions over 1 are stored as float8_e4m3fn, others as float16: exact, for the original ran
-on the rounded values. The constant buffers (`filter`, `window`) are float32. `.float()` on a tensor gives
-what the original used.
+Layout of a golden file (T frames): `weights/<key>`, `wav/<i>` int16 (N,), `latent/<i>` float32 (T,
+8), the vector that enters the quantiser's first bound, `codes/<i>` int32 (T,), `recon/<i>` float32
+(hop T,). Weights with two or more dimensions over 1 are stored as float8_e4m3fn, others as float16:
+exact, for the original ran on the rounded values. The constant buffers (`filter`, `window`) are
+float32. `.float()` on a tensor gives what the original used.
 """
 
 import argparse
@@ -46,8 +48,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 HOP = 320
-COMMON = ("torch", "transformers", "vector-quantize-pytorch", "torchtune", "einops", "einx", "numpy", "av")
-ATTRIBUTION = "Asterisk prompts in Italian by Carlo Flora (http://www.carloflora.com), CC-BY-3.0, cut"
+COMMON = (
+    "torch",
+    "transformers",
+    "vector-quantize-pytorch",
+    "torchtune",
+    "einops",
+    "einx",
+    "numpy",
+    "av",
+)
+ATTRIBUTION = (
+    "Asterisk prompts in Italian by Carlo Flora (http://www.carloflora.com), CC-BY-3.0, cut"
+)
 TINY = {
     "semantic": {"hidden": 64, "layers": 17, "heads": 1, "intermediate": 32},
     "acoustic": {"ngf": 4, "hidden": 128},
@@ -59,11 +72,13 @@ FULL = {
     "decoder": {"hidden": 1024, "depth": 12, "heads": 16},
 }
 LATENT_STD = 1.1
-# With these no bounded latent lies nearer than 1e-3 to a rounding boundary: codes can be compared exactly.
+# With these no bounded latent lies nearer than 1e-3 to a rounding boundary: codes can be compared
+# exactly.
 SEEDS = {"xcodec2": 2, "neucodec": 1}
 
 
-# Stand-ins for what cannot be had here: torchaudio (it does not load beside a CPU torch 2.13) and the hub.
+# Stand-ins for what cannot be had here: torchaudio (it does not load beside a CPU torch 2.13) and
+# the hub.
 
 
 def stub(name, **attributes):
@@ -77,7 +92,9 @@ def stub(name, **attributes):
 
 
 def rotary_class():
-    """torchtune's own rotary class, from its file: the whole needs a torchao that torch 2.13 cannot load."""
+    """torchtune's own rotary class, from its file: the whole needs a torchao that torch 2.13 cannot
+    load.
+    """
     root = Path(importlib.util.find_spec("torchtune").origin).parent
     path = root / "modules" / "position_embeddings.py"
     spec = importlib.util.spec_from_file_location("torchtune_position_embeddings", path)
@@ -89,12 +106,16 @@ def rotary_class():
 def install_stubs():
     """Make `import torchaudio` and `from torchtune.modules import RotaryPositionalEmbeddings` work."""
     rotary = rotary_class()
-    stub("torchaudio", transforms=stub("torchaudio.transforms"))  # imported, never called on tensor input
+    stub(
+        "torchaudio", transforms=stub("torchaudio.transforms")
+    )  # imported, never called on tensor input
     stub("torchtune", modules=stub("torchtune.modules", RotaryPositionalEmbeddings=rotary))
 
 
 def hub_stand_ins(sizes):
-    """What `Wav2Vec2BertModel` and `AutoFeatureExtractor` return from the hub, built from configurations."""
+    """What `Wav2Vec2BertModel` and `AutoFeatureExtractor` return from the hub, built from
+    configurations.
+    """
     semantic = sizes["semantic"]
     config = transformers.Wav2Vec2BertConfig(
         hidden_size=semantic["hidden"],
@@ -113,10 +134,13 @@ def hub_stand_ins(sizes):
             feature_size=80, num_mel_bins=80, sampling_rate=16000, stride=2, padding_value=1.0
         )
 
-    return types.SimpleNamespace(from_pretrained=model), types.SimpleNamespace(from_pretrained=extractor)
+    return types.SimpleNamespace(from_pretrained=model), types.SimpleNamespace(
+        from_pretrained=extractor
+    )
 
 
-# The originals at a given size. Both hard-code their sizes, so their module-level names are replaced.
+# The originals at a given size. Both hard-code their sizes, so their module-level names are
+# replaced.
 
 
 def resize(module, sizes, encoder, width):
@@ -124,7 +148,9 @@ def resize(module, sizes, encoder, width):
     decoder = sizes["decoder"]
     module.Wav2Vec2BertModel, module.AutoFeatureExtractor = hub_stand_ins(sizes)
     acoustic = sizes["acoustic"]
-    small = functools.partial(getattr(module, encoder), ngf=acoustic["ngf"], hidden_dim=acoustic["hidden"])
+    small = functools.partial(
+        getattr(module, encoder), ngf=acoustic["ngf"], hidden_dim=acoustic["hidden"]
+    )
     setattr(module, encoder, small)
     module.CodecDecoderVocos = functools.partial(
         module.CodecDecoderVocos,
@@ -196,7 +222,9 @@ def published_name(name):
 
 
 def training_only(sizes):
-    """Shapes of what NeuCodec's published file holds beyond the model: heads used in training alone."""
+    """Shapes of what NeuCodec's published file holds beyond the model: heads used in training
+    alone.
+    """
     hidden = sizes["semantic"]["hidden"]
     width = hidden + sizes["acoustic"]["hidden"]
     shapes = {"fc_post_s.weight": (hidden, width), "fc_post_s.bias": (hidden,)}
@@ -282,7 +310,9 @@ def random_state(model, extra, seed):
 
 
 def calibrate(state, latents):
-    """Scale the projection into the quantiser so that each latent has mean 0 and the wanted deviation."""
+    """Scale the projection into the quantiser so that each latent has mean 0 and the wanted
+    deviation.
+    """
     latent = torch.cat(latents)
     scale = LATENT_STD / latent.std(0)
     state["generator.quantizer.project_in.weight"] *= scale[:, None]
@@ -307,12 +337,19 @@ def load_xcodec2(cls, sizes, state, folder):
 
 def published_config(config):
     """The four fields of the published config.json."""
-    names = ("semantic_hidden_size", "codec_encoder_hidden_size", "codec_decoder_hidden_size", "use_vocos")
+    names = (
+        "semantic_hidden_size",
+        "codec_encoder_hidden_size",
+        "codec_decoder_hidden_size",
+        "use_vocos",
+    )
     return {"model_type": "xcodec2"} | {name: getattr(config, name) for name in names}
 
 
 def load_neucodec(cls, _sizes, state, folder):
-    """Write pytorch_model.bin and read it with the package's `_from_pretrained`, the folder as its hub."""
+    """Write pytorch_model.bin and read it with the package's `_from_pretrained`, the folder as its
+    hub.
+    """
     from neucodec import model as package
 
     torch.save(state, folder / "pytorch_model.bin")
@@ -336,7 +373,9 @@ def encode(model, wav):
     """Codes (T,) and the latent (T, 8) for int16 samples; both originals take fp32 in [-1, 1)."""
     caught = []
     project = model.generator.quantizer.project_in
-    hook = project.register_forward_hook(lambda _module, _input, output: caught.append(output[0].clone()))
+    hook = project.register_forward_hook(
+        lambda _module, _input, output: caught.append(output[0].clone())
+    )
     signal = torch.from_numpy(wav).float()[None] / 32768
     codes = model.encode_code(signal if hasattr(model, "config") else signal[None])
     hook.remove()
@@ -378,11 +417,15 @@ def describe(codes, latent, recon):
 def read_speech(path):
     """16 kHz int16 samples (N,) of a G.722 file."""
     with av.open(str(path), format="g722") as container:
-        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)])
+        return np.concatenate(
+            [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
+        )
 
 
 def cut_clips(paths):
-    """The first clip's length a multiple of 320, the second's 319 more than one, the others' as they are."""
+    """The first clip's length a multiple of 320, the second's 319 more than one, the others' as
+    they are.
+    """
     clips = [read_speech(path) for path in paths]
     for index, remainder in ((0, 0), (1, HOP - 1)):
         if index < len(clips):
@@ -439,8 +482,12 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("original", choices=sorted(SEEDS))
-    parser.add_argument("--speech", nargs="+", type=Path, required=True, metavar="CLIP", help="G.722 files")
-    parser.add_argument("--seed", type=int, help="of the weights; the default gives the stored goldens")
+    parser.add_argument(
+        "--speech", nargs="+", type=Path, required=True, metavar="CLIP", help="G.722 files"
+    )
+    parser.add_argument(
+        "--seed", type=int, help="of the weights; the default gives the stored goldens"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="golden file to write, small sizes")
     where.add_argument("--full", type=Path, metavar="FOLDER", help="write the full size there")

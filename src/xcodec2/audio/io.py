@@ -1,8 +1,8 @@
 """Audio in and out: any file, buffer, array or tensor in; mono float32 at the model's rate out.
 
-Files and arrays go through one pipeline, block by block: scale to float32, average the channels, resample. The
-same samples therefore give the same bits whatever they came in, and two hours of stereo need no more memory than
-their mono result.
+Files and arrays go through one pipeline, block by block: scale to float32, average the channels,
+resample. The same samples therefore give the same bits whatever they came in, and two hours of
+stereo need no more memory than their mono result.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ from xcodec2.audio.decoders import (
 from xcodec2.errors import AudioError
 from xcodec2.files import replacing
 
-AudioSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
+AudioSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
+)
 
-# A rate outside of this is a mistake or a hostile header: at 1 Hz, a megabyte of samples resamples to 64 GB.
+# A rate outside of this is a mistake or a hostile header: at 1 Hz, a megabyte of samples resamples
+# to 64 GB.
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 1_000_000
 MAX_ARRAY_CHANNELS = 32  # an array with more rows than this is (samples, channels)
 SAVE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
@@ -43,7 +46,8 @@ SAVE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 class Audio:
     """Mono speech at the rate asked for, with the length and rate of what it came from.
 
-    waveform: (N,) float32, on the CPU. num_samples: samples per channel that came in. sample_rate: theirs, in Hz.
+    waveform: (N,) float32, on the CPU. num_samples: samples per channel that came in. sample_rate:
+    theirs, in Hz.
     """
 
     waveform: torch.Tensor
@@ -51,16 +55,19 @@ class Audio:
     sample_rate: int
 
 
-def load_audio(source: AudioSource, sample_rate: int | None = None, *, target_rate: int = 16_000) -> Audio:
+def load_audio(
+    source: AudioSource, sample_rate: int | None = None, *, target_rate: int = 16_000
+) -> Audio:
     """Read `source` as mono float32 at `target_rate` Hz.
 
-    source: a path; bytes or a binary file object (read from its start, left open); or a (samples,) or
-    (channels, samples) array or tensor. Floats are taken as they are, signed integers scaled by their full range
-    to [-1, 1), unsigned ones likewise around their midpoint. Channels are averaged.
-    sample_rate: Hz; needed with an array, and must agree with the file otherwise.
+    source: a path; bytes or a binary file object (read from its start, left open); or a (samples,)
+    or (channels, samples) array or tensor. Floats are taken as they are, signed integers scaled by
+    their full range to [-1, 1), unsigned ones likewise around their midpoint. Channels are
+    averaged. sample_rate: Hz; needed with an array, and must agree with the file otherwise.
 
-    The waveform has round(num_samples * target_rate / sample_rate) samples, at least one; samples already at
-    `target_rate` pass bit-exact. Raises AudioError for what is unreadable, cut short, empty or not finite.
+    The waveform has round(num_samples * target_rate / sample_rate) samples, at least one; samples
+    already at `target_rate` pass bit-exact. Raises AudioError for what is unreadable, cut short,
+    empty or not finite.
     """
     given = None if sample_rate is None else checked_rate(sample_rate)
     if isinstance(source, (np.ndarray, torch.Tensor)):
@@ -74,36 +81,54 @@ def load_audio(source: AudioSource, sample_rate: int | None = None, *, target_ra
             return _mono_at(target_rate, ffmpeg_blocks(file, name), name, given)
 
 
-def save_audio(path: str | os.PathLike[str], waveform: torch.Tensor | np.ndarray, sample_rate: int) -> None:
-    """Write `waveform`, (samples,) float in [-1, 1], as wav or flac (16 bit), ogg (Vorbis) or mp3, by suffix.
+def save_audio(
+    path: str | os.PathLike[str], waveform: torch.Tensor | np.ndarray, sample_rate: int
+) -> None:
+    """Write `waveform`, (samples,) float in [-1, 1], as wav or flac (16 bit), ogg (Vorbis) or mp3,
+    by suffix.
 
-    The file appears whole or not at all. Values beyond ±1 are clipped, with one warning that counts them.
-    Raises AudioError for another suffix, for a waveform that is empty, not finite or not 1-D float, and when
-    writing fails.
+    The file appears whole or not at all. Values beyond ±1 are clipped, with one warning that counts
+    them. Raises AudioError for another suffix, for a waveform that is empty, not finite or not 1-D
+    float, and when writing fails.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in SAVE_FORMATS:
-        raise AudioError(f"{path}: no audio format for the suffix {suffix!r}; use {', '.join(SAVE_FORMATS)}")
+        raise AudioError(
+            f"{path}: no audio format for the suffix {suffix!r}; use {', '.join(SAVE_FORMATS)}"
+        )
     rate = checked_rate(sample_rate)
     samples = _to_numpy(waveform)
     if samples.ndim != 1 or samples.dtype.kind != "f" or not len(samples):
-        raise AudioError(f"a waveform is 1-D, float and not empty, not {samples.dtype} of shape {samples.shape}")
-    beyond = sum(np.count_nonzero(np.abs(_finite(block, "waveform")) > 1) for block in _split(samples))
+        raise AudioError(
+            f"a waveform is 1-D, float and not empty, not {samples.dtype} of shape {samples.shape}"
+        )
+    beyond = sum(
+        np.count_nonzero(np.abs(_finite(block, "waveform")) > 1) for block in _split(samples)
+    )
     if beyond:
-        warnings.warn(f"{path}: {beyond} of {len(samples)} samples were beyond ±1 and are clipped", stacklevel=2)
-    content = io.BytesIO()  # a full disk then fails in a plain write below, not inside of a C callback
+        warnings.warn(
+            f"{path}: {beyond} of {len(samples)} samples were beyond ±1 and are clipped",
+            stacklevel=2,
+        )
+    content = (
+        io.BytesIO()
+    )  # a full disk then fails in a plain write below, not inside of a C callback
     try:
         with soundfile.SoundFile(content, "w", rate, 1, format=SAVE_FORMATS[suffix]) as sound:
             for block in _split(samples):  # whole hours at once overflow libvorbis' stack
                 sound.write(_for_writing(block, exact=suffix in (".wav", ".flac")))
     except soundfile.SoundFileError as problem:
-        raise AudioError(f"{path}: {suffix[1:]} cannot be written at {rate} Hz; try wav ({problem})") from problem
+        raise AudioError(
+            f"{path}: {suffix[1:]} cannot be written at {rate} Hz; try wav ({problem})"
+        ) from problem
     with replacing(path, AudioError) as file:
         file.write(content.getbuffer())
 
 
 def checked_rate(rate: object, name: str = "sample_rate") -> int:
-    """`rate` as a whole number of Hz; AudioError, about `name`, when it is none or no rate that audio has."""
+    """`rate` as a whole number of Hz; AudioError, about `name`, when it is none or no rate that
+    audio has.
+    """
     whole = isinstance(rate, (int, np.integer)) and not isinstance(rate, bool)
     if not whole and not (isinstance(rate, (float, np.floating)) and float(rate).is_integer()):
         raise AudioError(f"{name} must be a whole number of Hz, not {rate!r}")
@@ -114,39 +139,56 @@ def checked_rate(rate: object, name: str = "sample_rate") -> int:
 
 
 def resampled_length(num_samples: int, sample_rate: int, target_rate: int) -> int:
-    """Samples that `num_samples` at `sample_rate` become at `target_rate`: rounded half up, at least one."""
+    """Samples that `num_samples` at `sample_rate` become at `target_rate`: rounded half up, at
+    least one.
+    """
     return max(1, (2 * num_samples * target_rate + sample_rate) // (2 * sample_rate))
 
 
 def _mono_at(target_rate: int, blocks: Blocks, name: str, given: int | None) -> Audio:
     """Average, check and resample `blocks` as they come; only the mono result is kept."""
     rate, num_samples, resampler = 0, 0, None
-    pcm = bytearray()  # grows in place, where a list of blocks would need its size twice when joined
+    pcm = (
+        bytearray()
+    )  # grows in place, where a list of blocks would need its size twice when joined
     for block_rate, block in blocks:
         if not rate:
             rate = checked_rate(block_rate, f"{name}: its sample rate")
             if given not in (None, rate):
-                raise AudioError(f"{name}: is at {rate} Hz but sample_rate={given} was given; leave it out")
+                raise AudioError(
+                    f"{name}: is at {rate} Hz but sample_rate={given} was given; leave it out"
+                )
             if rate != target_rate:
-                # VHQ computes in float64, so that any split into blocks gives the same bits; HQ is no faster.
-                resampler = soxr.ResampleStream(rate, target_rate, 1, dtype="float32", quality="VHQ")
+                # VHQ computes in float64, so that any split into blocks gives the same bits; HQ is
+                # no faster.
+                resampler = soxr.ResampleStream(
+                    rate, target_rate, 1, dtype="float32", quality="VHQ"
+                )
         elif block_rate != rate:
-            raise AudioError(f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate first")
+            raise AudioError(
+                f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate first"
+            )
         mono = _finite(_mono(block), name)
         num_samples += len(mono)
-        pcm += _finite(resampler.resample_chunk(mono), name).tobytes() if resampler else mono.tobytes()
+        pcm += (
+            _finite(resampler.resample_chunk(mono), name).tobytes() if resampler else mono.tobytes()
+        )
     if not num_samples:
         raise AudioError(f"{name}: holds no audio samples")
     if resampler:
         pcm += _finite(resampler.resample_chunk(np.zeros(0, np.float32), last=True), name).tobytes()
         wanted = 4 * resampled_length(num_samples, rate, target_rate)
-        if len(pcm) != wanted:  # by one sample, and only when the input is shorter than an output sample
+        if (
+            len(pcm) != wanted
+        ):  # by one sample, and only when the input is shorter than an output sample
             pcm = pcm[:wanted].ljust(wanted, b"\0")
     return Audio(torch.from_numpy(np.frombuffer(pcm, np.float32)), num_samples, rate)
 
 
 def _mono(block: np.ndarray) -> np.ndarray:
-    """(samples, channels) → (samples,), summed by channel in float64: the bits do not depend on the layout."""
+    """(samples, channels) → (samples,), summed by channel in float64: the bits do not depend on the
+    layout.
+    """
     if block.shape[1] == 1:
         return np.ascontiguousarray(block[:, 0])
     total = block[:, 0].astype(np.float64)
@@ -166,7 +208,9 @@ def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Blocks:
     if array.dtype.kind not in "fiu":
         raise AudioError(f"audio must be of a float or integer type, not {array.dtype}")
     if array.ndim not in (1, 2):
-        raise AudioError(f"audio must be (samples,) or (channels, samples), not of shape {array.shape}")
+        raise AudioError(
+            f"audio must be (samples,) or (channels, samples), not of shape {array.shape}"
+        )
     channels = np.atleast_2d(array)
     if not channels.size:
         raise AudioError(f"audio of shape {array.shape} is empty")
@@ -180,7 +224,9 @@ def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Blocks:
 
 
 def _to_numpy(values: np.ndarray | torch.Tensor) -> np.ndarray:
-    """The same numbers in NumPy; types it lacks (bfloat16, float8) become float32, which holds them exactly."""
+    """The same numbers in NumPy; types it lacks (bfloat16, float8) become float32, which holds them
+    exactly.
+    """
     if isinstance(values, np.ndarray):
         return values
     if not isinstance(values, torch.Tensor):
@@ -188,7 +234,11 @@ def _to_numpy(values: np.ndarray | torch.Tensor) -> np.ndarray:
     if values.layout is not torch.strided or values.is_quantized or values.is_meta:
         raise AudioError("a sparse, quantized or meta tensor is not audio: pass a plain one")
     values = values.detach().cpu()
-    if values.is_floating_point() and values.dtype not in (torch.float16, torch.float32, torch.float64):
+    if values.is_floating_point() and values.dtype not in (
+        torch.float16,
+        torch.float32,
+        torch.float64,
+    ):
         values = values.float()
     return values.resolve_neg().resolve_conj().numpy()
 
@@ -204,5 +254,6 @@ def _for_writing(block: np.ndarray, *, exact: bool) -> np.ndarray:
     block = np.clip(block.astype(np.float32), -1, 1)
     if not exact:
         return block
-    # Rounded here and not in libsndfile, which scales by 32767: 16-bit audio that is read and saved stays the same.
+    # Rounded here and not in libsndfile, which scales by 32767: 16-bit audio that is read and saved
+    # stays the same.
     return np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16)

@@ -1,4 +1,7 @@
-"""Spectrograms as a picture, to see what a codec kept. Needs matplotlib (`pip install open-xcodec2[pictures]`)."""
+"""Spectrograms as a picture, to see what a codec kept.
+
+Needs matplotlib (`pip install open-xcodec2[pictures]`).
+"""
 
 from __future__ import annotations
 
@@ -35,15 +38,22 @@ def spectrogram(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
     return 20 * torch.log10(spectrum.abs().clamp_min(1e-6))
 
 
-def spectrogram_picture(path: str | os.PathLike[str], waveforms: Mapping[str, Any], sample_rate: int) -> None:
-    """Draws the named (N,) waveforms one above the other, with one time axis and one colour scale, into a PNG."""
+def spectrogram_picture(
+    path: str | os.PathLike[str], waveforms: Mapping[str, Any], sample_rate: int
+) -> None:
+    """Draws the named (N,) waveforms one above the other, with one time axis and one colour scale,
+    into a PNG.
+    """
     try:
         from matplotlib.figure import Figure  # the object interface: no global state, no display
     except ImportError as error:
-        raise XCodec2Error("pictures need matplotlib: pip install 'open-xcodec2[pictures]'") from error
+        raise XCodec2Error(
+            "pictures need matplotlib: pip install 'open-xcodec2[pictures]'"
+        ) from error
 
     panels = {
-        name: torch.as_tensor(waveform, dtype=torch.float32, device="cpu") for name, waveform in waveforms.items()
+        name: torch.as_tensor(waveform, dtype=torch.float32, device="cpu")
+        for name, waveform in waveforms.items()
     }
     images = {name: spectrogram(waveform, sample_rate) for name, waveform in panels.items()}
     loudest = max(float(image.max()) for image in images.values())
@@ -66,7 +76,9 @@ def spectrogram_picture(path: str | os.PathLike[str], waveforms: Mapping[str, An
         axis.set(title=name, ylabel="frequency (kHz)", xlim=(0, seconds), facecolor="black")
         axis.title.set_fontsize(10)
     axes[-1].set_xlabel("time (s)")
-    figure.colorbar(drawn, ax=list(axes), label="level below the loudest (dB)", pad=0.01, fraction=0.05)
+    figure.colorbar(
+        drawn, ax=list(axes), label="level below the loudest (dB)", pad=0.01, fraction=0.05
+    )
 
     with replacing(path, XCodec2Error) as file:
         figure.savefig(file, format="png", dpi=110)

@@ -1,5 +1,5 @@
-"""The command `xcodec2`: one verb per module. Whatever is slow to import is imported inside the command bodies, so
-that help costs no torch."""
+"""The command `xcodec2`: one verb per module. Whatever is slow to import is imported inside the
+command bodies, so that help costs no torch."""
 
 from __future__ import annotations
 
@@ -41,14 +41,30 @@ def xcodec2(debug: bool) -> None:
     """
 
 
-for command in (encode, decode, reconstruct, info, convert, evaluate, train, llasa, speak, extract, export):
+for command in (
+    encode,
+    decode,
+    reconstruct,
+    info,
+    convert,
+    evaluate,
+    train,
+    llasa,
+    speak,
+    extract,
+    export,
+):
     xcodec2.add_command(command)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted, with one line why."""
+    """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted,
+    with one line why.
+    """
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its retries would be many lines; their end is one
+    os.environ.setdefault(
+        "HF_HUB_VERBOSITY", "error"
+    )  # its retries would be many lines; their end is one
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
         try:

@@ -11,14 +11,20 @@ import click
 @click.command()
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["transformers", "original"]), required=True, help="Key names to write.")
+@click.option(
+    "--to",
+    type=click.Choice(["transformers", "original"]),
+    required=True,
+    help="Key names to write.",
+)
 def convert(source: str, target: Path, to: Literal["transformers", "original"]) -> None:
     """Write a checkpoint in other key names.
 
-    SRC is a folder, a file or a Hugging Face id, whose format is found by its content; DST is a folder.
+    SRC is a folder, a file or a Hugging Face id, whose format is found by its content; DST is a
+    folder.
 
-    transformers: what `transformers.Xcodec2Model.from_pretrained` loads. original: what the first XCodec2 package
-    loads.
+    transformers: what `transformers.Xcodec2Model.from_pretrained` loads. original: what the first
+    XCodec2 package loads.
 
     \b
     Examples:

@@ -13,7 +13,9 @@ from xcodec2.cli.outputs import check_audio_suffix, for_each_file, frames_bar, p
 
 @click.command()
 @click.argument("codes", nargs=-1, required=True, type=INPUT_FILE)
-@click.option("-o", "--out", required=True, metavar="OUT", help="Audio file; a folder for several inputs.")
+@click.option(
+    "-o", "--out", required=True, metavar="OUT", help="Audio file; a folder for several inputs."
+)
 @click.option(
     "--format",
     "audio_format",
@@ -30,13 +32,18 @@ from xcodec2.cli.outputs import check_audio_suffix, for_each_file, frames_bar, p
     help="How exactly it is computed. bfloat16 and int8 (CPUs only) are faster and about 40 and 30 dB from float32.",
 )
 def decode(
-    codes: tuple[Path, ...], out: str, audio_format: str | None, model_name: str, device: str, dtype: str
+    codes: tuple[Path, ...],
+    out: str,
+    audio_format: str | None,
+    model_name: str,
+    device: str,
+    dtype: str,
 ) -> None:
     """Decode codes files into speech.
 
-    CODES are files written by `xcodec2 encode`. The suffix of OUT chooses the format: .wav, .flac, .ogg or .mp3. With
-    several inputs, or when OUT is a folder or ends in /, each input gets OUT/NAME.wav. Results of an earlier run are
-    replaced.
+    CODES are files written by `xcodec2 encode`. The suffix of OUT chooses the format: .wav, .flac,
+    .ogg or .mp3. With several inputs, or when OUT is a folder or ends in /, each input gets
+    OUT/NAME.wav. Results of an earlier run are replaced.
 
     \b
     Examples:

@@ -12,15 +12,18 @@ from xcodec2.cli.outputs import for_each_file, frames_bar, plan_outputs
 
 @click.command()
 @click.argument("speech", nargs=-1, required=True, type=INPUT_FILE)
-@click.option("-o", "--out", required=True, metavar="OUT", help="Codes file; a folder for several inputs.")
+@click.option(
+    "-o", "--out", required=True, metavar="OUT", help="Codes file; a folder for several inputs."
+)
 @model_option
 @device_option
 def encode(speech: tuple[Path, ...], out: str, model_name: str, device: str) -> None:
     """Encode speech into codes files.
 
-    SPEECH may have any format, rate and number of channels. A codes file holds the codes, the length and rate of the
-    speech and the model they come from; NumPy alone reads it (`numpy.load`). With several inputs, or when OUT is a
-    folder or ends in /, each input gets OUT/NAME.npz. Results of an earlier run are replaced.
+    SPEECH may have any format, rate and number of channels. A codes file holds the codes, the
+    length and rate of the speech and the model they come from; NumPy alone reads it (`numpy.load`).
+    With several inputs, or when OUT is a folder or ends in /, each input gets OUT/NAME.npz. Results
+    of an earlier run are replaced.
 
     \b
     Examples:

@@ -8,15 +8,18 @@ import click
 @click.command()
 @click.argument("source", metavar="TOKENS_OR_MODEL")
 @click.argument("out")
-@click.option("--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="What to write.")
+@click.option(
+    "--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="What to write."
+)
 def export(source: str, out: str, to: str) -> None:
     """Write a data set of tokens, or a model, in another form.
 
-    TOKENS is what `xcodec2 extract` wrote. npy: a tree of ID.npy files; webdataset: one tar for each shard. Rows with
-    an error are left out. LLaSA's rows of text and tokens are made by `xcodec2 llasa prepare`.
+    TOKENS is what `xcodec2 extract` wrote. npy: a tree of ID.npy files; webdataset: one tar for
+    each shard. Rows with an error are left out. LLaSA's rows of text and tokens are made by
+    `xcodec2 llasa prepare`.
 
-    MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and decoder.onnx, which run
-    without PyTorch. Needs `pip install 'open-xcodec2[onnx]'`.
+    MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
+    decoder.onnx, which run without PyTorch. Needs `pip install 'open-xcodec2[onnx]'`.
 
     \b
     Examples:

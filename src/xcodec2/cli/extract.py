@@ -14,9 +14,21 @@ from xcodec2.cli.options import check_device, device_option, model_option
 @click.argument("out")
 @model_option
 @device_option
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What runs it.")
-@click.option("--address", metavar="ADDRESS", help="Of a running Ray cluster: auto, or ray://head:10001.")
-@click.option("--workers", type=click.IntRange(1), help="Encoding processes; one a core or a GPU when not given.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What runs it.",
+)
+@click.option(
+    "--address", metavar="ADDRESS", help="Of a running Ray cluster: auto, or ray://head:10001."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Encoding processes; one a core or a GPU when not given.",
+)
 @click.option("--readers", type=click.IntRange(1), help="Reading processes beside each of them.")
 @click.option(
     "--batch-seconds",
@@ -25,23 +37,46 @@ from xcodec2.cli.options import check_device, device_option, model_option
     show_default=True,
     help="Padded audio in one batch; 0: each recording alone. The codes stay the same.",
 )
-@click.option("--rows", type=click.IntRange(1), default=1000, show_default=True, help="In one shard, on average.")
 @click.option(
-    "--time-limit", type=click.FloatRange(0.1), default=120.0, show_default=True, help="Seconds to read one recording."
+    "--rows",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="In one shard, on average.",
 )
-@click.option("--audio-column", metavar="NAME", help="Of the manifest or data set; found by its name when not given.")
-@click.option("--id-column", metavar="NAME", help="Whose values name the rows; each must be there once.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0.1),
+    default=120.0,
+    show_default=True,
+    help="Seconds to read one recording.",
+)
+@click.option(
+    "--audio-column",
+    metavar="NAME",
+    help="Of the manifest or data set; found by its name when not given.",
+)
+@click.option(
+    "--id-column", metavar="NAME", help="Whose values name the rows; each must be there once."
+)
 @click.option("--subset", metavar="NAME", help="Of a Hugging Face data set.")
 @click.option("--split", metavar="NAME", help="Of a Hugging Face data set.")
 @click.option("--retry-errors", is_flag=True, help="Do shards that have errors again.")
 def extract(
-    source: str, out: str, model_name: str, device: str, engine: str, address: str | None, **options: object
+    source: str,
+    out: str,
+    model_name: str,
+    device: str,
+    engine: str,
+    address: str | None,
+    **options: object,
 ) -> None:
     """Turn a corpus into a Parquet data set of tokens.
 
-    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet), WebDataset tars, or a Hugging Face
-    data set; on disk or on s3://, gs://, hf://, ... OUT is a folder on any of these. The same command again
-    goes on where it was stopped. A recording that cannot be read becomes a row that says why. Prints a summary as JSON.
+    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet), WebDataset tars,
+    or a Hugging Face data set; on disk or on s3://, gs://, hf://, ... OUT is a folder on any of
+    these. The same command again goes on where it was stopped. A recording that cannot be read
+    becomes a row that says why. Prints a summary as JSON.
 
     \b
     Examples:
@@ -67,4 +102,6 @@ def extract(
     click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
     if summary["errors"] == summary["rows"]:
         reason = next(iter(summary["errors_by_reason"]))
-        raise click.ClickException(f"none of {summary['rows']} recordings could be encoded: {reason}")
+        raise click.ClickException(
+            f"none of {summary['rows']} recordings could be encoded: {reason}"
+        )

@@ -1,4 +1,6 @@
-"""How a failure is told at the command line: one line, and an exit code that says whose fault it is."""
+"""How a failure is told at the command line: one line, and an exit code that says whose fault it
+is.
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,9 @@ def model_facts(name: str) -> dict[str, Any]:
 
     form = read_checkpoint(name).format
     model = load_model(name, "cpu")
-    parts = {part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()}
+    parts = {
+        part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()
+    }
     return {
         "kind": "model",
         "model": model.model_id,
@@ -100,12 +102,16 @@ def model_facts(name: str) -> dict[str, Any]:
 
 
 def license_of(name: str) -> str | None:
-    """What the model card (README.md) beside the weights says in its header; None where there is none."""
+    """What the model card (README.md) beside the weights says in its header; None where there is
+    none.
+    """
     from xcodec2.codec.checkpoints import hub
 
     card = hub.find(name).weights[0].with_name("README.md")
     header = (
-        re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+        re.match(
+            r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL
+        )
         if card.is_file()
         else None
     )

@@ -22,9 +22,22 @@ def llasa() -> None:
 @llasa.command()
 @click.argument("codes", type=click.Path(exists=True, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--text", default="text", show_default=True, metavar="COLUMN", help="Column with the transcripts.")
-@click.option("--tokenizer", required=True, metavar="T", help="A folder or a Hugging Face id; speech tokens are added.")
-@click.option("--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens in a row.")
+@click.option(
+    "--text",
+    default="text",
+    show_default=True,
+    metavar="COLUMN",
+    help="Column with the transcripts.",
+)
+@click.option(
+    "--tokenizer",
+    required=True,
+    metavar="T",
+    help="A folder or a Hugging Face id; speech tokens are added.",
+)
+@click.option(
+    "--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens in a row."
+)
 @click.option(
     "--validation",
     default=0.01,
@@ -32,12 +45,15 @@ def llasa() -> None:
     type=click.FloatRange(0, 1, max_open=True),
     help="Share of the recordings, chosen by their id, that is kept for validation.",
 )
-def prepare(codes: Path, out: Path, text: str, tokenizer: str, length: int, validation: float) -> None:
+def prepare(
+    codes: Path, out: Path, text: str, tokenizer: str, length: int, validation: float
+) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
-    CODES is Parquet from `xcodec2 extract`, a file or a folder of shards. OUT gets train and val rows in the form of
-    the published LLaSA corpus (int32 memmaps), the tokenizer they need, rows.json with counts, and refused.tsv with
-    every recording that was not used and why: no text, too long, a failed extraction, codes out of range.
+    CODES is Parquet from `xcodec2 extract`, a file or a folder of shards. OUT gets train and val
+    rows in the form of the published LLaSA corpus (int32 memmaps), the tokenizer they need,
+    rows.json with counts, and refused.tsv with every recording that was not used and why: no text,
+    too long, a failed extraction, codes out of range.
 
     \b
     Examples:
@@ -59,7 +75,13 @@ def prepare(codes: Path, out: Path, text: str, tokenizer: str, length: int, vali
             bar.update(done - bar.n)
 
         made = prepare(
-            codes, out, load_tokenizer(tokenizer), text=text, length=length, validation=validation, progress=progress
+            codes,
+            out,
+            load_tokenizer(tokenizer),
+            text=text,
+            length=length,
+            validation=validation,
+            progress=progress,
         )
     for split, count in made.rows.items():
         click.echo(f"{split:<10}{count} rows, {made.tokens[split]} tokens")
@@ -70,14 +92,17 @@ def prepare(codes: Path, out: Path, text: str, tokenizer: str, length: int, vali
 @llasa.command()
 @click.argument("recipe")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder."
+)
 def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     """Train a language model on rows.
 
-    RECIPE is a TOML file, or a name in the package: paper (a published Llama, full), lora (a published LLaSA), small
-    (from scratch), inside (the one inside the package). KEY=VALUE changes one of its numbers. The finished model is
-    OUT/model, which `xcodec2 speak --lm` takes; samples of each validation are in OUT/samples. Several GPUs: put
-    accelerate's launcher before it; FSDP is the recipe's.
+    RECIPE is a TOML file, or a name in the package: paper (a published Llama, full), lora (a
+    published LLaSA), small (from scratch), inside (the one inside the package). KEY=VALUE changes
+    one of its numbers. The finished model is OUT/model, which `xcodec2 speak --lm` takes; samples
+    of each validation are in OUT/samples. Several GPUs: put accelerate's launcher before it; FSDP
+    is the recipe's.
 
     \b
     Examples:

@@ -22,11 +22,16 @@ model_option = click.option(
     help="nano (inside the package), a folder, a checkpoint file or a Hugging Face id.",
 )
 device_option = click.option(
-    "--device", default="cpu", show_default=True, help="Where the model runs: cpu, cuda, cuda:1, mps, ..."
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, cuda:1, mps, ...",
 )
 
 
-def load_model(name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False) -> XCodec2Model:
+def load_model(
+    name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
+) -> XCodec2Model:
     """The model of `--model` on `--device`; a device that is not there is bad use."""
     import torch
 
@@ -48,4 +53,6 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError):  # torch asserts that it was built with CUDA
         usable = False
     if not usable:
-        raise click.BadParameter(f"{device} is not there or cannot compute", param_hint="'--device'")
+        raise click.BadParameter(
+            f"{device} is not there or cannot compute", param_hint="'--device'"
+        )

@@ -16,8 +16,8 @@ from xcodec2.cli.failures import FILE_FAILURES, explain
 def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[Path, Path]]:
     """Pairs of (source, target): `out` itself for one source, else `out/STEM.suffix`.
 
-    `out` means a folder when it is one, when it ends in a slash and when there are several sources. Everything that can
-    be wrong with names is found here, before any work.
+    `out` means a folder when it is one, when it ends in a slash and when there are several sources.
+    Everything that can be wrong with names is found here, before any work.
     """
     if not out:
         raise click.UsageError("-o needs a name")
@@ -41,7 +41,9 @@ def check_parents(targets: Sequence[Path]) -> None:
 
 
 def check_targets(targets: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Refuses targets that are folders, would be written twice, or would overwrite one of the sources."""
+    """Refuses targets that are folders, would be written twice, or would overwrite one of the
+    sources.
+    """
     inputs = {source.resolve() for source in sources}
     seen: set[Path] = set()
     for target in targets:
@@ -63,7 +65,10 @@ def check_audio_suffix(target: Path) -> None:
 
 
 def for_each_file(pairs: Sequence[tuple[Path, Path]], work: Callable[[Path, Path], None]) -> None:
-    """Calls `work(source, target)` for every pair. Among several, a bad file costs one line and not the run."""
+    """Calls `work(source, target)` for every pair.
+
+    Among several, a bad file costs one line and not the run.
+    """
     pairs[0][1].parent.mkdir(parents=True, exist_ok=True)  # the one folder of them all
     if len(pairs) == 1:
         work(*pairs[0])
@@ -86,7 +91,9 @@ def for_each_file(pairs: Sequence[tuple[Path, Path]], work: Callable[[Path, Path
 
 @contextmanager
 def frames_bar() -> Iterator[Callable[[int, int], None]]:
-    """Yields a `progress(done, total)` that shows a bar on a terminal, for work that takes longer than a moment."""
+    """Yields a `progress(done, total)` that shows a bar on a terminal, for work that takes longer
+    than a moment.
+    """
     from tqdm import tqdm
 
     with tqdm(unit=" frames", disable=None, delay=2, leave=False) as bar:

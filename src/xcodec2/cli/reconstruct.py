@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("speech", metavar="IN", type=INPUT_FILE)
-@click.option("-o", "--out", required=True, type=OUTPUT_FILE, metavar="OUT", help="Audio file to write.")
-@click.option("--codes", "codes_path", type=OUTPUT_FILE, metavar="FILE", help="Also keep the codes.")
-@click.option("--picture", "picture_path", type=OUTPUT_FILE, metavar="FILE", help="Also draw both spectrograms (PNG).")
+@click.option(
+    "-o", "--out", required=True, type=OUTPUT_FILE, metavar="OUT", help="Audio file to write."
+)
+@click.option(
+    "--codes", "codes_path", type=OUTPUT_FILE, metavar="FILE", help="Also keep the codes."
+)
+@click.option(
+    "--picture",
+    "picture_path",
+    type=OUTPUT_FILE,
+    metavar="FILE",
+    help="Also draw both spectrograms (PNG).",
+)
 @click.option("--stoi", is_flag=True, help="Also measure intelligibility, 0 to 1 (STOI).")
 @model_option
 @device_option
@@ -37,8 +47,8 @@ def reconstruct(
 ) -> None:
     """Encode speech and decode it again, with figures.
 
-    Prints tokens, bitrate and speed. The real-time factor is computing time over the speech's duration: 0.1 means ten
-    times faster than real time.
+    Prints tokens, bitrate and speed. The real-time factor is computing time over the speech's
+    duration: 0.1 means ten times faster than real time.
 
     \b
     Examples:
@@ -56,7 +66,9 @@ def reconstruct(
 
     model = load_model(model_name, device)
     silence = torch.zeros(model.config.input_rate)
-    model.decode(model.encode(silence, model.config.input_rate))  # a process's first pass is slow: not in the figures
+    model.decode(
+        model.encode(silence, model.config.input_rate)
+    )  # a process's first pass is slow: not in the figures
     started = time.perf_counter()
     codes = model.encode(speech)
     encoded = time.perf_counter()
@@ -80,7 +92,9 @@ def reconstruct(
         if picture_path:
             from xcodec2.audio.spectrogram import spectrogram_picture
 
-            name = speech.name.encode("utf-8", "replace").decode()  # a file name may be no text at all
+            name = speech.name.encode(
+                "utf-8", "replace"
+            ).decode()  # a file name may be no text at all
             panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
             spectrogram_picture(picture_path, panels, model.sample_rate)
         if stoi:
@@ -106,5 +120,9 @@ def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> flo
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))
-        except (RuntimeWarning, ValueError, IndexError):  # fewer than 30 frames of speech, or less than one
+        except (
+            RuntimeWarning,
+            ValueError,
+            IndexError,
+        ):  # fewer than 30 frames of speech, or less than one
             return None

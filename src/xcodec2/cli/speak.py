@@ -21,33 +21,74 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("text")
-@click.option("-o", "--out", required=True, metavar="OUT", help="Audio file; - streams 16-bit PCM to stdout.")
-@click.option("--lm", metavar="LM", help="A folder, a Hugging Face id or a server's http:// address.  [the one inside]")
-@click.option("--tokenizer", metavar="T", help="With a server: folder or id of the model that it serves.")
-@click.option("--model", "model_name", metavar="MODEL", help="The codec.  [what the LM says it speaks]")
+@click.option(
+    "-o", "--out", required=True, metavar="OUT", help="Audio file; - streams 16-bit PCM to stdout."
+)
+@click.option(
+    "--lm",
+    metavar="LM",
+    help="A folder, a Hugging Face id or a server's http:// address.  [the one inside]",
+)
+@click.option(
+    "--tokenizer", metavar="T", help="With a server: folder or id of the model that it serves."
+)
+@click.option(
+    "--model", "model_name", metavar="MODEL", help="The codec.  [what the LM says it speaks]"
+)
 @device_option
-@click.option("--voice", metavar="CLIP", type=click.Path(path_type=Path), help="Speak like this clip, of 1 to 15 s.")
+@click.option(
+    "--voice",
+    metavar="CLIP",
+    type=click.Path(path_type=Path),
+    help="Speak like this clip, of 1 to 15 s.",
+)
 @click.option("--voice-text", metavar="TEXT", help="What the clip says.")
 @click.option("--stream", is_flag=True, help="Write sound while the model is still at work.")
-@click.option("--search", "how", metavar="HOW", help="Spend more compute: best-of-8, beam-4x4, partial-4x4.")
-@click.option("--verifier", "verifier_name", metavar="V", help="Chooses among candidates: wer, similarity, dnsmos, …")
-@click.option("--process-verifier", "process_name", metavar="V", help="Chooses among beams.  [the verifier]")
 @click.option(
-    "--report", "reports", multiple=True, metavar="V", help="Also score with a verifier that does not choose."
+    "--search", "how", metavar="HOW", help="Spend more compute: best-of-8, beam-4x4, partial-4x4."
+)
+@click.option(
+    "--verifier",
+    "verifier_name",
+    metavar="V",
+    help="Chooses among candidates: wer, similarity, dnsmos, …",
+)
+@click.option(
+    "--process-verifier", "process_name", metavar="V", help="Chooses among beams.  [the verifier]"
+)
+@click.option(
+    "--report",
+    "reports",
+    multiple=True,
+    metavar="V",
+    help="Also score with a verifier that does not choose.",
 )
 @click.option("--temperature", default=0.8, show_default=True, help="0 takes the likeliest token.")
-@click.option("--top-p", default=1.0, show_default=True, help="Draw from this share of the probability.")
+@click.option(
+    "--top-p", default=1.0, show_default=True, help="Draw from this share of the probability."
+)
 @click.option("--top-k", default=0, show_default=True, help="Draw from this many tokens; 0: all.")
-@click.option("--repetition-penalty", default=1.0, show_default=True, help="Above 1, repeated tokens are rarer.")
+@click.option(
+    "--repetition-penalty",
+    default=1.0,
+    show_default=True,
+    help="Above 1, repeated tokens are rarer.",
+)
 @click.option("--max-tokens", type=int, help="Of one piece of the text.  [the context's end]")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same speech.")
-@click.option("--timeout", default=120.0, show_default=True, help="Seconds that a server may take for one answer.")
+@click.option(
+    "--timeout",
+    default=120.0,
+    show_default=True,
+    help="Seconds that a server may take for one answer.",
+)
 def speak(text: str, out: str, **options: Any) -> None:
     """Speak TEXT.
 
-    Without --lm the small model inside the package speaks: it has learned six sentences and no more; its card lists
-    them. With a LLaSA, --voice clones a voice, and long text is spoken sentence by sentence in one voice. --search
-    makes many candidates and writes all their scores beside the audio, as OUT.json.
+    Without --lm the small model inside the package speaks: it has learned six sentences and no
+    more; its card lists them. With a LLaSA, --voice clones a voice, and long text is spoken
+    sentence by sentence in one voice. --search makes many candidates and writes all their scores
+    beside the audio, as OUT.json.
 
     \b
     Examples:
@@ -93,7 +134,9 @@ def speak(text: str, out: str, **options: Any) -> None:
         process=verifiers.get(options["process_name"]),
     )
     save_audio(out, spoken.waveform.clamp(-1, 1), speaker.codec.sample_rate)
-    click.echo(f"{len(spoken.waveform) / speaker.codec.sample_rate:.2f} s of speech, {len(spoken.codes)} tokens")
+    click.echo(
+        f"{len(spoken.waveform) / speaker.codec.sample_rate:.2f} s of speech, {len(spoken.codes)} tokens"
+    )
     if how is not None or options["reports"]:
         write_report(Path(out), speaker, spoken, voice, verifiers, options)
 
@@ -119,7 +162,9 @@ def check(out: str, **options: Any) -> None:
         raise click.UsageError("a server as --lm needs --tokenizer, and nothing else does")
 
 
-def load_speaker(*, lm: str | None, tokenizer: str | None, model_name: str | None, **options: Any) -> Speaker:
+def load_speaker(
+    *, lm: str | None, tokenizer: str | None, model_name: str | None, **options: Any
+) -> Speaker:
     """The back end and its codec."""
     from transformers.utils import logging
 
@@ -138,7 +183,9 @@ def load_speaker(*, lm: str | None, tokenizer: str | None, model_name: str | Non
         backend = InProcess(load_lm(lm, device=options["device"]))
     name = model_name or (backend.about.codec.model if backend.about.codec else None)
     if not name:
-        raise LlasaError(f"{backend.name} does not say which codec its tokens are of: give it as --model")
+        raise LlasaError(
+            f"{backend.name} does not say which codec its tokens are of: give it as --model"
+        )
     return Speaker(backend, load_model(name, options["device"]))
 
 
@@ -152,7 +199,9 @@ def connect(url: str, tokenizer: str, timeout: float) -> Backend:
     return Server(url, prompts, About.of(Path(tokenizer)), timeout=timeout)
 
 
-def stream(speaker: Speaker, text: str, out: str, voice: Voice | None, sampling: Sampling, seed: int) -> None:
+def stream(
+    speaker: Speaker, text: str, out: str, voice: Voice | None, sampling: Sampling, seed: int
+) -> None:
     """Sound as it comes: PCM to stdout, or a .wav file that appears when it is whole."""
     import numpy as np
     import soundfile
@@ -168,7 +217,9 @@ def stream(speaker: Speaker, text: str, out: str, voice: Voice | None, sampling:
 
     def pcm() -> Any:
         nonlocal first, samples
-        for waveform in speaker.stream(text, voice=voice, sampling=sampling, seed=seed, heard=heard):
+        for waveform in speaker.stream(
+            text, voice=voice, sampling=sampling, seed=seed, heard=heard
+        ):
             first = first or time.perf_counter() - started
             samples += len(waveform)
             yield np.clip(np.rint(waveform.numpy() * 32768), -32768, 32767).astype("<i2")
@@ -180,7 +231,9 @@ def stream(speaker: Speaker, text: str, out: str, voice: Voice | None, sampling:
     else:
         with (
             replacing(out, AudioError) as file,
-            soundfile.SoundFile(file, "w", speaker.codec.sample_rate, 1, "PCM_16", format="WAV") as sound,
+            soundfile.SoundFile(
+                file, "w", speaker.codec.sample_rate, 1, "PCM_16", format="WAV"
+            ) as sound,
         ):
             for chunk in pcm():
                 sound.write(chunk)
@@ -209,6 +262,10 @@ def write_report(
     with replacing(path, AudioError) as file:
         file.write((json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
     for name, value in facts["chosen"].items():
-        role = "chose" if name in (options["verifier_name"], options["process_name"]) else "did not choose"
+        role = (
+            "chose"
+            if name in (options["verifier_name"], options["process_name"])
+            else "did not choose"
+        )
         click.echo(f"{name:<20}{'not judged' if value is None else f'{value:.3f}'} ({role})")
     click.echo(f"all scores: {path}")

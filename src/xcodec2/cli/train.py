@@ -8,15 +8,20 @@ import click
 @click.command()
 @click.argument("recipe")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder.")
-@click.option("--show", is_flag=True, help="Print the resolved recipe, every number of it, and stop.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder."
+)
+@click.option(
+    "--show", is_flag=True, help="Print the resolved recipe, every number of it, and stop."
+)
 def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> None:
     """Train a codec, or fine-tune one, by a RECIPE.
 
-    RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k, decoder-48k, nano, nano-gan,
-    nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE changes one of its numbers. The trained model
-    is written to OUT/model and can be given to every command as --model; OUT is the recipe's run.out. Several
-    processes: put accelerate's launcher before it.
+    RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k,
+    decoder-48k, nano, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE
+    changes one of its numbers. The trained model is written to OUT/model and can be given to every
+    command as --model; OUT is the recipe's run.out. Several processes: put accelerate's launcher
+    before it.
 
     \b
     Examples:

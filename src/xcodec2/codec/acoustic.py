@@ -1,7 +1,7 @@
 """The acoustic branch: what the waveform sounds like, one vector a frame.
 
-Attribute names are those of the transformers checkpoint. B batch, C channels, T frames; N samples, which
-shrink by each stride. Convolutions pad with zeros, activations hold the ends.
+Attribute names are those of the transformers checkpoint. B batch, C channels, T frames; N samples,
+which shrink by each stride. Convolutions pad with zeros, activations hold the ends.
 """
 
 from __future__ import annotations
@@ -41,14 +41,24 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
-        self.res_unit1, self.res_unit2, self.res_unit3 = (ResidualUnit(channels, d) for d in DILATIONS)
+        self.res_unit1, self.res_unit2, self.res_unit3 = (
+            ResidualUnit(channels, d) for d in DILATIONS
+        )
         self.snake1 = AntiAliasedSnake(channels)
         padding = stride // 2 + stride % 2
         self.conv1 = Conv1d(channels, 2 * channels, 2 * stride, stride=stride, padding=padding)
 
     def layers(self) -> list[Callable[[Tensor, Tensor | None], Tensor]]:
-        """One after the other. Not one forward: its caller would hold the input, the largest array, to the end."""
-        return [self.res_unit1, self.res_unit2, self.res_unit3, lambda x, lengths: self.conv1(self.snake1(x, lengths))]
+        """One after the other.
+
+        Not one forward: its caller would hold the input, the largest array, to the end.
+        """
+        return [
+            self.res_unit1,
+            self.res_unit2,
+            self.res_unit3,
+            lambda x, lengths: self.conv1(self.snake1(x, lengths)),
+        ]
 
 
 class WaveformEncoder(nn.Module):
@@ -59,7 +69,9 @@ class WaveformEncoder(nn.Module):
         self.strides = config.strides
         channels = config.acoustic_channels
         self.conv1 = Conv1d(1, channels, 7, padding=3)
-        self.block = nn.ModuleList(EncoderBlock(channels * 2**i, s) for i, s in enumerate(config.strides))
+        self.block = nn.ModuleList(
+            EncoderBlock(channels * 2**i, s) for i, s in enumerate(config.strides)
+        )
         channels *= 2 ** len(config.strides)
         self.snake1 = AntiAliasedSnake(channels)
         self.conv2 = Conv1d(channels, config.width, 3, padding=1)
@@ -75,7 +87,10 @@ class WaveformEncoder(nn.Module):
         return self.conv2(self.snake1(x, lengths))
 
     def add_weight_norm(self) -> None:
-        """Part length from direction in every convolution, as the original trains. Checkpoints hold them folded."""
+        """Part length from direction in every convolution, as the original trains.
+
+        Checkpoints hold them folded.
+        """
         for module in list(self.modules()):
             if isinstance(module, nn.Conv1d):
                 weight_norm(module)
@@ -95,13 +110,17 @@ class ConvNeXtBlock(nn.Module):
 
 
 class SpectrogramEncoder(nn.Module):
-    """A cheaper ear for small models, which learn from log spectra at once and from raw samples hardly."""
+    """A cheaper ear for small models, which learn from log spectra at once and from raw samples
+    hardly.
+    """
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.hop, self.stack = config.hop, config.hop // FEATURE_HOP
         self.embed = nn.Conv1d(self.stack * (MEL_BINS + PITCH_BINS), config.width, 3, padding=1)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width) for _ in range(config.spectrogram_layers))
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(config.width) for _ in range(config.spectrogram_layers)
+        )
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:

@@ -1,4 +1,6 @@
-"""Filters and windows: computed once for each device and type, and good for inference and training alike."""
+"""Filters and windows: computed once for each device and type, and good for inference and training
+alike.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ MOST = 16  # of one function, the oldest is forgotten
 def constant(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Cache what `compute` gives for its (hashable) arguments.
 
-    A tensor first made inside `torch.inference_mode` could never take part in training; this one can. What stands for
-    a tensor while a graph is traced is not kept.
+    A tensor first made inside `torch.inference_mode` could never take part in training; this one
+    can. What stands for a tensor while a graph is traced is not kept.
     """
     made: dict[tuple[object, ...], Tensor] = {}
 

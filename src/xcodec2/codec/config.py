@@ -23,8 +23,9 @@ MEL_BINS = 80
 class XCodec2Config:
     """Sizes and rates of one codec; a checkpoint carries it whole.
 
-    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the published
-    convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small models learn from at once.
+    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the
+    published convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small
+    models learn from at once.
     """
 
     # rates
@@ -62,33 +63,65 @@ class XCodec2Config:
         self._check_types()
         problems = [
             (self.input_rate != FEATURE_RATE, f"the encoder hears {FEATURE_RATE} Hz only"),
-            (self.semantic_width % self.semantic_heads, "semantic_width is not a multiple of semantic_heads"),
-            (self.width % 32, "width is not a multiple of 32, the groups of the decoder's GroupNorm"),
-            (self.hop % FEATURE_HOP, f"the strides multiply to {self.hop}, no multiple of {FEATURE_HOP}"),
-            (self.input_rate % self.hop, f"{self.input_rate} Hz is no whole number of frames of {self.hop} samples"),
-            (self.hop * self.sample_rate % self.input_rate, "a frame is no whole number of output samples"),
+            (
+                self.semantic_width % self.semantic_heads,
+                "semantic_width is not a multiple of semantic_heads",
+            ),
+            (
+                self.width % 32,
+                "width is not a multiple of 32, the groups of the decoder's GroupNorm",
+            ),
+            (
+                self.hop % FEATURE_HOP,
+                f"the strides multiply to {self.hop}, no multiple of {FEATURE_HOP}",
+            ),
+            (
+                self.input_rate % self.hop,
+                f"{self.input_rate} Hz is no whole number of frames of {self.hop} samples",
+            ),
+            (
+                self.hop * self.sample_rate % self.input_rate,
+                "a frame is no whole number of output samples",
+            ),
             (self.output_hop % 2, "an output frame must have an even number of samples"),
             (any(level < 2 for level in self.levels), "FSQ levels must be 2 or more"),
             (self.codebook_size > 2**31, "the codebook is beyond 32-bit codes"),
-            (max(self.layers, self.semantic_layers, self.spectrogram_layers) > 1000, "more than 1000 layers"),
-            (self.feature_padding not in (0, FEATURE_HOP), f"feature_padding must be 0 or {FEATURE_HOP}"),
+            (
+                max(self.layers, self.semantic_layers, self.spectrogram_layers) > 1000,
+                "more than 1000 layers",
+            ),
+            (
+                self.feature_padding not in (0, FEATURE_HOP),
+                f"feature_padding must be 0 or {FEATURE_HOP}",
+            ),
         ]
         for wrong, message in problems:
             if wrong:
                 raise CheckpointError(f"impossible model configuration: {message}")
 
     def _check_types(self) -> None:
-        """Whole numbers of a size that some model could have: a damaged file must not cost hours or memory."""
+        """Whole numbers of a size that some model could have: a damaged file must not cost hours or
+        memory.
+        """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in ("strides", "levels"):
-                good = isinstance(value, (list, tuple)) and 0 < len(value) <= 32 and all(map(_is_size, value))
+                good = (
+                    isinstance(value, (list, tuple))
+                    and 0 < len(value) <= 32
+                    and all(map(_is_size, value))
+                )
                 object.__setattr__(self, field.name, tuple(value) if good else ())
             elif field.name == "dropout":
                 good = isinstance(value, (int, float)) and 0 <= value < 1
             elif field.name == "acoustic_encoder":
                 good = value in ("waveform", "spectrogram")
-            elif field.name in ("feature_padding", "spectrogram_layers", "attention_left", "attention_right"):
+            elif field.name in (
+                "feature_padding",
+                "spectrogram_layers",
+                "attention_left",
+                "attention_right",
+            ):
                 good = value == 0 or _is_size(value)
             else:
                 good = _is_size(value)
@@ -138,19 +171,28 @@ class XCodec2Config:
         return num_samples // self.hop + 1
 
     def frames(self, num_samples: int) -> int:
-        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature padding."""
+        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature
+        padding.
+        """
         padded = self.padded_frames(num_samples) * self.hop + 2 * self.feature_padding
         fbank_frames = (padded - FEATURE_WINDOW) // FEATURE_HOP + 1
         return min(self.padded_frames(num_samples), fbank_frames // self.feature_stack)
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
+        return {
+            name: list(v) if isinstance(v, tuple) else v
+            for name, v in dataclasses.asdict(self).items()
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> XCodec2Config:
-        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does not know."""
+        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does
+        not know.
+        """
         if not isinstance(values, Mapping):
-            raise CheckpointError(f"a model configuration must be an object of fields, not {values!r}")
+            raise CheckpointError(
+                f"a model configuration must be an object of fields, not {values!r}"
+            )
         unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise CheckpointError(

@@ -1,7 +1,8 @@
 """The decoder: vectors at the frame rate → spectra → waveform.
 
-Attribute names are those of the transformers checkpoint. B batch, T frames, D width, H heads. The attention
-has no positions: the original's rotary embedding turns by head index, which cancels between query and key.
+Attribute names are those of the transformers checkpoint. B batch, T frames, D width, H heads. The
+attention has no positions: the original's rotary embedding turns by head index, which cancels
+between query and key.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ EPS = 1e-6
 LOUDEST_MAGNITUDE = 1e2  # in a window of XCodec2's length
 XCODEC2_WINDOW = 1280
 SMALLEST_ENVELOPE = 1e-11
-SHORT = 1000  # frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a CPU
+# frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a
+# CPU
+SHORT = 1000
 
 
 class RaggedGroupNorm(nn.GroupNorm):
@@ -31,12 +34,16 @@ class RaggedGroupNorm(nn.GroupNorm):
             return super().forward(x)
         grouped = x.unflatten(1, (self.num_groups, -1))  # (B, G, C/G, T)
         per_channel = grouped.flatten(0, 1).transpose(1, 2).float()  # (B·G, T, C/G)
-        mean, variance = mean_and_variance(per_channel, lengths.repeat_interleave(self.num_groups), unbiased=False)
+        mean, variance = mean_and_variance(
+            per_channel, lengths.repeat_interleave(self.num_groups), unbiased=False
+        )
         group_mean = mean.mean(-1, keepdim=True)
         # the variance of a union: mean of the variances and variance of the means
         group_variance = (variance + (mean - group_mean).square()).mean(-1, keepdim=True)
         shape = (x.shape[0], self.num_groups, 1, 1)
-        normal = (grouped - group_mean.view(shape)) * (group_variance.view(shape) + self.eps).rsqrt()
+        normal = (grouped - group_mean.view(shape)) * (
+            group_variance.view(shape) + self.eps
+        ).rsqrt()
         return (normal.flatten(1, 2) * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
 
 
@@ -114,13 +121,16 @@ class TransformerLayer(nn.Module):
 
 
 class ISTFTHead(nn.Module):
-    """Log-magnitudes and phases → waveform, by an inverse STFT that gives exactly one hop of samples a frame."""
+    """Log-magnitudes and phases → waveform, by an inverse STFT that gives exactly one hop of
+    samples a frame.
+    """
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.n_fft, self.hop = config.n_fft, config.output_hop
         self.linear = Linear(config.width, config.n_fft + 2)
-        # A magnitude is a sum over the window: the same loudness needs more in a longer one. NeuCodec never had it.
+        # A magnitude is a sum over the window: the same loudness needs more in a longer one.
+        # NeuCodec never had it.
         longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
         self.loudest = LOUDEST_MAGNITUDE * max(1.0, longer)
 
@@ -163,7 +173,9 @@ class AcousticDecoder(nn.Module):
         self.head = ISTFTHead(config)
 
     def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in frames."""
+        """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in
+        frames.
+        """
         x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
         return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
 

@@ -1,6 +1,7 @@
 """What the encoders hear: the Kaldi filter bank of w2v-BERT, and the log spectra of small models.
 
-Pure functions on batches, on whatever device the waveform is. N samples, F fbank frames of 10 ms, T codes.
+Pure functions on batches, on whatever device the waveform is. N samples, F fbank frames of 10 ms, T
+codes.
 """
 
 from __future__ import annotations
@@ -25,11 +26,16 @@ VARIANCE_FLOOR = 1e-7
 PITCH_FFT = 1024  # long enough to part the harmonics of a low voice
 PITCH_BINS = 80  # up to 1.25 kHz
 LOG_SPECTRUM_FLOOR = 1e-5
-LOG_SPECTRUM_CENTRE, LOG_SPECTRUM_SCALE = -5.0, 3.0  # brings speech to about zero mean, unit variance
+LOG_SPECTRUM_CENTRE, LOG_SPECTRUM_SCALE = (
+    -5.0,
+    3.0,
+)  # brings speech to about zero mean, unit variance
 
 
 def precise_dtype(device: torch.device) -> torch.dtype:
-    """float64 where the device has it: differences of large powers lose codes in float32, and it costs little."""
+    """float64 where the device has it: differences of large powers lose codes in float32, and it
+    costs little.
+    """
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -56,7 +62,9 @@ def povey_window(device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 def kaldi_fbank(waveform: Tensor) -> Tensor:
-    """(B, N) → (B, F, 80) log mel energies as Kaldi computes them, F = (N - 400)//160 + 1 (no dither)."""
+    """(B, N) → (B, F, 80) log mel energies as Kaldi computes them, F = (N - 400)//160 + 1 (no
+    dither).
+    """
     dtype = precise_dtype(waveform.device)
     frames = (waveform.to(dtype) * PCM_SCALE).unfold(-1, FEATURE_WINDOW, FEATURE_HOP)
     frames = frames - frames.mean(-1, keepdim=True)
@@ -67,11 +75,14 @@ def kaldi_fbank(waveform: Tensor) -> Tensor:
     return energies.clamp(min=ENERGY_FLOOR).log()
 
 
-def normalise(fbank: Tensor, lengths: Tensor | None = None, moments: tuple[Tensor, Tensor] | None = None) -> Tensor:
+def normalise(
+    fbank: Tensor, lengths: Tensor | None = None, moments: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """Zero mean and unit variance per mel bin over the utterance, zeros behind its end.
 
-    fbank (B, F, 80), lengths (B,) in fbank frames. `moments` (mean, variance), each broadcastable to
-    (B, 1, 80), replace the batch's own: a window of a long file must be normalised like the whole file.
+    fbank (B, F, 80), lengths (B,) in fbank frames. `moments` (mean, variance), each broadcastable
+    to (B, 1, 80), replace the batch's own: a window of a long file must be normalised like the
+    whole file.
     """
     mean, variance = moments or mean_and_variance(fbank, lengths, unbiased=True)
     normal = (fbank - mean) / (variance + VARIANCE_FLOOR).sqrt()
@@ -79,29 +90,39 @@ def normalise(fbank: Tensor, lengths: Tensor | None = None, moments: tuple[Tenso
 
 
 def stack_frames(features: Tensor, stack: int) -> Tensor:
-    """(B, F, D) → (B, F//stack, stack·D): neighbours side by side, an incomplete last group dropped."""
+    """(B, F, D) → (B, F//stack, stack·D): neighbours side by side, an incomplete last group
+    dropped.
+    """
     batch, frames, width = features.shape
     return features[:, : frames - frames % stack].reshape(batch, frames // stack, stack * width)
 
 
 def log_spectra(waveform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, 160): log mel bins, and the lowest linear bins of a longer window for the pitch.
+    """(B, N) → (B, N/160, 160): log mel bins, and the lowest linear bins of a longer window for the
+    pitch.
 
-    Frames are centred on their 160 samples and silence surrounds the waveform, so frame i of a padded item
-    sees what it would see alone. float32; not normalised by utterance: this branch must hear the level.
+    Frames are centred on their 160 samples and silence surrounds the waveform, so frame i of a
+    padded item sees what it would see alone. float32; not normalised by utterance: this branch must
+    hear the level.
     """
-    mel = centred_magnitudes(waveform, FBANK_FFT) @ mel_filters(FBANK_FFT, waveform.device, torch.float32)
+    mel = centred_magnitudes(waveform, FBANK_FFT) @ mel_filters(
+        FBANK_FFT, waveform.device, torch.float32
+    )
     pitch = centred_magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
     return log_scaled(torch.cat([mel, pitch], dim=-1))
 
 
 def log_scaled(magnitudes: Tensor) -> Tensor:
     """Logarithms, of about zero mean and unit variance in speech."""
-    return (magnitudes.clamp(min=LOG_SPECTRUM_FLOOR).log() - LOG_SPECTRUM_CENTRE) / LOG_SPECTRUM_SCALE
+    return (
+        magnitudes.clamp(min=LOG_SPECTRUM_FLOOR).log() - LOG_SPECTRUM_CENTRE
+    ) / LOG_SPECTRUM_SCALE
 
 
 def centred_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:
-    """(B, N) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's length does not show."""
+    """(B, N) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's length does not
+    show.
+    """
     side = (n_fft - FEATURE_HOP) // 2
     window = torch.hann_window(n_fft, device=waveform.device)
     frames = F.pad(waveform.float(), (side, side)).unfold(-1, n_fft, FEATURE_HOP) * window

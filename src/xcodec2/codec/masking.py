@@ -1,8 +1,9 @@
 """Batches of unequal lengths, computed so that each item gives what it gives alone.
 
-A layer that looks sideways in time must not see what lies behind an item's end. These functions say what
-stands there instead: zeros before a convolution, the last valid sample before an anti-aliasing filter, nothing
-at all in statistics and attention. ``lengths`` is (B,), or None where every item fills its row.
+A layer that looks sideways in time must not see what lies behind an item's end. These functions say
+what stands there instead: zeros before a convolution, the last valid sample before an anti-aliasing
+filter, nothing at all in statistics and attention. ``lengths`` is (B,), or None where every item
+fills its row.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def hold_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
     return torch.where(valid_mask(lengths, x.shape[-1])[:, None], x, last)
 
 
-def mean_and_variance(x: Tensor, lengths: Tensor | None, *, unbiased: bool) -> tuple[Tensor, Tensor]:
+def mean_and_variance(
+    x: Tensor, lengths: Tensor | None, *, unbiased: bool
+) -> tuple[Tensor, Tensor]:
     """Moments over time of (B, T, F), valid frames only: each (B, 1, F)."""
     if lengths is None:
         mean = x.sum(1, keepdim=True) / x.shape[1]

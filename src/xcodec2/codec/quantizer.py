@@ -1,7 +1,8 @@
 """Finite scalar quantisation: eight numbers, four levels each, one code of 65536.
 
-K dimensions. Everything here works in float32 or better whatever the model's dtype, because a rounding error
-is a wrong code. A digit is a level counted from 0; a code is its digits in mixed radix, lowest first.
+K dimensions. Everything here works in float32 or better whatever the model's dtype, because a
+rounding error is a wrong code. A digit is a level counted from 0; a code is its digits in mixed
+radix, lowest first.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ RANGE_MARGIN = 1e-3  # keeps the outermost level reachable where tanh has not ye
 def interval(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """(2, K): half the width of each dimension's interval, and how far its middle lies below 0."""
     half = [(level - 1) * (1 + RANGE_MARGIN) / 2 for level in levels]
-    return torch.tensor([half, [0.0 if level % 2 else 0.5 for level in levels]], dtype=dtype, device=device)
+    return torch.tensor(
+        [half, [0.0 if level % 2 else 0.5 for level in levels]], dtype=dtype, device=device
+    )
 
 
 def bound(x: Tensor, levels: tuple[int, ...]) -> Tensor:
@@ -32,7 +35,9 @@ def bound(x: Tensor, levels: tuple[int, ...]) -> Tensor:
 
 
 def bound_twice(x: Tensor, levels: tuple[int, ...]) -> Tensor:
-    """The original bounds outside its quantiser and inside again; with one bound half of all codes change."""
+    """The original bounds outside its quantiser and inside again; with one bound half of all codes
+    change.
+    """
     return bound(bound(x, levels), levels)
 
 
@@ -74,7 +79,9 @@ class Quantizer(nn.Module):
         self.project_out = nn.Linear(len(config.levels), config.latent_width)
 
     def forward(self, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D) → the quantised vector (B, T, D), gradients passed straight through, and codes (B, T) int64."""
+        """(B, T, D) → the quantised vector (B, T, D), gradients passed straight through, and codes
+        (B, T) int64.
+        """
         with torch.autocast(latent.device.type, enabled=False):
             bounded = bound_twice(self.project(latent), self.levels)
             rounded = bounded.round()

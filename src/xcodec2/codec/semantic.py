@@ -1,4 +1,5 @@
-"""The semantic branch: the first layers of w2v-BERT 2.0 (a conformer) and the convolutions that adapt them.
+"""The semantic branch: the first layers of w2v-BERT 2.0 (a conformer) and the convolutions that
+adapt them.
 
 Attribute names are those of the transformers checkpoint. B batch, T frames, H heads, D width.
 """
@@ -14,7 +15,9 @@ from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear, linear
 from xcodec2.codec.masking import valid_mask, zero_tail
 
-SCORE_BUDGET = 64 * 2**20  # attention scores alive at once; longer inputs go through in blocks of queries
+SCORE_BUDGET = (
+    64 * 2**20
+)  # attention scores alive at once; longer inputs go through in blocks of queries
 SMALLEST_QUERY_BLOCK = 16
 
 
@@ -65,17 +68,21 @@ class RelativeKeyAttention(nn.Module):
         block = max(SMALLEST_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
         attended = [
             F.scaled_dot_product_attention(
-                q[:, :, start : start + block], k, v, self.score_bias(q, start, start + block, lengths)
+                q[:, :, start : start + block],
+                k,
+                v,
+                self.score_bias(q, start, start + block, lengths),
             )
             for start in range(0, frames, block)
         ]
         return self.linear_out(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
 
     def score_bias(self, q: Tensor, start: int, stop: int, lengths: Tensor | None) -> Tensor:
-        """(B, H, stop - start, T): what distances add to the scores of these queries; -inf for keys behind the end.
+        """(B, H, stop - start, T): what distances add to the scores of these queries; -inf for keys
+        behind the end.
 
-        Only left + right + 1 distances differ, so each query meets each of them once, and the sums are spread out
-        by index: no (T, T, D/H) tensor of embeddings.
+        Only left + right + 1 distances differ, so each query meets each of them once, and the sums
+        are spread out by index: no (T, T, D/H) tensor of embeddings.
         """
         keys = torch.arange(q.shape[2], device=q.device)
         distance = (keys - keys[start:stop, None]).clamp(-self.left, self.right) + self.left
@@ -155,7 +162,9 @@ class SemanticEncoder(nn.Module):
 
 
 class SemanticAdapter(nn.Module):
-    """Four convolutions; the skip starts behind the first ReLU, because the original's works in place."""
+    """Four convolutions; the skip starts behind the first ReLU, because the original's works in
+    place.
+    """
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()

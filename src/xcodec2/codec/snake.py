@@ -1,4 +1,5 @@
-"""Anti-aliased SnakeBeta: the periodic activation of the waveform encoder, computed at twice the rate.
+"""Anti-aliased SnakeBeta: the periodic activation of the waveform encoder, computed at twice the
+rate.
 
 B batch, C channels, N samples at the layer's own rate.
 """
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.cached_tensor import constant
-from xcodec2.codec.kernels import snake_triton
+from xcodec2.codec.kernels import snake_cpu, snake_triton
 from xcodec2.codec.masking import hold_tail, zero_tail
 
 TAPS = 12
@@ -65,14 +66,18 @@ class SnakeBeta(nn.Module):
 
 
 class AntiAliasedSnake(nn.Module):
-    """Upsample ×2, activate, downsample ×2: the new harmonics above the Nyquist frequency are filtered out."""
+    """Upsample ×2, activate, downsample ×2: the new harmonics above the Nyquist frequency are
+    filtered out.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.act = SnakeBeta(channels)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, C, N) → (B, C, N), zeros behind each of `lengths`; what stands there in `x` does not matter."""
+        """(B, C, N) → (B, C, N), zeros behind each of `lengths`; what stands there in `x` does not
+        matter.
+        """
         for kernel in (snake_cpu, snake_triton):
             if kernel.can_run(x):
                 alpha, beta = self.act.alpha.exp(), self.act.beta.exp() + NO_ZERO_DIVISION

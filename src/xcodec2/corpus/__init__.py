@@ -1,4 +1,5 @@
-"""Corpora: a folder, a manifest, tars or a data set, on any file system → recordings, one at a time.
+"""Corpora: a folder, a manifest, tars or a data set, on any file system → recordings, one at a
+time.
 
 >>> from xcodec2.corpus import read_corpus
 >>> for recording in read_corpus("data/nano/test/manifest.tsv"):

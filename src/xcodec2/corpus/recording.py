@@ -1,6 +1,7 @@
 """One recording of a corpus, and the places that its audio can lie in.
 
-A place is small and can be sent to another process or machine; it opens what it names only when it is read.
+A place is small and can be sent to another process or machine; it opens what it names only when it
+is read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Recording:
-    """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row` inside of one.
+    """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row`
+    inside of one.
 
     columns: what the corpus says beside the audio: text, language, speaker, …
     """
@@ -37,14 +39,18 @@ class Recording:
     place: Place
 
     def open(self) -> str | os.PathLike[str] | bytes | tuple[Any, int]:
-        """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate. Raises AudioError."""
+        """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate.
+        Raises AudioError.
+        """
         try:
             return self.place.read()
         except XCodec2Error as problem:
             raise self.named(problem) from problem
         except Exception as problem:  # every file system and format has errors of its own
             said = " ".join(str(problem).split())
-            raise AudioError(f"{self.source}: cannot be read ({type(problem).__name__}: {said})") from problem
+            raise AudioError(
+                f"{self.source}: cannot be read ({type(problem).__name__}: {said})"
+            ) from problem
 
     def load(self, target_rate: int = 16_000) -> Audio:
         """Mono float32 at `target_rate` Hz. Raises AudioError, which names the source."""
@@ -58,7 +64,9 @@ class Recording:
             raise self.named(problem) from problem
 
     def named(self, problem: XCodec2Error) -> XCodec2Error:
-        return problem if self.source in str(problem) else type(problem)(f"{self.source}: {problem}")
+        return (
+            problem if self.source in str(problem) else type(problem)(f"{self.source}: {problem}")
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,9 @@ class TarMember:
         fs, path = fsspec.url_to_fs(self.url)
         content = fs.cat_file(path, self.offset, self.offset + self.size)
         if len(content) != self.size:
-            raise AudioError(f"{self.url}: cut short: {len(content)} of {self.size} bytes are there")
+            raise AudioError(
+                f"{self.url}: cut short: {len(content)} of {self.size} bytes are there"
+            )
         return content
 
 
@@ -104,7 +114,9 @@ class ParquetCell:
     column: str
 
     def read(self) -> Any:
-        return as_audio(tables.row_group(self.url, self.row_group, self.column)[self.row].as_py(), self.url)
+        return as_audio(
+            tables.row_group(self.url, self.row_group, self.column)[self.row].as_py(), self.url
+        )
 
 
 @dataclass(frozen=True)
@@ -135,11 +147,17 @@ class Nowhere:
 def file_at(url: str) -> LocalFile | RemoteFile:
     if "://" not in url:  # asking fsspec would cost more than reading a row of a manifest
         return LocalFile(url)
-    return LocalFile(fsspec.url_to_fs(url)[1]) if url.startswith(("file://", "local://")) else RemoteFile(url)
+    return (
+        LocalFile(fsspec.url_to_fs(url)[1])
+        if url.startswith(("file://", "local://"))
+        else RemoteFile(url)
+    )
 
 
 def as_audio(cell: Any, table: str) -> Any:
-    """What a table's audio cell holds: bytes, a path, or Hugging Face's struct of bytes and path, or array and rate."""
+    """What a table's audio cell holds: bytes, a path, or Hugging Face's struct of bytes and path,
+    or array and rate.
+    """
     if isinstance(cell, str) and cell:
         return file_at(tables.beside(table, cell)).read()
     if isinstance(cell, bytes):
@@ -153,4 +171,6 @@ def as_audio(cell: Any, table: str) -> Any:
             return np.asarray(cell["array"], np.float32), cell["sampling_rate"]
         if cell.get("path"):
             return file_at(tables.beside(table, cell["path"])).read()
-    raise AudioError("the audio cell is empty" if not cell else f"the audio cell is a {type(cell).__name__}")
+    raise AudioError(
+        "the audio cell is empty" if not cell else f"the audio cell is a {type(cell).__name__}"
+    )

@@ -12,7 +12,15 @@ from typing import Any
 import fsspec
 
 from xcodec2.corpus import tables
-from xcodec2.corpus.manifest import ID_COLUMNS, TEXT_KINDS, identity, pick, read_parquet, read_text_manifest, without
+from xcodec2.corpus.manifest import (
+    ID_COLUMNS,
+    TEXT_KINDS,
+    identity,
+    pick,
+    read_parquet,
+    read_text_manifest,
+    without,
+)
 from xcodec2.corpus.recording import DatasetCell, Recording, file_at
 from xcodec2.corpus.tars import read_tar
 from xcodec2.errors import XCodec2Error
@@ -20,7 +28,10 @@ from xcodec2.errors import XCodec2Error
 AUDIO_NAMES = "wav flac ogg oga opus mp3 m4a mp4 aac webm mka aif aiff aifc au amr wma w64 caf 3gp"
 AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-SAVED_DATASET = ("dataset_dict.json", "state.json")  # what `datasets` writes into the folders that it saves
+SAVED_DATASET = (
+    "dataset_dict.json",
+    "state.json",
+)  # what `datasets` writes into the folders that it saves
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -32,7 +43,8 @@ def read_corpus(
     subset: str | None = None,
     split: str | None = None,
 ) -> Iterator[Recording]:
-    """Recordings of `source`, lazily, in a fixed order, in memory that does not grow with their number.
+    """Recordings of `source`, lazily, in a fixed order, in memory that does not grow with their
+    number.
 
     `source` is on any fsspec file system (a path, s3://, gs://, hf://, …) and is one of
 
@@ -52,7 +64,11 @@ def read_corpus(
 
 
 def expand(
-    source: str, audio_column: str | None, id_column: str | None, subset: str | None, split: str | None
+    source: str,
+    audio_column: str | None,
+    id_column: str | None,
+    subset: str | None,
+    split: str | None,
 ) -> Iterator[Recording]:
     fs, path = fsspec.url_to_fs(source)
     files: Iterator[str]
@@ -73,7 +89,9 @@ def expand(
         raise XCodec2Error(f"{source}: no such file, folder or data set")
     empty = True
     for file in files:
-        for recording in read_file(fs, file, file[len(root) :].lstrip("/"), audio_column, id_column):
+        for recording in read_file(
+            fs, file, file[len(root) :].lstrip("/"), audio_column, id_column
+        ):
             empty = False
             yield recording
     if empty:
@@ -89,9 +107,11 @@ def kind_of(path: str) -> str:
 
 
 def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
-    """Audio files, tars or Parquet files of a folder, in order; hidden ones are left out. Raises when kinds are mixed.
+    """Audio files, tars or Parquet files of a folder, in order; hidden ones are left out. Raises
+    when kinds are mixed.
 
-    Text manifests beside the audio are left to be named themselves: read as well, they would double every row.
+    Text manifests beside the audio are left to be named themselves: read as well, they would double
+    every row.
     """
     first = None
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
@@ -103,11 +123,15 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
                 continue
             first = first or kind
             if kind != first:
-                raise XCodec2Error(f"{source}: holds {first} and {kind} files; give a glob of the one to read")
+                raise XCodec2Error(
+                    f"{source}: holds {first} and {kind} files; give a glob of the one to read"
+                )
             yield f"{parent.rstrip('/')}/{name}"
 
 
-def read_file(fs: Any, path: str, name: str, audio_column: str | None, id_column: str | None) -> Iterator[Recording]:
+def read_file(
+    fs: Any, path: str, name: str, audio_column: str | None, id_column: str | None
+) -> Iterator[Recording]:
     """What one file holds. `name` is its path below the corpus' root."""
     url = path if tables.is_local(fs) else fs.unstrip_protocol(path)
     kind = kind_of(path)
@@ -127,9 +151,16 @@ def printable(name: str) -> str:
 
 
 def read_dataset(
-    name: str, audio_column: str | None, id_column: str | None, subset: str | None, split: str | None
+    name: str,
+    audio_column: str | None,
+    id_column: str | None,
+    subset: str | None,
+    split: str | None,
 ) -> Iterator[Recording]:
-    """Rows of a data set that `datasets` opens. Without an id column a row is called `split#row`."""
+    """Rows of a data set that `datasets` opens.
+
+    Without an id column a row is called `split#row`.
+    """
     rows = tables.dataset(name, subset, split)
     cells = tuple(c for c, feature in rows.features.items() if type(feature).__name__ == "Audio")
     audio = pick(rows.column_names, audio_column, (*cells, "audio", "path", "file"), "audio", name)
@@ -142,12 +173,17 @@ def read_dataset(
         row = light[number] if light.column_names else {}
         cell = DatasetCell(name, subset, split, number, audio)
         yield Recording(
-            identity(row, named, f"{called}#{number}"), f"{name}#{called}#{number}", without(row, named), cell
+            identity(row, named, f"{called}#{number}"),
+            f"{name}#{called}#{number}",
+            without(row, named),
+            cell,
         )
 
 
 def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
-    """Pass them on; raise at an id that was there before. Those seen lie in SQLite's temporary file, not in memory."""
+    """Pass them on; raise at an id that was there before. Those seen lie in SQLite's temporary
+    file, not in memory.
+    """
     # a reader that is left half-way may be cleared away by another thread than began it
     with closing(sqlite3.connect("", check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
@@ -155,7 +191,9 @@ def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
             try:
                 seen.execute("INSERT INTO ids VALUES (?, ?)", (recording.id, recording.source))
             except sqlite3.IntegrityError as problem:
-                (other,) = seen.execute("SELECT source FROM ids WHERE id = ?", (recording.id,)).fetchone()
+                (other,) = seen.execute(
+                    "SELECT source FROM ids WHERE id = ?", (recording.id,)
+                ).fetchone()
                 raise XCodec2Error(
                     f"{source}: two recordings have the id {recording.id!r}: {other} and {recording.source}; "
                     "make them differ, or name another column as the id"

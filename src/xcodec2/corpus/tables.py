@@ -1,4 +1,6 @@
-"""Tables that hold audio in their cells: the last one opened stays open, since rows are mostly read in order."""
+"""Tables that hold audio in their cells: the last one opened stays open, since rows are mostly read
+in order.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def is_local(fs: Any) -> bool:
 
 
 def beside(table: str, path: str) -> str:
-    """`path` as written in `table`: a URL or an absolute path as it is, else relative to the table's folder."""
+    """`path` as written in `table`: a URL or an absolute path as it is, else relative to the
+    table's folder.
+    """
     if "://" in path or os.path.isabs(path):
         return path
     folder = table.rpartition("/")[0]
@@ -43,7 +47,10 @@ def row_group(url: str, index: int, column: str) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def dataset(name: str, subset: str | None, split: str | None) -> Any:
-    """A data set saved by `datasets`, or one of the Hub, its audio left undecoded. Raises XCodec2Error."""
+    """A data set saved by `datasets`, or one of the Hub, its audio left undecoded.
+
+    Raises XCodec2Error.
+    """
     datasets = require("datasets")
     try:
         if os.path.isdir(name):
@@ -51,7 +58,9 @@ def dataset(name: str, subset: str | None, split: str | None) -> Any:
         else:
             found = datasets.load_dataset(name, subset, split=split)
     except (OSError, ValueError) as problem:
-        raise XCodec2Error(f"{name}: cannot be loaded as a data set ({' '.join(str(problem).split())})") from problem
+        raise XCodec2Error(
+            f"{name}: cannot be loaded as a data set ({' '.join(str(problem).split())})"
+        ) from problem
     if isinstance(found, datasets.DatasetDict):
         wanted = split or (next(iter(found)) if len(found) == 1 else None)
         if wanted not in found:

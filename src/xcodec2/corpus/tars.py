@@ -16,24 +16,36 @@ TEXT_MEMBERS = ("txt", "text")
 
 
 def read_tar(
-    url: str, name: str, audio_suffixes: frozenset[str], audio_member: str | None, id_column: str | None
+    url: str,
+    name: str,
+    audio_suffixes: frozenset[str],
+    audio_member: str | None,
+    id_column: str | None,
 ) -> Iterator[Recording]:
-    """One recording a sample, called `name/key`: its audio member, the fields of `.json`, and `.txt` as `text`.
+    """One recording a sample, called `name/key`: its audio member, the fields of `.json`, and
+    `.txt` as `text`.
 
-    Only headers and the small members are read. `audio_member` is the suffix to take where a sample has several.
+    Only headers and the small members are read. `audio_member` is the suffix to take where a sample
+    has several.
     """
     for key, members, columns in samples(url):
-        audio = [s for s in members if (s == audio_member if audio_member else last(s) in audio_suffixes)]
+        audio = [
+            s for s in members if (s == audio_member if audio_member else last(s) in audio_suffixes)
+        ]
         source, place = f"{url}::{key}", None
         if len(audio) == 1:
             offset, size = members[audio[0]]
             source, place = f"{source}.{audio[0]}", TarMember(url, offset, size)
         elif audio:
-            raise XCodec2Error(f"{source}: has the audio members {', '.join(audio)}; name one as the audio column")
+            raise XCodec2Error(
+                f"{source}: has the audio members {', '.join(audio)}; name one as the audio column"
+            )
         where: Place = place or Nowhere(f"{source}: has no audio member, only {', '.join(members)}")
         if id_column is not None and id_column not in columns:
             raise XCodec2Error(f"{source}: its .json has no {id_column!r} for the id")
-        yield Recording(str(columns.pop(id_column)) if id_column else f"{name}/{key}", source, columns, where)
+        yield Recording(
+            str(columns.pop(id_column)) if id_column else f"{name}/{key}", source, columns, where
+        )
 
 
 def samples(url: str) -> Iterator[tuple[str, dict[str, tuple[int, int]], dict[str, Any]]]:
@@ -67,14 +79,20 @@ def entries(url: str) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any
                     small = content(archive, member, suffix.lower(), url)
                     place = (member.offset_data, member.size)
                     yield folder + slash + stem, suffix.lower(), place, small
-            file.seek(archive.offset)  # where tarfile saw the end, or what is no header, which it takes for the end
+            file.seek(
+                archive.offset
+            )  # where tarfile saw the end, or what is no header, which it takes for the end
             if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError(f"no member at byte {archive.offset}")
     except tarfile.TarError as problem:
-        raise XCodec2Error(f"{url}: damaged, cut short or compressed ({problem}); plain tars are read") from problem
+        raise XCodec2Error(
+            f"{url}: damaged, cut short or compressed ({problem}); plain tars are read"
+        ) from problem
 
 
-def content(archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, url: str) -> dict[str, Any]:
+def content(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, url: str
+) -> dict[str, Any]:
     if suffix not in (*TEXT_MEMBERS, "json"):
         return {}
     file = archive.extractfile(member)

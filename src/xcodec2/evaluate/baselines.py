@@ -1,8 +1,8 @@
 """Classic codecs as baselines, through their own programs, and two anchors.
 
-Bits are those of the packets that the encoder wrote, without the container's own. What a codec delays is
-taken back, so that metrics which compare sample by sample are fair to it: Opus and Speex say so in their files,
-Codec2 does not.
+Bits are those of the packets that the encoder wrote, without the container's own. What a codec
+delays is taken back, so that metrics which compare sample by sample are fair to it: Opus and Speex
+say so in their files, Codec2 does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
 NARROW_RATE = 8_000
 CODEC2_MODES = ("3200", "2400", "1600", "1400", "1300", "1200", "700C", "450")
 CODEC2_FRAME = 320  # samples at 8 kHz: 40 ms, which every mode's frame divides
-CODEC2_DELAY = {"700C": 0.030, "450": 0.028}  # seconds from a sound in to the same sound out, found by best STOI
+CODEC2_DELAY = {
+    "700C": 0.030,
+    "450": 0.028,
+}  # seconds from a sound in to the same sound out, found by best STOI
 CODEC2_USUAL_DELAY = 0.0195
 SPEEX_FRAME = 320  # samples at 16 kHz, one packet
 SPEEX_SHORTEST = 8 * SAMPLE_RATE
@@ -49,7 +52,9 @@ class MuLaw:
     key = "mulaw"
 
     def __call__(self, waveform: np.ndarray) -> Heard:
-        companded = np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
+        companded = (
+            np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
+        )
         levels = np.rint(companded * 127)
         heard = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
         return Heard(heard.astype(np.float32), bits=8.0 * len(waveform))
@@ -57,7 +62,10 @@ class MuLaw:
 
 class Opus:
     def __init__(self, bit_rate: int) -> None:
-        self.encoder, self.decoder = program("opusenc", "opus-tools"), program("opusdec", "opus-tools")
+        self.encoder, self.decoder = (
+            program("opusenc", "opus-tools"),
+            program("opusdec", "opus-tools"),
+        )
         self.bit_rate = bit_rate
         self.name = f"opus@{bit_rate / 1000:g}k"
         self.implementation = version(self.encoder, "--version")
@@ -65,9 +73,19 @@ class Opus:
 
     def __call__(self, waveform: np.ndarray) -> Heard:
         with tempfile.TemporaryDirectory() as folder:
-            wav, coded, heard = (Path(folder) / name for name in ("in.wav", "speech.opus", "out.wav"))
+            wav, coded, heard = (
+                Path(folder) / name for name in ("in.wav", "speech.opus", "out.wav")
+            )
             soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
-            run(self.encoder, "--quiet", "--speech", "--bitrate", f"{self.bit_rate / 1000:g}", wav, coded)
+            run(
+                self.encoder,
+                "--quiet",
+                "--speech",
+                "--bitrate",
+                f"{self.bit_rate / 1000:g}",
+                wav,
+                coded,
+            )
             run(self.decoder, "--quiet", "--float", "--rate", str(SAMPLE_RATE), coded, heard)
             return Heard(read(heard), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
 
@@ -75,8 +93,8 @@ class Opus:
 class Speex:
     """Wideband Speex; the nearest of its modes at or below the rate.
 
-    In a file of one Ogg page (under about 4 s) its decoder forgets to take back the delay, so silence is appended to
-    short speech, cut off again, and its packets are not counted.
+    In a file of one Ogg page (under about 4 s) its decoder forgets to take back the delay, so
+    silence is appended to short speech, cut off again, and its packets are not counted.
     """
 
     def __init__(self, bit_rate: int) -> None:
@@ -88,7 +106,9 @@ class Speex:
 
     def __call__(self, waveform: np.ndarray) -> Heard:
         with tempfile.TemporaryDirectory() as folder:
-            wav, coded, heard = (Path(folder) / name for name in ("in.wav", "speech.spx", "out.wav"))
+            wav, coded, heard = (
+                Path(folder) / name for name in ("in.wav", "speech.spx", "out.wav")
+            )
             padded = np.pad(waveform, (0, max(0, SPEEX_SHORTEST - len(waveform))))
             soundfile.write(wav, padded, SAMPLE_RATE, subtype="PCM_16")
             run(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
@@ -98,7 +118,9 @@ class Speex:
 
 
 class Codec2:
-    """At 8 kHz. Its program writes every frame in whole bytes: 28 bits of mode 700C take 32, hence 800 bit/s."""
+    """At 8 kHz. Its program writes every frame in whole bytes: 28 bits of mode 700C take 32, hence
+    800 bit/s.
+    """
 
     def __init__(self, mode: str) -> None:
         if mode not in CODEC2_MODES:
@@ -113,15 +135,21 @@ class Codec2:
         narrow = soxr.resample(waveform, SAMPLE_RATE, NARROW_RATE, quality="VHQ")
         delay = round(CODEC2_DELAY.get(self.mode, CODEC2_USUAL_DELAY) * NARROW_RATE)
         frames = -(-(len(narrow) + delay) // CODEC2_FRAME)
-        padded = np.pad(narrow, (0, frames * CODEC2_FRAME - len(narrow)))  # or the last frame would be dropped
+        padded = np.pad(
+            narrow, (0, frames * CODEC2_FRAME - len(narrow))
+        )  # or the last frame would be dropped
         with tempfile.TemporaryDirectory() as folder:
-            raw, coded, heard = (Path(folder) / name for name in ("in.raw", "speech.bit", "out.raw"))
+            raw, coded, heard = (
+                Path(folder) / name for name in ("in.raw", "speech.bit", "out.raw")
+            )
             np.clip(np.rint(padded * 32768), -32768, 32767).astype("<i2").tofile(raw)
             run(self.encoder, self.mode, raw, coded)
             run(self.decoder, self.mode, coded, heard)
             samples = np.fromfile(heard, "<i2").astype(np.float32) / 32768
             bits = 8.0 * coded.stat().st_size
-        wide = soxr.resample(samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ")
+        wide = soxr.resample(
+            samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
+        )
         return Heard(wide[: len(waveform)], bits=bits)
 
 
@@ -129,16 +157,25 @@ def program(name: str, package: str) -> str:
     """The path of a program. Raises XCodec2Error when it is not installed."""
     found = shutil.which(name)
     if not found:
-        raise XCodec2Error(f"{name} is not installed (Debian and Ubuntu: apt-get install {package})")
+        raise XCodec2Error(
+            f"{name} is not installed (Debian and Ubuntu: apt-get install {package})"
+        )
     return found
 
 
 def run(*command: str | Path) -> None:
-    """Run a program to its end. Raises XCodec2Error with its last words when it fails or never ends."""
+    """Run a program to its end.
+
+    Raises XCodec2Error with its last words when it fails or never ends.
+    """
     try:
-        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT)
+        subprocess.run(
+            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT
+        )
     except subprocess.CalledProcessError as problem:
-        last = (problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
+        last = (
+            problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        )[-1]
         raise XCodec2Error(f"{Path(command[0]).name} failed: {last}") from problem
     except subprocess.TimeoutExpired as problem:
         raise XCodec2Error(f"{Path(command[0]).name} took more than {TIMEOUT:g} s") from problem

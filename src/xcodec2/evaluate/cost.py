@@ -22,15 +22,22 @@ SAMPLE_RATE = 16_000
 def costs(kind: str, name: Any, waveform: np.ndarray, device: str = "cpu") -> dict[str, Any]:
     """real_time_factor and peak_memory_mb of one system on ten seconds of speech, or `error`.
 
-    kind: "model", "baseline" or "function". In one thread; memory is that of the process with Python and all its
-    libraries, and None for a codec that is a program of its own.
+    kind: "model", "baseline" or "function". In one thread; memory is that of the process with
+    Python and all its libraries, and None for a codec that is a program of its own.
     """
     speech = np.resize(waveform, SECONDS * SAMPLE_RATE).astype(np.float32)
     try:
         pickle.dumps(name)
         with ProcessPoolExecutor(1, get_context("spawn")) as executor:
             return executor.submit(_measure, kind, name, speech, device).result()
-    except (BrokenProcessPool, pickle.PicklingError, AttributeError, TypeError, ValueError, OSError) as problem:
+    except (
+        BrokenProcessPool,
+        pickle.PicklingError,
+        AttributeError,
+        TypeError,
+        ValueError,
+        OSError,
+    ) as problem:
         return {"error": f"not measured: {type(problem).__name__}: {problem}"}
 
 
@@ -40,19 +47,30 @@ def _measure(kind: str, name: Any, speech: np.ndarray, device: str) -> dict[str,
     from xcodec2.evaluate.systems import baseline, model_system
 
     torch.set_num_threads(1)
-    system = model_system(name, device) if kind == "model" else baseline(name) if kind == "baseline" else name
+    system = (
+        model_system(name, device)
+        if kind == "model"
+        else baseline(name)
+        if kind == "baseline"
+        else name
+    )
     system(speech[:SAMPLE_RATE])  # a process's first pass is slow, and no part of the figure
     started = time.perf_counter()
     system(speech)
     elapsed = time.perf_counter() - started
     apart = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime > 0
-    return {"real_time_factor": elapsed / SECONDS, "peak_memory_mb": None if apart else peak_memory()}
+    return {
+        "real_time_factor": elapsed / SECONDS,
+        "peak_memory_mb": None if apart else peak_memory(),
+    }
 
 
 def peak_memory() -> float:
-    """MB that this process has had at most. On Linux from its own status: what getrusage says is at least what the
-    process that started it had."""
+    """MB that this process has had at most. On Linux from its own status: what getrusage says is at
+    least what the process that started it had."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 1024
+    )

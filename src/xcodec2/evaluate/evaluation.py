@@ -48,19 +48,23 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report; returns what summary.json holds.
 
-    source: as `xcodec2.corpus.read_corpus` takes it, or recordings. models: as `from_pretrained` takes them.
-    baselines: see `xcodec2.evaluate.systems.baseline`. functions: systems made in Python. measures: of
-    `metrics.MEASURES`. group_by: columns of the corpus. phones: a column or folder with label files.
-    seconds: shortest and longest recording to take. sample: so many recordings, picked by their ids.
-    judge_sample: the same for DNSMOS, DistillMOS and WER alone, which cost most. cost: also measure real-time factor
-    and memory. worst: how many of the worst files to show; audio: with players.
+    source: as `xcodec2.corpus.read_corpus` takes it, or recordings. models: as `from_pretrained`
+    takes them. baselines: see `xcodec2.evaluate.systems.baseline`. functions: systems made in
+    Python. measures: of `metrics.MEASURES`. group_by: columns of the corpus. phones: a column or
+    folder with label files. seconds: shortest and longest recording to take. sample: so many
+    recordings, picked by their ids. judge_sample: the same for DNSMOS, DistillMOS and WER alone,
+    which cost most. cost: also measure real-time factor and memory. worst: how many of the worst
+    files to show; audio: with players.
 
-    A run that was interrupted goes on; what is in `out` of other systems or measures is kept for later runs.
-    Raises XCodec2Error for what makes the whole run senseless; a recording that cannot be used costs its row alone.
+    A run that was interrupted goes on; what is in `out` of other systems or measures is kept for
+    later runs. Raises XCodec2Error for what makes the whole run senseless; a recording that cannot
+    be used costs its row alone.
     """
     unknown = [name for name in measures if name not in MEASURES]
     if unknown:
-        raise XCodec2Error(f"no measure is called {', '.join(unknown)}; there are {', '.join(MEASURES)}")
+        raise XCodec2Error(
+            f"no measure is called {', '.join(unknown)}; there are {', '.join(MEASURES)}"
+        )
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
     folder = Path(out)
@@ -70,8 +74,12 @@ def evaluate(
         raise XCodec2Error(f"{folder}: cannot be made ({problem.strerror})") from problem
     settings = Settings(tuple(dict.fromkeys(measures)), recogniser, speaker)
     recordings = chosen(list(read_corpus(source) if isinstance(source, str) else source), sample)
-    judged = None if judge_sample is None else frozenset(r.id for r in chosen(recordings, judge_sample))
-    plan = Plan(tuple(models), tuple(baselines), settings, tuple(functions), device, seconds, judged)
+    judged = (
+        None if judge_sample is None else frozenset(r.id for r in chosen(recordings, judge_sample))
+    )
+    plan = Plan(
+        tuple(models), tuple(baselines), settings, tuple(functions), device, seconds, judged
+    )
     systems, panel = plan.systems(), Panel(settings)
     labels = labelled(recordings, phones) if phones else {}
     check_columns(recordings, group_by)
@@ -88,7 +96,11 @@ def evaluate(
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
         "recordings": len({row["id"] for row in rows}),
-        "selection": {"seconds": list(seconds) if seconds else None, "sample": sample, "judge_sample": judge_sample},
+        "selection": {
+            "seconds": list(seconds) if seconds else None,
+            "sample": sample,
+            "judge_sample": judge_sample,
+        },
         "measures": panel.implementations,
         "missing": panel.missing,
         "wer_against": wer_against(rows),
@@ -97,19 +109,30 @@ def evaluate(
         "codes": code_facts(systems, rows, labels),
         "cost": cost_facts(plan, systems, recordings) if cost else {},
     }
-    write_rows(folder / "rows.parquet", rows, {key: summary[key] for key in ("version", "source", "measures")})
+    write_rows(
+        folder / "rows.parquet",
+        rows,
+        {key: summary[key] for key in ("version", "source", "measures")},
+    )
     write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     from xcodec2.evaluate.report import page
 
-    write_text(folder / "report.html", page(summary, rows, systems, recordings, worst=worst, audio=audio))
+    write_text(
+        folder / "report.html", page(summary, rows, systems, recordings, worst=worst, audio=audio)
+    )
     return summary
 
 
 def chosen(recordings: list[Recording], sample: int | None) -> list[Recording]:
-    """`sample` of the recordings, in their order, by the digests of their ids, so that more only adds to fewer."""
+    """`sample` of the recordings, in their order, by the digests of their ids, so that more only
+    adds to fewer.
+    """
     if sample is None or sample >= len(recordings):
         return recordings
-    digests = sorted((hashlib.sha256(recording.id.encode()).hexdigest(), recording.id) for recording in recordings)
+    digests = sorted(
+        (hashlib.sha256(recording.id.encode()).hexdigest(), recording.id)
+        for recording in recordings
+    )
     picked = {identity for _, identity in digests[:sample]}
     return [recording for recording in recordings if recording.id in picked]
 
@@ -118,14 +141,19 @@ def check_columns(recordings: Sequence[Recording], group_by: Sequence[str]) -> N
     there = {name for recording in recordings for name in recording.columns}
     if missing := [name for name in group_by if name not in there]:
         known = ", ".join(sorted(there)) or "none"
-        raise XCodec2Error(f"the corpus has no column {', '.join(missing)} to group by; it has {known}")
+        raise XCodec2Error(
+            f"the corpus has no column {', '.join(missing)} to group by; it has {known}"
+        )
 
 
 def wer_against(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """What the error rates compare with, in words."""
     kinds = {row["wer_against_transcript"] for row in rows if "wer_against_transcript" in row}
     words = {1: "the transcripts", 0: "what the recogniser hears in the original"}
-    return " or, where there is none, ".join(words[kind] for kind in sorted(kinds, reverse=True)) or None
+    return (
+        " or, where there is none, ".join(words[kind] for kind in sorted(kinds, reverse=True))
+        or None
+    )
 
 
 def code_facts(
@@ -144,7 +172,9 @@ def code_facts(
     return facts
 
 
-def cost_facts(plan: Plan, systems: Sequence[System], recordings: Sequence[Recording]) -> dict[str, Any]:
+def cost_facts(
+    plan: Plan, systems: Sequence[System], recordings: Sequence[Recording]
+) -> dict[str, Any]:
     """System → real-time factor and memory, on the first recording that can be used."""
     for recording in recordings:
         try:

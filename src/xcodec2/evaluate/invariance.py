@@ -1,4 +1,6 @@
-"""How many codes stay when speech changes in ways that nobody means: level, noise, rate, and when it starts."""
+"""How many codes stay when speech changes in ways that nobody means: level, noise, rate, and when
+it starts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ OTHER_RATE = 44_100
 SHIFT = 80  # samples, a quarter of a frame at 50 codes a second
 
 
-def share_kept(encode: Callable[[np.ndarray], np.ndarray], waveform: np.ndarray, codes: np.ndarray) -> dict[str, float]:
+def share_kept(
+    encode: Callable[[np.ndarray], np.ndarray], waveform: np.ndarray, codes: np.ndarray
+) -> dict[str, float]:
     """`encode` is (N,) at 16 kHz → (T,) codes; `codes` are those of the unchanged waveform."""
     noise = np.random.default_rng(0).standard_normal(len(waveform)).astype(np.float32)
     loudness = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
@@ -22,7 +26,9 @@ def share_kept(encode: Callable[[np.ndarray], np.ndarray], waveform: np.ndarray,
     changed = {
         "kept_gain": waveform * np.float32(QUIETER),
         "kept_noise": waveform + np.float32(loudness * NOISE_BELOW) * noise,
-        "kept_resampled": soxr.resample(there, OTHER_RATE, SAMPLE_RATE, quality="VHQ")[: len(waveform)],
+        "kept_resampled": soxr.resample(there, OTHER_RATE, SAMPLE_RATE, quality="VHQ")[
+            : len(waveform)
+        ],
         "kept_shift": np.concatenate([np.zeros(SHIFT, np.float32), waveform]),
     }
     return {name: agreement(encode(audio), codes) for name, audio in changed.items()}

@@ -1,7 +1,7 @@
 """What has been measured so far, one JSON line each: a run that is killed goes on from here.
 
-An entry belongs to a key (recording's samples, system, text, language) and says which measures made it, with
-their implementations, so that another run adds measures or systems and repeats nothing.
+An entry belongs to a key (recording's samples, system, text, language) and says which measures made
+it, with their implementations, so that another run adds measures or systems and repeats nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ NAME = "rows.jsonl"
 
 
 class Journal:
-    """The entries of a folder. Lines are appended and flushed; half a line, from a run that was killed, is dropped."""
+    """The entries of a folder.
+
+    Lines are appended and flushed; half a line, from a run that was killed, is dropped.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
@@ -39,12 +42,16 @@ class Journal:
             entry = json.loads(line)
             key, made, row = entry["key"], entry["made"], entry["row"]
         except (ValueError, KeyError, TypeError) as problem:
-            raise XCodec2Error(f"{self.path}: is damaged; remove it to measure everything again") from problem
+            raise XCodec2Error(
+                f"{self.path}: is damaged; remove it to measure everything again"
+            ) from problem
         self._merge(key, made, row)
 
     def _merge(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
         known = self.entries.setdefault(key, {"made": {}, "row": {}})
-        undefined = {m: why for m, why in known["row"].get("undefined", {}).items() if m not in made}
+        undefined = {
+            m: why for m, why in known["row"].get("undefined", {}).items() if m not in made
+        }
         known["made"].update(made)
         known["row"].update(row)
         known["row"]["undefined"] = undefined | row.get("undefined", {})
@@ -52,7 +59,9 @@ class Journal:
     def add(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
         """Keep a new entry, on disk before anything else happens."""
         self._merge(key, made, row)
-        line = json.dumps({"key": key, "made": made, "row": row}, ensure_ascii=False, separators=(",", ":"))
+        line = json.dumps(
+            {"key": key, "made": made, "row": row}, ensure_ascii=False, separators=(",", ":")
+        )
         try:
             self.file.write(line.encode() + b"\n")
             self.file.flush()

@@ -40,14 +40,18 @@ def of_codes(system: CodecSystem, rows: Sequence[Mapping[str, Any]]) -> dict[str
         "codes_a_second": system.model.frame_rate,
         "nominal_bit_rate": system.model.frame_rate * system.bits_per_code,
         "entropy_bit_rate": rate * use.entropy,
-        "most_frequent": sorted(np.unique(codes, return_counts=True)[1].tolist(), reverse=True)[:512],
+        "most_frequent": sorted(np.unique(codes, return_counts=True)[1].tolist(), reverse=True)[
+            :512
+        ],
     }
 
 
 def of_phones(
     system: CodecSystem, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, list[Interval]]
 ) -> dict[str, Any] | None:
-    """Purity, PNMI and probes against the labels, id → intervals; None when no recording of the rows has any."""
+    """Purity, PNMI and probes against the labels, id → intervals; None when no recording of the
+    rows has any.
+    """
     codes, phones, digits, around, training = [], [], [], [], []
     for row in rows:
         if row["id"] not in labels:
@@ -87,7 +91,9 @@ def of_phones(
 
 
 def of_speakers(system: CodecSystem, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """How well a linear probe tells speakers by the mean of a recording's codes; None with fewer than two speakers."""
+    """How well a linear probe tells speakers by the mean of a recording's codes; None with fewer
+    than two speakers.
+    """
     named = [row for row in rows if row["columns"].get("speaker")]
     counts = Counter(row["columns"]["speaker"] for row in named)
     enough = [row for row in named if counts[row["columns"]["speaker"]] >= RECORDINGS_A_SPEAKER]
@@ -106,9 +112,14 @@ def of_speakers(system: CodecSystem, rows: Sequence[Mapping[str, Any]]) -> dict[
 
 
 def labelled(recordings: Sequence[Recording], phones: str) -> dict[str, list[Interval]]:
-    """Id → labels, of the recordings that have some. Raises XCodec2Error for labels that cannot be read, or none."""
+    """Id → labels, of the recordings that have some.
+
+    Raises XCodec2Error for labels that cannot be read, or none.
+    """
     found = {recording.id: labels_of(recording, phones) for recording in recordings}
     labels = {name: intervals for name, intervals in found.items() if intervals}
     if not labels:
-        raise XCodec2Error(f"no recording has phone labels in {phones!r}: it is neither a column nor a folder of them")
+        raise XCodec2Error(
+            f"no recording has phone labels in {phones!r}: it is neither a column nor a folder of them"
+        )
     return labels

@@ -35,7 +35,10 @@ class Settings:
 
 @dataclass
 class Panel:
-    """The judges that the settings name, and how each measure is made. missing: measure → why it is not made."""
+    """The judges that the settings name, and how each measure is made.
+
+    missing: measure → why it is not made.
+    """
 
     settings: Settings
     implementations: dict[str, str] = field(default_factory=dict)
@@ -78,10 +81,15 @@ class Speech:
 
 
 def load(recording: Recording) -> tuple[np.ndarray, str]:
-    """Its audio as (N,) float32 at 16 kHz, and the digest of that. Raises XCodec2Error, also for what is too short."""
+    """Its audio as (N,) float32 at 16 kHz, and the digest of that.
+
+    Raises XCodec2Error, also for what is too short.
+    """
     waveform = np.ascontiguousarray(recording.load(SAMPLE_RATE).waveform.numpy())
     if len(waveform) < SHORTEST * SAMPLE_RATE:
-        raise XCodec2Error(f"too short: {len(waveform) / SAMPLE_RATE:.3f} s, at least {SHORTEST:g} s are needed")
+        raise XCodec2Error(
+            f"too short: {len(waveform) / SAMPLE_RATE:.3f} s, at least {SHORTEST:g} s are needed"
+        )
     if not waveform.any():
         raise XCodec2Error("silent: every sample is zero")
     return waveform, hashlib.sha256(waveform.tobytes()).hexdigest()
@@ -96,7 +104,8 @@ def row_key(content: str, system: System, columns: Mapping[str, Any]) -> str:
 def measure(speech: Speech, system: System, panel: Panel, names: Sequence[str]) -> dict[str, Any]:
     """The measures `names` of one system on one recording: a flat row.
 
-    It has `error` when nothing could be measured, and `undefined`, measure → reason, for single ones.
+    It has `error` when nothing could be measured, and `undefined`, measure → reason, for single
+    ones.
     """
     row: dict[str, Any] = {"seconds": len(speech.waveform) / SAMPLE_RATE}
     try:
@@ -123,8 +132,12 @@ def measure(speech: Speech, system: System, panel: Panel, names: Sequence[str]) 
 
 
 def comparable(waveform: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
-    """At 16 kHz and of the wanted length; what is much longer or shorter than the original is no copy of it."""
-    heard = np.ascontiguousarray(load_audio(waveform, sample_rate, target_rate=SAMPLE_RATE).waveform.numpy())
+    """At 16 kHz and of the wanted length; what is much longer or shorter than the original is no
+    copy of it.
+    """
+    heard = np.ascontiguousarray(
+        load_audio(waveform, sample_rate, target_rate=SAMPLE_RATE).waveform.numpy()
+    )
     if abs(len(heard) - wanted) > LENGTH_TOLERANCE * SAMPLE_RATE:
         seconds = f"{len(heard) / SAMPLE_RATE:.2f} s came back of {wanted / SAMPLE_RATE:.2f} s"
         raise XCodec2Error(f"differently long: {seconds}")
@@ -132,9 +145,16 @@ def comparable(waveform: np.ndarray, sample_rate: int, wanted: int) -> np.ndarra
 
 
 def values(
-    name: str, speech: Speech, heard: np.ndarray, panel: Panel, system: System, codes: np.ndarray | None
+    name: str,
+    speech: Speech,
+    heard: np.ndarray,
+    panel: Panel,
+    system: System,
+    codes: np.ndarray | None,
 ) -> dict[str, float]:
-    """The columns of one measure; none for a measure that does not apply. Raises XCodec2Error where undefined."""
+    """The columns of one measure; none for a measure that does not apply. Raises XCodec2Error where
+    undefined.
+    """
     if name in SIGNAL_MEASURES:
         return SIGNAL_MEASURES[name](speech.waveform, heard)
     if name in ("dnsmos", "distillmos"):
@@ -148,9 +168,17 @@ def values(
     return {} if encode is None or codes is None else share_kept(encode, speech.waveform, codes)
 
 
-def transcript_errors(speech: Speech, heard: np.ndarray, recogniser: judges.Recogniser) -> dict[str, float]:
-    """WER and CER, also as counts, against the transcript; without one, against what is heard in the original."""
-    if recogniser.languages is not None and speech.language and speech.language[:2] not in recogniser.languages:
+def transcript_errors(
+    speech: Speech, heard: np.ndarray, recogniser: judges.Recogniser
+) -> dict[str, float]:
+    """WER and CER, also as counts, against the transcript; without one, against what is heard in
+    the original.
+    """
+    if (
+        recogniser.languages is not None
+        and speech.language
+        and speech.language[:2] not in recogniser.languages
+    ):
         known = ", ".join(sorted(recogniser.languages))
         raise XCodec2Error(f"{recogniser.name} knows {known} and not {speech.language}")
     reference = speech.text or speech.judged("wer", recogniser.transcribe)
@@ -163,4 +191,8 @@ def transcript_errors(speech: Speech, heard: np.ndarray, recogniser: judges.Reco
         ("cer_total", characters.total),
         ("wer_against_transcript", int(bool(speech.text))),
     )
-    return {"wer": words.wrong / words.total, "cer": characters.wrong / characters.total, **dict(counts)}
+    return {
+        "wer": words.wrong / words.total,
+        "cer": characters.wrong / characters.total,
+        **dict(counts),
+    }

@@ -1,7 +1,7 @@
 """What is measured: the columns of a report, and how a pair of waveforms gives them.
 
-A measure is what a user chooses by name; it gives one or more columns. Waveforms are (N,) float32 at 16 kHz, the
-original and what was heard, equally long.
+A measure is what a user chooses by name; it gives one or more columns. Waveforms are (N,) float32
+at 16 kHz, the original and what was heard, equally long.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ HIGHEST_SI_SDR = 100.0  # dB; an exact copy is infinitely far from its error
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a file. better: "higher", "lower", or "" where neither is. digits: after the point, in tables."""
+    """One number of a file.
+
+    better: "higher", "lower", or "" where neither is. digits: after the point, in tables.
+    """
 
     title: str
     measure: str
@@ -40,20 +43,44 @@ COLUMNS = {
     "estoi": Column("ESTOI", "stoi", "higher", 3, "intelligibility, extended"),
     "pesq_wb": Column("PESQ-WB", "pesq", "higher", 2, "quality, wide band, 1 to 4.64"),
     "pesq_nb": Column("PESQ-NB", "pesq", "higher", 2, "quality, narrow band, 1 to 4.55"),
-    "mel": Column("mel distance", "mel", "lower", 3, "L1 of log10 mel magnitudes, mean of 7 resolutions"),
+    "mel": Column(
+        "mel distance", "mel", "lower", 3, "L1 of log10 mel magnitudes, mean of 7 resolutions"
+    ),
     "si_sdr": Column("SI-SDR", "si-sdr", "higher", 1, "dB, waveform against waveform"),
-    "f0_cents": Column("F0 error", "f0", "lower", 1, "RMS cents where voiced in both, gross errors left out"),
-    "f0_gross": Column("F0 gross", "f0", "lower", 3, "share of frames voiced in both that are off by over 20 %"),
-    "voicing": Column("voicing error", "f0", "lower", 3, "share of frames that changed between voiced and unvoiced"),
-    "dnsmos": Column("DNSMOS", "dnsmos", "higher", 2, "overall quality without a reference, 1 to 5"),
-    "distillmos": Column("DistillMOS", "distillmos", "higher", 2, "quality without a reference, 1 to 5"),
+    "f0_cents": Column(
+        "F0 error", "f0", "lower", 1, "RMS cents where voiced in both, gross errors left out"
+    ),
+    "f0_gross": Column(
+        "F0 gross", "f0", "lower", 3, "share of frames voiced in both that are off by over 20 %"
+    ),
+    "voicing": Column(
+        "voicing error",
+        "f0",
+        "lower",
+        3,
+        "share of frames that changed between voiced and unvoiced",
+    ),
+    "dnsmos": Column(
+        "DNSMOS", "dnsmos", "higher", 2, "overall quality without a reference, 1 to 5"
+    ),
+    "distillmos": Column(
+        "DistillMOS", "distillmos", "higher", 2, "quality without a reference, 1 to 5"
+    ),
     "speaker": Column("speaker", "speaker", "higher", 3, "cosine of the voices' embeddings"),
     "wer": Column("WER", "wer", "lower", 3, "word error rate"),
     "cer": Column("CER", "wer", "lower", 3, "character error rate"),
-    "kept_gain": Column("kept: gain", "invariance", "higher", 3, "share of codes that stay at -6 dB"),
-    "kept_noise": Column("kept: noise", "invariance", "higher", 3, "share of codes that stay with noise 30 dB below"),
-    "kept_resampled": Column("kept: 44.1 kHz", "invariance", "higher", 3, "share kept from 16 to 44.1 kHz and back"),
-    "kept_shift": Column("kept: shift", "invariance", "higher", 3, "share that stay when speech comes 5 ms later"),
+    "kept_gain": Column(
+        "kept: gain", "invariance", "higher", 3, "share of codes that stay at -6 dB"
+    ),
+    "kept_noise": Column(
+        "kept: noise", "invariance", "higher", 3, "share of codes that stay with noise 30 dB below"
+    ),
+    "kept_resampled": Column(
+        "kept: 44.1 kHz", "invariance", "higher", 3, "share kept from 16 to 44.1 kHz and back"
+    ),
+    "kept_shift": Column(
+        "kept: shift", "invariance", "higher", 3, "share that stay when speech comes 5 ms later"
+    ),
 }
 MEASURES = tuple(dict.fromkeys(column.measure for column in COLUMNS.values()))
 
@@ -63,7 +90,9 @@ def intelligibility(original: np.ndarray, heard: np.ndarray) -> dict[str, float]
     from pystoi import stoi
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # how pystoi says so; its result would be a placeholder
+        warnings.simplefilter(
+            "error", RuntimeWarning
+        )  # how pystoi says so; its result would be a placeholder
         try:
             return {
                 "stoi": float(stoi(original, heard, SAMPLE_RATE)),
@@ -80,7 +109,10 @@ def perceived_quality(original: np.ndarray, heard: np.ndarray) -> dict[str, floa
     if not heard.any():
         raise XCodec2Error("nothing to hear")
     try:
-        return {f"pesq_{mode}": float(pesq.pesq(SAMPLE_RATE, original, heard, mode)) for mode in ("wb", "nb")}
+        return {
+            f"pesq_{mode}": float(pesq.pesq(SAMPLE_RATE, original, heard, mode))
+            for mode in ("wb", "nb")
+        }
     except (pesq.PesqError, ValueError, ZeroDivisionError) as problem:
         said = " ".join(str(p.decode() if isinstance(p, bytes) else p) for p in problem.args)
         raise XCodec2Error(said or type(problem).__name__) from problem
@@ -92,10 +124,19 @@ def mel_distance(original: np.ndarray, heard: np.ndarray) -> dict[str, float]:
     distances = []
     for window, bins in zip(MEL_WINDOWS, MEL_BINS, strict=True):
         spectrum = torch.stft(
-            pair, window, window // 4, window=torch.hann_window(window), return_complex=True, pad_mode="constant"
+            pair,
+            window,
+            window // 4,
+            window=torch.hann_window(window),
+            return_complex=True,
+            pad_mode="constant",
         )
         magnitude = (spectrum.real.square() + spectrum.imag.square() + MEL_FLOOR**2).sqrt()
-        mel = (slaney_mel(window, bins, SAMPLE_RATE, pair.device) @ magnitude).clamp(min=MEL_FLOOR).log10()
+        mel = (
+            (slaney_mel(window, bins, SAMPLE_RATE, pair.device) @ magnitude)
+            .clamp(min=MEL_FLOOR)
+            .log10()
+        )
         distances.append(float((mel[0] - mel[1]).abs().mean()))
     return {"mel": float(np.mean(distances))}
 
@@ -130,7 +171,10 @@ SIGNAL_MEASURES = {
 
 
 def implementation(measure: str) -> str:
-    """Package and version behind a measure that no judge makes. Raises XCodec2Error when it is not installed."""
+    """Package and version behind a measure that no judge makes.
+
+    Raises XCodec2Error when it is not installed.
+    """
     packages = {"stoi": "pystoi", "pesq": "pesq"}
     ours = {
         "mel": "open-xcodec2: windows 32…2048, hops a quarter, 5…320 Slaney mels, floor 1e-5",
@@ -143,4 +187,6 @@ def implementation(measure: str) -> str:
     try:
         return f"{packages[measure]} {importlib.metadata.version(packages[measure])}"
     except importlib.metadata.PackageNotFoundError as problem:
-        raise XCodec2Error(f"{packages[measure]} is not installed: pip install 'open-xcodec2[evaluate]'") from problem
+        raise XCodec2Error(
+            f"{packages[measure]} is not installed: pip install 'open-xcodec2[evaluate]'"
+        ) from problem

@@ -1,4 +1,6 @@
-"""Neural codecs of transformers as baselines: EnCodec, DAC, Mimi, X-Codec and XCodec2, by Hub id or folder."""
+"""Neural codecs of transformers as baselines: EnCodec, DAC, Mimi, X-Codec and XCodec2, by Hub id or
+folder.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
 
 KINDS = ("encodec", "dac", "mimi", "xcodec", "xcodec2")
-BANDWIDTHS = ("encodec", "xcodec")  # whose encoders take kbit/s; the others take a number of codebooks
+BANDWIDTHS = (
+    "encodec",
+    "xcodec",
+)  # whose encoders take kbit/s; the others take a number of codebooks
 
 
 class HubCodec:
@@ -23,14 +28,20 @@ class HubCodec:
         try:
             import transformers
         except ImportError as error:
-            raise XCodec2Error("codecs from the Hub need transformers: pip install transformers") from error
+            raise XCodec2Error(
+                "codecs from the Hub need transformers: pip install transformers"
+            ) from error
         try:
             self.model = transformers.AutoModel.from_pretrained(source).eval()
         except (OSError, ValueError, KeyError) as error:
-            raise XCodec2Error(f"{source}: cannot be loaded ({str(error).splitlines()[0]})") from error
+            raise XCodec2Error(
+                f"{source}: cannot be loaded ({str(error).splitlines()[0]})"
+            ) from error
         self.kind = str(self.model.config.model_type)
         if self.kind not in KINDS:
-            raise XCodec2Error(f"{source}: is a {self.kind!r} model; the codecs known are {', '.join(KINDS)}")
+            raise XCodec2Error(
+                f"{source}: is a {self.kind!r} model; the codecs known are {', '.join(KINDS)}"
+            )
         self.bit_rate = bit_rate
         commit = getattr(self.model.config, "_commit_hash", None)
         at = f" at {commit[:8]}" if commit else ""
@@ -38,7 +49,11 @@ class HubCodec:
         self.implementation = f"{source}{at}, transformers {transformers.__version__}"
         self.key = f"hub:{self.name}:{commit or self.digest()}"
         self.sample_rate = int(getattr(self.model.config, "sampling_rate", None) or SAMPLE_RATE)
-        self.extractor = transformers.AutoFeatureExtractor.from_pretrained(source) if self.kind == "xcodec2" else None
+        self.extractor = (
+            transformers.AutoFeatureExtractor.from_pretrained(source)
+            if self.kind == "xcodec2"
+            else None
+        )
 
     def digest(self) -> str:
         from xcodec2.evaluate.systems import all_weights
@@ -49,7 +64,9 @@ class HubCodec:
         import torch
 
         audio = soxr.resample(waveform, SAMPLE_RATE, self.sample_rate, quality="VHQ")
-        inputs: dict[str, Any] = {"input_values": torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None, None]}
+        inputs: dict[str, Any] = {
+            "input_values": torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None, None]
+        }
         if self.extractor is not None:
             inputs = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.inference_mode():
@@ -73,7 +90,11 @@ class HubCodec:
         config = self.model.config
         # DAC's configuration rounds its frame rate up; Mimi's ratios leave out the last halving.
         exact = self.kind == "dac"
-        frame_rate = self.sample_rate / math.prod(config.upsampling_ratios) if exact else float(config.frame_rate)
+        frame_rate = (
+            self.sample_rate / math.prod(config.upsampling_ratios)
+            if exact
+            else float(config.frame_rate)
+        )
         return {name: max(1, round(self.bit_rate / (frame_rate * self.bits_per_code())))}
 
     def decoded(self, encoded: Any) -> Any:
@@ -84,5 +105,9 @@ class HubCodec:
 
     def bits_per_code(self) -> float:
         config = self.model.config
-        size = getattr(config, "codebook_size", None) or math.prod(getattr(config, "quantization_levels", [])) or 65_536
+        size = (
+            getattr(config, "codebook_size", None)
+            or math.prod(getattr(config, "quantization_levels", []))
+            or 65_536
+        )
         return math.log2(size)

@@ -1,7 +1,8 @@
 """Time-aligned phones: reading label files, and one phone for each code.
 
-Three kinds are read, told apart by content: Praat's TextGrid (the tier `phones`, or else the last), ESPS xlabel as
-Festival and festvox write it (lines of end, number and phone after a `#`), and HTK (start, end in 100 ns, phone).
+Three kinds are read, told apart by content: Praat's TextGrid (the tier `phones`, or else the last),
+ESPS xlabel as Festival and festvox write it (lines of end, number and phone after a `#`), and HTK
+(start, end in 100 ns, phone).
 """
 
 from __future__ import annotations
@@ -70,8 +71,8 @@ def from_htk(content: str) -> list[Interval]:
 def labels_of(recording: Recording, phones: str) -> list[Interval] | None:
     """Its labels, or None where there are none.
 
-    phones: a column of the manifest that names label files, relative to the manifest; or a folder with a file for each
-    recording, called as its audio file or as its id.
+    phones: a column of the manifest that names label files, relative to the manifest; or a folder
+    with a file for each recording, called as its audio file or as its id.
     """
     if phones in recording.columns:
         named = recording.columns[phones]
@@ -100,6 +101,8 @@ def phone_of_frames(intervals: list[Interval], frames: int, frame_rate: float) -
     middles = (np.arange(frames) + 0.5) / frame_rate
     places = np.searchsorted(ends, middles, side="right")
     return [
-        intervals[place].phone if place < len(intervals) and intervals[place].start <= middle else None
+        intervals[place].phone
+        if place < len(intervals) and intervals[place].start <= middle
+        else None
         for place, middle in zip(places, middles, strict=True)
     ]

@@ -13,16 +13,20 @@ HOP = 160
 WINDOW = 512  # samples that are compared with those one period later: two periods of 62 Hz
 LOWEST, HIGHEST = 60.0, 500.0  # Hz
 DIP = 0.15  # the first period whose normalised difference falls below this is taken
-VOICED = 0.45  # a frame whose best period is worse than this has no pitch; about what Praat calls voiced
+VOICED = (
+    0.45  # a frame whose best period is worse than this has no pitch; about what Praat calls voiced
+)
 QUIET = 1e-4  # of the loudest frame's power (-40 dB): has no pitch that anyone hears
 GROSS = 0.2  # a pitch that is off by more is another one (an octave error, mostly), not a bad copy
 
 
 class Pitch(NamedTuple):
-    """What happened to the pitch. cents: RMS over frames that are voiced in both and not grossly off.
+    """What happened to the pitch. cents: RMS over frames that are voiced in both and not grossly
+    off.
 
-    gross: share of the frames voiced in both that are off by more than 20 %. voicing: share of all frames that
-    changed between voiced and unvoiced. The first two are NaN when no frame is voiced in both.
+    gross: share of the frames voiced in both that are off by more than 20 %. voicing: share of all
+    frames that changed between voiced and unvoiced. The first two are NaN when no frame is voiced
+    in both.
     """
 
     cents: float
@@ -31,7 +35,10 @@ class Pitch(NamedTuple):
 
 
 def compare_pitch(original: np.ndarray, heard: np.ndarray) -> Pitch:
-    """Of two (N,) waveforms at 16 kHz, frame by frame of 10 ms. Raises XCodec2Error where there is no pitch at all."""
+    """Of two (N,) waveforms at 16 kHz, frame by frame of 10 ms.
+
+    Raises XCodec2Error where there is no pitch at all.
+    """
     wanted, got = yin(original), yin(heard)
     frames = min(len(wanted), len(got))
     if not (wanted > 0).any():
@@ -44,15 +51,24 @@ def compare_pitch(original: np.ndarray, heard: np.ndarray) -> Pitch:
     ratio = got[both] / wanted[both]
     gross = np.abs(ratio - 1) > GROSS
     cents = 1200 * np.log2(ratio[~gross])
-    return Pitch(float(np.sqrt(np.mean(cents**2))) if len(cents) else float("nan"), float(gross.mean()), voicing)
+    return Pitch(
+        float(np.sqrt(np.mean(cents**2))) if len(cents) else float("nan"),
+        float(gross.mean()),
+        voicing,
+    )
 
 
 def yin(waveform: np.ndarray) -> np.ndarray:
-    """(N,) at 16 kHz → (F,) Hz every 10 ms, 0 where there is no pitch. Raises XCodec2Error for less than a frame."""
+    """(N,) at 16 kHz → (F,) Hz every 10 ms, 0 where there is no pitch.
+
+    Raises XCodec2Error for less than a frame.
+    """
     longest = int(np.ceil(SAMPLE_RATE / LOWEST)) + 1
     if len(waveform) < WINDOW + longest:
         raise XCodec2Error("too short for a pitch")
-    spans = np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), WINDOW + longest)[::HOP]
+    spans = np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), WINDOW + longest)[
+        ::HOP
+    ]
     difference = normalised_difference(spans, longest)
     shortest = int(SAMPLE_RATE / HIGHEST)
     candidates = difference[:, shortest:]
@@ -66,7 +82,9 @@ def yin(waveform: np.ndarray) -> np.ndarray:
 
 
 def normalised_difference(spans: np.ndarray, longest: int) -> np.ndarray:
-    """(F, WINDOW + longest) → (F, longest + 1): the difference at each lag over its mean at shorter ones; 1 at 0."""
+    """(F, WINDOW + longest) → (F, longest + 1): the difference at each lag over its mean at shorter
+    ones; 1 at 0.
+    """
     size = 2 ** (WINDOW + longest - 1).bit_length()
     heads = np.fft.rfft(spans[:, :WINDOW], size)
     cross = np.fft.irfft(np.fft.rfft(spans, size) * heads.conj(), size)[:, : longest + 1]
@@ -74,7 +92,9 @@ def normalised_difference(spans: np.ndarray, longest: int) -> np.ndarray:
     shifted = energy[:, WINDOW : WINDOW + longest + 1] - energy[:, : longest + 1]
     difference = np.maximum(shifted[:, :1] + shifted - 2 * cross, 0)
     means = np.cumsum(difference[:, 1:], axis=1) / np.arange(1, longest + 1)
-    return np.concatenate([np.ones((len(spans), 1)), difference[:, 1:] / np.maximum(means, 1e-12)], axis=1)
+    return np.concatenate(
+        [np.ones((len(spans), 1)), difference[:, 1:] / np.maximum(means, 1e-12)], axis=1
+    )
 
 
 def descend(row: np.ndarray, lag: int) -> int:

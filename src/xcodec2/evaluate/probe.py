@@ -12,9 +12,11 @@ MOST_EXAMPLES = 60_000  # more change the third digit and cost minutes
 
 
 def linear_probe(features: np.ndarray, classes: np.ndarray, training: np.ndarray) -> float:
-    """Share of examples outside `training` that a softmax regression trained on `training` gets right.
+    """Share of examples outside `training` that a softmax regression trained on `training` gets
+    right.
 
-    features (N, D) float32; classes (N,) integers; training (N,) bool. A class that training lacks is always wrong.
+    features (N, D) float32; classes (N,) integers; training (N,) bool. A class that training lacks
+    is always wrong.
     """
     chosen = np.flatnonzero(training)
     if len(chosen) > MOST_EXAMPLES:
@@ -29,7 +31,9 @@ def linear_probe(features: np.ndarray, classes: np.ndarray, training: np.ndarray
 
 
 def fit(x: torch.Tensor, wanted: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights (D, classes) and biases of the softmax regression with the least cross entropy, by L-BFGS."""
+    """Weights (D, classes) and biases of the softmax regression with the least cross entropy, by
+    L-BFGS.
+    """
     weight = torch.zeros(x.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
@@ -47,4 +51,6 @@ def fit(x: torch.Tensor, wanted: torch.Tensor, classes: int) -> tuple[torch.Tens
 def with_neighbours(features: np.ndarray, reach: int) -> np.ndarray:
     """(T, D) → (T, (2·reach + 1)·D): each frame beside those around it, zeros beyond the ends."""
     padded = np.pad(features, ((reach, reach), (0, 0)))
-    return np.concatenate([padded[step : step + len(features)] for step in range(2 * reach + 1)], axis=1)
+    return np.concatenate(
+        [padded[step : step + len(features)] for step in range(2 * reach + 1)], axis=1
+    )

@@ -1,4 +1,6 @@
-"""The run: recordings times systems, in any number of processes, each result kept as soon as it is there."""
+"""The run: recordings times systems, in any number of processes, each result kept as soon as it is
+there.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,11 @@ from xcodec2.evaluate.journal import Journal
 from xcodec2.evaluate.measure import Panel, Settings, Speech, load, measure, row_key
 from xcodec2.evaluate.systems import System, baseline, model_system
 
-COSTLY = ("dnsmos", "distillmos", "wer")  # measures of about a second each, where the others take a tenth
+COSTLY = (
+    "dnsmos",
+    "distillmos",
+    "wer",
+)  # measures of about a second each, where the others take a tenth
 AHEAD = 4  # recordings a worker that wait or are under way: keeps workers busy and memory flat
 
 
@@ -27,8 +33,8 @@ AHEAD = 4  # recordings a worker that wait or are under way: keeps workers busy 
 class Plan:
     """What to evaluate, small enough to be sent to other processes, which load it for themselves.
 
-    functions: systems made in Python. seconds: recordings that are shorter or longer are left out. judged: ids of the
-    recordings that the costly judges get; all when it is None.
+    functions: systems made in Python. seconds: recordings that are shorter or longer are left out.
+    judged: ids of the recordings that the costly judges get; all when it is None.
     """
 
     models: tuple[str, ...]
@@ -45,7 +51,9 @@ class Plan:
         systems += [*self.functions, *(baseline(name) for name in self.baselines)]
         names = [system.name for system in systems]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise XCodec2Error(f"two systems are called {', '.join(sorted(twice))}; give one another folder or name")
+            raise XCodec2Error(
+                f"two systems are called {', '.join(sorted(twice))}; give one another folder or name"
+            )
         if not systems:
             raise XCodec2Error("nothing to evaluate: name a model or a baseline")
         return systems
@@ -53,7 +61,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """Of one recording. system → key, for all that is known now; new: key → (measure → implementation, row).
+    """Of one recording. system → key, for all that is known now; new: key → (measure →
+    implementation, row).
 
     error: why the recording could not be used at all. left_out: its length is not asked for.
     """
@@ -65,9 +74,17 @@ class Result:
 
 
 class Worker:
-    """What every process has loaded: systems and judges, and the knowledge of what has been made already."""
+    """What every process has loaded: systems and judges, and the knowledge of what has been made
+    already.
+    """
 
-    def __init__(self, plan: Plan, systems: Sequence[System], panel: Panel, made: Mapping[str, dict[str, str]]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        systems: Sequence[System],
+        panel: Panel,
+        made: Mapping[str, dict[str, str]],
+    ) -> None:
         self.plan, self.systems, self.panel, self.made = plan, systems, panel, made
 
     def __call__(self, recording: Recording) -> Result:
@@ -121,17 +138,29 @@ def run(
             progress()
     names = [system.name for system in systems]
     return [
-        row for index, recording in enumerate(recordings) for row in rows_of(recording, results[index], journal, names)
+        row
+        for index, recording in enumerate(recordings)
+        for row in rows_of(recording, results[index], journal, names)
     ]
 
 
-def rows_of(recording: Recording, result: Result, journal: Journal, names: list[str]) -> Iterator[dict[str, Any]]:
-    """One row for each system, also for a recording that could not be used; none for one that was left out."""
+def rows_of(
+    recording: Recording, result: Result, journal: Journal, names: list[str]
+) -> Iterator[dict[str, Any]]:
+    """One row for each system, also for a recording that could not be used; none for one that was
+    left out.
+    """
     if result.left_out:
         return
     for name in names:
         measured = {"error": result.error} if result.error else journal.row(result.keys[name])
-        yield {"id": recording.id, "source": recording.source, "system": name, "columns": recording.columns, **measured}
+        yield {
+            "id": recording.id,
+            "source": recording.source,
+            "system": name,
+            "columns": recording.columns,
+            **measured,
+        }
 
 
 _worker: Worker | None = None
@@ -153,7 +182,9 @@ Submit = Callable[[Recording], "Future[Result]"]
 
 @contextmanager
 def pool(here: Worker, workers: int) -> Iterator[Submit]:
-    """What takes work: other processes with the same plan, or this one when there is one worker only."""
+    """What takes work: other processes with the same plan, or this one when there is one worker
+    only.
+    """
     if workers == 1:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -165,8 +196,12 @@ def pool(here: Worker, workers: int) -> Iterator[Submit]:
     try:
         pickle.dumps(here.plan)
     except Exception as problem:
-        raise XCodec2Error(f"a function that cannot be sent to a process needs workers=1 ({problem})") from problem
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (here.plan, dict(here.made))) as executor:
+        raise XCodec2Error(
+            f"a function that cannot be sent to a process needs workers=1 ({problem})"
+        ) from problem
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), _start, (here.plan, dict(here.made))
+    ) as executor:
         try:
             yield lambda recording: executor.submit(_work, recording)
         except BrokenProcessPool as problem:
@@ -185,7 +220,9 @@ def done(result: Result) -> Future[Result]:
     return future
 
 
-def completed(submit: Submit, recordings: Iterable[Recording], workers: int) -> Iterator[tuple[int, Result]]:
+def completed(
+    submit: Submit, recordings: Iterable[Recording], workers: int
+) -> Iterator[tuple[int, Result]]:
     """Results as they come, with the recording's index, never far ahead of the slowest."""
     waiting: dict[Future[Result], int] = {}
     for index, recording in enumerate(recordings):

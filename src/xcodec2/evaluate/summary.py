@@ -1,7 +1,8 @@
-"""From rows to what can be said of a system: means with confidence intervals, groups, and paired comparisons.
+"""From rows to what can be said of a system: means with confidence intervals, groups, and paired
+comparisons.
 
-Intervals are 95 % bootstrap percentiles over recordings, 1000 resamples with a fixed seed. Rates of errors (WER,
-CER) are sums of errors over sums of words, as is usual, not means of rates.
+Intervals are 95 % bootstrap percentiles over recordings, 1000 resamples with a fixed seed. Rates of
+errors (WER, CER) are sums of errors over sums of words, as is usual, not means of rates.
 """
 
 from __future__ import annotations
@@ -23,16 +24,24 @@ RATES = {"wer": ("wer_wrong", "wer_total"), "cer": ("cer_wrong", "cer_total")}
 Row = Mapping[str, Any]
 
 
-def summarise(rows: Sequence[Row], systems: Sequence[str], group_by: Sequence[str] = ()) -> dict[str, Any]:
-    """The numbers of a report, ready for JSON: for each system, each group, and each pair with the first system."""
+def summarise(
+    rows: Sequence[Row], systems: Sequence[str], group_by: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The numbers of a report, ready for JSON: for each system, each group, and each pair with the
+    first system.
+    """
     of_system = {name: [row for row in rows if row["system"] == name] for name in systems}
     first = systems[0]
     return {
         "systems": {name: of_rows(of_system[name]) for name in systems},
         "groups": {column: groups(rows, systems, column) for column in group_by},
-        "against_first": {name: compared(of_system[first], of_system[name]) for name in systems if name != first},
+        "against_first": {
+            name: compared(of_system[first], of_system[name]) for name in systems if name != first
+        },
         "failed": [
-            {"id": row["id"], "system": row["system"], "error": row["error"]} for row in rows if row.get("error")
+            {"id": row["id"], "system": row["system"], "error": row["error"]}
+            for row in rows
+            if row.get("error")
         ],
     }
 
@@ -57,18 +66,27 @@ def of_rows(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def estimate(rows: Iterable[Row], column: str) -> dict[str, Any] | None:
-    """mean, low, high and n of a column over the rows that have it; None when none has. One row has no interval."""
+    """mean, low, high and n of a column over the rows that have it; None when none has. One row has
+    no interval.
+    """
     weights = terms(rows, column)
     if not len(weights):
         return None
     wrong, total = weights.T
-    return {"mean": float(wrong.sum() / total.sum()), **interval(resampled(weights), len(weights)), "n": len(weights)}
+    return {
+        "mean": float(wrong.sum() / total.sum()),
+        **interval(resampled(weights), len(weights)),
+        "n": len(weights),
+    }
 
 
 def interval(values: np.ndarray, n: int) -> dict[str, float | None]:
     """low and high of resampled values; None where they come from a single recording."""
     low, high = np.percentile(values, INTERVAL) if n > 1 else (None, None)
-    return {"low": None if low is None else float(low), "high": None if high is None else float(high)}
+    return {
+        "low": None if low is None else float(low),
+        "high": None if high is None else float(high),
+    }
 
 
 def terms(rows: Iterable[Row], column: str) -> np.ndarray:
@@ -91,12 +109,15 @@ def resampled(weights: np.ndarray) -> np.ndarray:
 
 
 def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
-    """For each column on the recordings that both have: theirs minus ours, and how often theirs is the better one.
+    """For each column on the recordings that both have: theirs minus ours, and how often theirs is
+    the better one.
 
     The interval is of paired resamples: what makes a recording hard for both drops out of it.
     """
     by_id = {row["id"]: row for row in ours if not row.get("error")}
-    pairs = [(by_id[row["id"]], row) for row in theirs if not row.get("error") and row["id"] in by_id]
+    pairs = [
+        (by_id[row["id"]], row) for row in theirs if not row.get("error") and row["id"] in by_id
+    ]
     result = {}
     for column, about in COLUMNS.items():
         both = [(a, b) for a, b in pairs if column in a and column in b]
@@ -105,9 +126,13 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
         left, right = terms((a for a, _ in both), column), terms((b for _, b in both), column)
         # One draw for both sides: resampling with one seed picks the same recordings.
         differences = resampled(right) - resampled(left)
-        wins = np.array([b[column] - a[column] for a, b in both]) * (-1 if about.better == "lower" else 1)
+        wins = np.array([b[column] - a[column] for a, b in both]) * (
+            -1 if about.better == "lower" else 1
+        )
         result[column] = {
-            "difference": float(right[:, 0].sum() / right[:, 1].sum() - left[:, 0].sum() / left[:, 1].sum()),
+            "difference": float(
+                right[:, 0].sum() / right[:, 1].sum() - left[:, 0].sum() / left[:, 1].sum()
+            ),
             **interval(differences, len(both)),
             "better_on": float(np.mean(wins > 0) + 0.5 * np.mean(wins == 0)),
             "n": len(both),
@@ -116,13 +141,21 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row]) -> dict[str, Any]:
 
 
 def groups(rows: Sequence[Row], systems: Sequence[str], column: str) -> dict[str, Any]:
-    """Value of the column → system → the same numbers as for all; values of a single recording go into `(others)`."""
+    """Value of the column → system → the same numbers as for all; values of a single recording go
+    into `(others)`.
+    """
     values = Counter(value_of(row, column) for row in rows if row["system"] == systems[0])
     named = {value if count >= FEWEST_IN_GROUP else "(others)" for value, count in values.items()}
     result = {}
     for value in sorted(named):
-        within = [r for r in rows if (v := value_of(r, column)) == value or (value == "(others)" and v not in named)]
-        result[value] = {name: of_rows([row for row in within if row["system"] == name]) for name in systems}
+        within = [
+            r
+            for r in rows
+            if (v := value_of(r, column)) == value or (value == "(others)" and v not in named)
+        ]
+        result[value] = {
+            name: of_rows([row for row in within if row["system"] == name]) for name in systems
+        }
     return result
 
 

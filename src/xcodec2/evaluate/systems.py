@@ -1,7 +1,8 @@
 """What is evaluated: anything that turns a waveform into another one that should sound the same.
 
-A system has a `name` for tables, an `implementation` (what it is, with versions), a `key` (what its results depend on,
-for the resume of an interrupted run), and gives for speech (N,) float32 at 16 kHz what comes back.
+A system has a `name` for tables, an `implementation` (what it is, with versions), a `key` (what its
+results depend on, for the resume of an interrupted run), and gives for speech (N,) float32 at 16
+kHz what comes back.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ SAMPLE_RATE = 16_000
 
 @dataclass(frozen=True)
 class Heard:
-    """What a system gave back: (N,) float32 at `sample_rate`; the bits it took, and its codes, where it has some."""
+    """What a system gave back: (N,) float32 at `sample_rate`; the bits it took, and its codes,
+    where it has some.
+    """
 
     waveform: np.ndarray
     sample_rate: int = SAMPLE_RATE
@@ -49,7 +52,9 @@ class CodecSystem:
         self.model = XCodec2Model.from_pretrained(source, device=device).eval()
         self.name = Path(source).name if Path(source).exists() else source
         self.key = f"xcodec2:{all_weights(self.model)}"
-        self.implementation = f"{source}, {self.key.removeprefix('xcodec2:')[:16]}, open-xcodec2 {__version__}"
+        self.implementation = (
+            f"{source}, {self.key.removeprefix('xcodec2:')[:16]}, open-xcodec2 {__version__}"
+        )
         self.bits_per_code = math.log2(self.model.codebook_size)
 
     def codes(self, waveform: np.ndarray) -> np.ndarray:
@@ -57,7 +62,9 @@ class CodecSystem:
         return self.model.encode(waveform, SAMPLE_RATE).codes.cpu().numpy()
 
     def digits(self, codes: np.ndarray) -> np.ndarray:
-        """(T,) codes → (T, sum of levels) float32: the digits of each code, one-hot; what probes are given."""
+        """(T,) codes → (T, sum of levels) float32: the digits of each code, one-hot; what probes
+        are given.
+        """
         import torch
 
         from xcodec2.codec.quantizer import codes_to_digits
@@ -77,7 +84,8 @@ class CodecSystem:
 class FunctionSystem:
     """Any callable, (N,) float32 at 16 kHz → (N,) float32 at `sample_rate`.
 
-    Its code cannot be told by a digest: give another `version` when it changes, or old results are taken for its own.
+    Its code cannot be told by a digest: give another `version` when it changes, or old results are
+    taken for its own.
     """
 
     def __init__(
@@ -89,7 +97,12 @@ class FunctionSystem:
         bit_rate: float | None = None,
         version: str = "1",
     ) -> None:
-        self.name, self.function, self.sample_rate, self.bit_rate = name, function, sample_rate, bit_rate
+        self.name, self.function, self.sample_rate, self.bit_rate = (
+            name,
+            function,
+            sample_rate,
+            bit_rate,
+        )
         self.implementation = f"a Python function, version {version}"
         self.key = f"function:{name}:{version}"
 
@@ -100,7 +113,9 @@ class FunctionSystem:
 
 
 def all_weights(model: Any) -> str:
-    """A digest over every weight; `weights_hash` leaves the decoder out, whose sound is judged here."""
+    """A digest over every weight; `weights_hash` leaves the decoder out, whose sound is judged
+    here.
+    """
     digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(f"{key}{tuple(tensor.shape)}".encode())
@@ -114,10 +129,12 @@ def model_system(source: str, device: str = "cpu") -> System:
 
 
 def baseline(name: str) -> System:
-    """The system of `--baseline NAME`. Raises XCodec2Error for an unknown name or a program that is not installed.
+    """The system of `--baseline NAME`. Raises XCodec2Error for an unknown name or a program that is
+    not installed.
 
-    `original`, `mulaw`, `opus@RATE`, `speex@RATE`, `codec2@MODE` (rates such as `6k` or `6000`, bits a second), or
-    `hub:ID[@RATE]` for EnCodec, DAC, Mimi, X-Codec and XCodec2 as transformers has them.
+    `original`, `mulaw`, `opus@RATE`, `speex@RATE`, `codec2@MODE` (rates such as `6k` or `6000`,
+    bits a second), or `hub:ID[@RATE]` for EnCodec, DAC, Mimi, X-Codec and XCodec2 as transformers
+    has them.
     """
     from xcodec2.evaluate import baselines
 

@@ -15,8 +15,9 @@ COUNTS = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_trans
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """One row a recording and system: id, source, system, seconds, bit_rate, metrics, codes, error, undefined (JSON)
-    and, with `column_` before their names, the corpus' own columns as text. `about` goes into the schema, as JSON."""
+    """One row a recording and system: id, source, system, seconds, bit_rate, metrics, codes, error,
+    undefined (JSON) and, with `column_` before their names, the corpus' own columns as text.
+    `about` goes into the schema, as JSON."""
     try:
         import pyarrow as pa
         import pyarrow.parquet
@@ -37,6 +38,13 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    columns = {f"column_{name}": None if value is None else str(value) for name, value in row["columns"].items()}
+    columns = {
+        f"column_{name}": None if value is None else str(value)
+        for name, value in row["columns"].items()
+    }
     undefined = row.get("undefined")
-    return {**row, **columns, "undefined": json.dumps(undefined, ensure_ascii=False) if undefined else None}
+    return {
+        **row,
+        **columns,
+        "undefined": json.dumps(undefined, ensure_ascii=False) if undefined else None,
+    }

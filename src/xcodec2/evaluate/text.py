@@ -9,7 +9,9 @@ from xcodec2.errors import XCodec2Error
 
 
 def normalise(text: str) -> str:
-    """Lower case, letters, digits, marks and apostrophes, one space between words; the same for every script."""
+    """Lower case, letters, digits, marks and apostrophes, one space between words; the same for
+    every script.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LNM" else " " for c in folded)
     return " ".join(word for part in kept.split() if (word := part.strip("'")))

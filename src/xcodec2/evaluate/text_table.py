@@ -29,7 +29,14 @@ def table(systems: Mapping[str, Any], columns: Sequence[str] = tuple(COLUMNS)) -
     cells = [["system", "files", "bit/s", *(COLUMNS[c].title for c in there)]]
     for name, found in systems.items():
         rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
-        cells.append([name, str(found["recordings"]), rate, *(number(found["metrics"].get(c), c) for c in there)])
+        cells.append(
+            [
+                name,
+                str(found["recordings"]),
+                rate,
+                *(number(found["metrics"].get(c), c) for c in there),
+            ]
+        )
     return cells
 
 

@@ -1,4 +1,6 @@
-"""A process that does one thing on request, and that may hang or crash without harm to the one that asks."""
+"""A process that does one thing on request, and that may hang or crash without harm to the one that
+asks.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Died(Exception):
 
 
 class Child:
-    """`target`, "module:function", is called with `args` in a new process and gives the function that answers requests.
+    """`target`, "module:function", is called with `args` in a new process and gives the function
+    that answers requests.
 
     The process starts at the first request and, after it died, again at the next one.
     """
@@ -35,7 +38,10 @@ class Child:
         self.pipe: Connection | None = None
 
     def ask(self, request: Any, seconds: float | None = None) -> Any:
-        """The answer. Raises Died, after `seconds` too; XCodec2Error when the child cannot start or refuses."""
+        """The answer.
+
+        Raises Died, after `seconds` too; XCodec2Error when the child cannot start or refuses.
+        """
         pipe = self.pipe or self.start()
         try:
             pipe.send(request)
@@ -46,8 +52,12 @@ class Child:
     def start(self) -> Connection:
         ours, theirs = Pipe()
         command = [sys.executable, "-c", MAIN, str(theirs.fileno())]
-        output = subprocess.DEVNULL if self.quiet else None  # decoders write warnings about every damaged file
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdout=output, stderr=output)
+        output = (
+            subprocess.DEVNULL if self.quiet else None
+        )  # decoders write warnings about every damaged file
+        self.process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdout=output, stderr=output
+        )
         theirs.close()
         self.pipe = ours
         try:
@@ -72,7 +82,9 @@ class Child:
             return "was not running"
         self.pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(0.2)  # one that crashed by itself, or saw its pipe close, is gone by now
+            self.process.wait(
+                0.2
+            )  # one that crashed by itself, or saw its pipe close, is gone by now
         self.process.kill()
         code = self.process.wait()
         self.process = self.pipe = None
@@ -82,7 +94,9 @@ class Child:
 def serve(descriptor: int) -> None:
     """The child's life: set up once, then one answer a request, until the parent hangs up or dies."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to the whole group; the parent decides
     pipe = Connection(descriptor)
     try:
         target, args = pipe.recv()
@@ -94,7 +108,11 @@ def serve(descriptor: int) -> None:
             try:
                 reply = (True, answer(request))
             except Exception as problem:
-                said = str(problem) if isinstance(problem, XCodec2Error) else f"{type(problem).__name__}: {problem}"
+                said = (
+                    str(problem)
+                    if isinstance(problem, XCodec2Error)
+                    else f"{type(problem).__name__}: {problem}"
+                )
                 reply = (False, " ".join(said.split()))
             pipe.send(reply)
     except EOFError:
@@ -108,7 +126,8 @@ def serve(descriptor: int) -> None:
 def die_with_parent() -> None:
     """End when the parent is gone, in the midst of a long request too.
 
-    By looking, not by Linux' PR_SET_PDEATHSIG: that signal comes when the parent's thread ends, and ours come and go.
+    By looking, not by Linux' PR_SET_PDEATHSIG: that signal comes when the parent's thread ends, and
+    ours come and go.
     """
     parent = os.getppid()
 

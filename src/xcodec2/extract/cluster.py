@@ -1,7 +1,8 @@
-"""The engine on a Ray cluster: CPU actors read, decode and resample, CPU or GPU actors encode (Ray Data).
+"""The engine on a Ray cluster: CPU actors read, decode and resample, CPU or GPU actors encode (Ray
+Data).
 
-Blocks between the two hold a piece of a unit's audio. When a node disappears, Ray makes its pieces again elsewhere;
-they come out the same, and the driver takes each row once.
+Blocks between the two hold a piece of a unit's audio. When a node disappears, Ray makes its pieces
+again elsewhere; they come out the same, and the driver takes each row once.
 """
 
 from __future__ import annotations
@@ -40,26 +41,34 @@ class Read:
 
 
 class Encode:
-    """Pieces of decoded audio → their outcomes; in a process of its own, since Ray would try for ever what kills it."""
+    """Pieces of decoded audio → their outcomes; in a process of its own, since Ray would try for
+    ever what kills it.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.child = Child("xcodec2.extract.worker:listener", settings)
 
     def __call__(self, block: Block) -> Block:
-        results = [pickle.dumps(surviving(pickle.loads(packed), self.child)) for packed in block["content"]]
+        results = [
+            pickle.dumps(surviving(pickle.loads(packed), self.child)) for packed in block["content"]
+        ]
         return {"unit": block["unit"], "first": block["first"], "content": results}
 
 
 def run(
     units: Iterable[Unit], settings: Settings, workers: int, rate: int, address: str | None
 ) -> Iterator[tuple[Unit, list[Outcome]]]:
-    """Units as they are finished, in any order. Joins the cluster at `address`, or starts Ray on this machine."""
+    """Units as they are finished, in any order.
+
+    Joins the cluster at `address`, or starts Ray on this machine.
+    """
     ray = require("ray")
     require("ray.data")
     started = not ray.is_initialized()
     if started:
         try:
-            # Started here, Ray is given room for all actors, whatever the cores: it would wait for more for ever.
+            # Started here, Ray is given room for all actors, whatever the cores: it would wait for
+            # more for ever.
             room = None if address else workers * (1 + settings.readers) + 2
             ray.init(address=address, num_cpus=room, log_to_driver=False, configure_logging=False)
         except (ConnectionError, ValueError, RuntimeError) as problem:

@@ -1,8 +1,9 @@
 """Waveforms → codes that do not depend on what else is in the batch.
 
-A batch rounds differently from a single run, in the last digits of float32, so a latent that lies on the edge
-between two codes could fall to either side. Such rows are found by their distance to the edge and encoded again
-alone: every row has exactly the codes of `model.encode` for it alone, with one thread, whatever the batches were.
+A batch rounds differently from a single run, in the last digits of float32, so a latent that lies
+on the edge between two codes could fall to either side. Such rows are found by their distance to
+the edge and encoded again alone: every row has exactly the codes of `model.encode` for it alone,
+with one thread, whatever the batches were.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from xcodec2.extract.reading import Heard
 if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
 
-# Bounded latents in batches and alone differ by up to 2.4e-5 where attention is heard (docs/extraction.md).
+# Bounded latents in batches and alone differ by up to 2.4e-5 where attention is heard
+# (docs/extraction.md).
 TOLERANCE = 5e-5
 
 
@@ -57,7 +59,9 @@ class Encoder:
     def __init__(self, settings: Settings) -> None:
         from xcodec2 import XCodec2Model
 
-        torch.set_num_threads(1)  # sums over threads round differently, and processes share the work better
+        torch.set_num_threads(
+            1
+        )  # sums over threads round differently, and processes share the work better
         torch.backends.cudnn.benchmark = False
         self.model = XCodec2Model.from_pretrained(settings.model, device=settings.device).eval()
         self.budget = settings.batch_seconds
@@ -65,7 +69,9 @@ class Encoder:
     def outcomes(self, piece: Sequence[Heard]) -> list[Outcome]:
         """One outcome for each, in order."""
         given = [i for i, heard in enumerate(piece) if heard.waveform is not None]
-        encoded = encode(self.model, [torch.from_numpy(piece[i].waveform) for i in given], self.budget)
+        encoded = encode(
+            self.model, [torch.from_numpy(piece[i].waveform) for i in given], self.budget
+        )
         results = [Outcome(None, error=heard.error) for heard in piece]
         for i, codes in zip(given, encoded, strict=True):
             fine = not isinstance(codes, str)
@@ -79,20 +85,30 @@ class Encoder:
 
 
 def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:
-    """Waveforms (N,) → codes (T,) as each has alone, or why there are none. `budget`: padded seconds in one batch."""
+    """Waveforms (N,) → codes (T,) as each has alone, or why there are none.
+
+    `budget`: padded seconds in one batch.
+    """
     results: dict[int, Tensor | str] = {}
     most = int(min(budget * model.frame_rate, batches.EXACT_FRAMES))
     for indices in batches.plan(model, [model.config.frames(len(w)) for w in waveforms], most):
-        results |= zip(indices, encode_together(model, [waveforms[i] for i in indices]), strict=True)
+        results |= zip(
+            indices, encode_together(model, [waveforms[i] for i in indices]), strict=True
+        )
     return [results[i] for i in range(len(waveforms))]
 
 
 def encode_together(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | str]:
     codes: list[Tensor | None] = [None] * len(waveforms)
     if len(waveforms) > 1:
-        with contextlib.suppress(RuntimeError):  # out of the accelerator's memory, say: one by one they may fit
+        with contextlib.suppress(
+            RuntimeError
+        ):  # out of the accelerator's memory, say: one by one they may fit
             codes = certain_codes(model, waveforms)
-    return [alone(model, w) if known is None else known for w, known in zip(waveforms, codes, strict=True)]
+    return [
+        alone(model, w) if known is None else known
+        for w, known in zip(waveforms, codes, strict=True)
+    ]
 
 
 def alone(model: XCodec2Model, waveform: Tensor) -> Tensor | str:
@@ -103,7 +119,9 @@ def alone(model: XCodec2Model, waveform: Tensor) -> Tensor | str:
 
 
 def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | None]:
-    """One pass; None for each row that has a latent too near to the edge of a code for rounding not to matter."""
+    """One pass; None for each row that has a latent too near to the edge of a code for rounding not
+    to matter.
+    """
     hop = model.config.hop
     padded = [model.config.padded_frames(len(w)) * hop for w in waveforms]
     rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms])
@@ -111,14 +129,20 @@ def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor |
     with inference(model):
         latent = model.latent(rows.to(model.device), lengths)
         _, codes = model.quantizer(latent)
-        certain = margin(bound_twice(model.quantizer.project(latent), model.quantizer.levels)) > TOLERANCE
+        certain = (
+            margin(bound_twice(model.quantizer.project(latent), model.quantizer.levels)) > TOLERANCE
+        )
     codes, certain = codes.cpu(), certain.cpu()
     sizes = [model.config.frames(len(w)) for w in waveforms]
-    return [row[:size] if sure[:size].all() else None for row, sure, size in zip(codes, certain, sizes, strict=True)]
+    return [
+        row[:size] if sure[:size].all() else None
+        for row, sure, size in zip(codes, certain, sizes, strict=True)
+    ]
 
 
 def margin(bounded: Tensor) -> Tensor:
-    """(B, T, K) → (B, T): the distance of the nearest of the K numbers to where it would round to another level.
+    """(B, T, K) → (B, T): the distance of the nearest of the K numbers to where it would round to
+    another level.
 
     NaN, which compares false with everything, is never certain.
     """

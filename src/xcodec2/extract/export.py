@@ -18,11 +18,12 @@ from xcodec2.extract.store import Store
 
 
 def export(source: str, out: str, to: str) -> dict[str, int]:
-    """Write the rows of the data set `source` that have codes to the folder `out`; how many there were.
+    """Write the rows of the data set `source` that have codes to the folder `out`; how many there
+    were.
 
-    npy: `ID.npy` each, uint16. webdataset: a tar for each shard, with `KEY.npy` and `KEY.json`, which holds the other
-    columns; KEY is the id with dots made `_`, since there the first dot ends a key. Files that are there already are
-    kept: they come whole. Raises XCodec2Error.
+    npy: `ID.npy` each, uint16. webdataset: a tar for each shard, with `KEY.npy` and `KEY.json`,
+    which holds the other columns; KEY is the id with dots made `_`, since there the first dot ends
+    a key. Files that are there already are kept: they come whole. Raises XCodec2Error.
     """
     tokens, target = Store(source), Store(out)
     keys = sorted(tokens.keys())
@@ -43,7 +44,9 @@ def export(source: str, out: str, to: str) -> dict[str, int]:
 def write_npy(target: Store, key: str, rows: Any) -> None:
     for name, codes in zip(rows["id"].to_pylist(), rows["codes"], strict=True):
         if {"", ".", ".."} & set(name.split("/")) or "\0" in name:
-            raise XCodec2Error(f"the id {name!r} is no file name below a folder; export to webdataset")
+            raise XCodec2Error(
+                f"the id {name!r} is no file name below a folder; export to webdataset"
+            )
         put(target, f"{target.path}/{name}.npy", functools.partial(npy, codes))
 
 
@@ -67,7 +70,9 @@ def tar(rows: Any) -> bytes:
         for codes, row in zip(rows["codes"], described, strict=True):
             key = row["id"].replace(".", "_")
             if key in seen:
-                raise XCodec2Error(f"two ids are {key!r} without dots; WebDataset cannot tell them apart")
+                raise XCodec2Error(
+                    f"two ids are {key!r} without dots; WebDataset cannot tell them apart"
+                )
             seen.add(key)
             add(archive, f"{key}.npy", npy(codes))
             add(archive, f"{key}.json", json.dumps(row, ensure_ascii=False).encode())

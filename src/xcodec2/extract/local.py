@@ -1,4 +1,6 @@
-"""The engine on one machine: encoding processes, one a core or one a GPU, each with readers of its own."""
+"""The engine on one machine: encoding processes, one a core or one a GPU, each with readers of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,16 @@ from xcodec2.extract.reading import close
 from xcodec2.extract.worker import surviving
 
 
-def run(units: Iterable[Unit], settings: Settings, workers: int) -> Iterator[tuple[Unit, list[Outcome]]]:
-    """Units as they are finished, in any order. When the caller stops iterating, the processes are ended."""
-    children = [Child("xcodec2.extract.worker:worker", mine) for mine in for_each(settings, workers)]
+def run(
+    units: Iterable[Unit], settings: Settings, workers: int
+) -> Iterator[tuple[Unit, list[Outcome]]]:
+    """Units as they are finished, in any order.
+
+    When the caller stops iterating, the processes are ended.
+    """
+    children = [
+        Child("xcodec2.extract.worker:worker", mine) for mine in for_each(settings, workers)
+    ]
     free: SimpleQueue[Child] = SimpleQueue()
     for child in children:
         free.put(child)
@@ -33,7 +42,9 @@ def run(units: Iterable[Unit], settings: Settings, workers: int) -> Iterator[tup
     try:
         for unit in units:
             running.add(pool.submit(work, unit))
-            if len(running) > workers:  # one in hand, so that nobody waits; more would only take memory
+            if (
+                len(running) > workers
+            ):  # one in hand, so that nobody waits; more would only take memory
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         while running:
@@ -50,4 +61,6 @@ def for_each(settings: Settings, workers: int) -> list[Settings]:
         return [settings] * workers
     import torch
 
-    return [replace(settings, device=f"cuda:{n % torch.cuda.device_count()}") for n in range(workers)]
+    return [
+        replace(settings, device=f"cuda:{n % torch.cuda.device_count()}") for n in range(workers)
+    ]

@@ -26,12 +26,16 @@ class Unit:
 
 
 class Plan(AbstractContextManager["Plan"]):
-    """All rows of a corpus, read once and kept in a temporary file, so that memory does not grow with their number.
+    """All rows of a corpus, read once and kept in a temporary file, so that memory does not grow
+    with their number.
 
-    columns: name in the shards → type of every column that the corpus carries along: boolean, integer, number or text.
+    columns: name in the shards → type of every column that the corpus carries along: boolean,
+    integer, number or text.
     """
 
-    def __init__(self, recordings: Iterable[Recording], rows: int, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, recordings: Iterable[Recording], rows: int, identity: Mapping[str, Any]
+    ) -> None:
         self.spool = tempfile.TemporaryFile()  # noqa: SIM115  # nameless, ours alone, closed by close()
         self.rows = self.units = 0
         self.identity = identity
@@ -44,7 +48,9 @@ class Plan(AbstractContextManager["Plan"]):
             self.rows += len(group)
             self.units += 1
         self.names = {name: shard_name(name, kinds) for name in kinds}
-        self.columns = {self.names[name]: column_type(found) for name, found in sorted(kinds.items())}
+        self.columns = {
+            self.names[name]: column_type(found) for name, found in sorted(kinds.items())
+        }
 
     def __iter__(self) -> Iterator[Unit]:
         self.spool.seek(0)
@@ -97,7 +103,9 @@ def kind(value: Any) -> list[str]:
 
 
 def column_type(kinds: set[str]) -> str:
-    """One type for all rows, since readers want the same one in every shard; text where values are of many kinds."""
+    """One type for all rows, since readers want the same one in every shard; text where values are
+    of many kinds.
+    """
     if len(kinds) == 1:
         return next(iter(kinds))
     return "number" if kinds == {"integer", "number"} else "text"

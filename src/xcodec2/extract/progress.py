@@ -12,7 +12,9 @@ LOG_SECONDS = 60.0
 
 
 class Progress:
-    """Counts rows, hours and errors of this run; rows that an earlier run did stand in the bar from the start."""
+    """Counts rows, hours and errors of this run; rows that an earlier run did stand in the bar from
+    the start.
+    """
 
     def __init__(self, rows: int, done: int) -> None:
         from tqdm import tqdm
@@ -30,7 +32,10 @@ class Progress:
         self.bar.update(len(outcomes))
         if self.bar.disable and time.monotonic() - self.told > LOG_SECONDS:
             self.told = time.monotonic()
-            print(f"xcodec2: {self.done} of {self.rows} rows, {self.state()}, {self.left()} left", file=sys.stderr)
+            print(
+                f"xcodec2: {self.done} of {self.rows} rows, {self.state()}, {self.left()} left",
+                file=sys.stderr,
+            )
 
     def state(self) -> str:
         return f"{self.seconds / 3600:.2f} h, {self.speed():.0f}x real time, {self.errors} errors"

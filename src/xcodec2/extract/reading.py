@@ -18,12 +18,16 @@ from xcodec2.extract.child import Child, Died
 
 AHEAD = 8  # recordings that each reader may be ahead
 PIECE_SECONDS = 600.0  # of audio in memory at once, and what batches are chosen from
-MEMORY_LIMIT = 8 << 30  # bytes one reader may hold: a file that needs more is an error and not the end of the machine
+MEMORY_LIMIT = (
+    8 << 30
+)  # bytes one reader may hold: a file that needs more is an error and not the end of the machine
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One recording, decoded and resampled, (N,) float32 at the model's rate, or the reason why not."""
+    """One recording, decoded and resampled, (N,) float32 at the model's rate, or the reason why
+    not.
+    """
 
     waveform: np.ndarray | None
     num_samples: int = 0
@@ -55,13 +59,17 @@ def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     try:
         waveform, num_samples, rate = child.ask(recording, seconds)
     except Died as problem:
-        return Heard(None, error=f"{recording.source}: reading it {problem}", source=recording.source)
+        return Heard(
+            None, error=f"{recording.source}: reading it {problem}", source=recording.source
+        )
     except XCodec2Error as problem:
         return Heard(None, error=str(problem), source=recording.source)
     return Heard(waveform, num_samples, rate, source=recording.source)
 
 
-def read_ahead(recordings: Iterable[Recording], children: Sequence[Child], seconds: float) -> Iterator[Heard]:
+def read_ahead(
+    recordings: Iterable[Recording], children: Sequence[Child], seconds: float
+) -> Iterator[Heard]:
     """Each recording in order, while the next ones are being read."""
     free: SimpleQueue[Child] = SimpleQueue()
     for child in children:
@@ -85,7 +93,10 @@ def read_ahead(recordings: Iterable[Recording], children: Sequence[Child], secon
 
 
 def pieces(heard: Iterable[Heard], rate: int) -> Iterator[list[Heard]]:
-    """Neighbours together until they last PIECE_SECONDS. Codes do not depend on the cut; memory does."""
+    """Neighbours together until they last PIECE_SECONDS.
+
+    Codes do not depend on the cut; memory does.
+    """
     piece: list[Heard] = []
     samples = 0
     for item in heard:

@@ -50,37 +50,56 @@ def extract(
     split: str | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
-    """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set `out`; its summary.
+    """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
+    `out`; its summary.
 
-    What is done already is skipped; a recording that cannot be read becomes a row with an error. `workers` encode,
-    one a core or a GPU when not given; each has `readers`. `rows` in a shard on average. `time_limit`: seconds for
-    reading one recording. `retry_errors`: units that have errors are done again.
-    Neither engine nor workers, readers, batch_seconds or the order of units change a row.
-    Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written or holds something else.
+    What is done already is skipped; a recording that cannot be read becomes a row with an error.
+    `workers` encode, one a core or a GPU when not given; each has `readers`. `rows` in a shard on
+    average. `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
+    are done again. Neither engine nor workers, readers, batch_seconds or the order of units change
+    a row. Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written
+    or holds something else.
     """
     from xcodec2.extract.encoding import Settings
 
     source, store, codec = absolute(os.fspath(source)), Store(os.fspath(out)), describe(model)
     workers = workers or default_workers(device)
-    settings = Settings(model, device, readers or default_readers(device, workers), time_limit, batch_seconds)
-    corpus = read_corpus(source, audio_column=audio_column, id_column=id_column, subset=subset, split=split)
+    settings = Settings(
+        model, device, readers or default_readers(device, workers), time_limit, batch_seconds
+    )
+    corpus = read_corpus(
+        source, audio_column=audio_column, id_column=id_column, subset=subset, split=split
+    )
     identity = {"weights_hash": codec.facts["weights_hash"]}
     with store.locked(), Plan(corpus, rows, identity) as plan:
         claim(store, {"source": source, **identity})
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
         todo = (unit for unit in plan if unit.key not in done)
-        progress = Progress(plan.rows, sum(len(unit.recordings) for unit in plan if unit.key in done))
+        progress = Progress(
+            plan.rows, sum(len(unit.recordings) for unit in plan if unit.key in done)
+        )
         with closing(start(engine, todo, settings, workers, codec.rate, address)) as finished:
             for unit, outcomes in finished:
-                rows_of_unit = table(unit, outcomes, plan, metadata(codec.facts), codec.facts["codebook_size"])
+                rows_of_unit = table(
+                    unit, outcomes, plan, metadata(codec.facts), codec.facts["codebook_size"]
+                )
                 store.write(store.shard(unit.key), parquet(rows_of_unit))
                 progress.add(outcomes)
         progress.bar.close()
-        return finish(store, keys, codec.facts | {"source": source, "columns": plan.columns}, progress)
+        return finish(
+            store, keys, codec.facts | {"source": source, "columns": plan.columns}, progress
+        )
 
 
-def start(engine: str, units: Iterator[Unit], settings: Settings, workers: int, rate: int, address: str | None) -> Any:
+def start(
+    engine: str,
+    units: Iterator[Unit],
+    settings: Settings,
+    workers: int,
+    rate: int,
+    address: str | None,
+) -> Any:
     """The units with their outcomes, as a generator that ends its processes when it is closed."""
     if engine == "ray":
         from xcodec2.extract import cluster
@@ -96,7 +115,9 @@ def describe(name: str) -> Codec:
 
     model = XCodec2Model.from_pretrained(name)
     hop, rate = model.config.hop, model.config.input_rate
-    more = model.config.frames(hop) - 1  # 1 where the encoder pads, as XCodec2 does; NeuCodec does not
+    more = (
+        model.config.frames(hop) - 1
+    )  # 1 where the encoder pads, as XCodec2 does; NeuCodec does not
     return Codec(
         rate,
         {
@@ -116,12 +137,16 @@ def metadata(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def absolute(source: str) -> str:
     """The same source from any folder; URLs and Hub ids stay what they are."""
-    on_disk = "://" not in source and (os.path.exists(source) or any(mark in source for mark in "*?["))
+    on_disk = "://" not in source and (
+        os.path.exists(source) or any(mark in source for mark in "*?[")
+    )
     return os.path.abspath(source) if on_disk else source
 
 
 def claim(store: Store, identity: dict[str, Any]) -> None:
-    """Refuse a place that holds tokens of another source or model: nothing there is removed by mistake."""
+    """Refuse a place that holds tokens of another source or model: nothing there is removed by
+    mistake.
+    """
     found = store.read_json("extraction.json")
     if found is None and store.keys():
         raise XCodec2Error(f"{store.path}: holds shards but no extraction.json; choose another OUT")
@@ -135,7 +160,10 @@ def claim(store: Store, identity: dict[str, Any]) -> None:
 
 
 def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
-    """Keys of the finished units. Shards of units that are no more, since the source changed, are removed."""
+    """Keys of the finished units.
+
+    Shards of units that are no more, since the source changed, are removed.
+    """
     present = store.keys()
     store.remove(sorted(present - wanted))
     done = present & wanted
@@ -150,15 +178,24 @@ def has_errors(store: Store, key: str) -> bool:
     return column.null_count < len(column)
 
 
-def finish(store: Store, keys: set[str], facts: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Check that every unit is there, then count; a run that found all done takes the count of the one before."""
+def finish(
+    store: Store, keys: set[str], facts: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """Check that every unit is there, then count; a run that found all done takes the count of the
+    one before.
+    """
     if missing := keys - store.keys():
-        raise XCodec2Error(f"{store.path}: {len(missing)} shards are not there after all; run the same command again")
+        raise XCodec2Error(
+            f"{store.path}: {len(missing)} shards are not there after all; run the same command again"
+        )
     before = store.read_json("summary.json")
     counted = before is not None and before.get("units") == digest(keys)
     if counted and before is not None and progress.done == progress.before:
         return before
-    summary = summarise(store, keys, facts) | {"units": digest(keys), "real_time_factor": progress.speed()}
+    summary = summarise(store, keys, facts) | {
+        "units": digest(keys),
+        "real_time_factor": progress.speed(),
+    }
     store.write_text("README.md", card(summary))
     store.write_text("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary

@@ -35,7 +35,9 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One writer at a time on a local disk; elsewhere two are harmless, since equal units give equal shards."""
+        """One writer at a time on a local disk; elsewhere two are harmless, since equal units give
+        equal shards.
+        """
         if not self.local:
             yield
             return
@@ -46,9 +48,13 @@ class Store:
             raise XCodec2Error(f"{self.path}: cannot be written ({problem.strerror})") from problem
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel lets go of it even at kill -9
+                fcntl.flock(
+                    lock, fcntl.LOCK_EX | fcntl.LOCK_NB
+                )  # the kernel lets go of it even at kill -9
             except BlockingIOError as problem:
-                raise XCodec2Error(f"{self.path}: another extraction is writing there; wait for it") from problem
+                raise XCodec2Error(
+                    f"{self.path}: another extraction is writing there; wait for it"
+                ) from problem
             except OSError:
                 pass  # some network disks know no locks
             for folder in (self.path, self.shards):
@@ -77,7 +83,9 @@ class Store:
             with replacing(path, XCodec2Error) as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())  # a rename may otherwise outlive its content when the power goes
+                os.fsync(
+                    file.fileno()
+                )  # a rename may otherwise outlive its content when the power goes
         except OSError as problem:
             raise XCodec2Error(f"{path}: cannot be written ({problem})") from problem
 
@@ -99,7 +107,13 @@ class Store:
         return content if isinstance(content, dict) else None
 
 
-def table(unit: Unit, outcomes: Sequence[Outcome], plan: Plan, metadata: Mapping[str, str], codebook_size: int) -> Any:
+def table(
+    unit: Unit,
+    outcomes: Sequence[Outcome],
+    plan: Plan,
+    metadata: Mapping[str, str],
+    codebook_size: int,
+) -> Any:
     """A unit's rows in the order of the source; every shard of a plan has the same schema."""
     pa = require("pyarrow")
     code = pa.uint16() if codebook_size <= 1 << 16 else pa.uint32()
@@ -126,7 +140,10 @@ def table(unit: Unit, outcomes: Sequence[Outcome], plan: Plan, metadata: Mapping
         "sample_rate": [o.sample_rate if o else None for o in known],
         "duration": [o.num_samples / o.sample_rate if o else None for o in known],
         "error": [o.error for o in outcomes],
-        **{new: [cell(r.columns.get(old), kind) for r in unit.recordings] for new, old, kind in carried},
+        **{
+            new: [cell(r.columns.get(old), kind) for r in unit.recordings]
+            for new, old, kind in carried
+        },
     }
     return pa.table(columns, schema=schema)
 

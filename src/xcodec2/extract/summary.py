@@ -23,12 +23,21 @@ def summarise(store: Store, keys: set[str], facts: dict[str, Any]) -> dict[str, 
     errors: Counter[str] = Counter()
     for key in sorted(keys):
         with store.fs.open(store.shard(key), "rb") as file:
-            shard = require("pyarrow.parquet").read_table(file, columns=["source", "codes", "duration", "error"])
+            shard = require("pyarrow.parquet").read_table(
+                file, columns=["source", "codes", "duration", "error"]
+            )
         codes = shard["codes"].combine_chunks().flatten().to_numpy()
         used += np.bincount(codes, minlength=len(used))
         rows, tokens = rows + len(shard), tokens + len(codes)
-        seconds += float(shard["duration"].to_numpy(zero_copy_only=False).astype(float)[shard["error"].is_null()].sum())
-        for source, error in zip(shard["source"].to_pylist(), shard["error"].to_pylist(), strict=True):
+        seconds += float(
+            shard["duration"]
+            .to_numpy(zero_copy_only=False)
+            .astype(float)[shard["error"].is_null()]
+            .sum()
+        )
+        for source, error in zip(
+            shard["source"].to_pylist(), shard["error"].to_pylist(), strict=True
+        ):
             if error is not None:
                 errors[reason(error, source)] += 1
     shares = used[used > 0] / max(1, tokens)
@@ -46,7 +55,9 @@ def summarise(store: Store, keys: set[str], facts: dict[str, Any]) -> dict[str, 
 
 
 def reason(error: str, source: str) -> str:
-    """An error without the file that it happened to, and without its numbers, so that equal ones count together."""
+    """An error without the file that it happened to, and without its numbers, so that equal ones
+    count together.
+    """
     return re.sub(r"\d+(\.\d+)?", "N", error.replace(source, "").lstrip(": "))
 
 

@@ -29,15 +29,19 @@ def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]
 
 
 def listener(settings: Settings) -> Callable[[Sequence[Heard]], list[Outcome]]:
-    """What an encoding process does that is given what others have read; it runs in a :class:`Child`."""
+    """What an encoding process does that is given what others have read; it runs in a
+    :class:`Child`.
+    """
     keep_freed_memory()
     return Encoder(settings).outcomes
 
 
 def keep_freed_memory() -> None:
-    """Every batch needs the same arrays again: fetching their pages from the system anew costs nano 7 % of its time.
+    """Every batch needs the same arrays again: fetching their pages from the system anew costs nano
+    7 % of its time.
 
-    For processes of our own alone, since it holds for all that the process does. Where there is no glibc: nothing.
+    For processes of our own alone, since it holds for all that the process does. Where there is no
+    glibc: nothing.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -45,14 +49,21 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def surviving(items: Sequence[Recording] | Sequence[Heard], child: Child, again: bool = True) -> list[Outcome]:
-    """One outcome for each. When the process dies of one of them, halves are tried, until that one stands alone."""
+def surviving(
+    items: Sequence[Recording] | Sequence[Heard], child: Child, again: bool = True
+) -> list[Outcome]:
+    """One outcome for each.
+
+    When the process dies of one of them, halves are tried, until that one stands alone.
+    """
     try:
         return child.ask(items)
     except Died as problem:
         if again:  # it may have been the machine
             return surviving(items, child, again=False)
         if len(items) == 1:
-            return [Outcome(None, error=f"{items[0].source}: the process that encoded it {problem}")]
+            return [
+                Outcome(None, error=f"{items[0].source}: the process that encoded it {problem}")
+            ]
         half = len(items) // 2
         return surviving(items[:half], child, False) + surviving(items[half:], child, False)

@@ -13,4 +13,6 @@ def require(*modules: str) -> None:
         try:
             importlib.import_module(module)
         except ImportError as problem:
-            raise LlasaError(f"LLaSA needs {module}: pip install 'open-xcodec2[llasa]'") from problem
+            raise LlasaError(
+                f"LLaSA needs {module}: pip install 'open-xcodec2[llasa]'"
+            ) from problem

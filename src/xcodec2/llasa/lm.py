@@ -42,7 +42,9 @@ class About:
             facts = json.loads(path.read_text(encoding="utf-8"))
             return cls(codec=Codec(**facts["codec"]), one_voice=facts["one_voice"])
         except (ValueError, TypeError, KeyError) as problem:
-            raise LlasaError(f"{path}: not what `xcodec2 llasa train` writes ({problem})") from problem
+            raise LlasaError(
+                f"{path}: not what `xcodec2 llasa train` writes ({problem})"
+            ) from problem
 
     def save(self, folder: Path) -> None:
         with replacing(folder / ABOUT, LlasaError) as file:
@@ -69,11 +71,13 @@ def resolve(name: str | Path | None) -> str:
     return str(name) if name else str(INSIDE)
 
 
-def load_lm(name: str | Path | None = None, *, device: str = "cpu", dtype: torch.dtype | None = None) -> LanguageModel:
+def load_lm(
+    name: str | Path | None = None, *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> LanguageModel:
     """The LM of a folder or a Hub id, ready to speak; the one inside the package without a name.
 
-    dtype: float32 unless given. Heads may be tied or not. LlasaError when it was not made for speech or its weights do
-    not fit its tokenizer.
+    dtype: float32 unless given. Heads may be tied or not. LlasaError when it was not made for
+    speech or its weights do not fit its tokenizer.
     """
     import torch
 
@@ -84,12 +88,16 @@ def load_lm(name: str | Path | None = None, *, device: str = "cpu", dtype: torch
     rows = model.get_input_embeddings().num_embeddings
     highest = int(prompts.vocabulary.code_ids.max())
     if highest >= rows:
-        raise LlasaError(f"{name}: its tokenizer has ids up to {highest}, its embedding {rows} rows")
+        raise LlasaError(
+            f"{name}: its tokenizer has ids up to {highest}, its embedding {rows} rows"
+        )
     return LanguageModel(name, model.to(device).eval(), prompts, About.of(Path(name)))
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder (or of its subfolder `tokenizer`) or of a Hub id; LlasaError when there is none."""
+    """The tokenizer of a folder (or of its subfolder `tokenizer`) or of a Hub id; LlasaError when
+    there is none.
+    """
     from transformers import AutoTokenizer
 
     folder = Path(name)
@@ -102,7 +110,9 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
 
 def load_weights(name: str | Path, dtype: torch.dtype) -> Any:
-    """The causal LM of a folder or a Hub id, with every weight in its place; LlasaError when one is not."""
+    """The causal LM of a folder or a Hub id, with every weight in its place; LlasaError when one is
+    not.
+    """
     from transformers import AutoModelForCausalLM
 
     load: Any = AutoModelForCausalLM.from_pretrained  # whose types do not know output_loading_info
@@ -110,7 +120,9 @@ def load_weights(name: str | Path, dtype: torch.dtype) -> Any:
         model, loading = load(str(name), dtype=dtype, output_loading_info=True)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading.get(what):
-            raise LlasaError(f"{name}: {what.replace('_', ' ')} in its weights: {sorted(map(str, loading[what]))[:3]}")
+            raise LlasaError(
+                f"{name}: {what.replace('_', ' ')} in its weights: {sorted(map(str, loading[what]))[:3]}"
+            )
     return model
 
 
@@ -128,4 +140,6 @@ def one_error(what: str) -> Iterator[None]:
         raise
     except Exception as problem:  # its loaders raise a dozen types
         why = str(problem).strip().splitlines()
-        raise LlasaError(f"{what} could be loaded ({why[0][:200] if why else type(problem).__name__})") from problem
+        raise LlasaError(
+            f"{what} could be loaded ({why[0][:200] if why else type(problem).__name__})"
+        ) from problem

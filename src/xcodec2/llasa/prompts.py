@@ -3,8 +3,8 @@
     user       Convert the text to speech:<|TEXT_UNDERSTANDING_START|>TEXT<|TEXT_UNDERSTANDING_END|>
     assistant  <|SPEECH_GENERATION_START|> codes … <|SPEECH_GENERATION_END|>
 
-Around it stands whatever the tokenizer's chat template says. A voice is cloned by putting its transcript before the
-text and its codes at the start of the assistant's turn.
+Around it stands whatever the tokenizer's chat template says. A voice is cloned by putting its
+transcript before the text and its codes at the start of the assistant's turn.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xcodec2.llasa.vocabulary import SPEECH_START, TEXT_END, TEXT_START, LlasaError, SpeechVocabulary
+from xcodec2.llasa.vocabulary import (
+    SPEECH_START,
+    TEXT_END,
+    TEXT_START,
+    LlasaError,
+    SpeechVocabulary,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 INSTRUCTION = "Convert the text to speech:"
-#: Llama 3's template prints a date into the system turn, today's unless one is given; with this one prompts stay the
-#: same from day to day. It is the template's own fallback.
+# : Llama 3's template prints a date into the system turn, today's unless one is given; with this
+# one prompts stay the : same from day to day. It is the template's own fallback.
 DATE = "26 Jul 2024"
 LLAMA_HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 #: For a base without a template that has Llama 3's header tokens; no system turn.
@@ -32,7 +38,9 @@ LLAMA_TEMPLATE = (
     "<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content }}<|eot_id|>{% endfor %}"
 )
 #: For any other base without a template: the turns after one another.
-PLAIN_TEMPLATE = "{{ bos_token or '' }}{% for message in messages %}{{ message.content }}{% endfor %}"
+PLAIN_TEMPLATE = (
+    "{{ bos_token or '' }}{% for message in messages %}{{ message.content }}{% endfor %}"
+)
 
 SENTENCE_END = re.compile(r"(?<=[.!?…;])[\"'”’»)\]]*\s+|(?<=[。！？；])[”’」』）]*")
 CLAUSE_END = re.compile(r"(?<=[,:—–])\s+|(?<=[，、：])")
@@ -40,7 +48,9 @@ CHUNK = 100  # characters; the paper speaks longer text in pieces
 
 
 def add_template(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Give a base tokenizer without a chat template the Llama-like one if it has the tokens, else the plain one."""
+    """Give a base tokenizer without a chat template the Llama-like one if it has the tokens, else
+    the plain one.
+    """
     if not tokenizer.chat_template:
         vocabulary = tokenizer.get_vocab()
         llama = all(token in vocabulary for token in LLAMA_HEADERS)
@@ -53,15 +63,20 @@ def render(tokenizer: PreTrainedTokenizerBase, text: str, speech: str = "") -> s
         {"role": "user", "content": f"{INSTRUCTION}{TEXT_START}{text}{TEXT_END}"},
         {"role": "assistant", "content": f"{SPEECH_START}{speech}"},
     ]
-    return str(tokenizer.apply_chat_template(chat, tokenize=False, continue_final_message=True, date_string=DATE))
+    return str(
+        tokenizer.apply_chat_template(
+            chat, tokenize=False, continue_final_message=True, date_string=DATE
+        )
+    )
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Builds prompts for one tokenizer. Training and generation share it, so they cannot drift apart.
+    """Builds prompts for one tokenizer. Training and generation share it, so they cannot drift
+    apart.
 
-    before, between: (L,) int64 ids before <|TEXT_UNDERSTANDING_START|>, and between the text's end and
-    <|SPEECH_GENERATION_START|>. control: ids that a text must not make.
+    before, between: (L,) int64 ids before <|TEXT_UNDERSTANDING_START|>, and between the text's end
+    and <|SPEECH_GENERATION_START|>. control: ids that a text must not make.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -72,14 +87,20 @@ class Prompts:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, name: str = "the tokenizer") -> Prompts:
-        """Learn the form by rendering an empty prompt; LlasaError when the chat template loses the marks."""
+        """Learn the form by rendering an empty prompt; LlasaError when the chat template loses the
+        marks.
+        """
         vocabulary = SpeechVocabulary.of(tokenizer, name)
         add_template(tokenizer)
-        ids = np.array(tokenizer(render(tokenizer, ""), add_special_tokens=False)["input_ids"], np.int64)
+        ids = np.array(
+            tokenizer(render(tokenizer, ""), add_special_tokens=False)["input_ids"], np.int64
+        )
         marks = (vocabulary.text_start, vocabulary.text_end, vocabulary.speech_start)
         places = [np.flatnonzero(ids == mark) for mark in marks]
         if any(len(place) != 1 for place in places) or places[2][0] != len(ids) - 1:
-            raise LlasaError(f"{name}: its chat template does not keep the speech marks in place; give it another")
+            raise LlasaError(
+                f"{name}: its chat template does not keep the speech marks in place; give it another"
+            )
         start, end, _ = (int(place[0]) for place in places)
         control = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         return cls(
@@ -91,9 +112,13 @@ class Prompts:
         )
 
     def text_ids(self, text: str) -> np.ndarray:
-        """(L,) int64 ids of a text alone; LlasaError when it has nothing to speak or holds control tokens."""
+        """(L,) int64 ids of a text alone; LlasaError when it has nothing to speak or holds control
+        tokens.
+        """
         if not is_speakable(text):
-            raise LlasaError(f"no speakable characters in {shorten(text)!r}: give letters or digits")
+            raise LlasaError(
+                f"no speakable characters in {shorten(text)!r}: give letters or digits"
+            )
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         for id in ids:
             if id in self.control:
@@ -101,8 +126,12 @@ class Prompts:
                 raise LlasaError(f"the text holds the control token {token}; remove it")
         return np.array(ids, np.int64)
 
-    def prompt(self, text: str, voice_text: str = "", voice_codes: np.ndarray | None = None) -> np.ndarray:
-        """(L,) int64: the whole prompt for a text; in the voice of a transcript with its codes (T,) when given."""
+    def prompt(
+        self, text: str, voice_text: str = "", voice_codes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """(L,) int64: the whole prompt for a text; in the voice of a transcript with its codes (T,)
+        when given.
+        """
         vocabulary = self.vocabulary
         spoken = f"{voice_text} {text}" if voice_text else text
         row = [
@@ -126,10 +155,11 @@ def is_speakable(text: str) -> bool:
 
 
 def split_text(text: str, limit: int = CHUNK) -> list[str]:
-    """Text in pieces of at most `limit` characters, cut at sentence ends, then at commas, then at spaces.
+    """Text in pieces of at most `limit` characters, cut at sentence ends, then at commas, then at
+    spaces.
 
-    No character but white space is lost at the cuts. Pieces with nothing to speak join the one before. Raises
-    LlasaError when there is nothing to speak at all.
+    No character but white space is lost at the cuts. Pieces with nothing to speak join the one
+    before. Raises LlasaError when there is nothing to speak at all.
     """
     if not is_speakable(text):
         raise LlasaError(f"no speakable characters in {shorten(text)!r}: give letters or digits")
@@ -141,7 +171,9 @@ def split_text(text: str, limit: int = CHUNK) -> list[str]:
     chunks: list[str] = []
     for piece in pieces:
         joined = f"{chunks[-1]} {piece}" if chunks else piece
-        if chunks and (len(joined) <= limit or not is_speakable(piece) or not is_speakable(chunks[-1])):
+        if chunks and (
+            len(joined) <= limit or not is_speakable(piece) or not is_speakable(chunks[-1])
+        ):
             chunks[-1] = joined
         else:
             chunks.append(piece)
@@ -149,7 +181,9 @@ def split_text(text: str, limit: int = CHUNK) -> list[str]:
 
 
 def cut_at(boundary: re.Pattern[str], text: str) -> list[str]:
-    """The text in pieces that end where `boundary` matches; closing quotes stay with what they close."""
+    """The text in pieces that end where `boundary` matches; closing quotes stay with what they
+    close.
+    """
     pieces, start = [], 0
     for match in boundary.finditer(text):
         pieces.append(text[start : match.end()].strip())

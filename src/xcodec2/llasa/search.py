@@ -31,7 +31,10 @@ Scorer: TypeAlias = Callable[[np.ndarray], float]  # codes (T,) → how good the
 
 @dataclass(frozen=True)
 class Search:
-    """method: best-of, beam or partial. width: N of best-of, B of the others. ways: N of the others."""
+    """method: best-of, beam or partial.
+
+    width: N of best-of, B of the others. ways: N of the others.
+    """
 
     method: str
     width: int
@@ -40,15 +43,22 @@ class Search:
     @classmethod
     def parse(cls, text: str) -> Search:
         match = METHOD.fullmatch(text)
-        numbers = [int(number) for number in (match[2], match[4], match[5]) if number] if match else []
+        numbers = (
+            [int(number) for number in (match[2], match[4], match[5]) if number] if match else []
+        )
         if match is None or not all(0 < number <= 1024 for number in numbers):
-            raise LlasaError(f"{text!r}: a search is best-of-8, beam-4x4 or partial-4x4, with numbers up to 1024")
+            raise LlasaError(
+                f"{text!r}: a search is best-of-8, beam-4x4 or partial-4x4, with numbers up to 1024"
+            )
         return cls(match[1] or match[3], *numbers)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to speak a text. score: the selecting verifier's. process_score: the process verifier's last."""
+    """One way to speak a text.
+
+    score: the selecting verifier's. process_score: the process verifier's last.
+    """
 
     codes: np.ndarray
     finished: bool
@@ -59,12 +69,16 @@ class Candidate:
 
 @dataclass
 class Found:
-    """candidates: those that the verifier chose among, best first. generated: tokens in all. heard: verifications."""
+    """candidates: those that the verifier chose among, best first. generated: tokens in all. heard:
+    verifications.
+    """
 
     candidates: list[Candidate]
     generated: int = 0
     heard: int = 0
-    rounds: list[list[float]] = field(default_factory=list)  # process scores kept in each round of a beam search
+    rounds: list[list[float]] = field(
+        default_factory=list
+    )  # process scores kept in each round of a beam search
 
     @property
     def best(self) -> Candidate:
@@ -81,18 +95,25 @@ def search(
     process: Scorer | None = None,
     frame_rate: int = 50,
 ) -> Found:
-    """The best candidate for a prompt (L,). `process` judges unfinished speech, `scorer` does where there is none."""
+    """The best candidate for a prompt (L,).
+
+    `process` judges unfinished speech, `scorer` does where there is none.
+    """
     process = process or scorer
     if how.method == "best-of":
         found = Found([])
-        candidates = spoken(backend, prompt, [Candidate(EMPTY, False, seed + i) for i in range(how.width)], sampling)
+        candidates = spoken(
+            backend, prompt, [Candidate(EMPTY, False, seed + i) for i in range(how.width)], sampling
+        )
         found.generated = sum(len(item.codes) for item in candidates)
     else:
         frames = None if how.method == "beam" else round(PARTIAL_SECONDS * frame_rate)
         found, candidates = beams(how, backend, prompt, sampling, seed, process, frames)
         if how.method == "partial":
             whole = spoken(backend, prompt, candidates, sampling)
-            found.generated += sum(len(item.codes) for item in whole) - sum(len(item.codes) for item in candidates)
+            found.generated += sum(len(item.codes) for item in whole) - sum(
+                len(item.codes) for item in candidates
+            )
             candidates = whole
     judged = [replace(item, score=scorer(item.codes)) for item in candidates]
     found.heard += len(judged)
@@ -130,24 +151,32 @@ def beams(
         ]
         step = min([STEP, *(limit - len(item.codes) for item in growing)])
         grown = spoken(backend, prompt, started, replace(sampling, max_tokens=step))
-        found.generated += sum(len(new.codes) - len(old.codes) for new, old in zip(grown, started, strict=True))
+        found.generated += sum(
+            len(new.codes) - len(old.codes) for new, old in zip(grown, started, strict=True)
+        )
         judged = [replace(item, process_score=process(item.codes)) for item in grown]
         found.heard += len(judged)
         waiting = [item for item, is_open in zip(alive, open_ones, strict=True) if not is_open]
-        alive = sorted([*waiting, *judged], key=lambda item: item.process_score or 0.0, reverse=True)[: how.width]
+        alive = sorted(
+            [*waiting, *judged], key=lambda item: item.process_score or 0.0, reverse=True
+        )[: how.width]
         found.rounds.append([float(item.process_score or 0.0) for item in alive])
         ways = how.ways
     return found, alive
 
 
-def spoken(backend: Backend, prompt: np.ndarray, started: Sequence[Candidate], sampling: Sampling) -> list[Candidate]:
+def spoken(
+    backend: Backend, prompt: np.ndarray, started: Sequence[Candidate], sampling: Sampling
+) -> list[Candidate]:
     """Each candidate continued by its seed, those that have ended as they are."""
     vocabulary = backend.prompts.vocabulary
     open_ones = [item for item in started if not item.finished]
     if not open_ones:
         return list(started)
     prompts = [np.concatenate([prompt, vocabulary.to_ids(item.codes)]) for item in open_ones]
-    results: list[Generated] = backend.generate(prompts, [item.seed for item in open_ones], sampling)
+    results: list[Generated] = backend.generate(
+        prompts, [item.seed for item in open_ones], sampling
+    )
     continued = iter(results)
     grown = []
     for item in started:
@@ -155,5 +184,9 @@ def spoken(backend: Backend, prompt: np.ndarray, started: Sequence[Candidate], s
             grown.append(item)
         else:
             more = next(continued)
-            grown.append(replace(item, codes=np.concatenate([item.codes, more.codes]), finished=more.finished))
+            grown.append(
+                replace(
+                    item, codes=np.concatenate([item.codes, more.codes]), finished=more.finished
+                )
+            )
     return grown

@@ -1,7 +1,8 @@
 """Text to speech: an LM makes codes, the codec makes sound.
 
-Long text is spoken sentence by sentence in one voice: that of the clip, or else that of the first sentence. All codes
-are decoded together, the clip's before them, so that there are no joins to hear; the clip's samples are dropped.
+Long text is spoken sentence by sentence in one voice: that of the clip, or else that of the first
+sentence. All codes are decoded together, the clip's before them, so that there are no joins to
+hear; the clip's samples are dropped.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of t
 
 @dataclass(frozen=True)
 class Voice:
-    """A clip to speak like. codes: (T,) int64. waveform: (N,) at JUDGE_RATE, what verifiers compare with; None for a
-    voice that the LM made itself."""
+    """A clip to speak like. codes: (T,) int64. waveform: (N,) at JUDGE_RATE, what verifiers compare
+    with; None for a voice that the LM made itself."""
 
     text: str
     codes: np.ndarray
@@ -42,7 +43,10 @@ class Voice:
 
 @dataclass
 class Spoken:
-    """waveform: (N,) float32 at the codec's rate. pieces: of the text, with their codes. found: what searches saw."""
+    """waveform: (N,) float32 at the codec's rate.
+
+    pieces: of the text, with their codes. found: what searches saw.
+    """
 
     waveform: torch.Tensor
     pieces: list[tuple[str, Candidate]]
@@ -62,16 +66,25 @@ class Speaker:
         named.check(own, f"the language model {backend.name}", "the codec")
         self.backend, self.codec = backend, codec
 
-    def voice(self, clip: str | Path | np.ndarray | torch.Tensor, text: str, sample_rate: int | None = None) -> Voice:
+    def voice(
+        self,
+        clip: str | Path | np.ndarray | torch.Tensor,
+        text: str,
+        sample_rate: int | None = None,
+    ) -> Voice:
         """A clip of 1 to 15 s and what it says."""
         if self.backend.about.one_voice:
-            raise LlasaError(f"{self.backend.name} knows one voice only and cannot take another: leave the clip out")
+            raise LlasaError(
+                f"{self.backend.name} knows one voice only and cannot take another: leave the clip out"
+            )
         if not is_speakable(text):
             raise LlasaError("a voice clip needs the text that it says")
         audio = load_audio(clip, sample_rate, target_rate=JUDGE_RATE)
         seconds, (least, most) = audio.num_samples / audio.sample_rate, VOICE_SECONDS
         if not least <= seconds <= most:
-            raise LlasaError(f"the voice clip has {seconds:.1f} s; give one of {least:g} to {most:g} s")
+            raise LlasaError(
+                f"the voice clip has {seconds:.1f} s; give one of {least:g} to {most:g} s"
+            )
         codes = self.codec.encode(audio.waveform, JUDGE_RATE).codes
         return Voice(text.strip(), codes.numpy().astype(np.int64), audio.waveform.numpy())
 
@@ -87,7 +100,10 @@ class Speaker:
         process: Verifier | None = None,
         chunk: int = CHUNK,
     ) -> Spoken:
-        """Text of any length → speech. With `how`, candidates are searched and `verifier` (and `process`) choose."""
+        """Text of any length → speech.
+
+        With `how`, candidates are searched and `verifier` (and `process`) choose.
+        """
         sampling = sampling or Sampling()
         pieces: list[tuple[str, Candidate]] = []
         found: list[Found] = []
@@ -101,7 +117,16 @@ class Speaker:
                     raise LlasaError("a search needs a verifier")
                 scorer = self.scorer(verifier, piece, voice)
                 steps = self.scorer(process, piece, voice) if process else None
-                result = search(how, self.backend, prompt, sampling, own_seed, scorer, steps, self.codec.frame_rate)
+                result = search(
+                    how,
+                    self.backend,
+                    prompt,
+                    sampling,
+                    own_seed,
+                    scorer,
+                    steps,
+                    self.codec.frame_rate,
+                )
                 found.append(result)
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
@@ -120,7 +145,8 @@ class Speaker:
         step: int = STREAM_STEP,
         heard: Callable[[str, np.ndarray], None] = lambda piece, codes: None,
     ) -> Iterator[torch.Tensor]:
-        """The same speech as `speak` without a search, as chunks of waveform while the LM is still at work.
+        """The same speech as `speak` without a search, as chunks of waveform while the LM is still
+        at work.
 
         `heard` is told each piece of text with its codes when it is complete.
         """
@@ -155,7 +181,9 @@ class Speaker:
     def prompts(
         self, text: str, voice: Voice | None, pieces: list[tuple[str, Candidate]], chunk: int
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Each piece of text with its prompt; `pieces`, filled meanwhile, lends the first one's voice to the others."""
+        """Each piece of text with its prompt; `pieces`, filled meanwhile, lends the first one's
+        voice to the others.
+        """
         for piece in split_text(text, chunk):
             if voice is None and pieces and not self.backend.about.one_voice:
                 first, made = pieces[0]

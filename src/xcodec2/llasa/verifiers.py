@@ -1,7 +1,7 @@
 """Verifiers: what says how good spoken text is.
 
-A verifier is any callable (text, waveform, reference) → float, greater is better. waveform and reference are (N,)
-float32 at 16 kHz; the reference is the voice clip, or None. By name there are
+A verifier is any callable (text, waveform, reference) → float, greater is better. waveform and
+reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. By name there are
 
     wer, cer          minus the recogniser's error rate (Moonshine); wer-pocketsphinx, … for another recogniser
     similarity        cosine of the speaker encoder's vectors with the reference's
@@ -39,7 +39,9 @@ def verifier(name: str) -> Verifier:
         return similarity(model or "resemblyzer")
     if name in RATERS:
         return lambda text, waveform, reference: float(judges.rater(name).score(waveform))
-    raise LlasaError(f"{name}: no such verifier; give wer, cer, similarity, {', '.join(RATERS)} or module:function")
+    raise LlasaError(
+        f"{name}: no such verifier; give wer, cer, similarity, {', '.join(RATERS)} or module:function"
+    )
 
 
 def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
@@ -55,7 +57,9 @@ def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
 def similarity(model: str) -> Verifier:
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
         if reference is None:
-            raise LlasaError("similarity compares with a voice clip, and there is none: give --voice")
+            raise LlasaError(
+                "similarity compares with a voice clip, and there is none: give --voice"
+            )
         encoder = judges.speaker_encoder(model)
         return float(encoder.embed(waveform) @ encoder.embed(reference))
 
@@ -78,12 +82,16 @@ def users_own(name: str) -> Verifier:
     except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as problem:
         raise LlasaError(f"{name}: no such verifier ({problem})") from problem
     if not callable(function):
-        raise LlasaError(f"{name}: is not callable; a verifier is (text, waveform, reference) -> float")
+        raise LlasaError(
+            f"{name}: is not callable; a verifier is (text, waveform, reference) -> float"
+        )
     return function
 
 
 def score(verify: Verifier, text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
-    """The verifier's word; minus infinity for speech that it cannot judge, such as a click of a few frames."""
+    """The verifier's word; minus infinity for speech that it cannot judge, such as a click of a few
+    frames.
+    """
     try:
         value = float(verify(text, waveform, reference))
     except (LlasaError, judges.JudgeError):

@@ -1,7 +1,7 @@
 """The vocabulary: eight marks and one token a code, added to whatever a base tokenizer has.
 
-On the tokenizer of Llama 3 (128256 entries) that gives the ids of the published models: 128256 … 128263 are the marks,
-128264 + i is code i. Nothing here assumes that: ids are looked up by name.
+On the tokenizer of Llama 3 (128256 entries) that gives the ids of the published models: 128256 …
+128263 are the marks, 128264 + i is code i. Nothing here assumes that: ids are looked up by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TEXT_START, TEXT_END = "<|TEXT_UNDERSTANDING_START|>", "<|TEXT_UNDERSTANDING_END|>"
 SPEECH_START, SPEECH_END = "<|SPEECH_GENERATION_START|>", "<|SPEECH_GENERATION_END|>"
-#: In the published order. Those not named above are for tasks that only the published models were meant for.
+# : In the published order. Those not named above are for tasks that only the published models were
+# meant for.
 MARKS = (
     "<|TEXT_GENERATION_START|>",
     "<|TEXT_GENERATION_END|>",
@@ -34,7 +35,9 @@ MARKS = (
 
 
 class LlasaError(XCodec2Error):
-    """A language model, a tokenizer, rows or a recipe that cannot be used, or a generation that failed."""
+    """A language model, a tokenizer, rows or a recipe that cannot be used, or a generation that
+    failed.
+    """
 
 
 def code_token(code: int) -> str:
@@ -56,19 +59,31 @@ class SpeechVocabulary:
     code_ids: np.ndarray
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, name: str = "the tokenizer") -> SpeechVocabulary:
-        """Look all of it up; LlasaError when the tokenizer was not made for speech, or only in part."""
+    def of(
+        cls, tokenizer: PreTrainedTokenizerBase, name: str = "the tokenizer"
+    ) -> SpeechVocabulary:
+        """Look all of it up; LlasaError when the tokenizer was not made for speech, or only in
+        part.
+        """
         vocabulary = tokenizer.get_vocab()
-        lacking = [mark for mark in (TEXT_START, TEXT_END, SPEECH_START, SPEECH_END) if mark not in vocabulary]
+        lacking = [
+            mark
+            for mark in (TEXT_START, TEXT_END, SPEECH_START, SPEECH_END)
+            if mark not in vocabulary
+        ]
         if lacking or code_token(0) not in vocabulary:
             missing = ", ".join(lacking or [code_token(0)])
-            raise LlasaError(f"{name} has no speech tokens ({missing}): it is no LLaSA; train one from it first")
+            raise LlasaError(
+                f"{name} has no speech tokens ({missing}): it is no LLaSA; train one from it first"
+            )
         code_ids: list[int] = []
         while (token := vocabulary.get(code_token(len(code_ids)))) is not None:
             code_ids.append(token)
         named = sum(token.startswith("<|s_") and token[4:-2].isdigit() for token in vocabulary)
         if named != len(code_ids):
-            raise LlasaError(f"{name} has {named} speech tokens, but {code_token(len(code_ids))} is missing")
+            raise LlasaError(
+                f"{name} has {named} speech tokens, but {code_token(len(code_ids))} is missing"
+            )
         return cls(
             text_start=vocabulary[TEXT_START],
             text_end=vocabulary[TEXT_END],
@@ -85,7 +100,9 @@ class SpeechVocabulary:
         """(T,) codes → (T,) int64 token ids; LlasaError for a code that has none."""
         array = np.asarray(codes, dtype=np.int64).reshape(-1)
         if len(array) and not 0 <= array.min() <= array.max() < self.codebook_size:
-            raise LlasaError(f"codes {array.min()}…{array.max()} are outside of 0…{self.codebook_size - 1}")
+            raise LlasaError(
+                f"codes {array.min()}…{array.max()} are outside of 0…{self.codebook_size - 1}"
+            )
         return self.code_ids[array]
 
     def to_codes(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -114,13 +131,18 @@ class SpeechVocabulary:
         return table
 
 
-def extend_tokenizer(tokenizer: PreTrainedTokenizerBase, codebook_size: int = 65_536) -> SpeechVocabulary:
-    """Add the marks and a token for each code, in the published order, to a base tokenizer; those it has stay.
+def extend_tokenizer(
+    tokenizer: PreTrainedTokenizerBase, codebook_size: int = 65_536
+) -> SpeechVocabulary:
+    """Add the marks and a token for each code, in the published order, to a base tokenizer; those
+    it has stay.
 
     A model for it must have rows for the new ids; `xcodec2 llasa train` makes them.
     """
     from tokenizers import AddedToken
 
     tokenizer.add_tokens([AddedToken(mark, special=True, normalized=False) for mark in MARKS])
-    tokenizer.add_tokens([AddedToken(code_token(code), normalized=False) for code in range(codebook_size)])
+    tokenizer.add_tokens(
+        [AddedToken(code_token(code), normalized=False) for code in range(codebook_size)]
+    )
     return SpeechVocabulary.of(tokenizer)

@@ -1,4 +1,6 @@
-"""A model written as encoder.onnx and decoder.onnx, which run without PyTorch (see :mod:`xcodec2.onnx.runtime`)."""
+"""A model written as encoder.onnx and decoder.onnx, which run without PyTorch (see
+:mod:`xcodec2.onnx.runtime`).
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.onnx.graph import Decoder, Encoder
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
 
-LARGEST_SINGLE_FILE = 2**30  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
+LARGEST_SINGLE_FILE = (
+    2**30
+)  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
 
 
 def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
-    """Write the encoder and the decoder of a model to `folder`, made when it is missing; the files written.
+    """Write the encoder and the decoder of a model to `folder`, made when it is missing; the files
+    written.
 
-    Batch and length are free in both. Neither file is there before both are whole. Raises XCodec2Error.
+    Batch and length are free in both. Neither file is there before both are whole. Raises
+    XCodec2Error.
     """
     require_exporter()
     model = XCodec2Model.from_pretrained(name_or_path)
@@ -36,14 +42,35 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".xcodec2-", dir=folder) as unfinished:
-            waveform, codes = torch.zeros(2, 3 * model.config.hop + 1), torch.zeros(2, 4, dtype=torch.long)
-            write(Encoder(model), waveform, ("waveform", "codes"), "samples", facts, Path(unfinished, ENCODER))
-            write(Decoder(model), codes, ("codes", "waveform"), "frames", facts, Path(unfinished, DECODER))
-            written = sorted(os.listdir(unfinished), key=lambda name: name.endswith(".onnx"))  # their weights first
+            waveform, codes = (
+                torch.zeros(2, 3 * model.config.hop + 1),
+                torch.zeros(2, 4, dtype=torch.long),
+            )
+            write(
+                Encoder(model),
+                waveform,
+                ("waveform", "codes"),
+                "samples",
+                facts,
+                Path(unfinished, ENCODER),
+            )
+            write(
+                Decoder(model),
+                codes,
+                ("codes", "waveform"),
+                "frames",
+                facts,
+                Path(unfinished, DECODER),
+            )
+            written = sorted(
+                os.listdir(unfinished), key=lambda name: name.endswith(".onnx")
+            )  # their weights first
             for name in written:
                 os.replace(Path(unfinished, name), Path(folder, name))
     except OSError as problem:
-        raise XCodec2Error(f"{folder}: cannot be written ({problem.strerror or problem})") from problem
+        raise XCodec2Error(
+            f"{folder}: cannot be written ({problem.strerror or problem})"
+        ) from problem
     return [Path(folder, name) for name in written]
 
 
@@ -52,7 +79,9 @@ def require_exporter() -> None:
         try:
             importlib.import_module(module)
         except ImportError as problem:
-            raise XCodec2Error(f"export to ONNX needs {module}: pip install 'open-xcodec2[onnx]'") from problem
+            raise XCodec2Error(
+                f"export to ONNX needs {module}: pip install 'open-xcodec2[onnx]'"
+            ) from problem
 
 
 def facts_of(model: XCodec2Model) -> Facts:
@@ -71,11 +100,19 @@ def facts_of(model: XCodec2Model) -> Facts:
 
 
 def write(
-    graph: nn.Module, example: torch.Tensor, names: tuple[str, str], length: str, facts: Facts, path: Path
+    graph: nn.Module,
+    example: torch.Tensor,
+    names: tuple[str, str],
+    length: str,
+    facts: Facts,
+    path: Path,
 ) -> None:
     """One graph with free batch (first dimension) and length (second)."""
     weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
-    with quiet(), sdpa_kernel(SDPBackend.MATH):  # what ONNX has: the fused kernel's strides are not a reshape's
+    with (
+        quiet(),
+        sdpa_kernel(SDPBackend.MATH),
+    ):  # what ONNX has: the fused kernel's strides are not a reshape's
         program = torch.onnx.export(
             graph.eval(),
             (example,),

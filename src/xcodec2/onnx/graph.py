@@ -1,8 +1,8 @@
 """The codec as two functions from tensors to tensors, in operations that every ONNX runtime has.
 
-What the model computes with Fourier transforms of complex numbers, blocks of queries or strided views is written here
-with real matrices and slices. All rows of a batch have one length. B batch, N samples, F fbank frames of 10 ms, T
-codes.
+What the model computes with Fourier transforms of complex numbers, blocks of queries or strided
+views is written here with real matrices and slices. All rows of a batch have one length. B batch, N
+samples, F fbank frames of 10 ms, T codes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,19 @@ PRECISE = torch.float64  # of the spectra: differences of large powers lose code
 
 def fourier_matrix(n_fft: int, bins: int) -> Tensor:
     """(n_fft, 2·bins): real parts of the first `bins` frequencies, then imaginary parts."""
-    angles = 2 * math.pi / n_fft * torch.outer(torch.arange(n_fft), torch.arange(bins)).remainder(n_fft).to(PRECISE)
+    angles = (
+        2
+        * math.pi
+        / n_fft
+        * torch.outer(torch.arange(n_fft), torch.arange(bins)).remainder(n_fft).to(PRECISE)
+    )
     return torch.cat([angles.cos(), -angles.sin()], dim=1)
 
 
 def overlapping(signal: Tensor, size: int) -> Tensor:
-    """(B, N) → (B, F, size): frames one FEATURE_HOP apart; N a multiple of it, F = N/hop + 1 - size/hop rounded up."""
+    """(B, N) → (B, F, size): frames one FEATURE_HOP apart; N a multiple of it, F = N/hop + 1 -
+    size/hop rounded up.
+    """
     blocks = signal.unflatten(1, (-1, FEATURE_HOP))
     whole, rest = divmod(size, FEATURE_HOP)
     count = blocks.shape[1] + 1 - whole - bool(rest)
@@ -47,7 +54,9 @@ def overlapping(signal: Tensor, size: int) -> Tensor:
 
 
 class Fbank(nn.Module):
-    """(B, N) → (B, F, 80): :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP, normalised by utterance."""
+    """(B, N) → (B, F, 80): :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP, normalised
+    by utterance.
+    """
 
     spectrum: Tensor
     filters: Tensor
@@ -55,16 +64,22 @@ class Fbank(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         size = FEATURE_WINDOW
-        emphasis = torch.eye(size, dtype=PRECISE) - features.PREEMPHASIS * torch.diag(torch.ones(size - 1), 1)
+        emphasis = torch.eye(size, dtype=PRECISE) - features.PREEMPHASIS * torch.diag(
+            torch.ones(size - 1), 1
+        )
         emphasis[0, 0] = 1 - features.PREEMPHASIS  # the first sample's predecessor is itself
         bins = features.FBANK_FFT // 2 + 1
         spectrum = fourier_matrix(features.FBANK_FFT, bins)[:size]
-        self.register_buffer("spectrum", emphasis @ (features.povey_window(CPU, PRECISE)[:, None] * spectrum))
+        self.register_buffer(
+            "spectrum", emphasis @ (features.povey_window(CPU, PRECISE)[:, None] * spectrum)
+        )
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor) -> Tensor:
         frames = overlapping(waveform.to(PRECISE) * features.PCM_SCALE, FEATURE_WINDOW)
-        real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(2, dim=-1)
+        real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(
+            2, dim=-1
+        )
         energies = (real.square() + imaginary.square()) @ self.filters
         fbank = energies.clamp(min=features.ENERGY_FLOOR).log()
         moments = fbank.mean(1, keepdim=True), fbank.var(1, keepdim=True)
@@ -86,7 +101,9 @@ class Spectrogram(nn.Module):
             ("pitch", features.PITCH_FFT, features.PITCH_BINS),
         ):
             window = torch.hann_window(n_fft).to(PRECISE)
-            self.register_buffer(name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft))
+            self.register_buffer(
+                name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft)
+            )
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -97,7 +114,9 @@ class Spectrogram(nn.Module):
 
 
 def centred_magnitudes(waveform: Tensor, transform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, bins): :func:`features.centred_magnitudes` by a windowed Fourier matrix (n_fft, 2·bins)."""
+    """(B, N) → (B, N/160, bins): :func:`features.centred_magnitudes` by a windowed Fourier matrix
+    (n_fft, 2·bins).
+    """
     size = len(transform)
     side = (size - FEATURE_HOP) // 2
     frames = overlapping(F.pad(waveform, (side, side + -size % FEATURE_HOP)), size)
@@ -114,13 +133,15 @@ class WholeAttention(nn.Module):
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
         q, k, v = self.attention.project(x)
-        attended = F.scaled_dot_product_attention(q, k, v, self.attention.score_bias(q, 0, q.shape[2], None))
+        attended = F.scaled_dot_product_attention(
+            q, k, v, self.attention.score_bias(q, 0, q.shape[2], None)
+        )
         return self.attention.linear_out(attended.transpose(1, 2).flatten(2))
 
 
 class Polyphase(nn.Module):
-    """:class:`AntiAliasedSnake` by two small convolutions that all channels share: even and odd values of the doubled
-    rate are two channels of one signal."""
+    """:class:`AntiAliasedSnake` by two small convolutions that all channels share: even and odd
+    values of the doubled rate are two channels of one signal."""
 
     up: Tensor
     down: Tensor
@@ -130,7 +151,10 @@ class Polyphase(nn.Module):
         self.act = snake.act
         taps = kaiser_sinc(CPU, torch.float32)
         even, odd = taps[1::2], taps[::2]
-        self.register_buffer("up", 2 * torch.stack([F.pad(even.flip(0), (0, 1)), F.pad(odd.flip(0), (1, 0))])[:, None])
+        self.register_buffer(
+            "up",
+            2 * torch.stack([F.pad(even.flip(0), (0, 1)), F.pad(odd.flip(0), (1, 0))])[:, None],
+        )
         self.register_buffer("down", torch.stack([F.pad(even, (1, 0)), F.pad(odd, (0, 1))])[None])
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
@@ -139,7 +163,9 @@ class Polyphase(nn.Module):
         doubled = F.conv1d(rows, self.up).unflatten(0, (batch, channels))  # (B, C, 2, N)
         doubled = self.act(doubled.transpose(1, 2)).transpose(1, 2).flatten(0, 1)
         first, last = doubled[:, :1, :1].expand(-1, 2, 3), doubled[:, 1:, -1:].expand(-1, 2, 3)
-        return F.conv1d(torch.cat([first, doubled, last], dim=-1), self.down)[:, 0].unflatten(0, (batch, channels))
+        return F.conv1d(torch.cat([first, doubled, last], dim=-1), self.down)[:, 0].unflatten(
+            0, (batch, channels)
+        )
 
 
 class RealISTFT(nn.Module):
@@ -152,7 +178,9 @@ class RealISTFT(nn.Module):
         super().__init__()
         self.head = head
         bins = head.n_fft // 2 + 1
-        twice = torch.full((bins,), 2.0, dtype=PRECISE)  # each frequency stands for its mirror image as well
+        twice = torch.full(
+            (bins,), 2.0, dtype=PRECISE
+        )  # each frequency stands for its mirror image as well
         twice[[0, -1]] = 1
         inverse = fourier_matrix(head.n_fft, bins) * twice.repeat(2) / head.n_fft
         window = torch.hann_window(head.n_fft)
@@ -162,12 +190,18 @@ class RealISTFT(nn.Module):
     def forward(self, x: Tensor, lengths: None) -> Tensor:
         log_magnitude, phase = self.head.linear(x).chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=self.head.loudest)
-        frames = torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
-        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(min=SMALLEST_ENVELOPE)
+        frames = (
+            torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
+        )
+        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(
+            min=SMALLEST_ENVELOPE
+        )
         return self.overlap_add(frames) / envelope
 
     def overlap_add(self, frames: Tensor) -> Tensor:
-        """(B, T, n_fft) → (B, T·hop): each frame laid one hop behind the last, as much cut from either end."""
+        """(B, T, n_fft) → (B, T·hop): each frame laid one hop behind the last, as much cut from
+        either end.
+        """
         overlap = self.head.n_fft // self.head.hop
         pieces = frames.unflatten(-1, (overlap, self.head.hop)).unbind(2)
         moved = [F.pad(piece, (0, 0, i, overlap - 1 - i)) for i, piece in enumerate(pieces)]
@@ -185,7 +219,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = model.config
         self.fbank = Fbank()
-        self.semantic_encoder = adapted(model.semantic_encoder, RelativeKeyAttention, WholeAttention)
+        self.semantic_encoder = adapted(
+            model.semantic_encoder, RelativeKeyAttention, WholeAttention
+        )
         self.semantic_adapter = model.semantic_adapter
         self.acoustic_encoder = (
             Spectrogram(model.acoustic_encoder)
@@ -198,7 +234,9 @@ class Encoder(nn.Module):
         hop, side = self.config.hop, self.config.feature_padding
         num_samples = waveform.shape[1]
         waveform = F.pad(waveform, (0, self.config.padded_frames(num_samples) * hop - num_samples))
-        spectra = features.stack_frames(self.fbank(F.pad(waveform, (side, side))).float(), self.config.feature_stack)
+        spectra = features.stack_frames(
+            self.fbank(F.pad(waveform, (side, side))).float(), self.config.feature_stack
+        )
         semantic = self.semantic_adapter(self.semantic_encoder(spectra))
         acoustic = self.acoustic_encoder(waveform)
         if not side:  # NeuCodec's semantic branch is one frame shorter
@@ -212,22 +250,30 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
 
-    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the model's parts over, and changes them.
+    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the model's
+    parts over, and changes them.
     """
 
     kernel: Tensor
 
     def __init__(self, model: XCodec2Model) -> None:
         super().__init__()
-        embed, kernel = model.acoustic_decoder.embed, folded(model.quantizer, model.acoustic_decoder).detach()
+        embed, kernel = (
+            model.acoustic_decoder.embed,
+            folded(model.quantizer, model.acoustic_decoder).detach(),
+        )
         self.quantizer, self.padding, self.bias = model.quantizer, embed.padding, embed.bias
-        self.register_buffer("kernel", kernel.unflatten(1, (-1, *embed.kernel_size)))  # (D, K + 1, size)
+        self.register_buffer(
+            "kernel", kernel.unflatten(1, (-1, *embed.kernel_size))
+        )  # (D, K + 1, size)
         self.acoustic_decoder = adapted(model.acoustic_decoder, ISTFTHead, RealISTFT)
 
     def forward(self, codes: Tensor) -> Tensor:
         values = self.quantizer.values(codes).transpose(1, 2)  # (B, K, T)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
-        return self.acoustic_decoder.from_embedded(F.conv1d(values, self.kernel, self.bias, padding=self.padding))
+        return self.acoustic_decoder.from_embedded(
+            F.conv1d(values, self.kernel, self.bias, padding=self.padding)
+        )
 
 
 def adapted(module: Module, kind: type[nn.Module], replacement: type[nn.Module]) -> Module:

@@ -24,7 +24,8 @@ from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "xcodec2"  # the property of either file that holds its Facts
-LONGEST = 3001  # frames in one pass or batch, a minute and its padding: attention's memory grows with the square
+# frames in one pass or batch, a minute and its padding: attention's memory grows with the square
+LONGEST = 3001
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
@@ -47,19 +48,26 @@ class Facts:
         return json.dumps(dataclasses.asdict(self))
 
     def frames(self, num_samples: int) -> int:
-        """Codes of `num_samples` input samples: N//hop + 1, or N//hop where a single sample gives none."""
+        """Codes of `num_samples` input samples: N//hop + 1, or N//hop where a single sample gives
+        none.
+        """
         return num_samples // self.hop + (self.shortest == 1)
 
 
 class OnnxCodec:
-    """The files of one exported model. Each is opened when it is first needed: a decoder needs no encoder.
+    """The files of one exported model. Each is opened when it is first needed: a decoder needs no
+    encoder.
 
-    `providers` are ONNX Runtime's (default: the CPU), `threads` how many it uses (default: all cores).
-    Raises XCodec2Error for files and inputs that cannot be used.
+    `providers` are ONNX Runtime's (default: the CPU), `threads` how many it uses (default: all
+    cores). Raises XCodec2Error for files and inputs that cannot be used.
     """
 
     def __init__(
-        self, folder: str | Path, *, providers: Sequence[str] | None = None, threads: int | None = None
+        self,
+        folder: str | Path,
+        *,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.providers, self.threads = list(providers or ["CPUExecutionProvider"]), threads
@@ -67,9 +75,13 @@ class OnnxCodec:
         self.facts = self.read_facts(ENCODER if (self.folder / ENCODER).exists() else DECODER)
 
     def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
-        """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a list."""
+        """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a
+        list.
+        """
         if sample_rate != self.facts.input_rate:
-            raise AudioError(f"the encoder hears {self.facts.input_rate} Hz, not {sample_rate} Hz: resample it first")
+            raise AudioError(
+                f"the encoder hears {self.facts.input_rate} Hz, not {sample_rate} Hz: resample it first"
+            )
         single = isinstance(audio, np.ndarray)
         waves = [self.as_waveform(item) for item in ([audio] if single else audio)]
         frames = [self.facts.frames(len(wave)) for wave in waves]
@@ -80,17 +92,23 @@ class OnnxCodec:
         """Codes (T,) of integers → their waveform (T·hop,) float32; a list of arrays gives a list."""
         single = isinstance(codes, np.ndarray)
         rows = [self.as_codes(item) for item in ([codes] if single else codes)]
-        waves = in_batches(rows, [len(row) for row in rows], lambda batch: self.run(DECODER, np.stack(batch)))
+        waves = in_batches(
+            rows, [len(row) for row in rows], lambda batch: self.run(DECODER, np.stack(batch))
+        )
         return waves[0] if single else waves
 
-    # ---- what comes in ------------------------------------------------------------------------------------------
+    # ---- what comes in ---------------------------------------------------------------------------
 
     def as_waveform(self, audio: Any) -> Array:
         wave = np.asarray(audio)
         if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
-            raise AudioError(f"audio must be floats (N,) in -1 … 1, not {wave.dtype} of shape {wave.shape}")
+            raise AudioError(
+                f"audio must be floats (N,) in -1 … 1, not {wave.dtype} of shape {wave.shape}"
+            )
         if len(wave) < self.facts.shortest:
-            raise AudioError(f"the audio has {len(wave)} samples; this model needs at least {self.facts.shortest}")
+            raise AudioError(
+                f"the audio has {len(wave)} samples; this model needs at least {self.facts.shortest}"
+            )
         wave = wave.astype(np.float32, copy=False)
         if not np.isfinite(wave).all():
             raise AudioError("the audio holds NaN or infinity")
@@ -100,7 +118,9 @@ class OnnxCodec:
     def as_codes(self, codes: Any) -> Array:
         row = np.asarray(codes)
         if row.ndim != 1 or not len(row) or not np.issubdtype(row.dtype, np.integer):
-            raise CodesError(f"codes must be integers (T,), at least one, not {row.dtype} of shape {row.shape}")
+            raise CodesError(
+                f"codes must be integers (T,), at least one, not {row.dtype} of shape {row.shape}"
+            )
         if row.min() < 0 or row.max() >= self.facts.codebook_size:
             raise CodesError(
                 f"codes must lie in 0 … {self.facts.codebook_size - 1}; these go {row.min()} … {row.max()}"
@@ -115,7 +135,7 @@ class OnnxCodec:
                 f"{frames} frames are too long for one pass: cut it into pieces of {seconds:.0f} s at most"
             )
 
-    # ---- files --------------------------------------------------------------------------------------------------
+    # ---- files -----------------------------------------------------------------------------------
 
     def run(self, name: str, inputs: Array) -> Array:
         """(B, …) → (B, …)."""
@@ -144,17 +164,24 @@ def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
     except ImportError as problem:
         raise XCodec2Error("ONNX models need onnxruntime: pip install onnxruntime") from problem
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; write it with `xcodec2 export MODEL {path.parent} --to onnx`")
+        raise CheckpointError(
+            f"{path}: no such file; write it with `xcodec2 export MODEL {path.parent} --to onnx`"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     try:
         return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as problem:  # ONNX Runtime's own errors have no common base
-        raise CheckpointError(f"{path}: ONNX Runtime cannot load it ({str(problem).splitlines()[0]})") from problem
+        raise CheckpointError(
+            f"{path}: ONNX Runtime cannot load it ({str(problem).splitlines()[0]})"
+        ) from problem
 
 
-def in_batches(items: list[Item], frames: list[int], run: Callable[[list[Item]], Array]) -> list[Array]:
-    """Items of one number of frames together, at most LONGEST frames at a time; results in the items' order.
+def in_batches(
+    items: list[Item], frames: list[int], run: Callable[[list[Item]], Array]
+) -> list[Array]:
+    """Items of one number of frames together, at most LONGEST frames at a time; results in the
+    items' order.
 
     Only such batches give every item what it gives alone.
     """

@@ -1,4 +1,5 @@
-"""Changes that make little speech go a long way. Waveforms are (N,) float32 NumPy arrays in [-1, 1].
+"""Changes that make little speech go a long way. Waveforms are (N,) float32 NumPy arrays in [-1,
+1].
 
 Each draws from the `random.Random` that it is given and from nothing else.
 """
@@ -25,7 +26,11 @@ def stretch_factor(options: Augment, rng: random.Random) -> tuple[float, float]:
 
 
 def augment(
-    waveform: np.ndarray, rate: int, factors: tuple[float, float], options: Augment, rng: random.Random
+    waveform: np.ndarray,
+    rate: int,
+    factors: tuple[float, float],
+    options: Augment,
+    rng: random.Random,
 ) -> np.ndarray:
     """A changed copy; its length is that of `waveform` divided by the factors."""
     speed, tempo = factors
@@ -55,7 +60,9 @@ def stretch(waveform: np.ndarray, rate: int, tempo: float, semitones: float) -> 
     try:
         import python_stretch
     except ImportError as problem:
-        raise TrainingError("tempo and pitch need python-stretch: pip install 'open-xcodec2[train]'") from problem
+        raise TrainingError(
+            "tempo and pitch need python-stretch: pip install 'open-xcodec2[train]'"
+        ) from problem
     stretcher = python_stretch.Signalsmith.Stretch()
     stretcher.preset(1, rate)
     stretcher.setTransposeSemitones(semitones)
@@ -82,7 +89,9 @@ def reverberate(waveform: np.ndarray, rate: int, seconds: float, rng: random.Ran
     response *= 10 ** (-rng.uniform(0, 12) / 20) / np.sqrt(np.square(response).sum())
     response[0] = 1.0
     size = 1 << (len(waveform) + len(response) - 1).bit_length()
-    wet = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[: len(waveform)]
+    wet = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[
+        : len(waveform)
+    ]
     return wet.astype(np.float32)
 
 

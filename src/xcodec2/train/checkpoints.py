@@ -1,4 +1,5 @@
-"""What a run must not lose: everything that the next step depends on, in one file, written whole or not at all.
+"""What a run must not lose: everything that the next step depends on, in one file, written whole or
+not at all.
 
 Random numbers are not part of it: every step seeds them from its own number.
 """
@@ -51,4 +52,6 @@ def load_newest(folder: Path) -> dict[str, Any]:
     try:
         return torch.load(found[-1], map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged file raises whatever its bytes happen to say
-        raise TrainingError(f"{found[-1]}: is damaged; delete it to go on from the checkpoint before it") from problem
+        raise TrainingError(
+            f"{found[-1]}: is damaged; delete it to go on from the checkpoint before it"
+        ) from problem

@@ -17,9 +17,24 @@ from xcodec2.corpus import read_corpus
 from xcodec2.train import losses
 from xcodec2.train.data import Batch, Batches
 from xcodec2.train.discriminators import BothDiscriminators, load_lightning
-from xcodec2.train.generator import Generator, Output, guidance_error, semantic_error, starting_codec
+from xcodec2.train.generator import (
+    Generator,
+    Output,
+    guidance_error,
+    semantic_error,
+    starting_codec,
+)
 from xcodec2.train.recipe import Recipe
-from xcodec2.train.state import State, adamw, averaged, follow, fresh_state, seed_step, update, weighted_sum
+from xcodec2.train.state import (
+    State,
+    adamw,
+    averaged,
+    follow,
+    fresh_state,
+    seed_step,
+    update,
+    weighted_sum,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -48,15 +63,18 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
         if recipe.start.discriminators:
             load_lightning(discriminators, recipe.start.discriminators)
         optimiser = adamw(discriminators, recipe.discriminator_optimiser)
-        state.discriminators, state.discriminator_optimiser = accelerator.prepare(discriminators, optimiser)
+        state.discriminators, state.discriminator_optimiser = accelerator.prepare(
+            discriminators, optimiser
+        )
     return state
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """Update the discriminators, if there are any, then the generator. Returns every loss by name, before
-    weighting, and their weighted sum as `loss`.
+    """Update the discriminators, if there are any, then the generator. Returns every loss by name,
+    before weighting, and their weighted sum as `loss`.
 
-    Nothing is updated by a step with a loss or a gradient that is not finite; :class:`NonFiniteError` is raised.
+    Nothing is updated by a step with a loss or a gradient that is not finite;
+    :class:`NonFiniteError` is raised.
     """
     rng = seed_step(recipe.run.seed, state)
     heard, target = batch.tensors["heard"], batch.tensors["target"]
@@ -71,7 +89,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     terms = reconstruction_losses(output, target, recipe, state.bare.codec.sample_rate, rng)
     if ADVERSARIAL & set(weights):
         with state.accelerator.autocast():
-            of_judges = adversarial_losses(judged, state.accelerator.unwrap_model(state.discriminators))
+            of_judges = adversarial_losses(
+                judged, state.accelerator.unwrap_model(state.discriminators)
+            )
         terms |= {name: term for name, term in of_judges.items() if name in weights}
     named |= terms
     total = weighted_sum(terms, weights)
@@ -82,7 +102,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
-    """The losses that count in that step; discriminators are not heard before they have learnt something."""
+    """The losses that count in that step; discriminators are not heard before they have learnt
+    something.
+    """
     weights, judges = recipe.losses.used(), recipe.discriminators
     if judges and step >= judges.first_step + judges.alone_steps:
         return weights
@@ -121,7 +143,9 @@ def excerpt(pair: Tensor, recipe: Recipe, rate: int, rng: random.Random) -> Tens
 
 
 def adversarial_losses(pair: Tensor, judges: nn.Module) -> dict[str, Tensor]:
-    """What the discriminators say of (2, B, N), real and made, to the generator; they do not learn from it."""
+    """What the discriminators say of (2, B, N), real and made, to the generator; they do not learn
+    from it.
+    """
     real, made = pair
     judges.requires_grad_(False)
     of_made = judges(made)
@@ -146,7 +170,9 @@ def judge(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
     assert options is not None
     count = pair.shape[1]
     with state.accelerator.autocast():
-        both = discriminators(pair.flatten(0, 1))  # in one go, which the wrapper for several processes asks for
+        both = discriminators(
+            pair.flatten(0, 1)
+        )  # in one go, which the wrapper for several processes asks for
     found, fooled = losses.tells_apart(
         [[layer[:count] for layer in layers] for layers in both],
         [[layer[count:] for layer in layers] for layers in both],
@@ -157,10 +183,12 @@ def judge(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
-    """Quality of validation recordings with the averaged weights; a few of them are kept in `folder` as sounds and
-    pictures."""
+    """Quality of validation recordings with the averaged weights; a few of them are kept in
+    `folder` as sounds and pictures."""
     recordings = list(itertools.islice(read_corpus(recipe.data.valid), MOST_LISTED))
-    chosen = recordings[:: max(1, len(recordings) // recipe.data.valid_clips)][: recipe.data.valid_clips]
+    chosen = recordings[:: max(1, len(recordings) // recipe.data.valid_clips)][
+        : recipe.data.valid_clips
+    ]
     figures: list[dict[str, float]] = []
     codes: list[Tensor] = []
     with averaged(state) as codec:
@@ -174,7 +202,9 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
             if number < SAMPLES:
                 stem = folder / f"{number}-{Path(recording.id).name}"
                 save_audio(f"{stem}.flac", decoded.clamp(-1, 1), rate)
-                spectrogram_picture(f"{stem}.png", {"original": original, folder.name: decoded}, rate)
+                spectrogram_picture(
+                    f"{stem}.png", {"original": original, folder.name: decoded}, rate
+                )
     joined = torch.cat(codes)
     means = {name: float(np.mean([figure[name] for figure in figures])) for name in figures[0]}
     return means | {"distinct_codes": joined.unique().numel() / joined.numel()}

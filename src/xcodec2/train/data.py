@@ -1,7 +1,9 @@
-"""Crops of speech from any number of sources: shuffled, balanced, and at an exact position that can be returned to.
+"""Crops of speech from any number of sources: shuffled, balanced, and at an exact position that can
+be returned to.
 
-What a crop is depends on the seed, its source and the number of its recording in the shuffled order, and on
-nothing else: not on threads, not on when it is read. A position is therefore three numbers a source.
+What a crop is depends on the seed, its source and the number of its recording in the shuffled
+order, and on nothing else: not on threads, not on when it is read. A position is therefore three
+numbers a source.
 """
 
 from __future__ import annotations
@@ -46,11 +48,15 @@ class Batch:
     seconds: float  # of speech
 
     def to(self, device: torch.device) -> Batch:
-        return replace(self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()})
+        return replace(
+            self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
+        )
 
 
 class Cutter(Protocol[Piece]):
-    """What turns a recording into pieces of at most one crop, by random numbers that `key` alone decides."""
+    """What turns a recording into pieces of at most one crop, by random numbers that `key` alone
+    decides.
+    """
 
     def pieces(self, recording: Recording, key: str) -> list[Piece]: ...
 
@@ -65,7 +71,9 @@ class SpeechCutter:
     options: Augment
 
     def pieces(self, recording: Recording, key: str) -> list[np.ndarray]:
-        """Pieces that cover about the recording's length, at random places; raises XCodec2Error if unreadable."""
+        """Pieces that cover about the recording's length, at random places; raises XCodec2Error if
+        unreadable.
+        """
         rng = random.Random(key)
         waveform = recording.load(self.rate).waveform.numpy()
         count = min(max(round(len(waveform) / self.samples), 1), self.most)
@@ -75,14 +83,21 @@ class SpeechCutter:
         factors = stretch_factor(self.options, rng)
         wanted = int(self.samples * factors[0] * factors[1]) + 1
         start = rng.randrange(max(len(waveform) - wanted, 0) + 1)
-        return augment(waveform[start : start + wanted], self.rate, factors, self.options, rng)[: self.samples]
+        return augment(waveform[start : start + wanted], self.rate, factors, self.options, rng)[
+            : self.samples
+        ]
 
 
 class SourceStream(Generic[Piece]):
     """Endless pieces of one source, from a position on; recordings are read a few ahead by `pool`."""
 
     def __init__(
-        self, path: str, position: Position, order: Order, cutter: Cutter[Piece], pool: ThreadPoolExecutor
+        self,
+        path: str,
+        position: Position,
+        order: Order,
+        cutter: Cutter[Piece],
+        pool: ThreadPoolExecutor,
     ) -> None:
         self.path, self.order, self.cutter, self.pool = path, order, cutter, pool
         self.epoch, self.index, self.used = position
@@ -108,7 +123,9 @@ class SourceStream(Generic[Piece]):
             while len(self.ahead) < AHEAD:
                 epoch, index, recording = next(self.recordings)
                 key = f"{self.order.seed} {self.path} {epoch} {self.order.rank} {index}"
-                self.ahead.append((epoch, index, self.pool.submit(self.cutter.pieces, recording, key)))
+                self.ahead.append(
+                    (epoch, index, self.pool.submit(self.cutter.pieces, recording, key))
+                )
             self.epoch, self.index, future = self.ahead.popleft()
             try:
                 pieces = future.result()
@@ -116,7 +133,9 @@ class SourceStream(Generic[Piece]):
                 self.failures += 1
                 warnings.warn(f"left out: {problem}", stacklevel=2)
                 if self.failures >= MOST_FAILURES:
-                    raise TrainingError(f"{self.path}: {MOST_FAILURES} recordings in a row cannot be read") from problem
+                    raise TrainingError(
+                        f"{self.path}: {MOST_FAILURES} recordings in a row cannot be read"
+                    ) from problem
                 self.used = 0
                 continue
             self.failures = 0
@@ -125,7 +144,9 @@ class SourceStream(Generic[Piece]):
 
 @dataclass(frozen=True)
 class Order:
-    """In which order this process meets the recordings of a source; each process meets its own share."""
+    """In which order this process meets the recordings of a source; each process meets its own
+    share.
+    """
 
     seed: int
     rank: int
@@ -137,7 +158,9 @@ class Order:
         for e in itertools.count(epoch):
             mine = itertools.islice(read_corpus(path), self.rank, None, self.world)
             met = False
-            for index, recording in enumerate(shuffled(mine, random.Random(f"{self.seed} {path} {e}"), self.shuffle)):
+            for index, recording in enumerate(
+                shuffled(mine, random.Random(f"{self.seed} {path} {e}"), self.shuffle)
+            ):
                 met = True
                 if e > epoch or index >= skip:
                     yield e, index, recording
@@ -168,7 +191,12 @@ class Mixture(Generic[Piece]):
     """The sources of one process, each met as often as its weight says."""
 
     def __init__(
-        self, recipe: Recipe, cutter: Cutter[Piece], rank: int, world: int, positions: dict[str, Position] | None
+        self,
+        recipe: Recipe,
+        cutter: Cutter[Piece],
+        rank: int,
+        world: int,
+        positions: dict[str, Position] | None,
     ) -> None:
         data: Data = recipe.data
         self.seed, self.rank = recipe.run.seed, rank
@@ -176,9 +204,13 @@ class Mixture(Generic[Piece]):
         order = Order(self.seed, rank, world, data.shuffle)
         names = [source.path for source in data.sources]
         if len(set(names)) < len(names) or (positions is not None and set(positions) != set(names)):
-            raise TrainingError("data.sources: each source must stand there once, and a resumed run keeps its sources")
+            raise TrainingError(
+                "data.sources: each source must stand there once, and a resumed run keeps its sources"
+            )
         started = positions or dict.fromkeys(names, (0, 0, 0))
-        self.streams = {name: SourceStream(name, started[name], order, cutter, self.pool) for name in names}
+        self.streams = {
+            name: SourceStream(name, started[name], order, cutter, self.pool) for name in names
+        }
         self.weights = [source.weight for source in data.sources]
 
     def dice(self, step: int) -> random.Random:
@@ -196,7 +228,10 @@ class Mixture(Generic[Piece]):
 
 
 class Batches:
-    """The batches of one process. Pieces shorter than a crop are joined: silence teaches nothing."""
+    """The batches of one process.
+
+    Pieces shorter than a crop are joined: silence teaches nothing.
+    """
 
     def __init__(
         self,
@@ -210,7 +245,9 @@ class Batches:
         self.size, self.config = recipe.run.batch, config
         self.frames = max(1, round(recipe.run.crop_seconds * config.frame_rate))
         self.samples = self.frames * config.output_hop
-        cutter = SpeechCutter(self.samples, config.sample_rate, recipe.data.most_crops, recipe.data.augment)
+        cutter = SpeechCutter(
+            self.samples, config.sample_rate, recipe.data.most_crops, recipe.data.augment
+        )
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
 
     def batch(self, step: int) -> Batch:
@@ -220,7 +257,8 @@ class Batches:
         heard, rates = crops, (self.config.sample_rate, self.config.input_rate)
         if rates[0] != rates[1]:
             heard = np.stack([soxr.resample(crop, *rates, "HQ") for crop in crops])
-        # One sample less than whole frames: the pad adds at least one, and frames are as many as the crop has.
+        # One sample less than whole frames: the pad adds at least one, and frames are as many as
+        # the crop has.
         heard = heard[:, : self.frames * self.config.hop - 1]
         tensors = {"heard": torch.from_numpy(heard), "target": torch.from_numpy(crops)}
         return Batch(tensors, self.mixture.positions, crops.size / self.config.sample_rate)

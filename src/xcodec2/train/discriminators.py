@@ -1,7 +1,9 @@
-"""The two discriminators of the published recipe: by period of the waveform, and by resolution of its spectrogram.
+"""The two discriminators of the published recipe: by period of the waveform, and by resolution of
+its spectrogram.
 
-Attribute names are those of the original package, so that a Lightning checkpoint's tensors fit by name.
-B batch, N samples, C channels. Each gives, for every member, the outputs of all its layers; the last is the score.
+Attribute names are those of the original package, so that a Lightning checkpoint's tensors fit by
+name. B batch, N samples, C channels. Each gives, for every member, the outputs of all its layers;
+the last is the score.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class PeriodDiscriminator(nn.Module):
 class MultiPeriodDiscriminator(nn.Module):
     def __init__(self, sizes: Discriminators) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, sizes) for period in sizes.periods)
+        self.discriminators = nn.ModuleList(
+            PeriodDiscriminator(period, sizes) for period in sizes.periods
+        )
 
     def forward(self, waveform: Tensor) -> list[Layers]:
         return [discriminator(waveform) for discriminator in self.discriminators]
@@ -88,7 +92,9 @@ class SpectrogramDiscriminator(nn.Module):
 
     def forward(self, waveform: Tensor) -> Layers:
         window = torch.hann_window(self.n_fft, device=waveform.device)
-        spectrum = torch.stft(waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True)
+        spectrum = torch.stft(
+            waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True
+        )
         power = spectrum.real.square() + spectrum.imag.square()
         x = power.clamp(min=POWER_FLOOR).sqrt()[:, None]  # (B, 1, F, frames)
         layers = []
@@ -117,19 +123,25 @@ class BothDiscriminators(nn.Module):
     def forward(self, waveform: Tensor) -> list[Layers]:
         """(B, N) → the layers' outputs of all members.
 
-        In float32 on a CPU: there oneDNN's bfloat16 gradients of spectrogram convolutions came out NaN (PyTorch 2.13, a
-        processor with AVX-512).
+        In float32 on a CPU: there oneDNN's bfloat16 gradients of spectrogram convolutions came out
+        NaN (PyTorch 2.13, a processor with AVX-512).
         """
         with torch.autocast("cpu", enabled=False):
             return self.periods(waveform) + self.spectrograms(waveform)
 
 
 def load_lightning(discriminators: BothDiscriminators, path: str | Path) -> None:
-    """Trained discriminators from the original's Lightning checkpoint; all tensors must be there and fit."""
-    discriminators.load_state_dict(from_lightning(read_pickle(Path(path)), discriminators.state_dict(), str(path)))
+    """Trained discriminators from the original's Lightning checkpoint; all tensors must be there
+    and fit.
+    """
+    discriminators.load_state_dict(
+        from_lightning(read_pickle(Path(path)), discriminators.state_dict(), str(path))
+    )
 
 
-def from_lightning(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def from_lightning(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str
+) -> dict[str, Tensor]:
     found = {}
     for key, tensor in tensors.items():
         part, _, rest = key.partition(".")
@@ -138,8 +150,14 @@ def from_lightning(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], 
             rest = rest.replace(".weight_v", ".parametrizations.weight.original1")
             found[f"{LIGHTNING_NAMES[part]}.{rest}"] = tensor
     if not found:
-        raise CheckpointError(f"{name}: holds no discriminators; give the original package's Lightning checkpoint")
-    wrong = sorted(set(found) ^ set(wanted)) or [k for k in wanted if found[k].shape != wanted[k].shape]
+        raise CheckpointError(
+            f"{name}: holds no discriminators; give the original package's Lightning checkpoint"
+        )
+    wrong = sorted(set(found) ^ set(wanted)) or [
+        k for k in wanted if found[k].shape != wanted[k].shape
+    ]
     if wrong:
-        raise CheckpointError(f"{name}: its discriminators have other sizes than the recipe's, first at {wrong[0]!r}")
+        raise CheckpointError(
+            f"{name}: its discriminators have other sizes than the recipe's, first at {wrong[0]!r}"
+        )
     return found

@@ -1,7 +1,8 @@
-"""A semantic encoder for small models: distilled from a pretrained speech encoder's features, and from phones.
+"""A semantic encoder for small models: distilled from a pretrained speech encoder's features, and
+from phones.
 
-The student is the semantic encoder of a codec, which afterwards is frozen in the codec's training as w2v-BERT is in
-the published recipe. Features are computed once, by scripts/teacher_features.py.
+The student is the semantic encoder of a codec, which afterwards is frozen in the codec's training
+as w2v-BERT is in the published recipe. Features are computed once, by scripts/teacher_features.py.
 B batch, T frames, W width of the teacher's features.
 """
 
@@ -27,7 +28,15 @@ from xcodec2.train.augment import augment
 from xcodec2.train.data import MOST_JOINED, Batch, Mixture, Position, SourceStream
 from xcodec2.train.generator import starting_codec
 from xcodec2.train.recipe import Augment, Recipe, Teacher
-from xcodec2.train.state import State, averaged, follow, fresh_state, seed_step, update, weighted_sum
+from xcodec2.train.state import (
+    State,
+    averaged,
+    follow,
+    fresh_state,
+    seed_step,
+    update,
+    weighted_sum,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -62,7 +71,10 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """Update the student. Returns every loss by name, before weighting, and their weighted sum as `loss`."""
+    """Update the student.
+
+    Returns every loss by name, before weighting, and their weighted sum as `loss`.
+    """
     assert recipe.teacher
     seed_step(recipe.run.seed, state)
     with state.accelerator.autocast():
@@ -82,7 +94,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def feature_error(features: Tensor, wanted: Tensor) -> Tensor:
-    """1 - cosine, with each feature vector's own mean taken away: its direction is what later layers read."""
+    """1 - cosine, with each feature vector's own mean taken away: its direction is what later
+    layers read.
+    """
     centred = features.float() - features.float().mean(-1, keepdim=True)
     return 1 - F.cosine_similarity(centred, wanted - wanted.mean(-1, keepdim=True), dim=-1).mean()
 
@@ -90,14 +104,18 @@ def feature_error(features: Tensor, wanted: Tensor) -> Tensor:
 def phone_error(logits: Tensor, phones: Tensor) -> Tensor:
     """Cross entropy of the labelled frames; 0, with gradients, where none is."""
     labelled = (phones != UNLABELLED).sum().clamp(min=1)
-    total = F.cross_entropy(logits.float().flatten(0, 1), phones.flatten(), ignore_index=UNLABELLED, reduction="sum")
+    total = F.cross_entropy(
+        logits.float().flatten(0, 1), phones.flatten(), ignore_index=UNLABELLED, reduction="sum"
+    )
     return total / labelled
 
 
 def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
     """How near the features come, and the share of labelled frames whose phone is found."""
     assert recipe.teacher
-    cutter = TeacherCutter(recipe.teacher, phone_names(recipe), state.bare.codec.config, None, 1, Augment())
+    cutter = TeacherCutter(
+        recipe.teacher, phone_names(recipe), state.bare.codec.config, None, 1, Augment()
+    )
     right = labelled = 0
     errors = []
     with averaged(state) as codec, torch.no_grad():
@@ -113,7 +131,7 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
     return figures | ({"phone_accuracy": right / labelled} if labelled else {})
 
 
-# ---- data -------------------------------------------------------------------------------------------------------
+# ---- data ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -145,14 +163,20 @@ class TeacherCutter:
         return pieces
 
     def features_of(self, recording: Recording, count: int) -> np.ndarray:
-        """(count, W) float32: the teacher's features, between which lines are drawn to the middle of each frame."""
+        """(count, W) float32: the teacher's features, between which lines are drawn to the middle
+        of each frame.
+        """
         path = Path(self.teacher.features) / f"{recording.id}.npy"
         try:
             known = np.load(path, allow_pickle=False).astype(np.float32)
         except (OSError, ValueError) as problem:
-            raise TrainingError(f"{path}: no features of {recording.id}; run scripts/teacher_features.py") from problem
+            raise TrainingError(
+                f"{path}: no features of {recording.id}; run scripts/teacher_features.py"
+            ) from problem
         if known.ndim != 2 or known.shape[1] != self.teacher.width:
-            raise TrainingError(f"{path}: has shape {known.shape}, not (frames, {self.teacher.width})")
+            raise TrainingError(
+                f"{path}: has shape {known.shape}, not (frames, {self.teacher.width})"
+            )
         place = (np.arange(count) + 0.5) / self.config.frame_rate * self.teacher.rate - 0.5
         place = place.clip(0, len(known) - 1)
         below = place.astype(int)
@@ -167,7 +191,9 @@ class TeacherCutter:
             return np.full(count, UNLABELLED)
         numbers = {name: number for number, name in enumerate(self.names)}
         frames = phone_of_frames(intervals, count, self.config.frame_rate)
-        return np.array([numbers.get(phone, UNLABELLED) if phone else UNLABELLED for phone in frames])
+        return np.array(
+            [numbers.get(phone, UNLABELLED) if phone else UNLABELLED for phone in frames]
+        )
 
 
 def phone_names(recipe: Recipe) -> tuple[str, ...]:
@@ -181,10 +207,14 @@ def names_in(sources: tuple[str, ...], phones: str) -> tuple[str, ...]:
     if not phones:
         return ()
     recordings = (recording for source in sources for recording in read_corpus(source))
-    labels = (interval for recording in recordings for interval in labels_of(recording, phones) or ())
+    labels = (
+        interval for recording in recordings for interval in labels_of(recording, phones) or ()
+    )
     names = tuple(sorted({interval.phone for interval in labels}))
     if not names:
-        raise TrainingError(f"teacher.phones: {phones} is neither a column that names label files nor a folder of them")
+        raise TrainingError(
+            f"teacher.phones: {phones} is neither a column that names label files nor a folder of them"
+        )
     return names
 
 
@@ -204,14 +234,21 @@ class Batches:
         self.size, self.config, self.width = recipe.run.batch, config, recipe.teacher.width
         self.frames = max(1, round(recipe.run.crop_seconds * config.frame_rate))
         cutter = TeacherCutter(
-            recipe.teacher, phone_names(recipe), config, self.frames, recipe.data.most_crops, recipe.data.augment
+            recipe.teacher,
+            phone_names(recipe),
+            config,
+            self.frames,
+            recipe.data.most_crops,
+            recipe.data.augment,
         )
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
 
     def batch(self, step: int) -> Batch:
         rng = self.mixture.dice(step)
         crops = [self.crop(self.mixture.draw(rng)) for _ in range(self.size)]
-        waveforms, features, phones = (torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True))
+        waveforms, features, phones = (
+            torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True)
+        )
         tensors = {"heard": waveforms[:, :-1].float(), "features": features, "phones": phones}
         return Batch(tensors, self.mixture.positions, waveforms.numel() / self.config.input_rate)
 

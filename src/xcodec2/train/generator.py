@@ -1,4 +1,5 @@
-"""The codec as it is trained: with the decoder that rebuilds the semantic encoder's output from the quantised vector.
+"""The codec as it is trained: with the decoder that rebuilds the semantic encoder's output from the
+quantised vector.
 
 B batch, N samples, T frames, K numbers that are quantised.
 """
@@ -27,7 +28,10 @@ SHORT_MAGNITUDES = 1e-3  # of the weights of bins that a wider head has new
 
 @dataclass(frozen=True)
 class Output:
-    """What one pass gives. `semantic` and `rebuilt` (B, T, D), `hidden` and `guide` (B, T, width); None when unused."""
+    """What one pass gives.
+
+    `semantic` and `rebuilt` (B, T, D), `hidden` and `guide` (B, T, width); None when unused.
+    """
 
     waveform: Tensor  # (B, N)
     projected: Tensor  # (B, T, K), before the bound
@@ -53,7 +57,9 @@ class SemanticDecoder(nn.Module):
 class Generator(nn.Module):
     """One forward for all that the losses need, so that it can be wrapped for several processes."""
 
-    def __init__(self, codec: XCodec2Model, *, semantic: bool, guidance: bool, frozen: tuple[str, ...]) -> None:
+    def __init__(
+        self, codec: XCodec2Model, *, semantic: bool, guidance: bool, frozen: tuple[str, ...]
+    ) -> None:
         super().__init__()
         self.codec = codec
         self.semantic_decoder = SemanticDecoder(codec.config) if semantic else None
@@ -62,7 +68,9 @@ class Generator(nn.Module):
             codec.get_submodule(name).requires_grad_(False)
 
     def forward(self, heard: Tensor, samples: int) -> Output:
-        """Waveforms (B, N) at the input rate → reconstructions of `samples` samples at the output rate."""
+        """Waveforms (B, N) at the input rate → reconstructions of `samples` samples at the output
+        rate.
+        """
         codec = self.codec
         with torch.set_grad_enabled(not set(ENCODER) <= set(self.frozen)):
             padded = codec.pad(heard)
@@ -95,7 +103,9 @@ class Generator(nn.Module):
     def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors → waveform, and what the last block of the decoder gave (B, width, T)."""
         seen: list[Tensor] = []
-        hook = self.codec.acoustic_decoder.post_net[-1].register_forward_hook(lambda *args: seen.append(args[-1]))
+        hook = self.codec.acoustic_decoder.post_net[-1].register_forward_hook(
+            lambda *args: seen.append(args[-1])
+        )
         try:
             return self.codec.acoustic_decoder(vectors), seen[0]
         finally:
@@ -109,7 +119,9 @@ class Generator(nn.Module):
 
 
 def starting_codec(recipe: Recipe) -> XCodec2Model:
-    """The codec before its first step: random, or a checkpoint's weights in a model of the recipe's sizes."""
+    """The codec before its first step: random, or a checkpoint's weights in a model of the recipe's
+    sizes.
+    """
     start = recipe.start
     if not start.checkpoint:
         codec = XCodec2Model(XCodec2Config.from_dict(recipe.model))
@@ -129,7 +141,9 @@ def starting_codec(recipe: Recipe) -> XCodec2Model:
 
 
 def quiet_start(codec: XCodec2Model) -> None:
-    """Begin with speech's level and phases all around the circle; from PyTorch's own start, 100 steps go on that."""
+    """Begin with speech's level and phases all around the circle; from PyTorch's own start, 100
+    steps go on that.
+    """
     head = codec.acoustic_decoder.head.linear
     bins = head.out_features // 2
     with torch.no_grad():
@@ -140,11 +154,17 @@ def quiet_start(codec: XCodec2Model) -> None:
 def at_other_rate(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
     """The same codec with a head for another output rate; nothing else may differ.
 
-    A window always lasts four frames, so bins lie equally far apart at every rate: the old bins stay where they are
-    and only those above the old half rate are new. Magnitudes grow with the number of samples in a window.
+    A window always lasts four frames, so bins lie equally far apart at every rate: the old bins
+    stay where they are and only those above the old half rate are new. Magnitudes grow with the
+    number of samples in a window.
     """
-    if replace(config, sample_rate=source.config.sample_rate, dropout=source.config.dropout) != source.config:
-        raise TrainingError("recipe.model: with a start only sample_rate and dropout may change; sizes come from it")
+    if (
+        replace(config, sample_rate=source.config.sample_rate, dropout=source.config.dropout)
+        != source.config
+    ):
+        raise TrainingError(
+            "recipe.model: with a start only sample_rate and dropout may change; sizes come from it"
+        )
     codec = XCodec2Model(config)
     old, new = source.acoustic_decoder.head.linear, codec.acoustic_decoder.head.linear
     state = source.state_dict()
@@ -157,7 +177,10 @@ def at_other_rate(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
             weight[row * half_new :][:kept] = old.weight[row * half_old :][:kept]
             bias[row * half_new :][:kept] = old.bias[row * half_old :][:kept]
         bias[:half_new] += math.log(config.output_hop / source.config.output_hop)
-    state["acoustic_decoder.head.linear.weight"], state["acoustic_decoder.head.linear.bias"] = weight, bias
+    state["acoustic_decoder.head.linear.weight"], state["acoustic_decoder.head.linear.bias"] = (
+        weight,
+        bias,
+    )
     codec.load_state_dict(state)
     return codec
 
@@ -166,7 +189,11 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
     """Put another checkpoint's semantic encoder into `codec`; sizes must agree."""
     tensors = read_checkpoint(name).tensors
     prefix = "semantic_encoder."
-    state = {key.removeprefix(prefix): tensor.float() for key, tensor in tensors.items() if key.startswith(prefix)}
+    state = {
+        key.removeprefix(prefix): tensor.float()
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }
     try:
         codec.semantic_encoder.load_state_dict(state)
     except RuntimeError as problem:

@@ -27,8 +27,8 @@ RECIPE_NAME = "recipe.toml"
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Run the recipe to its last step; the folder of the trained model is returned.
 
-    Raises TrainingError when the output folder already holds a run and `resume` is false, when the recipe does not
-    fit what is resumed, and when a loss is not finite.
+    Raises TrainingError when the output folder already holds a run and `resume` is false, when the
+    recipe does not fit what is resumed, and when a loss is not finite.
     """
     accelerator = make_accelerator(recipe)
     out = open_output(recipe, accelerator, resume)
@@ -46,14 +46,18 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         world=accelerator.num_processes,
         positions=positions,
     )
-    monitor = Monitor(out, recipe, state.step, task.validate) if accelerator.is_main_process else None
+    monitor = (
+        Monitor(out, recipe, state.step, task.validate) if accelerator.is_main_process else None
+    )
     means = Means()
     for step in range(state.step, recipe.run.steps):
         batch = batches.batch(step).to(accelerator.device)
         try:
             scalars = task.train_step(state, batch, recipe)
         except NonFiniteError as problem:
-            raise TrainingError(f"{problem}; the batch is in {keep_batch(out, step, batch, accelerator)}") from problem
+            raise TrainingError(
+                f"{problem}; the batch is in {keep_batch(out, step, batch, accelerator)}"
+            ) from problem
         means.add(scalars)
         if monitor:
             monitor.count(batch.seconds * accelerator.num_processes)
@@ -80,19 +84,26 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    # Without an accelerator it has to be told: else processes on CPUs do not find each other, and each trains alone.
+    # Without an accelerator it has to be told: else processes on CPUs do not find each other, and
+    # each trains alone.
     cpu = recipe.run.device == "cpu" or not torch.accelerator.is_available()
     return Accelerator(mixed_precision=recipe.run.precision, cpu=cpu)
 
 
 def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
-    """The run's folder with the resolved recipe in it; a run that is there already is continued or left alone."""
+    """The run's folder with the resolved recipe in it; a run that is there already is continued or
+    left alone.
+    """
     out = Path(recipe.run.out)
-    begun = checkpoints.checkpoints(out / "checkpoints")  # what ended before its first one starts anew
+    begun = checkpoints.checkpoints(
+        out / "checkpoints"
+    )  # what ended before its first one starts anew
     if resume and not begun:
         raise TrainingError(f"{out}: holds no run to resume; start without --resume")
     if not resume and begun:
-        raise TrainingError(f"{out}: holds a run already; go on with --resume or choose another run.out")
+        raise TrainingError(
+            f"{out}: holds a run already; go on with --resume or choose another run.out"
+        )
     accelerator.wait_for_everyone()  # before one of them writes it
     if accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +112,9 @@ def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
     return out
 
 
-def positions_of(saved: dict[str, Any], accelerator: Accelerator) -> dict[str, tuple[int, int, int]]:
+def positions_of(
+    saved: dict[str, Any], accelerator: Accelerator
+) -> dict[str, tuple[int, int, int]]:
     everyone = saved["positions"]
     if len(everyone) != accelerator.num_processes:
         raise TrainingError(
@@ -114,7 +127,9 @@ def positions_of(saved: dict[str, Any], accelerator: Accelerator) -> dict[str, t
 def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
     from accelerate.utils import gather_object
 
-    positions = gather_object([{name: list(position) for name, position in batch.positions.items()}])
+    positions = gather_object(
+        [{name: list(position) for name, position in batch.positions.items()}]
+    )
     if state.accelerator.is_main_process:
         content = {"state": state.state_dict(), "positions": positions}
         checkpoints.save(out / "checkpoints", state.step, content, recipe.run.keep)
@@ -137,5 +152,7 @@ def keep_batch(out: Path, step: int, batch: Batch, accelerator: Accelerator) -> 
 
     path = out / f"not-finite-step-{step}-process-{accelerator.process_index}.safetensors"
     tensors = {name: tensor.cpu().contiguous() for name, tensor in batch.tensors.items()}
-    save_file(tensors, path, metadata={"positions": json.dumps(batch.positions), "time": time.ctime()})
+    save_file(
+        tensors, path, metadata={"positions": json.dumps(batch.positions), "time": time.ctime()}
+    )
     return path

@@ -1,4 +1,6 @@
-"""What is seen of a run: progress bar, log lines, TensorBoard, and now and then reconstructions with their quality."""
+"""What is seen of a run: progress bar, log lines, TensorBoard, and now and then reconstructions
+with their quality.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ class Means:
         """The means since the last time. To be called in every process at once."""
         from accelerate.utils import gather_object
 
-        mine = {name: (float(torch.stack(values).sum()), len(values)) for name, values in self.seen.items()}
+        mine = {
+            name: (float(torch.stack(values).sum()), len(values))
+            for name, values in self.seen.items()
+        }
         self.seen = {}
         everyone = gather_object([mine])
         means = {}
@@ -52,7 +57,9 @@ class Monitor:
 
         self.out, self.recipe, self.measure = out, recipe, measure
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
-        self.bar = tqdm(total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None)
+        self.bar = tqdm(
+            total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None
+        )
         self.heard, self.began = 0.0, time.monotonic()
         forget_lines(out / "log.jsonl", first)
 
@@ -79,8 +86,12 @@ class Monitor:
         self.write(state.step, {f"valid/{name}": value for name, value in figures.items()})
         for path in sorted(folder.iterdir()):
             if path.suffix == ".flac":
-                audio = load_audio(path, target_rate=state.bare.codec.sample_rate).waveform.numpy()[:, None]
-                self.board.add_audio(path.stem, audio, state.step, sample_rate=state.bare.codec.sample_rate)
+                audio = load_audio(path, target_rate=state.bare.codec.sample_rate).waveform.numpy()[
+                    :, None
+                ]
+                self.board.add_audio(
+                    path.stem, audio, state.step, sample_rate=state.bare.codec.sample_rate
+                )
             elif path.suffix == ".png":
                 self.board.add_image(path.stem, read_picture(path), state.step, dataformats="HWC")
         self.began = time.monotonic()

@@ -1,7 +1,7 @@
 """A recipe: every number of one training run, as a readable TOML file and as frozen dataclasses.
 
-A field without a default must stand in the file. An unknown table or key raises: a misspelt number must not be
-silently the default.
+A field without a default must stand in the file. An unknown table or key raises: a misspelt number
+must not be silently the default.
 """
 
 from __future__ import annotations
@@ -44,16 +44,17 @@ class Start:
     """What the weights are before the first step."""
 
     checkpoint: str = ""  # anything that from_pretrained takes; empty: random weights
-    semantic_encoder: str = (
-        ""  # a folder written by `train semantic-teacher`; its weights replace the semantic encoder's
-    )
+    # a folder written by `train semantic-teacher`; its weights replace the semantic encoder's
+    semantic_encoder: str = ""
     discriminators: str = ""  # a Lightning checkpoint of the original package
     frozen: tuple[str, ...] = ()  # parts of the codec that do not learn
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW. `rate` is (step, learning rate) points: straight lines between them, flat behind the last."""
+    """AdamW. `rate` is (step, learning rate) points: straight lines between them, flat behind the
+    last.
+    """
 
     rate: Points
     betas: tuple[float, float] = (0.8, 0.9)
@@ -81,7 +82,9 @@ class Weights:
 
 @dataclass(frozen=True)
 class Discriminators:
-    """Sizes of the multi-period and the multi-scale spectrogram discriminators; defaults as published."""
+    """Sizes of the multi-period and the multi-scale spectrogram discriminators; defaults as
+    published.
+    """
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
     period_channels: int = 16
@@ -92,7 +95,9 @@ class Discriminators:
     spectrogram_most: int = 512
     seconds: float = 0.0  # of each crop that they judge, at a random place; 0: the whole crop
     first_step: int = 0  # the generator hears them from here on
-    alone_steps: int = 0  # before that, this many steps in which they learn and the generator does not hear them
+    alone_steps: int = (
+        0  # before that, this many steps in which they learn and the generator does not hear them
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,9 @@ class Source:
 
 @dataclass(frozen=True)
 class Augment:
-    """Each with its probability; the codec is asked to reproduce what it hears, so the target is changed alike."""
+    """Each with its probability; the codec is asked to reproduce what it hears, so the target is
+    changed alike.
+    """
 
     gain: float = 0.0
     gain_db: tuple[float, float] = (-18.0, 6.0)
@@ -147,19 +154,25 @@ class Teacher:
     features: str  # folder of ID.npy, written by scripts/teacher_features.py
     width: int  # of a feature
     rate: float  # features a second
-    phones: str = ""  # a column that names label files, or a folder of them, as `xcodec2 evaluate --phones` takes it
+    # a column that names label files, or a folder of them, as `xcodec2 evaluate --phones` takes it
+    phones: str = ""
     feature_weight: float = 1.0
     phone_weight: float = 1.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. `teacher` makes it the distillation of a semantic encoder, otherwise a codec is trained."""
+    """One training run.
+
+    `teacher` makes it the distillation of a semantic encoder, otherwise a codec is trained.
+    """
 
     run: Run
     data: Data
     optimiser: Optimiser
-    model: dict[str, Any] = field(default_factory=dict)  # fields of XCodec2Config that differ from the start's
+    model: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of XCodec2Config that differ from the start's
     start: Start = field(default_factory=Start)
     losses: Weights = field(default_factory=Weights)
     mel: Mel = field(default_factory=Mel)
@@ -172,9 +185,15 @@ class Recipe:
         adversarial = bool(self.losses.adversarial or self.losses.feature_matching)
         problems = [
             (self.run.steps < 1 or self.run.batch < 1, "run: steps and batch must be at least 1"),
-            (min(self.run.log_every, self.run.save_every, self.run.keep) < 1, "run: log_every, save_every, keep ≥ 1"),
+            (
+                min(self.run.log_every, self.run.save_every, self.run.keep) < 1,
+                "run: log_every, save_every, keep ≥ 1",
+            ),
             (not self.data.sources, "data: sources is empty"),
-            (adversarial and not self.discriminators, "losses: adversarial terms need a [discriminators] table"),
+            (
+                adversarial and not self.discriminators,
+                "losses: adversarial terms need a [discriminators] table",
+            ),
             (
                 bool(self.discriminators) != bool(self.discriminator_optimiser),
                 "[discriminators] and [discriminator_optimiser] belong together",
@@ -198,7 +217,9 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def read_tables(name_or_path: str) -> dict[str, Any]:
-    """A recipe's tables; `base = "NAME"` at the top takes everything that the file does not say from another recipe."""
+    """A recipe's tables; `base = "NAME"` at the top takes everything that the file does not say
+    from another recipe.
+    """
     path = find_recipe(name_or_path, SHIPPED)
     values = read_toml(path)
     base = values.pop("base", None)
@@ -213,7 +234,9 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         old = result.get(key)
-        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        result[key] = (
+            merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return result
 
 
@@ -225,7 +248,9 @@ def to_toml(recipe: Recipe) -> str:
 
 def _table(values: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:
     lines = [f"\n[{'.'.join(place)}]\n"] if place else []
-    lines += [f"{key} = {_value(value)}\n" for key, value in values.items() if not isinstance(value, dict)]
+    lines += [
+        f"{key} = {_value(value)}\n" for key, value in values.items() if not isinstance(value, dict)
+    ]
     for key, value in values.items():
         if isinstance(value, dict):
             lines += _table(value, (*place, key))

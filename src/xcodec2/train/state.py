@@ -1,4 +1,7 @@
-"""All that changes from step to step, and how an update changes it. Codec and semantic teacher share it."""
+"""All that changes from step to step, and how an update changes it.
+
+Codec and semantic teacher share it.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,16 @@ class NonFiniteError(TrainingError):
 
 @dataclass
 class State:
-    """`generator` is a module with the codec as `.codec`; it and `discriminators` may be wrapped by accelerate."""
+    """`generator` is a module with the codec as `.codec`; it and `discriminators` may be wrapped by
+    accelerate.
+    """
 
     accelerator: Accelerator
     generator: nn.Module
     optimiser: torch.optim.Optimizer
-    average: dict[str, Tensor]  # exponential moving average of the codec's learning weights, by name
+    average: dict[
+        str, Tensor
+    ]  # exponential moving average of the codec's learning weights, by name
     discriminators: nn.Module | None = None
     discriminator_optimiser: torch.optim.Optimizer | None = None
     step: int = 0
@@ -52,7 +59,9 @@ class State:
             "average": self.average,
         }
         if self.discriminators is not None and self.discriminator_optimiser is not None:
-            state["discriminators"] = self.accelerator.unwrap_model(self.discriminators).state_dict()
+            state["discriminators"] = self.accelerator.unwrap_model(
+                self.discriminators
+            ).state_dict()
             state["discriminator_optimiser"] = self.discriminator_optimiser.state_dict()
         if self.accelerator.scaler is not None:
             state["scaler"] = self.accelerator.scaler.state_dict()
@@ -62,9 +71,13 @@ class State:
         self.step = state["step"]
         self.bare.load_state_dict(state["generator"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.average = {key: tensor.to(self.accelerator.device) for key, tensor in state["average"].items()}
+        self.average = {
+            key: tensor.to(self.accelerator.device) for key, tensor in state["average"].items()
+        }
         if self.discriminators is not None and self.discriminator_optimiser is not None:
-            self.accelerator.unwrap_model(self.discriminators).load_state_dict(state["discriminators"])
+            self.accelerator.unwrap_model(self.discriminators).load_state_dict(
+                state["discriminators"]
+            )
             self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -86,7 +99,9 @@ def adamw(module: nn.Module, options: Optimiser) -> torch.optim.Optimizer:
 
 
 def seed_step(seed: int, state: State) -> random.Random:
-    """Make a step's random numbers depend on its number and process alone: nothing of them has to be saved."""
+    """Make a step's random numbers depend on its number and process alone: nothing of them has to
+    be saved.
+    """
     rng = random.Random(f"{seed} {state.step} {state.accelerator.process_index} step")
     torch.manual_seed(rng.getrandbits(63))  # dropout
     return rng
@@ -94,7 +109,9 @@ def seed_step(seed: int, state: State) -> random.Random:
 
 def weighted_sum(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
     """The loss; its names are the weights' names, so nothing is forgotten on either side."""
-    assert set(terms) == set(weights), f"losses {sorted(terms)} and weights {sorted(weights)} differ"
+    assert set(terms) == set(weights), (
+        f"losses {sorted(terms)} and weights {sorted(weights)} differ"
+    )
     return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
@@ -106,7 +123,9 @@ def update(
     options: Optimiser,
     terms: dict[str, Tensor],
 ) -> None:
-    """One step of `optimiser` down the gradient of `total`; `terms` are named when that is not finite."""
+    """One step of `optimiser` down the gradient of `total`; `terms` are named when that is not
+    finite.
+    """
     accelerator = state.accelerator
     if accelerator.reduce(total.detach().isfinite().float(), "mean").item() < 1:  # of all processes
         listed = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
@@ -116,7 +135,9 @@ def update(
     optimiser.zero_grad()
     accelerator.backward(total)
     norm = accelerator.clip_grad_norm_(module.parameters(), options.clip)
-    if accelerator.scaler is None and norm is not None and not norm.isfinite():  # a scaler skips such steps itself
+    if (
+        accelerator.scaler is None and norm is not None and not norm.isfinite()
+    ):  # a scaler skips such steps itself
         raise NonFiniteError(f"step {state.step}: the gradient is not finite though the loss is")
     optimiser.step()
 
@@ -135,14 +156,18 @@ def follow(state: State, most: float) -> None:
     decay = min(most, (1 + state.step) / (EMA_START + state.step))
     current = dict(state.bare.codec.named_parameters())
     names = list(state.average)
-    torch._foreach_lerp_([state.average[n] for n in names], [current[n].detach() for n in names], 1 - decay)
+    torch._foreach_lerp_(
+        [state.average[n] for n in names], [current[n].detach() for n in names], 1 - decay
+    )
 
 
 @contextmanager
 def averaged(state: State) -> Iterator[XCodec2Model]:
     """The codec with its averaged weights, ready to be used, for as long as the block lasts."""
     codec = state.bare.codec
-    current = {name: tensor.clone() for name, tensor in codec.state_dict().items() if name in state.average}
+    current = {
+        name: tensor.clone() for name, tensor in codec.state_dict().items() if name in state.average
+    }
     codec.load_state_dict(codec.state_dict() | state.average)
     codec.eval()
     try:

@@ -1,4 +1,6 @@
-"""Where a model's files are: inside the package, in a folder, a single file, or on the Hugging Face Hub."""
+"""Where a model's files are: inside the package, in a folder, a single file, or on the Hugging Face
+Hub.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class ModelFiles:
 def find(name_or_path: str | Path) -> ModelFiles:
     """The files behind a name; raises CheckpointError when there are none."""
     if not isinstance(name_or_path, (str, os.PathLike)):
-        raise CheckpointError(f"a model is named by text or a path, not by {type(name_or_path).__name__}")
+        raise CheckpointError(
+            f"a model is named by text or a path, not by {type(name_or_path).__name__}"
+        )
     name = os.fsdecode(name_or_path)
     if "distill-neucodec" in name:
         raise CheckpointError(f"{name}: distill-neucodec is another architecture; {USE_NEUCODEC}")
@@ -40,10 +44,18 @@ def find(name_or_path: str | Path) -> ModelFiles:
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError) as problem:  # longer than a file name can be, a NUL byte in it
-        raise CheckpointError(f"{name[:80]!r}: not a usable name of a model ({problem})") from problem
-    if isinstance(name_or_path, str) and re.fullmatch(r"[\w-]+", name) and (BUNDLED / name / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{name[:80]!r}: not a usable name of a model ({problem})"
+        ) from problem
+    if (
+        isinstance(name_or_path, str)
+        and re.fullmatch(r"[\w-]+", name)
+        and (BUNDLED / name / CONFIG_FILE).is_file()
+    ):
         if is_folder:
-            warnings.warn(f"{name} is the model inside the package; for the folder say ./{name}", stacklevel=5)
+            warnings.warn(
+                f"{name} is the model inside the package; for the folder say ./{name}", stacklevel=5
+            )
         return in_folder(BUNDLED / name)
     if is_folder:
         return in_folder(path)
@@ -53,7 +65,9 @@ def find(name_or_path: str | Path) -> ModelFiles:
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return on_hub(name)
     bundled = ", ".join(sorted(folder.name for folder in BUNDLED.glob("*/"))) or "none"
-    raise CheckpointError(f"{name}: no such model; give a bundled one ({bundled}), a folder, a file or a Hub id")
+    raise CheckpointError(
+        f"{name}: no such model; give a bundled one ({bundled}), a folder, a file or a Hub id"
+    )
 
 
 def in_folder(folder: Path) -> ModelFiles:
@@ -63,7 +77,9 @@ def in_folder(folder: Path) -> ModelFiles:
         return folder / file if (folder / file).is_file() else None
 
     known = any((folder / file).is_file() for file in (*WEIGHT_FILES, INDEX_FILE))
-    others = [] if known else [file for suffix in LONE_SUFFIXES for file in folder.glob(f"*{suffix}")]
+    others = (
+        [] if known else [file for suffix in LONE_SUFFIXES for file in folder.glob(f"*{suffix}")]
+    )
     if len(others) == 1:  # such as a folder with one Lightning checkpoint
         return ModelFiles(name, others, local(CONFIG_FILE))
     return collect(name, local, f"{folder} holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}")
@@ -72,7 +88,9 @@ def in_folder(folder: Path) -> ModelFiles:
 def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> ModelFiles:
     """Ask `get` for each file that a model may have; it answers None for those that it has not."""
     config = get(CONFIG_FILE)
-    if weights := get(WEIGHT_FILES[0]):  # before the index: what transformers does where both are there
+    if weights := get(
+        WEIGHT_FILES[0]
+    ):  # before the index: what transformers does where both are there
         return ModelFiles(name, [weights], config)
     if index := get(INDEX_FILE):
         parts = [get(part) for part in shard_names(index)]
@@ -86,14 +104,22 @@ def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> Model
 
 
 def shard_names(index: Path) -> list[str]:
-    """File names in a sharded checkpoint's index; nothing but plain names, which cannot lead elsewhere."""
+    """File names in a sharded checkpoint's index; nothing but plain names, which cannot lead
+    elsewhere.
+    """
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
         raise CheckpointError(f"{index.name}: not a readable index of a checkpoint") from problem
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(f"{index.name}: names the part {name!r}, which is no plain safetensors file name")
+        if (
+            not isinstance(name, str)
+            or Path(name).name != name
+            or not name.endswith(".safetensors")
+        ):
+            raise CheckpointError(
+                f"{index.name}: names the part {name!r}, which is no plain safetensors file name"
+            )
     return names
 
 
@@ -111,7 +137,9 @@ def on_hub(repo: str) -> ModelFiles:
     def download(file: str) -> Path | None:
         try:
             return Path(hf_hub_download(repo, file))
-        except LocalEntryNotFoundError as problem:  # also an EntryNotFoundError, but it means no connection
+        except (
+            LocalEntryNotFoundError
+        ) as problem:  # also an EntryNotFoundError, but it means no connection
             raise CheckpointError(
                 f"{repo}: the Hub cannot be reached and {file} is not in the local cache; "
                 "download the model where there is a connection and give its folder"
@@ -120,17 +148,25 @@ def on_hub(repo: str) -> ModelFiles:
             return None
 
     try:
-        return collect(repo, download, f"{repo} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}")
+        return collect(
+            repo,
+            download,
+            f"{repo} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}",
+        )
     except RepositoryNotFoundError as problem:
         raise CheckpointError(
             f"{repo}: no such folder here and no such model on the Hub, or it needs a login"
         ) from problem
     except (HfHubHTTPError, HFValidationError, OSError, ConnectionError) as problem:
-        raise CheckpointError(f"{repo}: the download failed ({str(problem).splitlines()[0]})") from problem
+        raise CheckpointError(
+            f"{repo}: the download failed ({str(problem).splitlines()[0]})"
+        ) from problem
 
 
 def find_w2v_bert(checkpoint: Path) -> ModelFiles:
-    """w2v-BERT 2.0 in a folder of its name beside the checkpoint (or one level up), else from the Hub."""
+    """w2v-BERT 2.0 in a folder of its name beside the checkpoint (or one level up), else from the
+    Hub.
+    """
     folder = W2V_BERT.partition("/")[2]
     for parent in list(checkpoint.resolve().parents)[:2]:
         if (parent / folder).is_dir():

@@ -1,7 +1,8 @@
 """Checkpoints: find them, tell their format by content, load and write them.
 
-Formats read: transformers-native (Xcodec2Model, NeuCodecModel), the original package's names (safetensors,
-NeuCodec's pytorch_model.bin, Lightning .ckpt), and our own, which differs from transformers' in config.json only.
+Formats read: transformers-native (Xcodec2Model, NeuCodecModel), the original package's names
+(safetensors, NeuCodec's pytorch_model.bin, Lightning .ckpt), and our own, which differs from
+transformers' in config.json only.
 """
 
 from __future__ import annotations
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
 
 OWN_MODEL_TYPE = "open-xcodec2"
-ORIGINAL_CONFIG_FIELD = "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
+ORIGINAL_CONFIG_FIELD = (
+    "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
+)
 NEUCODEC_RATE = 24_000
 
 
 class NoInitialisation(TorchFunctionMode):
-    """Modules built under it keep what memory their weights got: random values of tensors that hold none would cost
-    the import of PyTorch's compiler, seconds."""
+    """Modules built under it keep what memory their weights got: random values of tensors that hold
+    none would cost the import of PyTorch's compiler, seconds."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":
@@ -66,14 +69,20 @@ def load_model(
     """See :meth:`XCodec2Model.from_pretrained`."""
     check_target(device, dtype)
     checkpoint = read_checkpoint(name_or_path, decoder_only=decoder_only)
-    with torch.device("meta"), NoInitialisation():  # no memory until the file's own pages are assigned
+    with (
+        torch.device("meta"),
+        NoInitialisation(),
+    ):  # no memory until the file's own pages are assigned
         model = cls(checkpoint.config, decoder_only=decoder_only)
     state = pick_state(checkpoint, model)
     check_shapes(state, model.state_dict(), checkpoint.name)
     device = torch.device(device)
     precision.warn_if_slow(dtype, device)
     model.load_state_dict(
-        {key: tensor.to(device, precision.weight_type(key, dtype, device)) for key, tensor in state.items()},
+        {
+            key: tensor.to(device, precision.weight_type(key, dtype, device))
+            for key, tensor in state.items()
+        },
         assign=True,
     )
     if dtype == torch.int8:
@@ -83,13 +92,23 @@ def load_model(
 
 
 def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
-    """Raise for a device that is not there or a type that cannot hold weights, before any file is read."""
+    """Raise for a device that is not there or a type that cannot hold weights, before any file is
+    read.
+    """
     if not isinstance(dtype, torch.dtype) or not (dtype.is_floating_point or dtype == torch.int8):
-        raise CheckpointError(f"dtype must be torch.int8 or a floating-point torch.dtype, not {dtype!r}")
+        raise CheckpointError(
+            f"dtype must be torch.int8 or a floating-point torch.dtype, not {dtype!r}"
+        )
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as problem:  # torch asserts that it was built with CUDA
-        raise CheckpointError(f"the device {device!r} cannot be used ({str(problem).splitlines()[0]})") from problem
+    except (
+        RuntimeError,
+        AssertionError,
+        TypeError,
+    ) as problem:  # torch asserts that it was built with CUDA
+        raise CheckpointError(
+            f"the device {device!r} cannot be used ({str(problem).splitlines()[0]})"
+        ) from problem
     if dtype == torch.int8 and torch.device(device).type != "cpu":
         raise CheckpointError("dtype=torch.int8 is for CPUs; use torch.bfloat16 on other devices")
 
@@ -104,14 +123,21 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
         return Checkpoint(files.name, OWN_MODEL_TYPE, XCodec2Config.from_dict(values), tensors)
     if "quantizer.project_in.weight" in tensors:
         if not settings:
-            raise CheckpointError(f"{files.name}: config.json is missing beside the weights; its sizes are needed")
+            raise CheckpointError(
+                f"{files.name}: config.json is missing beside the weights; its sizes are needed"
+            )
         return Checkpoint(files.name, "transformers", transformers.read_config(settings), tensors)
     if "generator.quantizer.project_in.weight" in tensors:
-        if not decoder_only and "semantic_model.feature_projection.projection.weight" not in tensors:
+        if (
+            not decoder_only
+            and "semantic_model.feature_projection.projection.weight" not in tensors
+        ):
             tensors = tensors | semantic_tensors(files.weights[0])
         return Checkpoint(files.name, "original", original_config(tensors, settings), tensors)
     if any(key.startswith("fc_sq_prior.") for key in tensors):
-        raise CheckpointError(f"{files.name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}")
+        raise CheckpointError(
+            f"{files.name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
+        )
     raise CheckpointError(
         f"{files.name}: not a checkpoint of XCodec2 or NeuCodec; its first tensor is {min(tensors, default='none')!r}"
     )
@@ -127,37 +153,52 @@ def original_config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) 
 
 
 def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:
-    """w2v-BERT 2.0 from beside a Lightning checkpoint, which does not hold it, under the original's names."""
+    """w2v-BERT 2.0 from beside a Lightning checkpoint, which does not hold it, under the original's
+    names.
+    """
     tensors = read_tensors(hub.find_w2v_bert(checkpoint).weights)
-    return {f"semantic_model.{key.removeprefix('wav2vec2_bert.')}": tensor for key, tensor in tensors.items()}
+    return {
+        f"semantic_model.{key.removeprefix('wav2vec2_bert.')}": tensor
+        for key, tensor in tensors.items()
+    }
 
 
 def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]:
-    """The model's tensors; raises for any that are missing and for leftovers that are not on the list."""
+    """The model's tensors; raises for any that are missing and for leftovers that are not on the
+    list.
+    """
     wanted = known = model.state_dict()
     if checkpoint.format == "original":
         return original.read_state(checkpoint.tensors, checkpoint.config, wanted)
     missing = [key for key in wanted if key not in checkpoint.tensors]
     if missing:
-        raise CheckpointError(f"{checkpoint.name}: lacks {len(missing)} tensors, the first is {missing[0]!r}")
+        raise CheckpointError(
+            f"{checkpoint.name}: lacks {len(missing)} tensors, the first is {missing[0]!r}"
+        )
     if model.decoder_only:  # the encoder's tensors are left aside, but they must be the encoder's
         with torch.device("meta"), NoInitialisation():
             known = type(model)(checkpoint.config).state_dict()
     for key in checkpoint.tensors:
         if key not in known and not transformers.is_unused(key, checkpoint.config):
-            raise CheckpointError(f"{checkpoint.name}: holds {key!r}, which this model has no use for")
+            raise CheckpointError(
+                f"{checkpoint.name}: holds {key!r}, which this model has no use for"
+            )
     return {key: checkpoint.tensors[key] for key in wanted}
 
 
 def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:
     for key, tensor in state.items():
         if tensor.shape != wanted[key].shape:
-            raise CheckpointError(f"{name}: {key!r} is {tuple(tensor.shape)}, not {tuple(wanted[key].shape)}")
+            raise CheckpointError(
+                f"{name}: {key!r} is {tuple(tensor.shape)}, not {tuple(wanted[key].shape)}"
+            )
         if not tensor.is_floating_point():
-            raise CheckpointError(f"{name}: {key!r} holds {tensor.dtype}, not floating-point numbers")
+            raise CheckpointError(
+                f"{name}: {key!r} holds {tensor.dtype}, not floating-point numbers"
+            )
 
 
-# ---- files ------------------------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 
 def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
@@ -177,7 +218,9 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """A torch.save file, restricted to tensors: nothing in it is executed."""
     try:
-        if is_zip(path) and path.suffix != ".safetensors":  # by that suffix torch.load goes before it looks
+        if (
+            is_zip(path) and path.suffix != ".safetensors"
+        ):  # by that suffix torch.load goes before it looks
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         else:
             with path.open("rb") as file:
@@ -189,7 +232,11 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path.name}: holds no dictionary of tensors")
-    return {key: tensor for key, tensor in content.items() if isinstance(tensor, Tensor) and isinstance(key, str)}
+    return {
+        key: tensor
+        for key, tensor in content.items()
+        if isinstance(tensor, Tensor) and isinstance(key, str)
+    }
 
 
 def is_zip(path: Path) -> bool:
@@ -198,7 +245,9 @@ def is_zip(path: Path) -> bool:
 
 
 def is_pickle(path: Path) -> bool:
-    """By content: a safetensors file has its JSON header behind eight bytes, torch.save a zip or a bare pickle."""
+    """By content: a safetensors file has its JSON header behind eight bytes, torch.save a zip or a
+    bare pickle.
+    """
     with path.open("rb") as file:
         start = file.read(9)
     return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
@@ -214,26 +263,34 @@ def read_json(path: Path) -> dict[str, Any]:
     return settings
 
 
-# ---- writing ----------------------------------------------------------------------------------------------------
+# ---- writing -------------------------------------------------------------------------------------
 
 
 def save_model(model: XCodec2Model, folder: str | Path) -> None:
     """See :meth:`XCodec2Model.save_pretrained`."""
     if model.decoder_only:
-        raise CheckpointError("a model loaded with decoder_only=True is not whole and cannot be saved; load it without")
+        raise CheckpointError(
+            "a model loaded with decoder_only=True is not whole and cannot be saved; load it without"
+        )
     if int8.is_quantised(model.acoustic_decoder):
         raise CheckpointError(
             "a model loaded with dtype=torch.int8 has lost its weights and cannot be saved; load it again"
         )
     config = model.config
     if reason := transformers.inexpressible(config):
-        warnings.warn(f"written in open-xcodec2's own form: transformers cannot express {reason}", stacklevel=3)
+        warnings.warn(
+            f"written in open-xcodec2's own form: transformers cannot express {reason}",
+            stacklevel=3,
+        )
         settings = {"model_type": OWN_MODEL_TYPE} | config.to_dict()
     else:
         settings = transformers.write_config(config)
     write_folder(Path(folder), plain_state(model), settings)
     if settings["model_type"] != OWN_MODEL_TYPE:
-        write_json(Path(folder) / "preprocessor_config.json", transformers.feature_extractor_settings(config))
+        write_json(
+            Path(folder) / "preprocessor_config.json",
+            transformers.feature_extractor_settings(config),
+        )
 
 
 def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
@@ -244,11 +301,15 @@ def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[st
         raise CheckpointError(f"{folder}: cannot be made a folder ({problem})") from problem
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     with replacing(folder / "model.safetensors", CheckpointError) as file:
-        mode = os.fstat(file.fileno()).st_mode  # as the user's umask wants it; safetensors writes a private file
+        mode = os.fstat(
+            file.fileno()
+        ).st_mode  # as the user's umask wants it; safetensors writes a private file
         try:
             safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
         except SafetensorError as problem:
-            raise CheckpointError(f"{folder}: the weights cannot be written ({problem})") from problem
+            raise CheckpointError(
+                f"{folder}: the weights cannot be written ({problem})"
+            ) from problem
         os.chmod(file.name, mode)
     write_json(folder / "config.json", settings)
 
@@ -260,7 +321,9 @@ def write_json(path: Path, settings: Mapping[str, Any]) -> None:
 
 def plain_state(model: XCodec2Model) -> dict[str, Tensor]:
     """The state dict with weight norm folded into plain weights."""
-    state = {key: tensor for key, tensor in model.state_dict().items() if ".parametrizations." not in key}
+    state = {
+        key: tensor for key, tensor in model.state_dict().items() if ".parametrizations." not in key
+    }
     for name, module in model.named_modules():
         if parametrize.is_parametrized(module, "weight"):
             state[f"{name}.weight"] = module.weight

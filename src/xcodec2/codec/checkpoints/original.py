@@ -1,4 +1,5 @@
-"""The original package's key names, which also NeuCodec and the Lightning checkpoints use, and ours.
+"""The original package's key names, which also NeuCodec and the Lightning checkpoints use, and
+ours.
 
 `module_names` is the table; everything else reads it in one direction or the other.
 """
@@ -28,7 +29,9 @@ TRAINING_ONLY = ("fc_post_s.", "SemanticDecoder_module.", "discriminator.", "spe
 def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
     """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is the same."""
     yield "semantic_model", "semantic_encoder"
-    for i, part in enumerate(("initial_conv", "residual_blocks.1", "residual_blocks.3", "final_conv"), 1):
+    for i, part in enumerate(
+        ("initial_conv", "residual_blocks.1", "residual_blocks.3", "final_conv"), 1
+    ):
         yield f"SemanticEncoder_module.{part}", f"semantic_adapter.conv{i}"
 
     yield "CodecEnc.conv_blocks.0", "acoustic_encoder.conv1"
@@ -59,7 +62,9 @@ def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
 
 
 def original_keys(config: XCodec2Config, ours: Mapping[str, object]) -> dict[str, str]:
-    """Our key → the original's, for all of `ours` but the decoder's q, k and v (one matrix in the original)."""
+    """Our key → the original's, for all of `ours` but the decoder's q, k and v (one matrix in the
+    original).
+    """
     renamed = {new: old for old, new in module_names(config)}
     names = {}
     for key in ours:
@@ -84,13 +89,17 @@ def fused_key(key: str) -> tuple[str, int]:
     return f"generator.backbone.transformers.{layer}.att.c_attn.weight", third
 
 
-# ---- original → ours --------------------------------------------------------------------------------------------
+# ---- original → ours -----------------------------------------------------------------------------
 
 
-def read_state(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]) -> dict[str, Tensor]:
-    """The `wanted` keys of ours, from tensors under original names (weight norm in either form is folded).
+def read_state(
+    tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]
+) -> dict[str, Tensor]:
+    """The `wanted` keys of ours, from tensors under original names (weight norm in either form is
+    folded).
 
-    Raises CheckpointError for keys that are missing, and for keys left over but the few that inference never uses.
+    Raises CheckpointError for keys that are missing, and for keys left over but the few that
+    inference never uses.
     """
     state: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -102,7 +111,9 @@ def read_state(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Map
         used.update(sources)
         state[key] = _combine(key, [tensors[source] for source in sources])
     if missing:
-        raise CheckpointError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]!r}")
+        raise CheckpointError(
+            f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]!r}"
+        )
     _check_unused({key: tensors[key] for key in tensors if key not in used}, config, wanted)
     return state
 
@@ -111,14 +122,21 @@ def _sources(
     config: XCodec2Config, wanted: Mapping[str, object], tensors: Mapping[str, Tensor]
 ) -> dict[str, tuple[str, ...]]:
     """Our key → the original tensors that it is made of."""
-    sources: dict[str, tuple[str, ...]] = {key: (old,) for key, old in original_keys(config, wanted).items()}
+    sources: dict[str, tuple[str, ...]] = {
+        key: (old,) for key, old in original_keys(config, wanted).items()
+    }
     sources |= {key: (fused_key(key)[0],) for key in wanted if is_fused(key)}
     for key, (old,) in sources.items():
-        if old.endswith(".act.beta") and old not in tensors:  # the PyPI package's own class, and what it saves
+        if (
+            old.endswith(".act.beta") and old not in tensors
+        ):  # the PyPI package's own class, and what it saves
             sources[key] = (old.removesuffix("beta") + "bias",)
         if old.startswith("CodecEnc.") and old.endswith(".weight") and old not in tensors:
             module = old.removesuffix(".weight")
-            newer = (f"{module}.parametrizations.weight.original0", f"{module}.parametrizations.weight.original1")
+            newer = (
+                f"{module}.parametrizations.weight.original0",
+                f"{module}.parametrizations.weight.original1",
+            )
             sources[key] = newer if newer[0] in tensors else (f"{old}_g", f"{old}_v")
     return sources
 
@@ -132,7 +150,9 @@ def _combine(key: str, parts: list[Tensor]) -> Tensor:
     return parts[0]
 
 
-def _check_unused(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]) -> None:
+def _check_unused(
+    tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: Mapping[str, object]
+) -> None:
     """Left-over keys must be known and, where they are buffers, hold what we compute ourselves."""
     renamed = tuple(old + "." for old, _ in module_names(config))
     decoder_only = not any(key.startswith("semantic_encoder.") for key in wanted)
@@ -145,42 +165,59 @@ def _check_unused(tensors: Mapping[str, Tensor], config: XCodec2Config, wanted: 
             key == "semantic_model.masked_spec_embed"
             or key.startswith(TRAINING_ONLY)
             or ((layer := SEMANTIC_LAYER.match(key)) and int(layer[1]) >= SEMANTIC_LAYERS)
-            or (decoder_only and key.startswith(renamed) and not key.startswith(("generator.", "fc_post_a.")))
+            or (
+                decoder_only
+                and key.startswith(renamed)
+                and not key.startswith(("generator.", "fc_post_a."))
+            )
         ):
             raise CheckpointError(f"the checkpoint holds {key!r}, which this model has no use for")
 
 
 def _check_buffer(key: str, tensor: Tensor, expected: Tensor) -> None:
-    if tensor.numel() != expected.numel() or (tensor.float().flatten() - expected).abs().max() > FILTER_TOLERANCE:
-        raise CheckpointError(f"{key!r} is not the filter that XCodec2 computes: another architecture, or damage")
+    if (
+        tensor.numel() != expected.numel()
+        or (tensor.float().flatten() - expected).abs().max() > FILTER_TOLERANCE
+    ):
+        raise CheckpointError(
+            f"{key!r} is not the filter that XCodec2 computes: another architecture, or damage"
+        )
 
 
-# ---- ours → original --------------------------------------------------------------------------------------------
+# ---- ours → original -----------------------------------------------------------------------------
 
 
 def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str, Tensor]:
-    """Our tensors under the original's names, with the buffers and the weight norm that its strict loading expects."""
+    """Our tensors under the original's names, with the buffers and the weight norm that its strict
+    loading expects.
+    """
     tensors = {}
     for key, old in original_keys(config, state).items():
         if old.startswith("CodecEnc.") and state[key].ndim == 3:
-            tensors[f"{old}_g"] = state[key].float().norm(dim=(1, 2), keepdim=True).to(state[key].dtype)
+            tensors[f"{old}_g"] = (
+                state[key].float().norm(dim=(1, 2), keepdim=True).to(state[key].dtype)
+            )
             tensors[f"{old}_v"] = state[key]
         else:
             tensors[old] = state[key]
         if old.endswith(".act.alpha"):
             snake = old.removesuffix(".act.alpha")
             for name in ("upsample.filter", "downsample.lowpass.filter"):
-                tensors[f"{snake}.{name}"] = kaiser_sinc(torch.device("cpu"), torch.float32).view(1, 1, -1).clone()
+                tensors[f"{snake}.{name}"] = (
+                    kaiser_sinc(torch.device("cpu"), torch.float32).view(1, 1, -1).clone()
+                )
     for key in filter(is_fused, state):
         fused, third = fused_key(key)
         if third == 0:
-            tensors[fused] = torch.cat([state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"])
+            tensors[fused] = torch.cat(
+                [state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"]
+            )
     tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft)
     tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width)
     return tensors
 
 
-# ---- sizes from shapes ------------------------------------------------------------------------------------------
+# ---- sizes from shapes ---------------------------------------------------------------------------
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
@@ -188,17 +225,26 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
     try:
         return _infer_config(shapes)
     except KeyError as problem:
-        raise CheckpointError(f"the checkpoint lacks {problem.args[0]!r}, so its sizes cannot be told") from problem
+        raise CheckpointError(
+            f"the checkpoint lacks {problem.args[0]!r}, so its sizes cannot be told"
+        ) from problem
     except (IndexError, ValueError, ZeroDivisionError) as problem:
         if isinstance(problem, CheckpointError):
             raise
-        raise CheckpointError(f"the checkpoint's tensors have impossible shapes ({problem})") from problem
+        raise CheckpointError(
+            f"the checkpoint's tensors have impossible shapes ({problem})"
+        ) from problem
 
 
 def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
     strides: list[int] = []
-    while any(f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4.{name}" in shapes for name in _CONV_WEIGHTS):
-        strides.append(_conv_shape(shapes, f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4")[-1] // 2)
+    while any(
+        f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4.{name}" in shapes
+        for name in _CONV_WEIGHTS
+    ):
+        strides.append(
+            _conv_shape(shapes, f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4")[-1] // 2
+        )
     width = shapes["fc_post_a.weight"][0]
     n_fft = shapes["generator.head.out.weight"][0] - 2
     return XCodec2Config(
@@ -208,17 +254,30 @@ def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         strides=tuple(strides),
         levels=(4,) * shapes["generator.quantizer.project_in.weight"][0],
         width=width,
-        layers=len({key.split(".")[3] for key in shapes if key.startswith("generator.backbone.transformers.")}),
-        heads=width // XCodec2Config.head_width,  # not told by shapes; every published checkpoint has heads of 64
+        layers=len(
+            {
+                key.split(".")[3]
+                for key in shapes
+                if key.startswith("generator.backbone.transformers.")
+            }
+        ),
+        heads=width
+        # not told by shapes; every published checkpoint has heads of 64
+        // XCodec2Config.head_width,
         ffn=shapes["generator.backbone.transformers.0.mlp.fc1.weight"][0],
     )
 
 
 def _infer_semantic(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The semantic branch; where it is absent, because only a decoder is wanted, its width is what matters."""
+    """The semantic branch; where it is absent, because only a decoder is wanted, its width is what
+    matters.
+    """
     layer = "semantic_model.encoder.layers.0"
     if f"{layer}.ffn1.intermediate_dense.weight" not in shapes:
-        return {"semantic_width": shapes["fc_post_a.weight"][1] - shapes["fc_post_a.weight"][0], "semantic_heads": 1}
+        return {
+            "semantic_width": shapes["fc_post_a.weight"][1] - shapes["fc_post_a.weight"][0],
+            "semantic_heads": 1,
+        }
     width, ffn = shapes[f"{layer}.ffn1.output_dense.weight"]
     return {
         "semantic_width": width,

@@ -14,7 +14,8 @@ from xcodec2.errors import CheckpointError
 
 MODEL_TYPES = ("xcodec2", "neucodec")
 
-# Settings that transformers offers and the published models do not use, with the value that we can express.
+# Settings that transformers offers and the published models do not use, with the value that we can
+# express.
 CODEC_FIXED = {"hidden_act": ("silu", "swish"), "attention_bias": (False,), "rms_norm_eps": (1e-6,)}
 SEMANTIC_FIXED = {
     "hidden_act": ("swish", "silu"),
@@ -29,22 +30,35 @@ def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
     """config.json's content → our configuration; raises CheckpointError for what it cannot express."""
     try:
         return _read_config(settings)
-    except (TypeError, AttributeError, ZeroDivisionError) as problem:  # text for a number, a number for a list ...
-        raise CheckpointError(f"config.json holds a value of the wrong kind ({problem})") from problem
+    except (
+        TypeError,
+        AttributeError,
+        ZeroDivisionError,
+    ) as problem:  # text for a number, a number for a list ...
+        raise CheckpointError(
+            f"config.json holds a value of the wrong kind ({problem})"
+        ) from problem
 
 
 def _read_config(settings: Mapping[str, Any]) -> XCodec2Config:
     model_type = settings.get("model_type")
     if model_type not in MODEL_TYPES:
-        raise CheckpointError(f"config.json names the model type {model_type!r}, not one of {', '.join(MODEL_TYPES)}")
+        raise CheckpointError(
+            f"config.json names the model type {model_type!r}, not one of {', '.join(MODEL_TYPES)}"
+        )
     # transformers leaves out what equals its defaults, which are the published models' and so ours
     default = XCodec2Config()
     semantic = settings.get("semantic_model_config") or {}
     _check_fixed(settings, CODEC_FIXED)
     _check_fixed(semantic, SEMANTIC_FIXED)
     neucodec = model_type == "neucodec"
-    input_rate = settings.get("input_sampling_rate" if neucodec else "sampling_rate", default.input_rate)
-    width, heads = settings.get("hidden_size", default.width), settings.get("num_attention_heads", default.heads)
+    input_rate = settings.get(
+        "input_sampling_rate" if neucodec else "sampling_rate", default.input_rate
+    )
+    width, heads = (
+        settings.get("hidden_size", default.width),
+        settings.get("num_attention_heads", default.heads),
+    )
     config = XCodec2Config(
         input_rate=input_rate,
         sample_rate=settings.get("output_sampling_rate", 24_000) if neucodec else input_rate,
@@ -52,7 +66,9 @@ def _read_config(settings: Mapping[str, Any]) -> XCodec2Config:
         semantic_layers=semantic.get("num_hidden_layers", default.semantic_layers),
         semantic_heads=semantic.get("num_attention_heads", default.semantic_heads),
         semantic_ffn=semantic.get("intermediate_size", default.semantic_ffn),
-        semantic_conv_kernel=semantic.get("conv_depthwise_kernel_size", default.semantic_conv_kernel),
+        semantic_conv_kernel=semantic.get(
+            "conv_depthwise_kernel_size", default.semantic_conv_kernel
+        ),
         attention_left=semantic.get("left_max_position_embeddings", default.attention_left),
         attention_right=semantic.get("right_max_position_embeddings", default.attention_right),
         feature_padding=0 if neucodec else default.feature_padding,
@@ -62,18 +78,24 @@ def _read_config(settings: Mapping[str, Any]) -> XCodec2Config:
         width=width,
         layers=settings.get("num_hidden_layers", default.layers),
         heads=heads,
-        head_width=width // heads if settings.get("head_dim", 0) is None else settings.get("head_dim", 64),
+        head_width=width // heads
+        if settings.get("head_dim", 0) is None
+        else settings.get("head_dim", 64),
         ffn=settings.get("intermediate_size", default.ffn),
         dropout=settings.get("activation_dropout", default.dropout),
     )
-    _check_fixed(settings, {"num_key_value_heads": (heads,), "quantization_dim": (config.latent_width,)})
+    _check_fixed(
+        settings, {"num_key_value_heads": (heads,), "quantization_dim": (config.latent_width,)}
+    )
     return config
 
 
 def _check_fixed(settings: Mapping[str, Any], fixed: Mapping[str, tuple[Any, ...]]) -> None:
     for key, values in fixed.items():
         if settings.get(key) not in (*values, None):
-            raise CheckpointError(f"config.json has {key} = {settings[key]!r}; only {values[0]!r} is supported")
+            raise CheckpointError(
+                f"config.json has {key} = {settings[key]!r}; only {values[0]!r} is supported"
+            )
 
 
 def is_unused(key: str, config: XCodec2Config) -> bool:
@@ -97,9 +119,16 @@ def inexpressible(config: XCodec2Config) -> str:
 def write_config(config: XCodec2Config) -> dict[str, Any]:
     """The reverse of :func:`read_config`."""
     if config.feature_padding:
-        names = {"architectures": ["Xcodec2Model"], "model_type": "xcodec2", "sampling_rate": config.sample_rate}
+        names = {
+            "architectures": ["Xcodec2Model"],
+            "model_type": "xcodec2",
+            "sampling_rate": config.sample_rate,
+        }
     else:
-        rates = {"input_sampling_rate": config.input_rate, "output_sampling_rate": config.sample_rate}
+        rates = {
+            "input_sampling_rate": config.input_rate,
+            "output_sampling_rate": config.sample_rate,
+        }
         names = {"architectures": ["NeuCodecModel"], "model_type": "neucodec", **rates}
     return names | {
         "hidden_size": config.width,
@@ -132,4 +161,8 @@ def write_config(config: XCodec2Config) -> dict[str, Any]:
 def feature_extractor_settings(config: XCodec2Config) -> dict[str, Any]:
     """preprocessor_config.json, with which transformers prepares the model's two inputs."""
     name = "Xcodec2FeatureExtractor" if config.feature_padding else "NeuCodecFeatureExtractor"
-    return {"feature_extractor_type": name, "sampling_rate": config.input_rate, "hop_length": config.hop}
+    return {
+        "feature_extractor_type": name,
+        "sampling_rate": config.input_rate,
+        "hop_length": config.hop,
+    }

@@ -1,7 +1,7 @@
 """Lists of inputs → batches that fit, and inputs too long for one pass → windows.
 
-Every item gets the codes and the waveform that it would get alone: rows of equal length run without masks,
-mixed ones with them (see :mod:`xcodec2.codec.masking`).
+Every item gets the codes and the waveform that it would get alone: rows of equal length run without
+masks, mixed ones with them (see :mod:`xcodec2.codec.masking`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ Progress = Callable[[int, int], object]  # frames done, frames in all
 
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
 CPU_BATCH_FRAMES = 500  # there more only makes arrays that fit no cache
-START = 2000  # what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
+START = (
+    2000  # what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
+)
 CPU_START = 20  # there weights come from memory once a batch
-EXACT_FRAMES = 3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
+EXACT_FRAMES = (
+    3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
+)
 
 
-def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress | None = None) -> list[Tensor]:
+def encode(
+    model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress | None = None
+) -> list[Tensor]:
     """Waveforms (N,) at the input rate → codes (T,) int64 on the CPU, in order."""
     for waveform in waveforms:
         if not model.config.frames(len(waveform)):
@@ -49,7 +55,9 @@ def encode(model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress 
     )
 
 
-def decode(model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | None = None) -> list[Tensor]:
+def decode(
+    model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | None = None
+) -> list[Tensor]:
     """Codes (T,) → waveforms (T·output_hop,) float32 on the CPU, in order."""
     frames = [len(row) for row in codes]
     done = counter(sum(frames), progress)
@@ -64,7 +72,9 @@ def decode(model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | No
 
 
 def plan(model: XCodec2Model, frames: Sequence[int], most: int | None = None) -> list[list[int]]:
-    """Indices of items of so many frames, in batches of at most `most` padded frames or what suits the device."""
+    """Indices of items of so many frames, in batches of at most `most` padded frames or what suits
+    the device.
+    """
     if model.device.type == "cpu":
         return least_padding(frames, CPU_BATCH_FRAMES if most is None else most, CPU_START)
     return least_padding(frames, BATCH_FRAMES if most is None else most, START)
@@ -73,14 +83,20 @@ def plan(model: XCodec2Model, frames: Sequence[int], most: int | None = None) ->
 def least_padding(frames: Sequence[int], most: int, start: int) -> list[list[int]]:
     """Indices of items of near lengths, in the batches that cost least together.
 
-    A batch costs its padded frames and `start` on top. It has at most `most` padded frames, or one item.
+    A batch costs its padded frames and `start` on top. It has at most `most` padded frames, or one
+    item.
     """
     order = sorted(range(len(frames)), key=frames.__getitem__)
-    costs, cuts = [0], [0]  # of the first n items: what they cost, and where their last batch begins
+    costs, cuts = (
+        [0],
+        [0],
+    )  # of the first n items: what they cost, and where their last batch begins
     for stop, index in enumerate(order, 1):
         longest = frames[index]
         earliest = max(0, stop - max(1, most // longest))
-        cost, cut = min((costs[cut] + (stop - cut) * longest + start, cut) for cut in range(earliest, stop))
+        cost, cut = min(
+            (costs[cut] + (stop - cut) * longest + start, cut) for cut in range(earliest, stop)
+        )
         costs.append(cost)
         cuts.append(cut)
     batches = []

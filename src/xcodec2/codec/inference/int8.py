@@ -1,12 +1,15 @@
-"""8-bit products on a CPU for inference, where the decoder spends most time: its MLPs, and queries, keys and values.
+"""8-bit products on a CPU for inference, where the decoder spends most time: its MLPs, and queries,
+keys and values.
 
-Weights are scaled by output channel, and what they meet frame by frame, from its least to its largest number:
+Weights are scaled by output channel, and what they meet frame by frame, from its least to its
+largest number:
 
     x ≈ least + step · q,  W ≈ scale · w        q 0 to 255, w -127 to 127
     x Wᵀ ≈ scale · (step · (q wᵀ) + least · Σw)
 
-No frame sees another's scale, so batches and windows stay what they are. Products are oneDNN's, which are exact where
-the processor has instructions for them (VNNI); elsewhere float32 stands in for integers, slower than without.
+No frame sees another's scale, so batches and windows stay what they are. Products are oneDNN's,
+which are exact where the processor has instructions for them (VNNI); elsewhere float32 stands in
+for integers, slower than without.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2).float()
-        least, largest = rows.amin(-1, keepdim=True), rows.amax(-1, keepdim=True)  # aminmax is 40 times as slow
+        least, largest = (
+            rows.amin(-1, keepdim=True),
+            rows.amax(-1, keepdim=True),
+        )  # aminmax is 40 times as slow
         step = ((largest - least) / LARGEST_VALUE).clamp(min=SMALLEST_STEP)
         quantised = ((rows - least) * step.reciprocal()).round_().to(torch.uint8)
         y = self.product(quantised).mul_(step).addcmul_(least, self.sums).mul_(self.scale)
@@ -85,4 +91,6 @@ def integer_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
     packed = torch.ops.onednn.qlinear_prepack(weight, None)
     ones, zeros = torch.ones(len(weight)), torch.zeros(len(weight), dtype=torch.int64)
     product = torch.ops.onednn.qlinear_pointwise.default
-    return lambda values: product(values, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
+    return lambda values: product(
+        values, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+    )

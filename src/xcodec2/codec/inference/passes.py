@@ -1,4 +1,6 @@
-"""How a model encodes and decodes: the state that it must be in, and one pass each way over a batch."""
+"""How a model encodes and decodes: the state that it must be in, and one pass each way over a
+batch.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def inference(model: XCodec2Model) -> Iterator[None]:
-    """No gradients, no dropout even in the middle of training, neither autocast nor TF32: the weights' dtype is the
-    precision."""
+    """No gradients, no dropout even in the middle of training, neither autocast nor TF32: the
+    weights' dtype is the precision."""
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
     try:
-        with torch.no_grad(), torch.autocast(model.device.type, enabled=False), full_float32(model.device):
+        with (
+            torch.no_grad(),
+            torch.autocast(model.device.type, enabled=False),
+            full_float32(model.device),
+        ):
             yield
     finally:
         for module in training:
@@ -33,8 +39,8 @@ def inference(model: XCodec2Model) -> Iterator[None]:
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """A GPU's float32 with all its bits: by default its convolutions round what they multiply to 11, and 4 % of
-    all codes change."""
+    """A GPU's float32 with all its bits: by default its convolutions round what they multiply to
+    11, and 4 % of all codes change."""
     switches = float32_switches() if device.type == "cuda" else []
     before = [getattr(place, name) for place, name, _ in switches]
     for place, name, exact in switches:
@@ -47,7 +53,9 @@ def full_float32(device: torch.device) -> Iterator[None]:
 
 
 def float32_switches() -> list[tuple[Any, str, Any]]:
-    """Where PyTorch keeps the precision of convolutions and matrix products, and what means all bits there."""
+    """Where PyTorch keeps the precision of convolutions and matrix products, and what means all
+    bits there.
+    """
     products: Any = torch.backends.cuda.matmul
     convolutions: Any = torch.backends.cudnn
     if hasattr(products, "fp32_precision"):  # since PyTorch 2.9, where mixing both ways raises
@@ -79,5 +87,7 @@ def decode_rows(model: XCodec2Model, rows: Tensor, lengths: Tensor | None = None
         x = embedded(model.quantizer, model.acoustic_decoder, rows.to(model.device), lengths)
         waveforms = model.acoustic_decoder.from_embedded(x, lengths)
     if not waveforms.isfinite().all():
-        raise XCodec2Error(f"decoding overflowed {model.dtype}: use float32; if it was, the weights are damaged")
+        raise XCodec2Error(
+            f"decoding overflowed {model.dtype}: use float32; if it was, the weights are damaged"
+        )
     return waveforms.cpu()

@@ -1,7 +1,8 @@
-"""Decoding in windows: as codes arrive from a language model, and of recordings too long for one pass.
+"""Decoding in windows: as codes arrive from a language model, and of recordings too long for one
+pass.
 
-The decoder looks both ways, so each window also holds frames before and after the ones it is run for. At a
-join the two windows' versions of one hop of samples are cross-faded: no clicks.
+The decoder looks both ways, so each window also holds frames before and after the ones it is run
+for. At a join the two windows' versions of one hop of samples are cross-faded: no clicks.
 """
 
 from __future__ import annotations
@@ -23,14 +24,19 @@ LONG_STEP, LONG_LOOK = 1000, 250  # frames, for long recordings
 FADE = 1  # frames cross-faded at a join
 
 
-def decode_long(model: XCodec2Model, codes: Tensor, *, done: Callable[[int], None] = lambda frames: None) -> Tensor:
-    """(T,) → (T·output_hop,) on the CPU, in windows of LONG_STEP frames that see LONG_LOOK more on each side.
+def decode_long(
+    model: XCodec2Model, codes: Tensor, *, done: Callable[[int], None] = lambda frames: None
+) -> Tensor:
+    """(T,) → (T·output_hop,) on the CPU, in windows of LONG_STEP frames that see LONG_LOOK more on
+    each side.
 
     `done` is told the frames of each window when it is finished.
     """
     hop, filled = model.config.output_hop, 0
     waveform = torch.empty(len(codes) * hop)
-    for piece in decode(model, codes.split(LONG_STEP), step=LONG_STEP, look_back=LONG_LOOK, look_ahead=LONG_LOOK):
+    for piece in decode(
+        model, codes.split(LONG_STEP), step=LONG_STEP, look_back=LONG_LOOK, look_ahead=LONG_LOOK
+    ):
         waveform[filled : filled + len(piece)] = piece
         filled += len(piece)
         done(len(piece) // hop)
@@ -40,9 +46,13 @@ def decode_long(model: XCodec2Model, codes: Tensor, *, done: Callable[[int], Non
 def decode(
     model: XCodec2Model, chunks: Iterable[Tensor], *, step: int, look_back: int, look_ahead: int
 ) -> Iterator[Tensor]:
-    """Chunks (t,) of codes → chunks of waveform on the CPU, `step` frames at a time; see XCodec2Model.stream_decode."""
+    """Chunks (t,) of codes → chunks of waveform on the CPU, `step` frames at a time; see
+    XCodec2Model.stream_decode.
+    """
     if step < FADE or look_back < 0 or look_ahead < FADE:
-        raise XCodec2Error(f"a stream needs step >= {FADE}, look_back >= 0 and look_ahead >= {FADE} frames")
+        raise XCodec2Error(
+            f"a stream needs step >= {FADE}, look_back >= 0 and look_ahead >= {FADE} frames"
+        )
     return _decode(model, chunks, step, look_back, look_ahead)
 
 
@@ -50,7 +60,9 @@ def _decode(
     model: XCodec2Model, chunks: Iterable[Tensor], step: int, look_back: int, look_ahead: int
 ) -> Iterator[Tensor]:
     hop = model.config.output_hop
-    known = torch.empty(0, dtype=torch.long)  # codes from `look_back` frames before the next sound on
+    known = torch.empty(
+        0, dtype=torch.long
+    )  # codes from `look_back` frames before the next sound on
     start = 0  # index in `known` of the first frame not yet sounded
     tail = torch.empty(0)  # the last window's version of the samples that come next
     for chunk in chunks:

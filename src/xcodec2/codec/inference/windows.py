@@ -29,10 +29,11 @@ def encode(
     overlap: int = OVERLAP,
     done: Callable[[int], None] = lambda frames: None,
 ) -> Tensor:
-    """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow with it.
+    """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow
+    with it.
 
-    Differs from one pass over the whole only in how far attention sees: `overlap` frames at least. `done` is told
-    the frames of each window when it is finished.
+    Differs from one pass over the whole only in how far attention sees: `overlap` frames at least.
+    `done` is told the frames of each window when it is finished.
     """
     hop, frames = model.config.hop, model.config.frames(len(waveform))
     moments = file_moments(model, waveform)
@@ -40,21 +41,29 @@ def encode(
     for start in range(0, frames, size - 2 * overlap):
         stop = min(start + size - 2 * overlap, frames)
         first = max(start - overlap, 0)
-        last = min(stop + max(overlap, 1), model.config.padded_frames(len(waveform)))  # NeuCodec ends a frame early
-        codes = encode_rows(model, excerpt(waveform, first * hop, last * hop)[None], moments=moments)
+        last = min(
+            stop + max(overlap, 1), model.config.padded_frames(len(waveform))
+        )  # NeuCodec ends a frame early
+        codes = encode_rows(
+            model, excerpt(waveform, first * hop, last * hop)[None], moments=moments
+        )
         kept.append(codes[0, start - first : stop - first])
         done(stop - start)
     return torch.cat(kept)
 
 
 def file_moments(model: XCodec2Model, waveform: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased variance (1, 1, 80) of the fbank over the whole padded file, block by block."""
+    """Mean and unbiased variance (1, 1, 80) of the fbank over the whole padded file, block by
+    block.
+    """
     count, mean, squares = 0, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
     for fbank in fbank_blocks(model, waveform):
         block_mean = fbank.mean(1, keepdim=True)
         block_squares = (fbank - block_mean).square().sum(1, keepdim=True)
         delta, total = block_mean - mean.to(fbank), count + fbank.shape[1]
-        squares = squares.to(fbank) + block_squares + delta.square() * (count * fbank.shape[1] / total)
+        squares = (
+            squares.to(fbank) + block_squares + delta.square() * (count * fbank.shape[1] / total)
+        )
         mean = mean.to(fbank) + delta * (fbank.shape[1] / total)
         count = total
     return mean, squares / (count - 1)

@@ -1,7 +1,8 @@
-"""Compiles snake.c into the library that snake_kernel.py loads: `python -m xcodec2.codec.kernels.build`.
+"""Compiles snake.c into the library that snake_kernel.py loads: `python -m
+xcodec2.codec.kernels.build`.
 
-hatch_build.py does it whenever the package is built or installed. A plain C library called through ctypes needs
-nothing of Python or PyTorch, so that one wheel fits every Python version.
+hatch_build.py does it whenever the package is built or installed. A plain C library called through
+ctypes needs nothing of Python or PyTorch, so that one wheel fits every Python version.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ X86_OPTIONS = ["-mavx2", "-mfma"]  # snake_kernel.py asks the processor before i
 
 
 def compile_library(library: Path = LIBRARY) -> str | None:
-    """Compile snake.c into `library`; what went wrong, or None. An older library does not stay behind."""
+    """Compile snake.c into `library`; what went wrong, or None. An older library does not stay
+    behind.
+    """
     library.unlink(missing_ok=True)
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = (
+        os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    )
     if not compiler:
         return "no C compiler was found"
     options = OPTIONS + (X86_OPTIONS if platform.machine().lower() in ("x86_64", "amd64") else [])

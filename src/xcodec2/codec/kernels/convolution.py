@@ -1,4 +1,5 @@
-"""A convolution with channels side by side in memory, as CPUs like it best, and GPUs in half precision.
+"""A convolution with channels side by side in memory, as CPUs like it best, and GPUs in half
+precision.
 
 B batch, C channels, N samples. Elsewhere, and with gradients, it is PyTorch's own.
 """
@@ -17,7 +18,9 @@ WIDE = 1024  # channels times stride from where matrix products win over oneDNN'
 
 
 class Conv1d(nn.Conv1d):
-    """nn.Conv1d whose weights lie as the processor wants them, fresh or loaded: resumed training rounds as before."""
+    """nn.Conv1d whose weights lie as the processor wants them, fresh or loaded: resumed training
+    rounds as before.
+    """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -36,16 +39,23 @@ class Conv1d(nn.Conv1d):
         if not x.is_cuda and self.is_wide:
             return self.as_product(x.transpose(1, 2)).transpose(1, 2)
         x, weight = (  # (…, 1, N): only images have that layout
-            tensor[:, :, None].contiguous(memory_format=torch.channels_last) for tensor in (x, self.weight)
+            tensor[:, :, None].contiguous(memory_format=torch.channels_last)
+            for tensor in (x, self.weight)
         )
         stride, padding, dilation = self.stride, self.padding, self.dilation
-        return F.conv2d(x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups)[:, :, 0]
+        return F.conv2d(
+            x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups
+        )[:, :, 0]
 
     def as_product(self, x: Tensor) -> Tensor:
         """(B, N, C) → (B, N/stride, C): what each output sees laid in a row."""
         padding = int(self.padding[0])
-        seen = F.pad(x, (0, 0, padding, padding)).unfold(1, self.kernel_size[0], self.stride[0])  # (B, T, C, kernel)
-        return linear(seen.transpose(2, 3).flatten(2), self.weight.transpose(1, 2).flatten(1), self.bias)
+        seen = F.pad(x, (0, 0, padding, padding)).unfold(
+            1, self.kernel_size[0], self.stride[0]
+        )  # (B, T, C, kernel)
+        return linear(
+            seen.transpose(2, 3).flatten(2), self.weight.transpose(1, 2).flatten(1), self.bias
+        )
 
 
 def likes_channels_side_by_side(x: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Matrix products of linear layers, on a CPU by oneDNN instead of MKL.
 
-PyTorch sends float32 products to MKL, which reaches 55 to 80 % of an AMD processor's peak where oneDNN reaches 80 to
-95 %. Elsewhere, and with gradients, they are PyTorch's own.
+PyTorch sends float32 products to MKL, which reaches 55 to 80 % of an AMD processor's peak where
+oneDNN reaches 80 to 95 %. Elsewhere, and with gradients, they are PyTorch's own.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def suits_onednn(x: Tensor, weight: Tensor) -> bool:
 
 @functools.cache
 def onednn_product() -> Callable[..., Any] | None:
-    """What torch.compile's own code calls. It is not documented, so it is tried out once; None where it fails."""
+    """What torch.compile's own code calls.
+
+    It is not documented, so it is tried out once; None where it fails.
+    """
     try:
         product = torch.ops.mkldnn._linear_pointwise.default
         ones = torch.ones(2, 2)

@@ -1,6 +1,7 @@
 """The anti-aliased activation in one compiled pass (snake.c), for inference on a CPU.
 
-PyTorch's own operations give the same to float32's rounding, far slower. B batch, C channels, N samples.
+PyTorch's own operations give the same to float32's rounding, far slower. B batch, C channels, N
+samples.
 """
 
 from __future__ import annotations
@@ -21,12 +22,20 @@ POINTER = ctypes.c_void_p
 
 
 def can_run(x: Tensor) -> bool:
-    """Whether :func:`snake` takes `x`: float32 on a CPU, no gradients wanted, and the library is there."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled() and load() is not None
+    """Whether :func:`snake` takes `x`: float32 on a CPU, no gradients wanted, and the library is
+    there.
+    """
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and load() is not None
+    )
 
 
 def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, C, N) → (B, C, N) whose channels lie side by side in memory; zeros behind each of `lengths` (B,).
+    """(B, C, N) → (B, C, N) whose channels lie side by side in memory; zeros behind each of
+    `lengths` (B,).
 
     `alpha` and `beta` (C,) are what is multiplied and divided by, `taps` (12,) the filter.
     """
@@ -52,8 +61,13 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
 
 @functools.cache
 def load() -> ctypes.CDLL | None:
-    """The library, or None, with a warning that says why: the results are the same, the time is not."""
-    if platform.machine().lower() in ("x86_64", "amd64") and "AVX" not in torch.backends.cpu.get_cpu_capability():
+    """The library, or None, with a warning that says why: the results are the same, the time is
+    not.
+    """
+    if (
+        platform.machine().lower() in ("x86_64", "amd64")
+        and "AVX" not in torch.backends.cpu.get_cpu_capability()
+    ):
         reason = "this processor lacks AVX2"
     elif not LIBRARY.exists():
         reason = "it was not compiled; install a C compiler (gcc or clang), then open-xcodec2 again"
@@ -75,7 +89,8 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
 
 @functools.cache
 def openmp_parallel() -> Callable[..., None] | None:
-    """GOMP_parallel of the OpenMP that PyTorch has loaded: a second pool of threads would fight its own for the cores.
+    """GOMP_parallel of the OpenMP that PyTorch has loaded: a second pool of threads would fight its
+    own for the cores.
 
     None where there is none of that name; the library then starts threads itself.
     """

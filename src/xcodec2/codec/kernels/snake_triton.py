@@ -1,7 +1,9 @@
-"""The anti-aliased activation in two Triton kernels, for inference on a GPU: up ×2 and activate, then down ×2.
+"""The anti-aliased activation in two Triton kernels, for inference on a GPU: up ×2 and activate,
+then down ×2.
 
-PyTorch's own operations give the same to rounding, with a dozen passes over arrays twice the size. Everything is
-computed in float32, whatever the type. B batch, C channels, N samples. The CPU's counterpart is snake.c.
+PyTorch's own operations give the same to rounding, with a dozen passes over arrays twice the size.
+Everything is computed in float32, whatever the type. B batch, C channels, N samples. The CPU's
+counterpart is snake.c.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def can_run(x: Tensor) -> bool:
-    """Whether :func:`snake` takes `x`: on a GPU, no gradients wanted, and Triton is there, as with PyTorch for CUDA."""
+    """Whether :func:`snake` takes `x`: on a GPU, no gradients wanted, and Triton is there, as with
+    PyTorch for CUDA.
+    """
     return x.is_cuda and x.dtype in TYPES and not torch.is_grad_enabled() and kernels() is not None
 
 
@@ -31,7 +35,8 @@ def kernels() -> ModuleType | None:
 
 
 def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor | None) -> Tensor:
-    """(B, C, N) → (B, C, N) whose channels lie side by side in memory; zeros behind each of `lengths` (B,).
+    """(B, C, N) → (B, C, N) whose channels lie side by side in memory; zeros behind each of
+    `lengths` (B,).
 
     `alpha` and `beta` (C,) are what is multiplied and divided by, `taps` (12,) the filter.
     """
@@ -39,10 +44,16 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
     assert module is not None
     rows = x.transpose(1, 2).contiguous()  # (B, N, C)
     batch, size, channels = rows.shape
-    doubled = torch.empty(2, *rows.shape, dtype=torch.float32, device=x.device)  # even and odd values of twice the rate
+    doubled = torch.empty(
+        2, *rows.shape, dtype=torch.float32, device=x.device
+    )  # even and odd values of twice the rate
     out = torch.empty_like(rows)
     alpha, beta, taps = (tensor.float().contiguous() for tensor in (alpha, beta, taps))
-    lengths = torch.full((batch,), size, device=x.device) if lengths is None else lengths.long().contiguous()
+    lengths = (
+        torch.full((batch,), size, device=x.device)
+        if lengths is None
+        else lengths.long().contiguous()
+    )
     grid = (-(-size * channels // BLOCK), batch)
     sizes = channels, size * channels, rows.numel()
     with torch.cuda.device_of(x):  # Triton launches on the current GPU, wherever the tensors are

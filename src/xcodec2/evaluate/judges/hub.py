@@ -15,15 +15,22 @@ from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
 
 
 def load(class_name: str, source: str) -> tuple[Any, str]:
-    """The model of a class of transformers, in evaluation mode, and what to call it. Raises JudgeError."""
+    """The model of a class of transformers, in evaluation mode, and what to call it.
+
+    Raises JudgeError.
+    """
     try:
         import transformers
     except ImportError as error:
-        raise JudgeError("judges from the Hub need transformers: pip install transformers") from error
+        raise JudgeError(
+            "judges from the Hub need transformers: pip install transformers"
+        ) from error
     try:
         model = getattr(transformers, class_name).from_pretrained(source).eval()
     except (OSError, ValueError, KeyError) as error:
-        raise JudgeError(f"{source}: cannot be loaded as {class_name} ({str(error).splitlines()[0]})") from error
+        raise JudgeError(
+            f"{source}: cannot be loaded as {class_name} ({str(error).splitlines()[0]})"
+        ) from error
     commit = getattr(model.config, "_commit_hash", None)
     revision = f" at {commit[:8]}" if commit else ""
     return model, f"{source}{revision}, transformers {transformers.__version__}"
@@ -36,7 +43,9 @@ def load_processor(class_name: str, source: str) -> Any:
     try:
         return getattr(transformers, class_name).from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        raise JudgeError(f"{source}: has no usable {class_name} ({str(error).splitlines()[0]})") from error
+        raise JudgeError(
+            f"{source}: has no usable {class_name} ({str(error).splitlines()[0]})"
+        ) from error
 
 
 class HubRecogniser:
@@ -56,10 +65,20 @@ class HubRecogniser:
 
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text."""
-        inputs = self.processor(checked(waveform, at_least=0.1), sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        inputs = self.processor(
+            checked(waveform, at_least=0.1), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        )
         with torch.inference_mode():
-            tokens = self.model(**inputs).logits.argmax(-1) if self.ctc else self.model.generate(**inputs)
-        return str(self.processor.batch_decode(tokens, **({} if self.ctc else {"skip_special_tokens": True}))[0])
+            tokens = (
+                self.model(**inputs).logits.argmax(-1)
+                if self.ctc
+                else self.model.generate(**inputs)
+            )
+        return str(
+            self.processor.batch_decode(
+                tokens, **({} if self.ctc else {"skip_special_tokens": True})
+            )[0]
+        )
 
 
 class HubSpeakerEncoder:
@@ -86,7 +105,9 @@ class HubRater:
         self.name = source
         self.model, self.implementation = load("AutoModelForAudioClassification", source)
         if self.model.config.num_labels != 1:
-            raise JudgeError(f"{source}: has {self.model.config.num_labels} classes; a rater has one output")
+            raise JudgeError(
+                f"{source}: has {self.model.config.num_labels} classes; a rater has one output"
+            )
         self.features = load_processor("AutoFeatureExtractor", source)
 
     def score(self, waveform: np.ndarray) -> float:

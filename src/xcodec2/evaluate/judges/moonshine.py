@@ -23,12 +23,16 @@ class Moonshine:
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise JudgeError("Moonshine needs tokenizers: pip install 'open-xcodec2[evaluate]'") from error
+            raise JudgeError(
+                "Moonshine needs tokenizers: pip install 'open-xcodec2[evaluate]'"
+            ) from error
         self.name = f"Moonshine {size}"
         self.implementation = f"{size}, quantised, {weights.MOONSHINE.described}"
         folder = f"package/dist/model/{size}/quantized"
         self.encoder = session(weights.find(weights.MOONSHINE, f"{folder}/encoder_model.onnx"))
-        self.decoder = session(weights.find(weights.MOONSHINE, f"{folder}/decoder_model_merged.onnx"))
+        self.decoder = session(
+            weights.find(weights.MOONSHINE, f"{folder}/decoder_model_merged.onnx")
+        )
         tokens = weights.find(weights.MOONSHINE_TOKENIZER, "moonshine_onnx/assets/tokenizer.json")
         self.tokenizer = Tokenizer.from_file(str(tokens))
         self.layers, self.heads, self.width = SHAPES[size]
@@ -36,7 +40,11 @@ class Moonshine:
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text; speech over 30 s is cut at its quietest moments."""
         pieces = cut_at_pauses(checked(waveform, at_least=0.1))
-        return " ".join(text for piece in pieces if (text := self.tokenizer.decode(self.generate(piece)).strip()))
+        return " ".join(
+            text
+            for piece in pieces
+            if (text := self.tokenizer.decode(self.generate(piece)).strip())
+        )
 
     def generate(self, samples: np.ndarray) -> list[int]:
         """(N,) → tokens with start and, when it was reached, end."""
@@ -52,7 +60,11 @@ class Moonshine:
         most = min(MAX_TOKENS, 8 + math.ceil(TOKENS_PER_SECOND * len(samples) / SAMPLE_RATE))
         while len(tokens) <= most and tokens[-1] != END:
             first = len(tokens) == 1
-            inputs = {"input_ids": [tokens[-1:]], "encoder_hidden_states": encoded, "use_cache_branch": [not first]}
+            inputs = {
+                "input_ids": [tokens[-1:]],
+                "encoder_hidden_states": encoded,
+                "use_cache_branch": [not first],
+            }
             logits, *present = self.decoder.run(None, inputs | cache)
             tokens.append(int(logits[0, -1].argmax()))
             for key, value in zip(list(cache), present, strict=True):

@@ -13,7 +13,9 @@ def session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise JudgeError("this judge needs onnxruntime: pip install 'open-xcodec2[evaluate]'") from error
+        raise JudgeError(
+            "this judge needs onnxruntime: pip install 'open-xcodec2[evaluate]'"
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -1,7 +1,9 @@
-"""Resemblyzer's speaker encoder: an LSTM on mel spectra, trained on telling speakers apart (GE2E loss).
+"""Resemblyzer's speaker encoder: an LSTM on mel spectra, trained on telling speakers apart (GE2E
+loss).
 
-The package needs librosa and webrtcvad; the network is three lines and is written here. Unlike the package's
-`preprocess_wav`, long silences stay in: a codec must not change what is compared by what a voice detector thinks.
+The package needs librosa and webrtcvad; the network is three lines and is written here. Unlike the
+package's `preprocess_wav`, long silences stay in: a codec must not change what is compared by what
+a voice detector thinks.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ class Resemblyzer:
         state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
         self.lstm = nn.LSTM(MELS, 256, 3, batch_first=True).eval()
         self.linear = nn.Linear(256, 256)
-        self.lstm.load_state_dict({k.removeprefix("lstm."): t for k, t in state.items() if k.startswith("lstm.")})
-        self.linear.load_state_dict({k.removeprefix("linear."): t for k, t in state.items() if k.startswith("linear.")})
+        self.lstm.load_state_dict(
+            {k.removeprefix("lstm."): t for k, t in state.items() if k.startswith("lstm.")}
+        )
+        self.linear.load_state_dict(
+            {k.removeprefix("linear."): t for k, t in state.items() if k.startswith("linear.")}
+        )
 
     def embed(self, waveform: np.ndarray) -> np.ndarray:
         """(N,) → (256,), the normalised mean over partial utterances of 1.6 s."""
@@ -41,7 +47,9 @@ class Resemblyzer:
         needed = (starts[-1] + PARTIAL) * HOP
         mel = mel_spectrum(torch.nn.functional.pad(samples, (0, max(0, needed - len(samples)))))
         with torch.inference_mode():
-            _, (hidden, _) = self.lstm(torch.stack([mel[start : start + PARTIAL] for start in starts]))
+            _, (hidden, _) = self.lstm(
+                torch.stack([mel[start : start + PARTIAL] for start in starts])
+            )
             raw = self.linear(hidden[-1]).relu()
         mean = (raw / raw.norm(dim=1, keepdim=True)).mean(0).numpy()
         length = float(np.linalg.norm(mean))
@@ -63,6 +71,8 @@ def partial_starts(num_samples: int) -> list[int]:
 def mel_spectrum(samples: Tensor) -> Tensor:
     """(N,) → (frames, 40), power, frames centred."""
     window = torch.hann_window(WINDOW)
-    spectrum = torch.stft(samples, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True)
+    spectrum = torch.stft(
+        samples, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True
+    )
     power = spectrum.real.square() + spectrum.imag.square()
     return (slaney_mel(WINDOW, MELS, SAMPLE_RATE, torch.device("cpu")) @ power).T

@@ -1,4 +1,6 @@
-"""PocketSphinx, a recogniser of English that shares nothing with neural ones; its model is in its package."""
+"""PocketSphinx, a recogniser of English that shares nothing with neural ones; its model is in its
+package.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,12 @@ class PocketSphinx:
         try:
             import pocketsphinx
         except ImportError as error:
-            raise JudgeError("PocketSphinx is not installed: pip install 'open-xcodec2[evaluate]'") from error
+            raise JudgeError(
+                "PocketSphinx is not installed: pip install 'open-xcodec2[evaluate]'"
+            ) from error
         self.implementation = f"en-us, pocketsphinx {importlib.metadata.version('pocketsphinx')}"
-        # Means taken over the whole utterance: the running ones would depend on what was heard before.
+        # Means taken over the whole utterance: the running ones would depend on what was heard
+        # before.
         self.decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, cmn="batch", loglevel="FATAL")
 
     def transcribe(self, waveform: np.ndarray) -> str:

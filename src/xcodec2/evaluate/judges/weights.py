@@ -1,8 +1,8 @@
 """Where the weights of judges lie: inside an installed package, or in the cache that `fetch` fills.
 
-The packages that carry them often cannot be imported: Resemblyzer, speechmos and distillmos want librosa, webrtcvad
-or torchaudio, and Moonshine's come in a JavaScript package. Only their files of weights are used here, each known
-by its digest.
+The packages that carry them often cannot be imported: Resemblyzer, speechmos and distillmos want
+librosa, webrtcvad or torchaudio, and Moonshine's come in a JavaScript package. Only their files of
+weights are used here, each known by its digest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ FETCH = "python -m xcodec2.evaluate.judges.fetch"
 
 @dataclass(frozen=True)
 class Weights:
-    """One package at one version, and the SHA-256 of the files wanted of it, by their path in the package."""
+    """One package at one version, and the SHA-256 of the files wanted of it, by their path in the
+    package.
+    """
 
     registry: str  # "pypi" or "npm"
     package: str
@@ -38,21 +40,27 @@ RESEMBLYZER = Weights(
     "Resemblyzer",
     "0.1.4",
     "Apache-2.0",
-    {"resemblyzer/pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"},
+    {
+        "resemblyzer/pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+    },
 )
 SPEECHMOS = Weights(
     "pypi",
     "speechmos",
     "0.0.1.1",
     "MIT",
-    {"speechmos/dnsmos_models/sig_bak_ovr.onnx": "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"},
+    {
+        "speechmos/dnsmos_models/sig_bak_ovr.onnx": "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
+    },
 )
 DISTILLMOS = Weights(
     "pypi",
     "distillmos",
     "0.9.1",
     "MIT",
-    {"distillmos/weights/distill_mos_v7.pt": "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"},
+    {
+        "distillmos/weights/distill_mos_v7.pt": "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"
+    },
 )
 MOONSHINE = Weights(
     "npm",
@@ -79,7 +87,9 @@ MOONSHINE_TOKENIZER = Weights(
     "useful-moonshine-onnx",
     "20251121",
     "MIT",
-    {"moonshine_onnx/assets/tokenizer.json": "b68b995a58b3373db6c4f46864a9db50cd1333d086150ffa2c1096581ede9c10"},
+    {
+        "moonshine_onnx/assets/tokenizer.json": "b68b995a58b3373db6c4f46864a9db50cd1333d086150ffa2c1096581ede9c10"
+    },
 )
 ALL = (RESEMBLYZER, SPEECHMOS, DISTILLMOS, MOONSHINE, MOONSHINE_TOKENIZER)
 
@@ -97,16 +107,23 @@ def cached(weights: Weights, file: str) -> Path:
 
 
 def find(weights: Weights, file: str) -> Path:
-    """The file, from the cache or the installed package. Raises JudgeError when it is in neither, or is another."""
+    """The file, from the cache or the installed package.
+
+    Raises JudgeError when it is in neither, or is another.
+    """
     place = cached(weights, file)
     if not place.is_file():
         folder, _, inside = file.partition("/")
         spec = importlib.util.find_spec(folder) if weights.registry == "pypi" else None
         if not spec or not spec.submodule_search_locations:
-            raise JudgeError(f"the weights of {weights.described} are not here; fetch them with: {FETCH}")
+            raise JudgeError(
+                f"the weights of {weights.described} are not here; fetch them with: {FETCH}"
+            )
         place = Path(spec.submodule_search_locations[0]) / inside
     if not place.is_file() or digest(place) != weights.files[file]:
-        raise JudgeError(f"{place}: is missing or not as {weights.described} has it; fetch it with: {FETCH}")
+        raise JudgeError(
+            f"{place}: is missing or not as {weights.described} has it; fetch it with: {FETCH}"
+        )
     return place
 
 

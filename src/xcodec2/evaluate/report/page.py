@@ -34,7 +34,10 @@ def page(
     worst: int,
     audio: bool,
 ) -> str:
-    """The whole report. worst: how many files to show of the first system, with players when `audio`."""
+    """The whole report.
+
+    worst: how many files to show of the first system, with players when `audio`.
+    """
     names = [system.name for system in systems]
     shown = worst_files(rows, systems[0], recordings, worst, audio) if worst else []
     parts = [
@@ -53,8 +56,13 @@ def page(
             plots.distributions(rows, names),
             "How the files spread; the bar holds the middle half, the dot is the median.",
         ),
-        section("comparison", f"Against {names[0]}, file by file", comparison_table(summary, names)),
-        *(section(f"group-{column}", f"By {column}", table) for column, table in group_tables(summary)),
+        section(
+            "comparison", f"Against {names[0]}, file by file", comparison_table(summary, names)
+        ),
+        *(
+            section(f"group-{column}", f"By {column}", table)
+            for column, table in group_tables(summary)
+        ),
         section(
             "codes",
             "Codes",
@@ -62,13 +70,17 @@ def page(
             "",
             plots.code_histogram(summary["codes"]),
         ),
-        section("worst", worst_title(names[0], rows), "".join(card(item, names[0]) for item in shown)),
+        section(
+            "worst", worst_title(names[0], rows), "".join(card(item, names[0]) for item in shown)
+        ),
         section("cost", "Cost", cost_table(summary["cost"])),
         section("failures", "What could not be measured", failures(summary)),
         section("how", "How it was measured", how_measured(summary)),
     ]
     read = files(__package__)
-    css, script = (read.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    css, script = (
+        read.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
     title = f"{names[0]}: evaluation"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -100,7 +112,9 @@ def header(summary: Mapping[str, Any], names: Sequence[str]) -> str:
     )
 
 
-def section(name: str, title: str, content: str | None, note: str = "", more: str | None = None) -> str:
+def section(
+    name: str, title: str, content: str | None, note: str = "", more: str | None = None
+) -> str:
     """A part of the page; nothing where there is no content."""
     if not content:
         return ""

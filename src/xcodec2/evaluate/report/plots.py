@@ -13,7 +13,18 @@ import numpy as np
 from xcodec2.evaluate.metrics import COLUMNS
 
 INK, FAINT, GRID = "#1f2733", "#6b7685", "#e6e9ee"
-COLOURS = ("#0b6e99", "#d9480f", "#2b8a3e", "#7048e8", "#c2255c", "#b08800", "#5c677d", "#0ca678", "#e67700", "#364fc7")
+COLOURS = (
+    "#0b6e99",
+    "#d9480f",
+    "#2b8a3e",
+    "#7048e8",
+    "#c2255c",
+    "#b08800",
+    "#5c677d",
+    "#0ca678",
+    "#e67700",
+    "#364fc7",
+)
 QUALITY = ("stoi", "estoi", "pesq_wb", "pesq_nb", "dnsmos", "distillmos", "speaker", "wer")
 LABEL_PLACES = ((6, 4), (6, -11), (-6, 4), (-6, -11), (0, 8), (0, -16), (6, 15), (6, -22))
 ANCHORS = ("original", "mulaw")  # no codecs at a rate that anyone would plot
@@ -26,7 +37,9 @@ def colours(systems: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def style(salt: str) -> Any:
-    """Plain axes; the salt makes identifiers that no other drawing on the page has, and the same ones every time."""
+    """Plain axes; the salt makes identifiers that no other drawing on the page has, and the same
+    ones every time.
+    """
     import matplotlib as mpl
 
     plain: dict[Any, Any] = {
@@ -63,7 +76,9 @@ def svg(figure: Any) -> str:
 
 
 def quality_against_rate(summary: Mapping[str, Any]) -> str | None:
-    """A panel a metric, every system with a bit rate at its place; the original as a line where it ends."""
+    """A panel a metric, every system with a bit rate at its place; the original as a line where it
+    ends.
+    """
     systems = summary["systems"]
     measured = [c for c in QUALITY if any(c in s["metrics"] for s in systems.values())]
     placed = [name for name, s in systems.items() if s["bit_rate"] and name not in ANCHORS]
@@ -87,38 +102,60 @@ def draw_rates(axis: Any, column: str, systems: Mapping[str, Any], placed: Seque
     """One panel, scaled to the codecs: the original's line is there where it is not far above them."""
     palette = colours(list(systems))
     points = {
-        name: (systems[name]["bit_rate"], found) for name in placed if (found := systems[name]["metrics"].get(column))
+        name: (systems[name]["bit_rate"], found)
+        for name in placed
+        if (found := systems[name]["metrics"].get(column))
     }
     for name, (rate, found) in points.items():
         single = found["low"] is None
-        spread = None if single else [[found["mean"] - found["low"]], [found["high"] - found["mean"]]]
-        axis.errorbar(rate, found["mean"], spread, fmt="o", color=palette[name], markersize=6, elinewidth=1.2)
+        spread = (
+            None if single else [[found["mean"] - found["low"]], [found["high"] - found["mean"]]]
+        )
+        axis.errorbar(
+            rate, found["mean"], spread, fmt="o", color=palette[name], markersize=6, elinewidth=1.2
+        )
     rates = [systems[name]["bit_rate"] for name in placed]
     axis.set_xscale("log")
     axis.set_xlim(min(rates) / 1.8, max(rates) * 2.6)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+    axis.xaxis.set_major_formatter(
+        lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+    )
     axis.xaxis.set_minor_formatter(lambda *_: "")
     about = COLUMNS[column]
-    axis.set_title(about.title + (" (lower is better)" if about.better == "lower" else ""), loc="left")
+    axis.set_title(
+        about.title + (" (lower is better)" if about.better == "lower" else ""), loc="left"
+    )
     axis.set_xlabel("bit/s, measured", fontsize=8)
     axis.margins(y=0.25)
     bottom, top = axis.get_ylim()
     ceiling = systems.get("original", {}).get("metrics", {}).get(column)
     if ceiling and bottom <= ceiling["mean"] <= top + 0.5 * (top - bottom):
         axis.axhline(ceiling["mean"], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
-    places = {name: axis.transData.transform((rate, found["mean"])) for name, (rate, found) in points.items()}
+    places = {
+        name: axis.transData.transform((rate, found["mean"]))
+        for name, (rate, found) in points.items()
+    }
     for name, offset in label_offsets(places).items():
         rate, found = points[name]
         side = "left" if offset[0] > 0 else "right" if offset[0] < 0 else "center"
         axis.annotate(
-            name, (rate, found["mean"]), offset, textcoords="offset points", fontsize=8, color=palette[name], ha=side
+            name,
+            (rate, found["mean"]),
+            offset,
+            textcoords="offset points",
+            fontsize=8,
+            color=palette[name],
+            ha=side,
         )
 
 
 def label_offsets(places: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Where each label stands beside its point, in points (places are in pixels at 100 a inch): the first of a few
-    places where it covers no other point and no label; the least bad one where there is none."""
-    boxes: list[tuple[float, float, float, float]] = [(x - 5, y - 5, x + 5, y + 5) for x, y in places.values()]
+    """Where each label stands beside its point, in points (places are in pixels at 100 a inch): the
+    first of a few places where it covers no other point and no label; the least bad one where there
+    is none."""
+    boxes: list[tuple[float, float, float, float]] = [
+        (x - 5, y - 5, x + 5, y + 5) for x, y in places.values()
+    ]
     chosen: dict[str, tuple[float, float]] = {}
     for name, (x, y) in places.items():
         width, height = 6.2 * len(name), 11.0
@@ -141,7 +178,9 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 
 
 def distributions(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> str | None:
-    """A panel a metric: for each system its files' values as a shape, with the median and the middle half."""
+    """A panel a metric: for each system its files' values as a shape, with the median and the
+    middle half.
+    """
     columns = [c for c in COLUMNS if any(c in row for row in rows)]
     if not columns:
         return None
@@ -150,11 +189,22 @@ def distributions(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> 
     across = min(3, len(columns))
     down = -(-len(columns) // across)
     with style("distribution"):
-        figure = Figure(figsize=(4.1 * across, (0.7 + 0.27 * len(systems)) * down), layout="constrained")
+        figure = Figure(
+            figsize=(4.1 * across, (0.7 + 0.27 * len(systems)) * down), layout="constrained"
+        )
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for index, (axis, column) in enumerate(zip(axes, columns, strict=False)):
-            having = [name for name in systems if any(r["system"] == name and column in r for r in rows)]
-            draw_distribution(axis, column, rows, systems, having, named=index % across == 0 or having != list(systems))
+            having = [
+                name for name in systems if any(r["system"] == name and column in r for r in rows)
+            ]
+            draw_distribution(
+                axis,
+                column,
+                rows,
+                systems,
+                having,
+                named=index % across == 0 or having != list(systems),
+            )
         for axis in axes[len(columns) :]:
             axis.set_visible(False)
         return svg(figure)
@@ -173,14 +223,31 @@ def draw_distribution(
         values = np.array([row[column] for row in rows if row["system"] == name and column in row])
         if len(values) >= FEWEST_FOR_A_SHAPE and np.ptp(values) > 1e-9:
             counts, edges = np.histogram(values, bins=40)
-            smooth = np.convolve(np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], mode="valid")
+            smooth = np.convolve(
+                np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], mode="valid"
+            )
             height = 0.38 * smooth / smooth.max()
             middles = (edges[:-1] + edges[1:]) / 2
-            axis.fill_between(middles, place - height, place + height, color=palette[name], alpha=0.35, linewidth=0)
+            axis.fill_between(
+                middles,
+                place - height,
+                place + height,
+                color=palette[name],
+                alpha=0.35,
+                linewidth=0,
+            )
         if len(values):
             low, median, high = np.percentile(values, (25, 50, 75))
-            axis.plot([low, high], [place, place], color=palette[name], linewidth=2.4, solid_capstyle="round")
-            axis.plot(median, place, "o", color="white", markeredgecolor=palette[name], markersize=4.5)
+            axis.plot(
+                [low, high],
+                [place, place],
+                color=palette[name],
+                linewidth=2.4,
+                solid_capstyle="round",
+            )
+            axis.plot(
+                median, place, "o", color="white", markeredgecolor=palette[name], markersize=4.5
+            )
     axis.set_yticks(range(len(having)), list(reversed(having)) if named else [""] * len(having))
     axis.set_ylim(-0.6, len(having) - 0.4)
     axis.grid(axis="y", visible=False)
@@ -200,10 +267,23 @@ def code_histogram(codes: Mapping[str, Any]) -> str | None:
         palette = colours(list(used))
         for name, use in used.items():
             shares = np.array(use["most_frequent"]) / use["total"]
-            axis.plot(np.arange(1, len(shares) + 1), shares, color=palette[name], linewidth=1.8, label=name)
+            axis.plot(
+                np.arange(1, len(shares) + 1),
+                shares,
+                color=palette[name],
+                linewidth=1.8,
+                label=name,
+            )
             even = 1 / use["codebook_size"]
             axis.axhline(even, color=palette[name], linewidth=0.9, linestyle=(0, (4, 3)))
-            axis.annotate("all codes alike", (1, even), (2, 4), textcoords="offset points", fontsize=8, color=FAINT)
+            axis.annotate(
+                "all codes alike",
+                (1, even),
+                (2, 4),
+                textcoords="offset points",
+                fontsize=8,
+                color=FAINT,
+            )
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set(xlabel="rank of the code", ylabel="share of all codes")

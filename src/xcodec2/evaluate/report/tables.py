@@ -26,7 +26,9 @@ def metric_table(systems: Mapping[str, Any]) -> str:
     for name, found in systems.items():
         rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
         cells = "".join(cell(found["metrics"].get(c), c, name in best[c]) for c in columns)
-        body += f"<tr><th>{escape(name)}</th><td>{found['recordings']}</td><td>{rate}</td>{cells}</tr>"
+        body += (
+            f"<tr><th>{escape(name)}</th><td>{found['recordings']}</td><td>{rate}</td>{cells}</tr>"
+        )
     return (
         '<div class="wide"><table class="sortable"><thead><tr><th>system</th><th>files</th><th>bit/s</th>'
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -65,12 +67,16 @@ def cell(found: Mapping[str, Any] | None, column: str, best: bool) -> str:
 
 
 def comparison_table(summary: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """What each other system has more than the first, on the same files; bold where the interval leaves out zero."""
+    """What each other system has more than the first, on the same files; bold where the interval
+    leaves out zero.
+    """
     others = {name: found for name, found in summary["against_first"].items() if found}
     if not others:
         return None
     columns = [c for c in COLUMNS if any(c in found for found in others.values())]
-    head = "".join(f"<th>{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>" for c in columns)
+    head = "".join(
+        f"<th>{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>" for c in columns
+    )
     body = ""
     for name, found in others.items():
         cells = "".join(difference(found.get(c), c) for c in columns)
@@ -99,7 +105,9 @@ def difference(found: Mapping[str, Any] | None, column: str) -> str:
 def group_tables(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """For each column to group by: a table for each of its values."""
     for column, values in summary["groups"].items():
-        tables = (f"<h3>{escape(value)}</h3>{metric_table(systems)}" for value, systems in values.items())
+        tables = (
+            f"<h3>{escape(value)}</h3>{metric_table(systems)}" for value, systems in values.items()
+        )
         yield column, "".join(tables)
 
 
@@ -159,7 +167,11 @@ def cost_table(cost: Mapping[str, Any]) -> str | None:
             continue
         factor = found["real_time_factor"]
         memory = found["peak_memory_mb"]
-        shown = "a program of its own" if memory is None else f"{memory:.0f} MB, Python and its libraries included"
+        shown = (
+            "a program of its own"
+            if memory is None
+            else f"{memory:.0f} MB, Python and its libraries included"
+        )
         body += f"<tr><th>{escape(name)}</th><td>{factor:.4f}</td><td>{1 / factor:.0f}</td><td>{shown}</td></tr>"
     return (
         '<p class="note">There and back, ten seconds of speech, one thread, on the machine that made this report and '
@@ -169,10 +181,14 @@ def cost_table(cost: Mapping[str, Any]) -> str | None:
 
 
 def failures(summary: Mapping[str, Any]) -> str | None:
-    """Judges that are missing, files that failed, and metrics that were not defined, with the reasons."""
+    """Judges that are missing, files that failed, and metrics that were not defined, with the
+    reasons.
+    """
     parts = []
     if summary["missing"]:
-        lines = (f"<li><b>{escape(m)}</b>: {escape(why)}</li>" for m, why in summary["missing"].items())
+        lines = (
+            f"<li><b>{escape(m)}</b>: {escape(why)}</li>" for m, why in summary["missing"].items()
+        )
         parts.append(f"<h3>Missing measures</h3><ul>{''.join(lines)}</ul>")
     if summary["failed"]:
         lines = (
@@ -188,8 +204,12 @@ def failures(summary: Mapping[str, Any]) -> str | None:
         for why, count in counted.items()
     ]
     if reasons:
-        head = "<thead><tr><th>system</th><th>measure</th><th>files</th><th>reason</th></tr></thead>"
-        parts.append(f"<h3>Not defined</h3><table class='facts'>{head}<tbody>{''.join(reasons)}</tbody></table>")
+        head = (
+            "<thead><tr><th>system</th><th>measure</th><th>files</th><th>reason</th></tr></thead>"
+        )
+        parts.append(
+            f"<h3>Not defined</h3><table class='facts'>{head}<tbody>{''.join(reasons)}</tbody></table>"
+        )
     return "".join(parts)
 
 
@@ -198,13 +218,21 @@ def how_measured(summary: Mapping[str, Any]) -> str:
     titles: dict[str, str] = {}
     for about in COLUMNS.values():
         titles[about.measure] = ", ".join(filter(None, (titles.get(about.measure), about.title)))
-    lines = [f"<tr><th>{escape(titles[m])}</th><td>{escape(how)}</td></tr>" for m, how in summary["measures"].items()]
+    lines = [
+        f"<tr><th>{escape(titles[m])}</th><td>{escape(how)}</td></tr>"
+        for m, how in summary["measures"].items()
+    ]
     if summary["selection"]["judge_sample"] is not None:
         judged = "fewer of the recordings, picked by their ids; the numbers say of how many"
         lines.append(f"<tr><th>DNSMOS, DistillMOS and WER are of</th><td>{judged}</td></tr>")
     if summary["wer_against"]:
-        lines.append(f"<tr><th>WER and CER are against</th><td>{escape(summary['wer_against'])}</td></tr>")
-    lines += [f"<tr><th>{escape(n)}</th><td>{escape(how)}</td></tr>" for n, how in summary["implementations"].items()]
+        lines.append(
+            f"<tr><th>WER and CER are against</th><td>{escape(summary['wer_against'])}</td></tr>"
+        )
+    lines += [
+        f"<tr><th>{escape(n)}</th><td>{escape(how)}</td></tr>"
+        for n, how in summary["implementations"].items()
+    ]
     return (
         '<p class="note">All systems got the same files in one run, and were compared at 16 kHz. Intervals are 95 % '
         f"bootstrap percentiles over files.</p><table class='facts'><tbody>{''.join(lines)}</tbody></table>"

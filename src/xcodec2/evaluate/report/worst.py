@@ -39,9 +39,16 @@ def ranking(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def worst_files(
-    rows: Sequence[Mapping[str, Any]], system: System, recordings: Sequence[Recording], count: int, audio: bool
+    rows: Sequence[Mapping[str, Any]],
+    system: System,
+    recordings: Sequence[Recording],
+    count: int,
+    audio: bool,
 ) -> list[Shown]:
-    """The worst files of a system, the worst first. It is run again on them: no sound is kept in between."""
+    """The worst files of a system, the worst first.
+
+    It is run again on them: no sound is kept in between.
+    """
     column = ranking(rows)
     if column is None:
         return []
@@ -67,17 +74,26 @@ def picture(original: np.ndarray, heard: np.ndarray) -> str:
     """Spectrograms of both and their difference, side by side."""
     from matplotlib.figure import Figure
 
-    images = [spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy() for samples in (original, heard)]
+    images = [
+        spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy() for samples in (original, heard)
+    ]
     loudest = max(float(image.max()) for image in images)
     floored = [np.maximum(image, loudest - RANGE) for image in images]
     extent = (0, len(original) / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
     figure = Figure(figsize=(12, 2.5), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
-    how: dict[str, Any] = {"origin": "lower", "aspect": "auto", "interpolation": "bilinear", "extent": extent}
+    how: dict[str, Any] = {
+        "origin": "lower",
+        "aspect": "auto",
+        "interpolation": "bilinear",
+        "extent": extent,
+    }
     for axis, image, title in zip(axes, floored, ("original", "reconstruction"), strict=False):
         level = axis.imshow(image - loudest, cmap="magma", vmin=-RANGE, vmax=0, **how)
         axis.set_title(title, fontsize=9, loc="left")
-    change = axes[2].imshow(floored[1] - floored[0], cmap="RdBu_r", vmin=-DIFFERENCE, vmax=DIFFERENCE, **how)
+    change = axes[2].imshow(
+        floored[1] - floored[0], cmap="RdBu_r", vmin=-DIFFERENCE, vmax=DIFFERENCE, **how
+    )
     axes[2].set_title("difference: red is too loud, blue too quiet", fontsize=9, loc="left")
     axes[0].set_ylabel("kHz", fontsize=8)
     for axis in axes:

@@ -1,7 +1,8 @@
 """Codes from an LM in this process, sampled token by token.
 
-Only codes and <|SPEECH_GENERATION_END|> can come: all other logits are masked. Every sequence of a batch draws from a
-generator of its own seed, so that a batch gives what its items give alone, up to the rounding of the logits.
+Only codes and <|SPEECH_GENERATION_END|> can come: all other logits are masked. Every sequence of a
+batch draws from a generator of its own seed, so that a batch gives what its items give alone, up to
+the rounding of the logits.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 cut nothing off; max_tokens: of one
-    piece of text, the context's end without."""
+    """How tokens are drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 cut nothing off;
+    max_tokens: of one piece of text, the context's end without."""
 
     temperature: float = 0.8
     top_p: float = 1.0
@@ -69,9 +70,13 @@ class Backend(Protocol):
     about: About
     context: int
 
-    def generate(self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling) -> list[Generated]: ...
+    def generate(
+        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generated]: ...
 
-    def stream(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> Generator[int, None, bool]:
+    def stream(
+        self, prompt: np.ndarray, seed: int, sampling: Sampling
+    ) -> Generator[int, None, bool]:
         """Codes as they come; returns whether the model ended by itself."""
         ...
 
@@ -83,13 +88,17 @@ class InProcess:
         self.lm, self.name, self.prompts, self.about = lm, lm.name, lm.prompts, lm.about
         self.context = lm.context
 
-    def generate(self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling) -> list[Generated]:
+    def generate(
+        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generated]:
         """One continuation for each prompt (L,), in one batch."""
         columns = list(self.steps(prompts, seeds, sampling))
         rows = np.array(columns).reshape(-1, len(prompts)).T
         return [self.finish(row[row >= 0]) for row in rows]
 
-    def stream(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> Generator[int, None, bool]:
+    def stream(
+        self, prompt: np.ndarray, seed: int, sampling: Sampling
+    ) -> Generator[int, None, bool]:
         vocabulary = self.prompts.vocabulary
         for (token,) in self.steps([prompt], [seed], sampling):
             if token == vocabulary.speech_end:
@@ -99,9 +108,13 @@ class InProcess:
 
     def finish(self, tokens: np.ndarray) -> Generated:
         finished = len(tokens) > 0 and int(tokens[-1]) == self.prompts.vocabulary.speech_end
-        return Generated(self.prompts.vocabulary.to_codes(tokens[:-1] if finished else tokens), finished)
+        return Generated(
+            self.prompts.vocabulary.to_codes(tokens[:-1] if finished else tokens), finished
+        )
 
-    def steps(self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling) -> Iterator[np.ndarray]:
+    def steps(
+        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
+    ) -> Iterator[np.ndarray]:
         """The next token of each sequence (B,), step by step; -1 for those that have ended."""
         import torch
 
@@ -190,12 +203,19 @@ def left_padded(prompts: Sequence[np.ndarray], padding: int) -> tuple[torch.Tens
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def drawn(scores: torch.Tensor, temperature: float, generators: Sequence[torch.Generator]) -> np.ndarray:
-    """(B, V) → (B,) int64: the likeliest at temperature 0, else one drawn by each row's own generator."""
+def drawn(
+    scores: torch.Tensor, temperature: float, generators: Sequence[torch.Generator]
+) -> np.ndarray:
+    """(B, V) → (B,) int64: the likeliest at temperature 0, else one drawn by each row's own
+    generator.
+    """
     import torch
 
     if temperature == 0:
         return scores.argmax(-1).cpu().numpy()
     chances = scores.softmax(-1).cpu()
-    drawn = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, generators, strict=True)]
+    drawn = [
+        torch.multinomial(row, 1, generator=own)
+        for row, own in zip(chances, generators, strict=True)
+    ]
     return torch.cat(drawn).numpy()

@@ -1,8 +1,8 @@
 """Codes from an LM behind an OpenAI-compatible completions server: vLLM, SGLang, llama.cpp.
 
-The prompt goes as token ids, so the server's tokenizer cannot differ; the answer comes as text, `<|s_17|>` by
-`<|s_17|>`. A server does not mask its logits for us: an answer with anything else in it is an error. Every wait is
-bounded: connecting by CONNECT_SECONDS, a whole answer by the timeout.
+The prompt goes as token ids, so the server's tokenizer cannot differ; the answer comes as text,
+`<|s_17|>` by `<|s_17|>`. A server does not mask its logits for us: an answer with anything else in
+it is an error. Every wait is bounded: connecting by CONNECT_SECONDS, a whole answer by the timeout.
 """
 
 from __future__ import annotations
@@ -34,12 +34,19 @@ TOKEN = re.compile(r"\s*<\|s_(\d+)\|>")
 class Server:
     """A back end over HTTP.
 
-    url: where the server is, with or without /v1. prompts, about: of the LM that it serves; its tokenizer is needed
-    here. model: its name there, the first that the server lists without. timeout: seconds for one whole answer.
+    url: where the server is, with or without /v1. prompts, about: of the LM that it serves; its
+    tokenizer is needed here. model: its name there, the first that the server lists without.
+    timeout: seconds for one whole answer.
     """
 
     def __init__(
-        self, url: str, prompts: Prompts, about: About, *, model: str | None = None, timeout: float = 120.0
+        self,
+        url: str,
+        prompts: Prompts,
+        about: About,
+        *,
+        model: str | None = None,
+        timeout: float = 120.0,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -50,7 +57,9 @@ class Server:
         listed = self.models()
         self.model = model or str(listed[0].get("id", "default"))
         facts = next((item for item in listed if item.get("id") == self.model), listed[0])
-        self.context = int(facts.get("max_model_len") or (facts.get("meta") or {}).get("n_ctx") or LENGTH)
+        self.context = int(
+            facts.get("max_model_len") or (facts.get("meta") or {}).get("n_ctx") or LENGTH
+        )
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says it serves."""
@@ -58,15 +67,21 @@ class Server:
             try:
                 listed = json.loads(response.read(1 << 20))["data"]
             except (ValueError, KeyError, TypeError) as problem:
-                raise LlasaError(f"{self.name}: no OpenAI-compatible server answers there") from problem
+                raise LlasaError(
+                    f"{self.name}: no OpenAI-compatible server answers there"
+                ) from problem
         if not listed:
             raise LlasaError(f"{self.name}: the server has no model loaded")
         return listed
 
-    def generate(self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling) -> list[Generated]:
+    def generate(
+        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generated]:
         """One continuation for each prompt (L,), several requests at a time."""
         with ThreadPoolExecutor(PARALLEL) as pool:
-            return list(pool.map(lambda prompt, seed: self.one(prompt, seed, sampling), prompts, seeds))
+            return list(
+                pool.map(lambda prompt, seed: self.one(prompt, seed, sampling), prompts, seeds)
+            )
 
     def one(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> Generated:
         stream, codes = self.stream(prompt, seed, sampling), []
@@ -76,7 +91,9 @@ class Server:
             except StopIteration as stop:
                 return Generated(np.array(codes, np.int64), stop.value)
 
-    def stream(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> Generator[int, None, bool]:
+    def stream(
+        self, prompt: np.ndarray, seed: int, sampling: Sampling
+    ) -> Generator[int, None, bool]:
         text, finish, count = "", None, 0
         for choice in self.events(self.request(prompt, seed, sampling)):
             text += choice.get("text") or ""
@@ -85,17 +102,25 @@ class Server:
                 text = text[match.end() :]
                 code = int(match[1])
                 if code >= self.prompts.vocabulary.codebook_size:
-                    raise LlasaError(f"{self.name}: gave code {code}, beyond the codebook: is it another model?")
+                    raise LlasaError(
+                        f"{self.name}: gave code {code}, beyond the codebook: is it another model?"
+                    )
                 count += 1
                 yield code
             if text.startswith(SPEECH_END):
                 return True
             if text.strip() and not could_begin(text.strip()):
-                raise LlasaError(f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?")
+                raise LlasaError(
+                    f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
+                )
         if text.strip():
-            raise LlasaError(f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?")
+            raise LlasaError(
+                f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
+            )
         if not count:
-            raise LlasaError(f"{self.name}: gave no speech at all; try another seed or a higher temperature")
+            raise LlasaError(
+                f"{self.name}: gave no speech at all; try another seed or a higher temperature"
+            )
         return finish == "stop"
 
     def request(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> dict[str, Any]:
@@ -133,11 +158,17 @@ class Server:
                     event = json.loads(data)
                     yield event["choices"][0]
                 except (ValueError, KeyError, IndexError, TypeError) as problem:
-                    raise LlasaError(f"{self.name}: {shorten(data.decode(errors='replace'), 200)}") from problem
+                    raise LlasaError(
+                        f"{self.name}: {shorten(data.decode(errors='replace'), 200)}"
+                    ) from problem
 
     @contextmanager
-    def answer(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Iterator[Response]:
-        """The server's answer, all of it within `timeout` seconds; whatever goes wrong is one LlasaError."""
+    def answer(
+        self, method: str, path: str, body: dict[str, Any] | None, timeout: float
+    ) -> Iterator[Response]:
+        """The server's answer, all of it within `timeout` seconds; whatever goes wrong is one
+        LlasaError.
+        """
         kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
         connection = kind(self.host, self.port, timeout=min(CONNECT_SECONDS, timeout))
         deadline = time.monotonic() + timeout
@@ -150,11 +181,15 @@ class Server:
                 ) from problem
             connection.sock.settimeout(timeout)
             content = None if body is None else json.dumps(body)
-            connection.request(method, self.path + path, content, {"Content-Type": "application/json"})
+            connection.request(
+                method, self.path + path, content, {"Content-Type": "application/json"}
+            )
             response = connection.getresponse()
             if response.status != 200:
                 said = response.read(500).decode(errors="replace")
-                raise LlasaError(f"{self.name}: the server refused ({response.status} {response.reason}: {said})")
+                raise LlasaError(
+                    f"{self.name}: the server refused ({response.status} {response.reason}: {said})"
+                )
             yield Response(response, connection.sock, deadline)
         except TimeoutError as problem:
             raise LlasaError(
@@ -162,7 +197,9 @@ class Server:
                 "(--timeout) or ask for less"
             ) from problem
         except (OSError, http.client.HTTPException) as problem:
-            raise LlasaError(f"{self.name}: the connection broke ({problem or type(problem).__name__})") from problem
+            raise LlasaError(
+                f"{self.name}: the connection broke ({problem or type(problem).__name__})"
+            ) from problem
         finally:
             connection.close()
 
@@ -170,7 +207,9 @@ class Server:
 class Response:
     """An answer that is read under a deadline, though the server may drip it byte by byte."""
 
-    def __init__(self, response: http.client.HTTPResponse, sock: socket.socket | None, deadline: float) -> None:
+    def __init__(
+        self, response: http.client.HTTPResponse, sock: socket.socket | None, deadline: float
+    ) -> None:
         self.response, self.sock, self.deadline = response, sock, deadline
 
     def read(self, limit: int) -> bytes:

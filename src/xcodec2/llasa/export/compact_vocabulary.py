@@ -1,8 +1,9 @@
 """Learning a small fixed set without paying for 65536 codes that it does not hold.
 
-In full training every token that never occurs gets the same gradient: pushed away from whatever is said. If all of them
-begin as one row, they stay one row. So one row stands for them here, its logit raised by the logarithm of their
-number: the same loss, over a hundredth of the rows. The finished model has all rows.
+In full training every token that never occurs gets the same gradient: pushed away from whatever is
+said. If all of them begin as one row, they stay one row. So one row stands for them here, its logit
+raised by the logarithm of their number: the same loss, over a hundredth of the rows. The finished
+model has all rows.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Seen:
     def compact(self, pack: Pack) -> Pack:
         """The pack in ids 0 … S - 1."""
         labels = np.where(pack.labels == IGNORED, IGNORED, np.searchsorted(self.ids, pack.labels))
-        return Pack(np.searchsorted(self.ids, pack.ids), pack.positions, labels, pack.tokens, pack.examples)
+        return Pack(
+            np.searchsorted(self.ids, pack.ids), pack.positions, labels, pack.tokens, pack.examples
+        )
 
     def raise_other(self, model: Any) -> None:
         """Let the last row of a model with S + 1 count for all tokens that do not occur."""

@@ -1,8 +1,8 @@
 """A Llama that speaks, as a GGUF file for llama.cpp.
 
-Weights by transformers' names become GGUF's; query and key rows are interleaved, since llama.cpp rotates pairs of
-neighbours where transformers rotates halves. Codes are tokens that llama.cpp prints as text; the end of speech ends
-generation.
+Weights by transformers' names become GGUF's; query and key rows are interleaved, since llama.cpp
+rotates pairs of neighbours where transformers rotates halves. Codes are tokens that llama.cpp
+prints as text; the end of speech ends generation.
 """
 
 from __future__ import annotations
@@ -33,13 +33,20 @@ NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_he
 
 
 def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> None:
-    """Write an LM, whole or not at all; in float16, or in float32 when `full`. Llama only; LlasaError otherwise."""
+    """Write an LM, whole or not at all; in float16, or in float32 when `full`. Llama only;
+    LlasaError otherwise.
+    """
     import gguf
 
     config = lm.model.config
     rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
-    if config.model_type != "llama" or rope.get("rope_type", "default") not in ("default", "llama3"):
-        raise LlasaError(f"{lm.name}: only Llama models are written as GGUF, not {config.model_type}")
+    if config.model_type != "llama" or rope.get("rope_type", "default") not in (
+        "default",
+        "llama3",
+    ):
+        raise LlasaError(
+            f"{lm.name}: only Llama models are written as GGUF, not {config.model_type}"
+        )
     temporary = Path(path).with_name(f".{Path(path).name}.tmp")
     writer = gguf.GGUFWriter(temporary, "llama")
     try:
@@ -65,7 +72,9 @@ def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> No
 
 
 def gguf_name(name: str) -> str:
-    """model.layers.3.mlp.up_proj.weight → blk.3.ffn_up.weight; LlasaError for a weight that has no counterpart."""
+    """model.layers.3.mlp.up_proj.weight → blk.3.ffn_up.weight; LlasaError for a weight that has no
+    counterpart.
+    """
     stem, _, kind = name.rpartition(".")
     if stem in NAMES:
         return f"{NAMES[stem]}.{kind}"
@@ -77,7 +86,9 @@ def gguf_name(name: str) -> str:
 
 def converted(name: str, tensor: torch.Tensor, config: Any) -> torch.Tensor:
     """Query and key rows: (heads, 2 halves, d/2, …) → (heads, d/2, 2, …); all else as it is."""
-    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(name.split(".")[-2])
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(
+        name.split(".")[-2]
+    )
     if heads is None:
         return tensor
     rows = tensor.shape[0]
@@ -101,7 +112,10 @@ def add_settings(writer: Any, config: Any, rope: dict[str, Any]) -> None:
 
 
 def add_tokens(writer: Any, lm: LanguageModel) -> None:
-    """The tokenizer, byte-level BPE as Llama 3's. Codes are tokens of the user's, which are printed; marks control."""
+    """The tokenizer, byte-level BPE as Llama 3's.
+
+    Codes are tokens of the user's, which are printed; marks control.
+    """
     from gguf import TokenType
 
     tokenizer, vocabulary = lm.prompts.tokenizer, lm.prompts.vocabulary
@@ -112,7 +126,13 @@ def add_tokens(writer: Any, lm: LanguageModel) -> None:
     for id in range(lm.model.config.vocab_size):
         tokens.append(names.get(id, f"[PAD{id}]"))
         user = id in codes or names.get(id) in tokenizer.get_added_vocab()
-        kind = TokenType.CONTROL if id in special else TokenType.USER_DEFINED if user else TokenType.NORMAL
+        kind = (
+            TokenType.CONTROL
+            if id in special
+            else TokenType.USER_DEFINED
+            if user
+            else TokenType.NORMAL
+        )
         types.append(kind if id in names else TokenType.UNUSED)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     merges = json.loads(backend.to_str())["model"].get("merges") if backend is not None else None
@@ -122,13 +142,17 @@ def add_tokens(writer: Any, lm: LanguageModel) -> None:
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokens)
     writer.add_token_types(types)
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
+    writer.add_token_merges(
+        [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    )
     writer.add_eos_token_id(vocabulary.speech_end)
     writer.add_add_bos_token(False)
 
 
 def llama3_factors(rope: dict[str, Any], head_dim: int) -> np.ndarray:
-    """(d/2,) float32: what each frequency is divided by for the long context of Llama 3.1 and later."""
+    """(d/2,) float32: what each frequency is divided by for the long context of Llama 3.1 and
+    later.
+    """
     base, factor = float(rope["rope_theta"]), float(rope["factor"])
     low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
     original = float(rope["original_max_position_embeddings"])

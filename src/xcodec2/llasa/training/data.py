@@ -18,7 +18,8 @@ ROUNDS = 4  # of the Feistel network; more mix no better at these sizes
 def shuffled(count: int, seed: int) -> Iterator[int]:
     """0 … count - 1 in an order that looks random and needs no memory, however large `count` is.
 
-    A Feistel network permutes the next power of four; what falls outside is permuted on until it falls inside.
+    A Feistel network permutes the next power of four; what falls outside is permuted on until it
+    falls inside.
     """
     half = max(1, (max(count - 1, 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
@@ -52,7 +53,9 @@ def labelled(ids: np.ndarray, prompts: Prompts) -> Example:
 def speech_examples(
     rows: Rows, prompts: Prompts, length: int, order: Iterator[int], refused: Refused
 ) -> Iterator[Example]:
-    """The rows in this order as examples of at most `length` tokens; others go to `refused` with the reason."""
+    """The rows in this order as examples of at most `length` tokens; others go to `refused` with
+    the reason.
+    """
     for index in order:
         try:
             ids = prompts.in_chat(example(rows[index], prompts.vocabulary))
@@ -65,7 +68,9 @@ def speech_examples(
 
 
 def text_examples(files: list[Path], prompts: Prompts, length: int) -> Iterator[Example]:
-    """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labelled but the first."""
+    """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labelled
+    but the first.
+    """
     end = prompts.tokenizer.eos_token_id
     while True:
         empty = True

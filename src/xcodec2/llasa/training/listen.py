@@ -1,4 +1,6 @@
-"""Validation by listening: the same few texts, spoken anew at each validation, as audio beside the log."""
+"""Validation by listening: the same few texts, spoken anew at each validation, as audio beside the
+log.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from xcodec2.llasa.vocabulary import LlasaError
 
 
 class Listen(TrainerCallback):
-    """Writes OUT/samples/STEP/N.wav, and samples.tsv with the texts and lengths; in the main process only."""
+    """Writes OUT/samples/STEP/N.wav, and samples.tsv with the texts and lengths; in the main
+    process only.
+    """
 
     def __init__(self, recipe: Recipe, prompts: Prompts, about: About, rows: list[Rows]) -> None:
         self.recipe, self.prompts, self.about = recipe, prompts, about
@@ -30,7 +34,9 @@ class Listen(TrainerCallback):
         try:
             self.codec = XCodec2Model.from_pretrained(name or "", decoder_only=True).eval()
         except XCodec2Error as problem:
-            raise LlasaError(f"to listen, name the codec as codec=..., or set listen=0 ({problem})") from problem
+            raise LlasaError(
+                f"to listen, name the codec as codec=..., or set listen=0 ({problem})"
+            ) from problem
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if not state.is_world_process_zero or model is None:

@@ -1,8 +1,9 @@
 """Many examples in one sequence, without any seeing another.
 
-Each pack is `length` tokens: examples one after another, positions that begin at 0 in each, labels on speech alone.
-Restarting positions tell transformers where examples begin: it masks attention across them, in the kernels of flash
-attention as in a mask (`transformers.masking_utils.find_packed_sequence_indices`), provided that no attention mask is
+Each pack is `length` tokens: examples one after another, positions that begin at 0 in each, labels
+on speech alone. Restarting positions tell transformers where examples begin: it masks attention
+across them, in the kernels of flash attention as in a mask
+(`transformers.masking_utils.find_packed_sequence_indices`), provided that no attention mask is
 given. Padding at the end is a segment of its own, without labels.
 """
 
@@ -30,7 +31,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Pack:
-    """ids, positions, labels: (length,) int64. tokens: how many are not padding. examples: how many it holds."""
+    """ids, positions, labels: (length,) int64. tokens: how many are not padding. examples: how many
+    it holds.
+    """
 
     ids: np.ndarray
     positions: np.ndarray
@@ -39,11 +42,13 @@ class Pack:
     examples: int
 
 
-def pack(examples: Iterable[Example], length: int, padding: int, window: int = WINDOW) -> Iterator[Pack]:
+def pack(
+    examples: Iterable[Example], length: int, padding: int, window: int = WINDOW
+) -> Iterator[Pack]:
     """Every example once, whole, in packs of `length`; each must fit into one.
 
-    Holds `window` examples at a time; takes the longest that still fits, so packs are nearly full. The order depends
-    on the examples alone.
+    Holds `window` examples at a time; takes the longest that still fits, so packs are nearly full.
+    The order depends on the examples alone.
     """
     source = iter(examples)
     waiting: list[Example] = []

@@ -39,7 +39,9 @@ class Prepared:
 
     @classmethod
     def load(cls, folder: Path) -> Prepared | None:
-        """What a folder says of itself; None for rows of other origin, such as the published corpus."""
+        """What a folder says of itself; None for rows of other origin, such as the published
+        corpus.
+        """
         path = folder / ABOUT
         if not path.is_file():
             return None
@@ -47,7 +49,9 @@ class Prepared:
             facts = json.loads(path.read_text(encoding="utf-8"))
             return cls(**facts | {"codec": Codec(**facts["codec"])})
         except (ValueError, TypeError, KeyError) as problem:
-            raise LlasaError(f"{path}: not what `xcodec2 llasa prepare` writes ({problem})") from problem
+            raise LlasaError(
+                f"{path}: not what `xcodec2 llasa prepare` writes ({problem})"
+            ) from problem
 
 
 def prepare(
@@ -60,11 +64,13 @@ def prepare(
     validation: float = 0.01,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
-    """Write the rows of `source`, a Parquet file or a folder of them, with the tokenizer they need, into `folder`.
+    """Write the rows of `source`, a Parquet file or a folder of them, with the tokenizer they need,
+    into `folder`.
 
-    text: the column with the transcripts. length: tokens in a row, without the chat around it; longer examples are
-    refused. validation: the share of recordings, chosen by their id, that goes to the split `val`. Whatever is not
-    used is listed in refused.tsv with the reason. A tokenizer without speech tokens gets them.
+    text: the column with the transcripts. length: tokens in a row, without the chat around it;
+    longer examples are refused. validation: the share of recordings, chosen by their id, that goes
+    to the split `val`. Whatever is not used is listed in refused.tsv with the reason. A tokenizer
+    without speech tokens gets them.
     """
     folder = Path(folder)
     dataset = open_codes(source, text)
@@ -72,8 +78,14 @@ def prepare(
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
-    codec.check(replace(codec, codebook_size=prompts.vocabulary.codebook_size), "the corpus", "the tokenizer")
-    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    codec.check(
+        replace(codec, codebook_size=prompts.vocabulary.codebook_size),
+        "the corpus",
+        "the tokenizer",
+    )
+    padding = (
+        tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    )
     if padding is None:
         raise LlasaError("the tokenizer has neither a padding nor an end token; give it one")
 
@@ -82,7 +94,10 @@ def prepare(
     total, done, refused = dataset.count_rows(), 0, Refused()
     rows, tokens = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
-        write = {split: stack.enter_context(row_writer(folder, split, length, padding)) for split in SPLITS}
+        write = {
+            split: stack.enter_context(row_writer(folder, split, length, padding))
+            for split in SPLITS
+        }
         listed = stack.enter_context(replacing(folder / "refused.tsv", LlasaError))
         listed.write(b"id\treason\n")
         for record in records(dataset, text, codec):
@@ -112,7 +127,9 @@ def open_codes(source: str | Path, text: str) -> pyarrow.dataset.Dataset:
     try:
         dataset = pyarrow.dataset.dataset(str(source), format="parquet")
     except (OSError, pyarrow.ArrowException) as problem:
-        raise LlasaError(f"{source}: no Parquet that `xcodec2 extract` writes ({problem})") from problem
+        raise LlasaError(
+            f"{source}: no Parquet that `xcodec2 extract` writes ({problem})"
+        ) from problem
     for column in ("id", "codes", text):
         if column not in dataset.schema.names:
             there = ", ".join(dataset.schema.names) or "none"
@@ -127,7 +144,11 @@ def codec_of(dataset: pyarrow.dataset.Dataset) -> Codec:
 
 
 def codec_in(metadata: dict[bytes, bytes] | None) -> Codec:
-    said = {key.decode(): value.decode() for key, value in (metadata or {}).items() if key.startswith(b"xcodec2.")}
+    said = {
+        key.decode(): value.decode()
+        for key, value in (metadata or {}).items()
+        if key.startswith(b"xcodec2.")
+    }
     return Codec(
         model=said.get("xcodec2.model"),
         weights_hash=said.get("xcodec2.weights_hash"),
@@ -137,12 +158,18 @@ def codec_in(metadata: dict[bytes, bytes] | None) -> Codec:
 
 
 def records(dataset: pyarrow.dataset.Dataset, text: str, codec: Codec) -> Iterator[dict[str, Any]]:
-    """The rows, shard by shard in the order of their names; LlasaError for a shard of another codec."""
+    """The rows, shard by shard in the order of their names; LlasaError for a shard of another
+    codec.
+    """
     columns = [name for name in ("id", "codes", "error", text) if name in dataset.schema.names]
     for fragment in sorted(dataset.get_fragments(), key=lambda fragment: fragment.path):
         codec.check(codec_in(fragment.physical_schema.metadata), "the first shard", fragment.path)
         for batch in fragment.to_batches(
-            schema=dataset.schema, columns=columns, batch_size=BATCH_ROWS, batch_readahead=1, fragment_readahead=1
+            schema=dataset.schema,
+            columns=columns,
+            batch_size=BATCH_ROWS,
+            batch_readahead=1,
+            fragment_readahead=1,
         ):
             yield from batch.to_pylist()
 
@@ -171,7 +198,13 @@ def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> 
 
 def reason_class(reason: str) -> str:
     """A reason without what differs from case to case, for counting."""
-    for start in ("extraction failed", "too long", "no speakable characters", "the text holds", "codes "):
+    for start in (
+        "extraction failed",
+        "too long",
+        "no speakable characters",
+        "the text holds",
+        "codes ",
+    ):
         if reason.startswith(start):
             return "codes out of range" if start == "codes " else start
     return reason
@@ -179,4 +212,7 @@ def reason_class(reason: str) -> str:
 
 def share(id: str) -> float:
     """A number in [0, 1) that depends on the id alone."""
-    return int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
+    return (
+        int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+        / 2**64
+    )

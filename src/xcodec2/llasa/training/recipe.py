@@ -26,8 +26,11 @@ class Recipe:
     base: str = ""  # an LM to start from, a folder or a Hub id; empty: random weights of `shape`
     shape: dict[str, Any] = field(default_factory=dict)  # fields of transformers' LlamaConfig
     tokenizer: str = ""  # empty: the one beside the first rows
-    seen_only: bool = False  # one row stands for all tokens that the rows do not hold: cheap, for small fixed sets
-    lora: dict[str, Any] = field(default_factory=dict)  # fields of peft's LoraConfig; empty: all weights learn
+    # one row stands for all tokens that the rows do not hold: cheap, for small fixed sets
+    seen_only: bool = False
+    lora: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of peft's LoraConfig; empty: all weights learn
 
     length: int = 2048
     batch: int = 1
@@ -41,7 +44,9 @@ class Recipe:
     weights: Precision = "float32"  # of the finished model's file
     seed: int = 0
 
-    text: list[str] = field(default_factory=list)  # plain text files, a document a line, mixed in to keep a base's text
+    text: list[str] = field(
+        default_factory=list
+    )  # plain text files, a document a line, mixed in to keep a base's text
     text_share: float = 0.0  # of all tokens
 
     log_every: int = 10
@@ -52,7 +57,9 @@ class Recipe:
     listen: int = 4  # validation texts spoken at each validation
     codec: str = ""  # what decodes them; empty: the codec that the rows name
     one_voice: bool = False  # the model will know one voice only, and take no voice prompt
-    trainer: dict[str, Any] = field(default_factory=dict)  # further TrainingArguments: fsdp, gradient_checkpointing, …
+    trainer: dict[str, Any] = field(
+        default_factory=dict
+    )  # further TrainingArguments: fsdp, gradient_checkpointing, …
 
     def __post_init__(self) -> None:
         problems = [
@@ -65,7 +72,10 @@ class Recipe:
             ),
             (not 0 <= self.text_share < 1, "text_share must be at least 0 and below 1"),
             (self.text_share and not self.text, "text_share needs text files"),
-            (min(self.steps, self.length, self.batch, self.accumulate) < 1, "steps, length and batch are at least 1"),
+            (
+                min(self.steps, self.length, self.batch, self.accumulate) < 1,
+                "steps, length and batch are at least 1",
+            ),
         ]
         for wrong, message in problems:
             if wrong:
@@ -73,7 +83,10 @@ class Recipe:
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a TOML file, or of a name in the package, with KEY=VALUE changes. Raises RecipeError."""
+    """The recipe of a TOML file, or of a name in the package, with KEY=VALUE changes.
+
+    Raises RecipeError.
+    """
     values = read_toml(find_recipe(name, SHIPPED))
     for change in changes:
         apply_change(values, change)

@@ -19,17 +19,22 @@ def report(
     verifiers: Mapping[str, Verifier],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Budget, seed, and the scores of every candidate by every verifier; those that did not choose too.
+    """Budget, seed, and the scores of every candidate by every verifier; those that did not choose
+    too.
 
-    `chosen` are the means over the pieces of the text. `resynthesis` is what the codec alone makes of the voice clip,
-    by the same verifiers: no speech over these codes can be expected to sound better.
+    `chosen` are the means over the pieces of the text. `resynthesis` is what the codec alone makes
+    of the voice clip, by the same verifiers: no speech over these codes can be expected to sound
+    better.
     """
     pieces: list[dict[str, Any]] = []
     for index, (text, best) in enumerate(spoken.pieces):
         candidates = spoken.found[index].candidates if spoken.found else [best]
         rows = [judged(item, text, speaker, voice, verifiers, options) for item in candidates]
         pieces.append({"text": text, "candidates": rows})
-    chosen = {name: mean([piece["candidates"][0]["scores"][name] for piece in pieces]) for name in verifiers}
+    chosen = {
+        name: mean([piece["candidates"][0]["scores"][name] for piece in pieces])
+        for name in verifiers
+    }
     facts = {
         "lm": speaker.backend.name,
         "codec": speaker.codec.model_id,
@@ -44,7 +49,10 @@ def report(
         "pieces": pieces,
     }
     if voice is not None:
-        scores = {name: speaker.scorer(verify, voice.text, voice)(voice.codes) for name, verify in verifiers.items()}
+        scores = {
+            name: speaker.scorer(verify, voice.text, voice)(voice.codes)
+            for name, verify in verifiers.items()
+        }
         facts["resynthesis"] = {name: plain(value) for name, value in scores.items()}
     return facts
 
@@ -61,8 +69,15 @@ def judged(
     scores = {}
     for name, verify in verifiers.items():
         known = item.score if name == options.get("verifier_name") else None
-        scores[name] = plain(known if known is not None else speaker.scorer(verify, text, voice)(item.codes))
-    return {"seed": item.seed, "tokens": len(item.codes), "finished": item.finished, "scores": scores}
+        scores[name] = plain(
+            known if known is not None else speaker.scorer(verify, text, voice)(item.codes)
+        )
+    return {
+        "seed": item.seed,
+        "tokens": len(item.codes),
+        "finished": item.finished,
+        "scores": scores,
+    }
 
 
 def plain(value: float) -> float | None:

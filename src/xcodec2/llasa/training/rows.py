@@ -1,8 +1,8 @@
 """Rows of token ids on disk: the memmap files of the LLaSA corpus, read and written.
 
-A split is two files: `SPLIT_input_ids.memmap`, headerless int32, and `SPLIT_input_ids_shape.npy`, its shape
-(n, length).
-A row is TEXT_START text TEXT_END SPEECH_START codes SPEECH_END and padding; the chat around it is added on reading.
+A split is two files: `SPLIT_input_ids.memmap`, headerless int32, and `SPLIT_input_ids_shape.npy`,
+its shape (n, length). A row is TEXT_START text TEXT_END SPEECH_START codes SPEECH_END and padding;
+the chat around it is added on reading.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ LENGTH = 2048  # tokens in a row: the context of the published models
 
 @dataclass(frozen=True)
 class Codec:
-    """Which codec codes are of: LMs say it of theirs, so that two that do not fit together are told apart."""
+    """Which codec codes are of: LMs say it of theirs, so that two that do not fit together are told
+    apart.
+    """
 
     model: str | None = None
     weights_hash: str | None = None
@@ -34,8 +36,13 @@ class Codec:
     def check(self, other: Codec, this: str, that: str) -> None:
         """LlasaError when codes of the one are not codes of the other, as far as both say."""
         if self.codebook_size != other.codebook_size:
-            raise LlasaError(f"{this} has {self.codebook_size} codes, {that} has {other.codebook_size}")
-        if None not in (self.weights_hash, other.weights_hash) and self.weights_hash != other.weights_hash:
+            raise LlasaError(
+                f"{this} has {self.codebook_size} codes, {that} has {other.codebook_size}"
+            )
+        if (
+            None not in (self.weights_hash, other.weights_hash)
+            and self.weights_hash != other.weights_hash
+        ):
             raise LlasaError(
                 f"{this} is for codes of {self.model} ({self.weights_hash}), {that} is {other.model} "
                 f"({other.weights_hash}): their codes mean different sounds; use the codec it was made with"
@@ -51,7 +58,9 @@ def shape_path(folder: Path, split: str) -> Path:
 
 
 class Rows:
-    """The rows of one split, (n, length) int32, read from the disk one by one; nothing is held in memory."""
+    """The rows of one split, (n, length) int32, read from the disk one by one; nothing is held in
+    memory.
+    """
 
     def __init__(self, folder: str | Path, split: str) -> None:
         memmap, shape = memmap_path(Path(folder), split), shape_path(Path(folder), split)
@@ -62,10 +71,20 @@ class Rows:
             self.shape = tuple(int(size) for size in np.load(shape, allow_pickle=False))
         except (ValueError, TypeError, OSError, EOFError) as problem:
             raise LlasaError(f"{shape}: not the shape of a memmap ({problem})") from problem
-        if len(self.shape) != 2 or min(self.shape) < 0 or math.prod(self.shape) * 4 != memmap.stat().st_size:
-            raise LlasaError(f"{memmap}: has {memmap.stat().st_size} bytes, which is not int32 of shape {self.shape}")
+        if (
+            len(self.shape) != 2
+            or min(self.shape) < 0
+            or math.prod(self.shape) * 4 != memmap.stat().st_size
+        ):
+            raise LlasaError(
+                f"{memmap}: has {memmap.stat().st_size} bytes, which is not int32 of shape {self.shape}"
+            )
         self.name = f"{folder} ({split})"
-        self.array = np.memmap(memmap, "<i4", "r", shape=self.shape) if self.shape[0] else np.empty(self.shape)
+        self.array = (
+            np.memmap(memmap, "<i4", "r", shape=self.shape)
+            if self.shape[0]
+            else np.empty(self.shape)
+        )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -118,8 +137,12 @@ class Refused:
 
 
 @contextmanager
-def row_writer(folder: Path, split: str, length: int, padding: int) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields a `write` for (L,) examples, L ≤ `length`, one a row; the split's files appear whole or not at all."""
+def row_writer(
+    folder: Path, split: str, length: int, padding: int
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Yields a `write` for (L,) examples, L ≤ `length`, one a row; the split's files appear whole
+    or not at all.
+    """
     count = 0
     with replacing(memmap_path(folder, split), LlasaError) as file:
 

@@ -2,7 +2,8 @@
 
     rows → random order → chat and labels → packs → Trainer (accelerate, FSDP) → OUT/model
 
-Every number is the recipe's. Checkpoints hold optimiser, schedule, random state and the position in the data.
+Every number is the recipe's. Checkpoints hold optimiser, schedule, random state and the position in
+the data.
 """
 
 from __future__ import annotations
@@ -31,16 +32,33 @@ from xcodec2.llasa.training.rows import Codec, Refused, Rows, shape_path
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 from xcodec2.processes import leave
 
-NEW_ROW_SPREAD = 0.5  # of the base's own rows: new ones are told apart at once, and none begins far out
+NEW_ROW_SPREAD = (
+    0.5  # of the base's own rows: new ones are told apart at once, and none begins far out
+)
 
 
 class Packs(IterableDataset):
-    """Packs as the Trainer takes them. For training without end, each epoch in another order; for validation once."""
+    """Packs as the Trainer takes them.
+
+    For training without end, each epoch in another order; for validation once.
+    """
 
     def __init__(
-        self, rows: list[Rows], prompts: Prompts, recipe: Recipe, seen: Seen | None, *, training: bool
+        self,
+        rows: list[Rows],
+        prompts: Prompts,
+        recipe: Recipe,
+        seen: Seen | None,
+        *,
+        training: bool,
     ) -> None:
-        self.rows, self.prompts, self.recipe, self.seen, self.training = rows, prompts, recipe, seen, training
+        self.rows, self.prompts, self.recipe, self.seen, self.training = (
+            rows,
+            prompts,
+            recipe,
+            seen,
+            training,
+        )
         self.refused = Refused()
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
@@ -48,10 +66,16 @@ class Packs(IterableDataset):
         if self.training and self.recipe.text_share:
             files = [Path(name) for name in self.recipe.text]
             examples = mixed_in(
-                examples, text_examples(files, self.prompts, self.recipe.length), self.recipe.text_share
+                examples,
+                text_examples(files, self.prompts, self.recipe.length),
+                self.recipe.text_share,
             )
         end = self.prompts.tokenizer.eos_token_id
-        packs = pack(examples, self.recipe.length, end if end is not None else self.prompts.vocabulary.speech_end)
+        packs = pack(
+            examples,
+            self.recipe.length,
+            end if end is not None else self.prompts.vocabulary.speech_end,
+        )
         for number, item in enumerate(packs):
             if not self.training and number >= self.recipe.validate_packs:
                 return
@@ -74,11 +98,15 @@ class Packs(IterableDataset):
 
     def once(self, order: Any) -> Iterator[Any]:
         for rows in self.rows:
-            yield from speech_examples(rows, self.prompts, self.recipe.length, order(len(rows)), self.refused)
+            yield from speech_examples(
+                rows, self.prompts, self.recipe.length, order(len(rows)), self.refused
+            )
 
 
 def tensors(item: Pack) -> dict[str, torch.Tensor]:
-    """No attention mask: its absence lets transformers read the examples' borders off the positions."""
+    """No attention mask: its absence lets transformers read the examples' borders off the
+    positions.
+    """
     parts = {"input_ids": item.ids, "position_ids": item.positions, "labels": item.labels}
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in parts.items()}
 
@@ -87,7 +115,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Run a recipe; returns the folder of the finished model, which `xcodec2 speak --lm` takes."""
     out = Path(recipe.out)
     if not resume and any(out.glob("checkpoint-*")):
-        raise LlasaError(f"{out} holds checkpoints of another run: go on with --resume, or choose another out")
+        raise LlasaError(
+            f"{out} holds checkpoints of another run: go on with --resume, or choose another out"
+        )
     torch.manual_seed(recipe.seed)
     codec = codec_of(recipe)
     tokenizer = load_tokenizer(recipe.tokenizer or recipe.rows[0])
@@ -95,10 +125,16 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer, recipe.tokenizer or recipe.rows[0])
     sets = {
-        split: [Rows(folder, split) for folder in recipe.rows if shape_path(Path(folder), split).is_file()]
+        split: [
+            Rows(folder, split)
+            for folder in recipe.rows
+            if shape_path(Path(folder), split).is_file()
+        ]
         for split in ("train", "val")
     }
-    seen = Seen.of(sets["train"] + sets["val"], prompts, recipe.length) if recipe.seen_only else None
+    seen = (
+        Seen.of(sets["train"] + sets["val"], prompts, recipe.length) if recipe.seen_only else None
+    )
     model = build(recipe, prompts, seen)
     training = Packs(sets["train"], prompts, recipe, seen, training=True)
     validation = Packs(sets["val"], prompts, recipe, seen, training=False)
@@ -129,7 +165,11 @@ def codec_of(recipe: Recipe) -> Codec:
     for name, codec in found[1:]:
         found[0][1].check(codec, found[0][0], name)
     codec = found[0][1] if found else Codec()
-    return Codec(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate) if recipe.codec else codec
+    return (
+        Codec(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate)
+        if recipe.codec
+        else codec
+    )
 
 
 def build(recipe: Recipe, prompts: Prompts, seen: Seen | None = None) -> Any:
@@ -137,19 +177,29 @@ def build(recipe: Recipe, prompts: Prompts, seen: Seen | None = None) -> Any:
     tokenizer = prompts.tokenizer
     if recipe.base:
         model = load_weights(recipe.base, torch.float32)
-        new = sorted(set(tokenizer.get_vocab().values()) - set(load_tokenizer(recipe.base).get_vocab().values()))
+        new = sorted(
+            set(tokenizer.get_vocab().values())
+            - set(load_tokenizer(recipe.base).get_vocab().values())
+        )
         if recipe.lora and new:
-            raise LlasaError("LoRA needs a base that speaks already: new tokens' rows are not learned by it")
+            raise LlasaError(
+                "LoRA needs a base that speaks already: new tokens' rows are not learned by it"
+            )
         add_rows(model, len(tokenizer), new)
     else:
-        ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": prompts.vocabulary.speech_end}
+        ids = {
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": prompts.vocabulary.speech_end,
+        }
         defaults = {"max_position_embeddings": recipe.length, "tie_word_embeddings": True}
         try:
             size = len(seen.ids) + 1 if seen else len(tokenizer)
             config = LlamaConfig(**defaults | recipe.shape | ids | {"vocab_size": size})
             model = LlamaForCausalLM(config)
         except Exception as problem:  # of a handful of types, huggingface_hub's own among them
-            raise LlasaError(f"recipe: no model has this shape ({str(problem).splitlines()[-1].strip()})") from problem
+            raise LlasaError(
+                f"recipe: no model has this shape ({str(problem).splitlines()[-1].strip()})"
+            ) from problem
     if seen:
         seen.raise_other(model)
     model.config.use_cache = False  # packed examples are told apart only without a cache
@@ -161,9 +211,11 @@ def build(recipe: Recipe, prompts: Prompts, seen: Seen | None = None) -> Any:
 
 
 def add_rows(model: Any, size: int, new: list[int]) -> None:
-    """Rows for new tokens, in the embedding and in the head, tied or not: around the mean of the base's own rows.
+    """Rows for new tokens, in the embedding and in the head, tied or not: around the mean of the
+    base's own rows.
 
-    A base often has more rows than tokens; new tokens that fall on such rows, which nobody trained, get new ones too.
+    A base often has more rows than tokens; new tokens that fall on such rows, which nobody trained,
+    get new ones too.
     """
     if size > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(size, mean_resizing=False)
@@ -206,7 +258,8 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         "report_to": "none",
         "remove_unused_columns": False,
         "prediction_loss_only": True,
-        "ddp_find_unused_parameters": False,  # there are none, and looking for them costs a pass through the graph
+        # there are none, and looking for them costs a pass through the graph
+        "ddp_find_unused_parameters": False,
     }
     try:
         return TrainingArguments(**values | recipe.trainer)
@@ -214,15 +267,21 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         raise LlasaError(f"recipe: not possible here ({problem})") from problem
 
 
-def save(trainer: Trainer, recipe: Recipe, prompts: Prompts, about: About, seen: Seen | None) -> Path:
+def save(
+    trainer: Trainer, recipe: Recipe, prompts: Prompts, about: About, seen: Seen | None
+) -> Path:
     """The finished model as an ordinary folder of transformers, whole or not at all."""
     target = Path(recipe.out) / "model"
     partial = target.with_name(".model-partial")
     if not recipe.lora:
-        trainer.save_model(str(partial))  # every process takes part: with FSDP each has a share of the weights
+        trainer.save_model(
+            str(partial)
+        )  # every process takes part: with FSDP each has a share of the weights
     if trainer.is_world_process_zero():
         if recipe.lora:
-            trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(partial)
+            trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(
+                partial
+            )
         finish(partial, recipe, prompts, about, seen)
         if target.exists():
             shutil.rmtree(target)
@@ -238,4 +297,6 @@ def finish(folder: Path, recipe: Recipe, prompts: Prompts, about: About, seen: S
     model.save_pretrained(folder)
     prompts.tokenizer.save_pretrained(folder)
     about.save(folder)
-    (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle, and nothing that speaking needs
+    (folder / "training_args.bin").unlink(
+        missing_ok=True
+    )  # a pickle, and nothing that speaking needs
