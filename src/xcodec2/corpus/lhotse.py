@@ -64,7 +64,8 @@ def read_cuts(url: str, options: Options) -> Iterator[Recording]:
         }
         texts = [str(s["text"]) for s in supervisions if s.get("text") is not None]
         columns |= {"text": " ".join(texts)} if texts else {}
-        columns |= {"custom": row["custom"]} if row.get("custom") else {}
+        custom = [said["custom"] for said in (row, *supervisions) if said.get("custom")]
+        columns |= {"custom": custom[0]} if len(custom) == 1 else {}
         columns |= {name: row.get(name) for name in ("start", "duration")}
         for said in supervisions:
             end = number_of(said.get("start")) + number_of(said.get("duration"))

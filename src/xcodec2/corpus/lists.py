@@ -109,6 +109,6 @@ def fairseq_rows(url: str, root: str, options: Options) -> Callable[[], Rows] | 
             path, tab, count = line.partition("\t")
             if not tab or not count.strip().isdigit():
                 raise XCodec2Error(f"{url}, line {number}: not a path and its number of samples")
-            yield number, {"path": f"{root.rstrip('/')}/{path}", "num_samples": int(count)}
+            yield number, {"path": f"{root.rstrip('/')}/{path}", "duration_samples": int(count)}
 
     return rows

@@ -61,8 +61,11 @@ def match(columns: tuple[str, ...], known: tuple[str, ...]) -> str | None:
     exact = next((name for name in known if name in columns), None)
     if exact is not None:
         return exact
-    spelled = {"_".join(words(name)): name for name in reversed(columns)}
-    return next((spelled[n] for name in known if (n := "_".join(words(name))) in spelled), None)
+    for spelled in (str.casefold, lambda name: "_".join(words(name))):
+        names = {spelled(name): name for name in reversed(columns)}
+        if (found := next((n for n in known if spelled(n) in names), None)) is not None:
+            return names[spelled(found)]
+    return None
 
 
 def audio_column(columns: Any, url: str, options: Options, also: tuple[str, ...] = ()) -> str:
