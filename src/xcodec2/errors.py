@@ -25,3 +25,7 @@ class RecipeError(XCodec2Error):
 
 class TrainingError(XCodec2Error):
     """Data or a state that cannot be trained with."""
+
+
+class MissingExtraError(XCodec2Error):
+    """An optional library that is not installed; the message says how to install it."""
