@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def install_command(modules: list[str], extra: str, package: Path | None = None)
     """
     clone = (package or Path(__file__).parent).parents[1]
     if (clone / "pyproject.toml").is_file() and (clone / "src" / "xcodec2").is_dir():
-        return f"pip install -e '{clone}[{extra}]'"
+        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
     distributions = [DISTRIBUTIONS.get(module, module) for module in dict.fromkeys(modules)]
     return f"pip install {' '.join(distributions)}"
 
