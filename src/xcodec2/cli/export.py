@@ -19,7 +19,7 @@ def export(source: str, out: str, to: str) -> None:
     `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
-    decoder.onnx, which run without PyTorch. Needs `pip install 'open-xcodec2[onnx]'`.
+    decoder.onnx, which run without PyTorch; needs the extra `onnx`.
 
     \b
     Examples:

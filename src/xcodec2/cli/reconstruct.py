@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import click
 
 from xcodec2.cli.options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
 from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_targets
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,8 +97,7 @@ def reconstruct(
             panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
             spectrogram_picture(picture_path, panels, model.sample_rate)
         if stoi:
-            score = intelligibility(original, waveform, model.sample_rate)
-            figures["STOI"] = "not defined: too little speech" if score is None else f"{score:.3f}"
+            figures["STOI"] = intelligibility(original, waveform, model.sample_rate)
     for name, figure in figures.items():
         click.echo(f"{name:<10}{figure}")
 
@@ -109,20 +107,13 @@ def speed(seconds: float, duration: float) -> str:
     return f"real-time factor {seconds / duration:.4f} ({duration / seconds:.3g} times real time)"
 
 
-def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> float | None:
-    """STOI of a waveform against its original, both (N,); None where it is not defined."""
-    try:
-        from pystoi import stoi
-    except ImportError as error:
-        raise XCodec2Error("STOI needs pystoi: pip install 'open-xcodec2[evaluate]'") from error
+def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> str:
+    """STOI of a waveform against its original, both (N,), or why it has none."""
+    from xcodec2.signal.stoi import stoi
+
     length = min(len(original), len(waveform))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        try:
-            return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))
-        except (
-            RuntimeWarning,
-            ValueError,
-            IndexError,
-        ):  # fewer than 30 frames of speech, or less than one
-            return None
+    try:
+        value = stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate)
+    except UndefinedError as reason:
+        return f"not defined: {reason}"
+    return f"{value:.3f}"
