@@ -176,7 +176,7 @@ class XCodec2Model(nn.Module):
     @overload
     def decode(
         self,
-        codes: Codes | Tensor | np.ndarray | list[int],
+        codes: Codes | Tensor | np.ndarray | str | Path | list[int],
         *,
         progress: batches.Progress | None = None,
     ) -> Tensor: ...
@@ -184,7 +184,7 @@ class XCodec2Model(nn.Module):
     @overload
     def decode(
         self,
-        codes: list[Tensor] | list[Codes] | list[np.ndarray],
+        codes: list[Tensor] | list[Codes] | list[np.ndarray] | list[str] | list[Path],
         *,
         progress: batches.Progress | None = None,
     ) -> list[Tensor]: ...
