@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from xcodec2.moved import install
+
 if TYPE_CHECKING:
     from xcodec2.codec.config import XCodec2Config
     from xcodec2.codes import Codes
@@ -26,6 +28,9 @@ _HOMES = {
     "XCodec2Error": "xcodec2.errors",
     "XCodec2Model": "xcodec2.model",
 }
+
+
+install()
 
 
 def __getattr__(name: str) -> Any:
