@@ -64,8 +64,8 @@ def readable(summary: Mapping[str, Any], columns: Mapping[str, Column]) -> Itera
     for metric, why in summary["missing"].items():
         yield f"missing: {metric}: {why}"
     if failed := summary["failed"]:
-        first = failed[0]
-        yield f"failed: {len(failed)}, the first: {first['id']}, {first['system']}: {first['error']}"
+        identity, system, error = (failed[0][key] for key in ("id", "system", "error"))
+        yield f"failed: {len(failed)}, the first: {identity}, {system}: {error}"
 
 
 def rows(summary: Mapping[str, Any], columns: Mapping[str, Column]) -> Iterator[list[str]]:

@@ -84,7 +84,7 @@ def extract(
     Examples:
       xcodec2 extract recordings/ tokens/
       xcodec2 extract manifest.tsv tokens/ --workers 8
-      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --address auto --device cuda --workers 16
+      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --workers 16
     """
     if address and engine != "ray":
         raise click.UsageError("--address is for --engine ray")
