@@ -15,7 +15,7 @@ from sounds import encoded
 from xcodec2.audio import io as audio_io
 from xcodec2.audio import load_audio
 from xcodec2.corpus import read_corpus
-from xcodec2.corpus.segments import find_columns
+from xcodec2.corpus.times import find_columns
 from xcodec2.errors import AudioError, XCodec2Error
 
 RATE = 8_000
@@ -72,6 +72,9 @@ def is_part(recording, begin: int, end: int) -> bool:
         ({"start": 1.0, "end": 2.0, "duration": 5.0}, 8_000, 16_000),
         ({"start": 16_000, "end": 24_000, "duration": 1.0}, 16_000, 24_000),
         ({"start": 8_000, "end": 16_000, "sampling_rate": 8_000}, 8_000, 16_000),
+        ({"start": 1.0, "end": 2.0, "length": 12, "num_samples": 7}, 8_000, 16_000),
+        ({"start": 1.0, "length": 0.5}, 8_000, 12_000),
+        ({"start": 8_000, "num_samples": 100}, 8_000, 8_100),
         ({"start": 4.0, "end": 5.004}, 32_000, 40_000),
         ({"start": 4.0, "end": 4.996}, 32_000, 39_968),
         ({"start": 1.00006250, "end": 2.0}, 8_001, 16_000),  # half a sample is rounded up
@@ -136,6 +139,7 @@ def test_a_part_that_cannot_be_is_a_row_with_a_reason(folder, columns, reason):
         {"duration_ms": 5_000},
         {"offset": 0.0},
         {"offset": 0, "duration": 5.0},
+        {"offset": 0, "duration": 0},
         {"offset": None, "duration": None},
         {"start": "n/a", "end": ""},
         {"start_time": "2024-05-01 10:00:00", "end_time": "2024-05-01 10:00:05"},

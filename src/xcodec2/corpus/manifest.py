@@ -12,8 +12,9 @@ from typing import Any
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.parts import FilePart
 from xcodec2.corpus.recording import Nowhere, ParquetCell, Place, Recording, TarMember, named_file
-from xcodec2.corpus.segments import Segment, Time, Times, words
+from xcodec2.corpus.segments import Segment, Time
 from xcodec2.corpus.tables import beside, parquet_file
+from xcodec2.corpus.times import Times, words
 from xcodec2.errors import AudioError, XCodec2Error
 
 AUDIO_COLUMNS = (

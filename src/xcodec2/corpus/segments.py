@@ -1,9 +1,8 @@
-"""Parts of files, as the columns of a manifest state them, in seconds, milliseconds or samples."""
+"""Parts of files, stated in seconds, milliseconds or samples, and the samples that they mean."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor, isfinite
@@ -13,34 +12,6 @@ from xcodec2.errors import AudioError
 
 PER_SECOND = {"seconds": 1, "milliseconds": 1000}
 SHORT = {"seconds": "s", "milliseconds": "ms"}
-UNIT_WORDS = {
-    "seconds": "s sec secs second seconds",
-    "milliseconds": "ms msec msecs millis millisecond milliseconds",
-    "samples": "sample samples",
-    "unknown": "frame frames tick ticks byte bytes us microseconds ns min minutes h hours",
-}
-UNIT_OF = {word: unit for unit, words in UNIT_WORDS.items() for word in words.split()}
-BEGIN_WORDS = frozenset(["start", "begin", "starttime", "begintime", "tmin", "xmin", "onset"])
-END_WORDS = frozenset(["end", "stop", "endtime", "stoptime", "tmax", "xmax"])
-LENGTH_WORDS = frozenset(["duration", "dur", "length"])
-# Words that may stand beside these without making it another matter; `word_start` is one.
-FILLERS = frozenset(
-    [
-        "time",
-        "timestamp",
-        "segment",
-        "seg",
-        "audio",
-        "clip",
-        "utt",
-        "utterance",
-        "wav",
-        "file",
-        "offset",
-        "in",
-    ]
-)
-PAIRS = frozenset({"segment", "timestamp", "interval", "time_range", "time_span"})
 MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none", "<na>"})
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")  # 1,234 may be a thousand and more
@@ -137,10 +108,11 @@ class Segment:
     def fits(self, rate: int, num_samples: int, unit: str) -> bool:
         """Whether whole numbers can mean `unit`: a part that can be speech, not far past the end."""
         begin, end = self.span(rate, num_samples, unit)
+        told = self.end or self.length
         return (
             begin < num_samples
             and end <= 1.25 * num_samples
-            and end - begin >= SHORTEST * rate
+            and (end - begin >= SHORTEST * rate or bool(told and told.unit))
             and self.agrees(rate, num_samples, unit)
         )
 
@@ -252,179 +224,3 @@ def parse_time(value: Any, unit: str | None) -> Time | None:
     if text[0].isalpha():
         return None
     raise AudioError(f"{text!r} is no time; seconds are written 12.5")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns state parts: role → [(name, unit)], the ones with a unit first."""
-
-    begin: tuple[tuple[str, str | None], ...] = ()
-    end: tuple[tuple[str, str | None], ...] = ()
-    length: tuple[tuple[str, str | None], ...] = ()
-    pair: str | None = None
-    rate: str | None = None
-
-
-def words(name: str) -> list[str]:
-    """`startTime`, `Start Time`, `start-time[ms]` → their words, in lower case."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    return [word for word in re.split(r"[^a-z0-9]+", parted.casefold()) if word]
-
-
-def find_columns(names: Iterable[str]) -> Columns:
-    roles: dict[str, list[tuple[str, str | None]]] = {"begin": [], "end": [], "length": []}
-    names = list(names)
-    spoken = {name: words(name) for name in names}
-    onset = any("onset" in said for said in spoken.values())
-    both = {"from", "to"} <= {" ".join(said) for said in spoken.values()}
-    pair = rate = None
-    for name, said in spoken.items():
-        found = role_of(said, onset, both)
-        if found:
-            roles[found[0]].append((name, found[1]))
-        elif "_".join(said) in PAIRS:
-            pair = name
-        elif said in (["sampling", "rate"], ["sample", "rate"]):
-            rate = name
-    given = {role: tuple(sorted(f, key=lambda c: c[1] is None)) for role, f in roles.items()}
-    return Columns(**given, pair=pair, rate=rate)
-
-
-def role_of(said: list[str], onset: bool, both: bool) -> tuple[str, str | None] | None:
-    """`begin`, `end` or `length`, and the unit that the name tells."""
-    if said in (["frame", "offset"], ["num", "frames"]):  # torchaudio's words for samples
-        return ("begin" if "offset" in said else "length"), "samples"
-    if said in (["num", "samples"], ["n", "samples"], ["nsamples"]):
-        return "length", "samples"
-    if both and said in (["from"], ["to"]):
-        return ("begin" if said == ["from"] else "end"), None
-    units = [UNIT_OF[word] for word in said if word in UNIT_OF]
-    rest = [word for word in said if word not in UNIT_OF]
-    main = [word for word in rest if word not in FILLERS]
-    unit = units[0] if units else None
-    if len(units) > 1:
-        return None
-    if not main and "offset" in rest:
-        return ("end" if onset and rest == ["offset"] else "begin"), unit
-    if len(main) != 1:
-        return None
-    for role, known in (("begin", BEGIN_WORDS), ("end", END_WORDS), ("length", LENGTH_WORDS)):
-        if main[0] in known:
-            return role, unit
-    return None
-
-
-class Times:
-    """The parts that a manifest's rows state.
-
-    unit: of columns that do not tell theirs, or `auto`. rows: reads the manifest from its start:
-    one 2.5 in the columns says that the 3 of another row are seconds, too.
-    """
-
-    def __init__(self, unit: str, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        self.unit = None if unit in ("auto", "none") else unit
-        self.off = unit == "none"
-        self.rows = rows
-        self.decimals: bool | None = None
-        self.names: tuple[str, ...] = ()
-        self.columns = Columns()
-
-    def of(
-        self, row: Mapping[str, Any], inside: bool = False
-    ) -> tuple[Segment | None, Time | None]:
-        """The part that a row means, or the duration that it states for the whole file.
-
-        Raises AudioError for columns that contradict each other or cannot be read.
-        """
-        if self.off:
-            return None, None
-        if self.names != (names := tuple(row)):
-            self.names, self.columns = names, find_columns(names)
-        begin, end, length = self.stated(row)
-        if not begin and not end:
-            stated = length and length.unit != "unknown" and self.says_duration(row)
-            return None, length if stated else None
-        if not begin:
-            raise AudioError("it says where its part of the file ends, and not where it starts")
-        if not begin.value and not end and not length:
-            return None, None
-        times = [t for t in (begin, end, length) if t]
-        if any(t.unit == "unknown" for t in times):
-            raise AudioError(
-                f"its part {times[0].text} is in a unit that is not known; give the columns in seconds, "
-                "or say --segments samples"
-            )
-        if any(t.unit is None for t in times) and self.in_seconds(row):
-            begin, end, length = (
-                replace(t, unit=t.unit or "seconds") if t else None for t in (begin, end, length)
-            )
-        elif end and length and length.unit is None and length.decimals is not None:
-            length = replace(length, unit="seconds")
-        assert begin
-        return Segment(begin, end, length, self.rate(row, begin), inside=inside), None
-
-    def stated(self, row: Mapping[str, Any]) -> tuple[Time | None, Time | None, Time | None]:
-        columns = self.columns
-        pair = row.get(columns.pair) if columns.pair else None
-        if isinstance(pair, (list, tuple)) and len(pair) == 2 and not columns.begin:
-            begin, end = (parse_time(value, self.unit) for value in pair)
-            return begin, end, None
-        begin = self.one(row, columns.begin)
-        end = self.one(row, columns.end, begin)
-        length = self.one(row, columns.length, begin)
-        return begin, end, length
-
-    def one(
-        self,
-        row: Mapping[str, Any],
-        columns: tuple[tuple[str, str | None], ...],
-        begin: Time | None = None,
-    ) -> Time | None:
-        """The value of a role: in the unit of `begin` where a column has that."""
-        found = []
-        for name, unit in columns:
-            unit = self.unit if self.unit and unit in (None, "unknown") else unit
-            value = parse_time(row.get(name), unit)
-            if value is not None:
-                found.append(value)
-        for value in found[1:]:
-            if value.unit == found[0].unit and value.value != found[0].value:
-                raise AudioError(
-                    f"its columns {', '.join(name for name, _ in columns)} contradict each other"
-                )
-        alike = [value for value in found if begin is not None and value.unit == begin.unit]
-        return next(iter(alike or found), None)
-
-    def says_duration(self, row: Mapping[str, Any]) -> bool:
-        """Counts of samples or frames, and the length of who knows what, are left alone."""
-        named = [n for n, _ in self.columns.length if parse_time(row.get(n), None) is not None]
-        return any({"duration", "dur"} & set(words(name)) for name in named)
-
-    def in_seconds(self, row: Mapping[str, Any]) -> bool:
-        """Whether the columns that tell no unit are in seconds, here or anywhere in the manifest."""
-        if self.decimal(row):
-            return True
-        if self.decimals is None:
-            self.decimals = any(self.decimal(other) for other in self.rows())
-        return self.decimals
-
-    def decimal(self, row: Mapping[str, Any]) -> bool:
-        """Whether begin or end, or the length where there is no end, has a decimal point."""
-        columns = self.columns
-        looked_at = columns.begin + (columns.end or columns.length)
-        for name, unit in looked_at:
-            try:
-                value = parse_time(row.get(name), None) if unit is None else None
-            except AudioError:
-                continue
-            if value and value.decimals is not None:
-                return True
-        pair = row.get(columns.pair) if columns.pair else None
-        return isinstance(pair, (list, tuple)) and any(isinstance(v, float) for v in pair)
-
-    def rate(self, row: Mapping[str, Any], begin: Time) -> int | None:
-        """What samples are counted at, where a column says so."""
-        if begin.unit != "samples" or not self.columns.rate:
-            return None
-        stated = parse_time(row.get(self.columns.rate), None)
-        return int(stated.value) if stated else None

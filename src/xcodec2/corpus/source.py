@@ -18,8 +18,8 @@ from xcodec2.corpus.lists import TEXT_KINDS, read_text_manifest
 from xcodec2.corpus.manifest import inside, named_row, pick, read_parquet
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.recording import DatasetCell, Recording, file_at, printable
-from xcodec2.corpus.segments import Times
 from xcodec2.corpus.tars import read_tar
+from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
 
 AUDIO_NAMES = "wav flac ogg oga opus mp3 m4a mp4 aac webm mka aif aiff aifc au amr wma w64 caf 3gp"

@@ -13,7 +13,7 @@ import fsspec
 from xcodec2.corpus.manifest import inside
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.recording import Nowhere, Place, Recording, TarMember, printable
-from xcodec2.corpus.segments import Times
+from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
 
 TEXT_MEMBERS = ("txt", "text")
