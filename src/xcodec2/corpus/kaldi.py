@@ -73,7 +73,8 @@ def parts(
         fields = line.split()
         if len(fields) not in (4, 5):
             raise XCodec2Error(
-                f"{url}, line {number}: {len(fields)} fields, not an utterance, its recording, start and end"
+                f"{url}, line {number}: {len(fields)} fields, not an utterance, its recording, "
+                "start and end"
             )
         name, recording, start, end, *channel = fields
         source = f"{url}#{number}"

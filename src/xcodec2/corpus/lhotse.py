@@ -73,8 +73,8 @@ def read_cuts(url: str, options: Options) -> Iterator[Recording]:
                 number_of(row.get("duration")) + OVERSHOOT
             ):
                 recording = (
-                    f"its supervision {said.get('id')!r} reaches beyond the cut, so that its text says more "
-                    "than can be heard; lhotse's trim_to_supervisions mends that"
+                    f"its supervision {said.get('id')!r} reaches beyond the cut, so that its text says "
+                    "more than can be heard; lhotse's trim_to_supervisions mends that"
                 )
         yield built(url, number, row, recording, columns, options)
 
@@ -141,13 +141,11 @@ def source_of(
             f"{'; '.join(str(s.get('channels')) for s in sources)}"
         )
     source = holding[0]
-    if source.get("type") not in ("file", "url"):
-        command = str(source.get("source")).split()[:1] if source.get("type") == "command" else []
+    if (kind := source.get("type")) not in ("file", "url"):
+        command = str(source.get("source")).split()[:1] if kind == "command" else []
+        never = f" ({command[0]} …), and commands are never run" if command else ""
         raise AudioError(
-            f"its audio is of the type {source.get('type')!r} ({' '.join(command)} …): "
-            "only files and addresses are read, and commands are never run"
-            if command
-            else f"its audio is of the type {source.get('type')!r}; only files and addresses are read"
+            f"its audio is of the type {kind!r}{never}: only files and addresses are read"
         )
     numbers = source.get("channels") or []
     chosen = tuple(numbers.index(c) for c in wanted)
@@ -160,8 +158,8 @@ def recordings_beside(url: str) -> str:
     near = f"{folder}{slash}{name.replace('supervisions', 'recordings')}"
     if near == url or not exists(near):
         raise XCodec2Error(
-            f"{url}: holds lhotse's supervisions, whose recordings are looked for in {near}; put them "
-            "there, or give the cuts (lhotse cut simple)"
+            f"{url}: holds lhotse's supervisions, whose recordings are looked for in {near}; put "
+            "them there, or give the cuts (lhotse cut simple)"
         )
     return near
 

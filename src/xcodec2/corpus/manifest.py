@@ -117,7 +117,7 @@ def located(
         return named_row(url, row, f"{path}#{number}", f"{url}#{number}", where, options)
     if segment:
         place = FilePart(place, segment)
-        # Rows from 0 to a duration are whole files in most manifests, and have always been named so.
+        # Rows from 0 to a duration are whole files in most manifests, and always had their names.
         if segment.begin.value or segment.end:
             source, name = source + segment.fragment, f"{path}#{segment.label}"
         elif times.unit:

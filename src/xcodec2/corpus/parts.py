@@ -35,7 +35,7 @@ class FilePart:
         for channel in self.segment.channels or ():
             if channel >= len(part):
                 raise AudioError(
-                    f"has {len(part)} channels, and the row asks for channel {channel}, counted from 0"
+                    f"has {len(part)} channels, and the row asks for channel {channel} from 0"
                 )
         return part[list(self.segment.channels)] if self.segment.channels else part, decoded.rate
 

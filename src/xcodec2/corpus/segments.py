@@ -69,7 +69,7 @@ class Segment:
 
     @property
     def fragment(self) -> str:
-        """What follows the file in the name of the source: the label, and the unit if it is known."""
+        """What follows the file in the name of the source: label, unit if it is known, channels."""
         unit = self.begin.unit or ""
         channels = f":channel{'+'.join(map(str, self.channels))}" if self.channels else ""
         return f"#{self.label}{SHORT.get(unit, unit)}{channels}"
@@ -88,8 +88,8 @@ class Segment:
         fitting = [unit for unit in (*PER_SECOND, "samples") if self.fits(rate, num_samples, unit)]
         if len(fitting) > 1:
             raise AudioError(
-                f"the part {self.label} can be in {' or '.join(fitting)}: give --segments {fitting[0]}, "
-                f"say, or call the column {'start_ms' if 'milliseconds' in fitting else 'start_s'}"
+                f"the part {self.label} can be in {' or '.join(fitting)}: give --segments "
+                f"{fitting[0]}, say, or call the column {'start_ms' if 'milliseconds' in fitting else 'start_s'}"
             )
         return self.bounds(rate, num_samples, fitting[0] if fitting else "seconds")
 
@@ -106,7 +106,7 @@ class Segment:
         return begin, end
 
     def fits(self, rate: int, num_samples: int, unit: str) -> bool:
-        """Whether whole numbers can mean `unit`: a part that can be speech, not far past the end."""
+        """Whether whole numbers can mean `unit`: as much as speech lasts, not far past the end."""
         begin, end = self.span(rate, num_samples, unit)
         told = self.end or self.length
         return (
@@ -131,7 +131,7 @@ class Segment:
             raise AudioError(f"the part {self.label} begins before the file")
         if end <= begin and begin < num_samples:
             raise AudioError(
-                f"the part {self.label} is empty; to the end of the file is a duration or an end of -1"
+                f"the part {self.label} is empty; to the end of the file is a duration or end of -1"
             )
         if not self.agrees(rate, num_samples, unit):
             assert self.length
@@ -148,8 +148,8 @@ class Segment:
         in_samples = (self.begin.unit or unit) == "samples"
         if begin >= num_samples or end > num_samples + (0 if in_samples else OVERSHOOT * rate):
             raise AudioError(
-                f"the part {self.label} {'begins' if begin >= num_samples else 'ends'} beyond the end of "
-                f"the file, which has {num_samples / rate:.3f} s ({num_samples} samples); "
+                f"the part {self.label} {'begins' if begin >= num_samples else 'ends'} beyond the "
+                f"end of the file, which has {num_samples / rate:.3f} s ({num_samples} samples); "
                 "--segments none if the file is the part already"
             )
         return begin, min(end, num_samples)
@@ -189,8 +189,9 @@ def check_duration(said: Time, num_samples: int, rate: int) -> None:
     """
     true = num_samples / rate
     if said.value > 0 and not close(said, true, rate):
+        unit = " ms" if said.unit == "milliseconds" else ""
         raise AudioError(
-            f"its duration is said to be {said.text}{' ms' if said.unit == 'milliseconds' else ''}, "
+            f"its duration is said to be {said.text}{unit}, "
             f"but the file has {true:.3f} s: for a part of it, say where it starts; "
             "--segments none reads the file whatever the columns say"
         )

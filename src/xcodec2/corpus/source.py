@@ -49,16 +49,19 @@ def read_corpus(
 
     `source` is on any fsspec file system (a path, s3://, gs://, hf://, …) and is one of
 
-    - an audio file, or a folder (searched to all depths) or glob of them; the id is the path below the folder;
-    - a manifest: .tsv, .csv, .jsonl (also .gz), .parquet, a .txt list of paths, LJSpeech's metadata.csv, lhotse's
-      recordings, supervisions or cuts: paths in it are relative to it, its columns are carried along. The audio
-      column is found by name (`audio`, `path`, …) or given; so is the id column (`id`, `key`, …), without one the
-      id is the path as written. A row that says where its part of the file starts (`start` and `end`, `offset` and
-      `duration`, …) is that part;
+    - an audio file, or a folder (searched to all depths) or glob of them; the id is the path below
+      the folder;
+    - a manifest: .tsv, .csv, .jsonl (also .gz), .parquet, a .txt list of paths, LJSpeech's
+      metadata.csv, lhotse's recordings, supervisions or cuts: paths in it are relative to it, its
+      columns are carried along. The audio column is found by name (`audio`, `path`, …) or given; so
+      is the id column (`id`, `key`, …), without one the id is the path as written. A row that says
+      where its part of the file starts (`start` and `end`, `offset` and `duration`, …) is that part;
     - a folder with Kaldi's wav.scp, or the wav.scp;
-    - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column: `file#row`;
+    - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column:
+      `file#row`;
     - WebDataset tars, one, a folder or a glob; the id is `tar/key`;
-    - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has several.
+    - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has
+      several.
 
     Args:
         source: a path or URL.
@@ -118,7 +121,7 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
 
 
 def manifests_in(fs: Any, path: str) -> str:
-    """A hint, where a folder holds manifests: they are not read unless they are named themselves."""
+    """A hint, where a folder holds manifests: they are read when they are named themselves."""
     if not fs.isdir(path):
         return ""
     names = sorted(entry.rpartition("/")[2] for entry in fs.ls(path, detail=False))
@@ -137,8 +140,8 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     when kinds are mixed.
 
     Text manifests beside the audio are left to be named themselves: read as well, they would double
-    every row. So are the folders that extractions have written to: they hold tokens, and may well lie
-    below the audio.
+    every row. So are the folders that extractions have written to: they hold tokens, and may well
+    lie below the audio.
     """
     first = None
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):

@@ -52,8 +52,8 @@ def undecodable(url: str, encoding: str | None, problem: UnicodeError) -> str:
 def refuse_nul(text: str, url: str, number: int) -> None:
     if "\0" in text:
         raise XCodec2Error(
-            f"{url}, line {number}: holds NUL characters, as UTF-16 without a mark does when read as "
-            "UTF-8: give --encoding utf-16-le or utf-16-be"
+            f"{url}, line {number}: holds NUL characters, as UTF-16 without a mark does when read "
+            "as UTF-8: give --encoding utf-16-le or utf-16-be"
         )
 
 

@@ -137,8 +137,8 @@ class Times:
         times = [t for t in (begin, end, length) if t]
         if any(t.unit == "unknown" for t in times):
             raise AudioError(
-                f"its part {times[0].text} is in a unit that is not known; give the columns in seconds, "
-                "or say --segments samples"
+                f"its part {times[0].text} is in a unit that is not known; give the columns in "
+                "seconds, or say --segments samples"
             )
         if any(t.unit is None for t in times) and self.in_seconds(row):
             begin, end, length = (
@@ -192,7 +192,7 @@ class Times:
         return any({"duration", "dur"} & set(words(name)) for name in named)
 
     def in_seconds(self, row: Mapping[str, Any]) -> bool:
-        """Whether the columns that tell no unit are in seconds, here or anywhere in the manifest."""
+        """Whether the columns that tell no unit are in seconds, in this row or in another."""
         if self.decimal(row):
             return True
         if self.decimals is None:
