@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import fsspec
@@ -30,19 +32,41 @@ def beside(table: str, path: str) -> str:
 
 def parquet_file(url: str) -> Any:
     """The file, its metadata read. Raises XCodec2Error."""
+    with readable(url):
+        return open_parquet(*fsspec.url_to_fs(url))
+
+
+def open_parquet(fs: Any, path: str) -> Any:
+    """The Parquet file `path` of `fs`; it is to be read with `use_threads=False`.
+
+    Arrow's threads must hold nothing of Python's: they let go of it when they like, and one that
+    does so while Python ends aborts the process. A local file is therefore opened by Arrow itself,
+    and another one read in the caller's thread.
+    """
     parquet = require("pyarrow.parquet")
-    fs, path = fsspec.url_to_fs(url)
+    if is_local(fs):
+        # as bytes, since a file name need not be UTF-8
+        return parquet.ParquetFile(require("pyarrow").OSFile(os.fsencode(path)))
+    return parquet.ParquetFile(fs.open(path, "rb"), pre_buffer=False)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Whatever a file system or Parquet's reader raises, as one error that names the file."""
     try:
-        return parquet.ParquetFile(fs.open(path, "rb"))
-    except (OSError, ValueError) as problem:  # pyarrow's own errors are of both families
-        raise XCodec2Error(f"{url}: not a readable Parquet file ({problem})") from problem
+        yield
+    except XCodec2Error:
+        raise
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        raise XCodec2Error(f"{name}: not a readable Parquet file ({said})") from problem
 
 
 @functools.lru_cache(maxsize=1)
 def row_group(url: str, index: int, column: str) -> Any:
     """One column of one row group: what a Parquet reader has to fetch for a single cell anyway."""
     with parquet_file(url) as file:
-        return file.read_row_group(index, columns=[column])[column]
+        return file.read_row_group(index, columns=[column], use_threads=False)[column]
 
 
 @functools.lru_cache(maxsize=1)

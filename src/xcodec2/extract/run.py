@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.corpus import read_corpus
+from xcodec2.corpus.extraction import IDENTITY, SUMMARY
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.plan import Plan, Unit
 from xcodec2.extract.progress import Progress
@@ -147,7 +148,7 @@ def claim(store: Store, identity: dict[str, Any]) -> None:
     """Refuse a place that holds tokens of another source or model: nothing there is removed by
     mistake.
     """
-    found = store.read_json("extraction.json")
+    found = store.read_json(IDENTITY)
     if found is None and store.keys():
         raise XCodec2Error(f"{store.path}: holds shards but no extraction.json; choose another OUT")
     for name, value in identity.items():
@@ -156,7 +157,7 @@ def claim(store: Store, identity: dict[str, Any]) -> None:
                 f"{store.path}: holds tokens of the {name} {found.get(name)}, not {value}; choose another OUT"
             )
     if found is None:
-        store.write_text("extraction.json", json.dumps(identity, indent=2) + "\n")
+        store.write_text(IDENTITY, json.dumps(identity, indent=2) + "\n")
 
 
 def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
@@ -171,10 +172,7 @@ def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
 
 
 def has_errors(store: Store, key: str) -> bool:
-    from xcodec2.corpus.tables import require
-
-    with store.fs.open(store.shard(key), "rb") as file:
-        column = require("pyarrow.parquet").read_table(file, columns=["error"])["error"]
+    column = store.read(key, ["error"])["error"]
     return column.null_count < len(column)
 
 
@@ -188,7 +186,7 @@ def finish(
         raise XCodec2Error(
             f"{store.path}: {len(missing)} shards are not there after all; run the same command again"
         )
-    before = store.read_json("summary.json")
+    before = store.read_json(SUMMARY)
     counted = before is not None and before.get("units") == digest(keys)
     if counted and before is not None and progress.done == progress.before:
         return before
@@ -197,7 +195,7 @@ def finish(
         "real_time_factor": progress.speed(),
     }
     store.write_text("README.md", card(summary))
-    store.write_text("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    store.write_text(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import fsspec
 
-from xcodec2.corpus.tables import is_local, require
+from xcodec2.corpus.extraction import SHARD
+from xcodec2.corpus.tables import is_local, open_parquet, readable, require
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.encoding import Outcome
 from xcodec2.extract.plan import Plan, Unit, cell
 from xcodec2.files import replacing
 
-SHARD = re.compile(r"codes-([0-9a-f]{16})\.parquet")
 TEMPORARY = re.compile(r"\.xcodec2-[0-9a-f]{16}\.tmp")
 ARROW_TYPES = {"boolean": "bool_", "integer": "int64", "number": "float64", "text": "string"}
 
@@ -73,6 +73,12 @@ class Store:
 
     def shard(self, key: str) -> str:
         return f"{self.shards}/codes-{key}.parquet"
+
+    def read(self, key: str, columns: list[str]) -> Any:
+        """Columns of a finished shard, as a pyarrow.Table. Raises XCodec2Error."""
+        path = self.shard(key)
+        with readable(path), open_parquet(self.fs, path) as file:
+            return file.read(columns=columns, use_threads=False)
 
     def write(self, path: str, content: bytes) -> None:
         """Whole or not at all: temporary file and rename on a disk, a single upload elsewhere."""
