@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +49,61 @@ def open_parquet(fs: Any, path: str) -> Any:
         # as bytes, since a file name need not be UTF-8
         return parquet.ParquetFile(require("pyarrow").OSFile(os.fsencode(path)))
     return parquet.ParquetFile(fs.open(path, "rb"), pre_buffer=False)
+
+
+def light_rows(
+    file: Any, group: int, columns: Sequence[str], name: str, batch_size: int
+) -> Iterator[dict[str, Any]]:
+    """Rows of one row group with `columns` alone, in order; empty ones where there are none.
+
+    Binary columns are left out, and of columns with one name all but the first; both are told.
+    """
+    schema = file.schema_arrow
+    kept, binary = [], []
+    for column in dict.fromkeys(columns):
+        field = schema.field(schema.get_all_field_indices(column)[0])
+        (binary if "binary" in str(field.type) else kept).append(column)
+    doubled = [c for c in dict.fromkeys(columns) if len(schema.get_all_field_indices(c)) > 1]
+    if binary:
+        warnings.warn(
+            f"{name}: bytes cannot be carried along; without {', '.join(binary)}", stacklevel=2
+        )
+    if doubled:
+        warnings.warn(
+            f"{name}: several columns are called {', '.join(doubled)}; the first one is taken",
+            stacklevel=2,
+        )
+    if not kept:
+        yield from ({} for _ in range(file.metadata.row_group(group).num_rows))
+        return
+    for batch in file.iter_batches(
+        batch_size, row_groups=[group], columns=kept, use_threads=False
+    ):
+        values = [
+            plain_times(batch.column(batch.schema.get_all_field_indices(column)[0])).to_pylist()
+            for column in kept
+        ]
+        yield from (dict(zip(kept, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def plain_times(column: Any) -> Any:
+    """Times in nanoseconds as what Python can hold: microseconds, else text; durations as seconds.
+
+    Arrow needs pandas for the first and silently cuts times of day.
+    """
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
+    kind = column.type
+    if pa.types.is_duration(kind):
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        return pc.divide(column.cast(pa.int64()).cast(pa.float64()), float(ticks))
+    if not (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) or kind.unit != "ns":
+        return column
+    timed = pa.types.is_timestamp(kind)
+    try:
+        return column.cast(pa.timestamp("us", kind.tz) if timed else pa.time64("us"))
+    except pa.ArrowInvalid:
+        text = column.cast(pa.string())
+        return pc.replace_substring(text, " ", "T", max_replacements=1) if timed else text
 
 
 @contextmanager
