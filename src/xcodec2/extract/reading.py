@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import resource
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
+from threading import Condition
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Heard:
     sample_rate: int = 0
     error: str | None = None
     source: str = ""
+    died: str = ""  # how the process that read it had ended
 
 
 def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int]]:
@@ -59,32 +60,82 @@ def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     try:
         waveform, num_samples, rate = child.ask(recording, seconds)
     except Died as problem:
-        return Heard(
-            None, error=f"{recording.source}: reading it {problem}", source=recording.source
-        )
+        died = f"reading it {problem}"
+        error = f"{recording.source}: {died}"
+        return Heard(None, error=error, source=recording.source, died=died)
     except XCodec2Error as problem:
         return Heard(None, error=str(problem), source=recording.source)
     return Heard(waveform, num_samples, rate, source=recording.source)
+
+
+class Free:
+    """The reading processes that have nothing to do, and the file that each has decoded last.
+
+    All parts of a file that are waited for go to one process, which takes no other file before.
+    """
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self.children = list(children)
+        self.holds: dict[int, Any] = {}  # a child's id → its file
+        self.expected: Counter[Any] = Counter()  # parts of a file that are not read yet
+        self.change = Condition()
+
+    def expect(self, file: Any) -> None:
+        with self.change:
+            self.expected[file] += 1
+
+    def take(self, file: Any) -> Child:
+        with self.change:
+            while True:
+                for child in self.children:
+                    if self.may_take(child, file):
+                        self.children.remove(child)
+                        if file is not None:
+                            self.holds[id(child)] = file
+                        return child
+                self.change.wait()
+
+    def may_take(self, child: Child, file: Any) -> bool:
+        held = self.holds.get(id(child))
+        if file is None or held == file:
+            return True
+        return file not in self.holds.values() and not (held is not None and self.expected[held])
+
+    def give(self, child: Child, file: Any) -> None:
+        with self.change:
+            self.children.append(child)
+            self.expected[file] -= 1
+            if not self.expected[file]:
+                del self.expected[file]
+            self.change.notify_all()
 
 
 def read_ahead(
     recordings: Iterable[Recording], children: Sequence[Child], seconds: float
 ) -> Iterator[Heard]:
     """Each recording in order, while the next ones are being read."""
-    free: SimpleQueue[Child] = SimpleQueue()
-    for child in children:
-        free.put(child)
+    free = Free(children)
+    # files at which a reader died: they are not tried again for each of their parts
+    fatal: dict[Any, str] = {}
 
     def read(recording: Recording) -> Heard:
-        child = free.get()
+        child = free.take(recording.file)
         try:
-            return hear(recording, child, seconds)
+            if recording.file in fatal:
+                error = f"{recording.source}: {fatal[recording.file]}"
+                return Heard(None, error=error, source=recording.source)
+            heard = hear(recording, child, seconds)
+            if heard.died and recording.file is not None:
+                fatal[recording.file] = heard.died
+            return heard
         finally:
-            free.put(child)
+            free.give(child, recording.file)
 
     waiting: deque[Future[Heard]] = deque()
-    with ThreadPoolExecutor(len(children)) as pool:
+    # more threads than children: those that wait for the one that has their file hold up no other
+    with ThreadPoolExecutor(AHEAD * len(children)) as pool:
         for recording in recordings:
+            free.expect(recording.file)
             waiting.append(pool.submit(read, recording))
             if len(waiting) > AHEAD * len(children):
                 yield waiting.popleft().result()

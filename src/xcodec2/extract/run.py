@@ -49,6 +49,9 @@ def extract(
     id_column: str | None = None,
     subset: str | None = None,
     split: str | None = None,
+    encoding: str | None = None,
+    segments: str = "auto",
+    remote: bool = True,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
     """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
@@ -69,7 +72,14 @@ def extract(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
     )
     corpus = read_corpus(
-        source, audio_column=audio_column, id_column=id_column, subset=subset, split=split
+        source,
+        audio_column=audio_column,
+        id_column=id_column,
+        subset=subset,
+        split=split,
+        encoding=encoding,
+        segments=segments,
+        remote=remote,
     )
     identity = {"weights_hash": codec.facts["weights_hash"]}
     with store.locked(), Plan(corpus, rows, identity) as plan:
