@@ -256,6 +256,15 @@ def identity_beside(fs: Any, path: str) -> str | None:
     return None
 
 
+def source_of(fs: Any, path: str) -> dict[str, Any] | None:
+    """What an extraction's folder, or its `data`, says of the corpus it was made of: `source`, and
+    under `reading` the options of `read_corpus` that were given. None for any other place.
+    """
+    home = identity_beside(fs, path)
+    found = read_json(fs, f"{home}/{IDENTITY}") if home else {}
+    return found if isinstance(found.get("source"), str) else None
+
+
 def read_json(fs: Any, path: str) -> dict[str, Any]:
     """An object of JSON; empty when it is missing or damaged: it only describes."""
     try:

@@ -16,6 +16,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from xcodec2.errors import XCodec2Error
 
+BINARY = ("binary", "large_binary", "fixed_size_binary")  # types of Arrow, as it writes them
+
 
 def is_local(fs: Any) -> bool:
     return isinstance(fs, LocalFileSystem)
@@ -56,34 +58,37 @@ def light_rows(
 ) -> Iterator[dict[str, Any]]:
     """Rows of one row group with `columns` alone, in order; empty ones where there are none.
 
-    Binary columns are left out, and of columns with one name all but the first; both are told.
+    Binary columns are left out, and of columns with one name all but the last; both are told.
     """
     schema = file.schema_arrow
-    kept, binary = [], []
+    kept: list[str] = []
+    binary: list[str] = []
     for column in dict.fromkeys(columns):
-        field = schema.field(schema.get_all_field_indices(column)[0])
-        (binary if "binary" in str(field.type) else kept).append(column)
-    doubled = [c for c in dict.fromkeys(columns) if len(schema.get_all_field_indices(c)) > 1]
+        field = schema.field(schema.get_all_field_indices(column)[-1])
+        (binary if str(field.type).startswith(BINARY) else kept).append(column)
     if binary:
         warnings.warn(
             f"{name}: bytes cannot be carried along; without {', '.join(binary)}", stacklevel=2
         )
-    if doubled:
-        warnings.warn(
-            f"{name}: several columns are called {', '.join(doubled)}; the first one is taken",
-            stacklevel=2,
-        )
+    tell_doubled(name, [c for c in columns if len(schema.get_all_field_indices(c)) > 1])
     if not kept:
         yield from ({} for _ in range(file.metadata.row_group(group).num_rows))
         return
-    for batch in file.iter_batches(
-        batch_size, row_groups=[group], columns=kept, use_threads=False
-    ):
+    for batch in file.iter_batches(batch_size, row_groups=[group], columns=kept, use_threads=False):
         values = [
-            plain_times(batch.column(batch.schema.get_all_field_indices(column)[0])).to_pylist()
+            plain_times(batch.column(batch.schema.get_all_field_indices(column)[-1])).to_pylist()
             for column in kept
         ]
         yield from (dict(zip(kept, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def tell_doubled(table: str, names: Sequence[str]) -> None:
+    """Warn of columns that share a name: a row holds one value under it."""
+    if names:
+        said = ", ".join(repr(name) for name in dict.fromkeys(names))
+        warnings.warn(
+            f"{table}: several columns are called {said}; the last one is taken", stacklevel=2
+        )
 
 
 def plain_times(column: Any) -> Any:
