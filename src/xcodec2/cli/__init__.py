@@ -24,6 +24,7 @@ from xcodec2.cli.info import info
 from xcodec2.cli.llasa import llasa
 from xcodec2.cli.reconstruct import reconstruct
 from xcodec2.cli.speak import speak
+from xcodec2.cli.terminal import say
 from xcodec2.cli.train import train
 
 
@@ -83,5 +84,5 @@ def run(args: Sequence[str] | None) -> NoReturn:
         except Exception as error:
             if args[0] == "--debug":
                 raise
-            click.echo(f"xcodec2: error: {explain(error)}", err=True)
+            say(f"xcodec2: error: {explain(error)}", err=True)
             sys.exit(exit_code(error))

@@ -14,7 +14,9 @@ from types import TracebackType
 MAX_PART_BYTES = 240  # of 255 that file systems take, with room for a suffix
 MAX_BYTES = 900  # of 1024 that object stores and macOS take for a whole path
 # control and direction characters, what Windows refuses, and separators that are none here
-UNFIT = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff<>:"\\|?*]')
+UNFIT = re.compile(
+    r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff<>:"\\|?*]'
+)
 DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 
