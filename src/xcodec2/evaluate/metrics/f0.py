@@ -2,31 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 
-SAMPLE_RATE = 16_000
 HOP = 160
 WINDOW = 512  # samples that are compared with those one period later: two periods of 62 Hz
-LOWEST, HIGHEST = 60.0, 500.0  # Hz
+MIN_PITCH, MAX_PITCH = 60.0, 500.0  # Hz
 DIP = 0.15  # the first period whose normalised difference falls below this is taken
-VOICED = (
-    0.45  # a frame whose best period is worse than this has no pitch; about what Praat calls voiced
-)
+VOICED = 0.45  # a frame whose best period is worse has no pitch; about what Praat calls voiced
 QUIET = 1e-4  # of the loudest frame's power (-40 dB): has no pitch that anyone hears
 GROSS = 0.2  # a pitch that is off by more is another one (an octave error, mostly), not a bad copy
 
 
-class Pitch(NamedTuple):
-    """What happened to the pitch. cents: RMS over frames that are voiced in both and not grossly
-    off.
+class F0(Metric):
+    """What happened to the voice's pitch."""
 
-    gross: share of the frames voiced in both that are off by more than 20 %. voicing: share of all
-    frames that changed between voiced and unvoiced. The first two are NaN when no frame is voiced
-    in both.
+    name = "f0"
+    columns = (
+        Column(
+            "f0_cents",
+            "F0 error",
+            "lower",
+            1,
+            "RMS cents where voiced in both, gross errors left out",
+        ),
+        Column(
+            "f0_gross",
+            "F0 gross",
+            "lower",
+            3,
+            "share of frames voiced in both that are off by over 20 %",
+        ),
+        Column(
+            "voicing",
+            "voicing error",
+            "lower",
+            3,
+            "share of frames that changed between voiced and unvoiced",
+        ),
+    )
+    implementation = "open-xcodec2: YIN, 60 to 500 Hz, every 10 ms"
+
+    def __call__(self, pair: Pair) -> Mapping[str, float]:
+        """Those of the columns that are defined; none where the original has no pitch at all."""
+        pitch = compare_pitch(pair.original, pair.decoded)
+        values = {"f0_cents": pitch.cents, "f0_gross": pitch.gross, "voicing": pitch.voicing}
+        return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+class PitchErrors(NamedTuple):
+    """What happened to the pitch.
+
+    Attributes:
+        cents: RMS over frames that are voiced in both and not grossly off; NaN without any.
+        gross: Share of the frames voiced in both that are off by more than 20 %; NaN without any.
+        voicing: Share of all frames that changed between voiced and unvoiced.
     """
 
     cents: float
@@ -34,24 +70,30 @@ class Pitch(NamedTuple):
     voicing: float
 
 
-def compare_pitch(original: np.ndarray, heard: np.ndarray) -> Pitch:
-    """Of two (N,) waveforms at 16 kHz, frame by frame of 10 ms.
+def compare_pitch(original: np.ndarray, decoded: np.ndarray) -> PitchErrors:
+    """Compare the pitch of two waveforms, frame by frame of 10 ms.
 
-    Raises XCodec2Error where there is no pitch at all.
+    Args:
+        original: (N,) at 16 kHz.
+        decoded: The same.
+
+    Returns:
+        The errors.
+
+    Raises:
+        XCodec2Error: No frame of the original has a pitch, or there is less than a frame.
     """
-    wanted, got = yin(original), yin(heard)
-    frames = min(len(wanted), len(got))
+    wanted, got = yin(original), yin(decoded)
     if not (wanted > 0).any():
         raise XCodec2Error("no voiced frame in the original")
-    wanted, got = wanted[:frames], got[:frames]
     both = (wanted > 0) & (got > 0)
     voicing = float(np.mean((wanted > 0) != (got > 0)))
     if not both.any():
-        return Pitch(float("nan"), float("nan"), voicing)
+        return PitchErrors(float("nan"), float("nan"), voicing)
     ratio = got[both] / wanted[both]
     gross = np.abs(ratio - 1) > GROSS
     cents = 1200 * np.log2(ratio[~gross])
-    return Pitch(
+    return PitchErrors(
         float(np.sqrt(np.mean(cents**2))) if len(cents) else float("nan"),
         float(gross.mean()),
         voicing,
@@ -59,18 +101,25 @@ def compare_pitch(original: np.ndarray, heard: np.ndarray) -> Pitch:
 
 
 def yin(waveform: np.ndarray) -> np.ndarray:
-    """(N,) at 16 kHz → (F,) Hz every 10 ms, 0 where there is no pitch.
+    """The pitch of a waveform.
 
-    Raises XCodec2Error for less than a frame.
+    Args:
+        waveform: (N,) at 16 kHz.
+
+    Returns:
+        (F,) in Hz, every 10 ms; 0 where there is no pitch.
+
+    Raises:
+        XCodec2Error: There is less than a frame.
     """
-    longest = int(np.ceil(SAMPLE_RATE / LOWEST)) + 1
+    longest = int(np.ceil(SAMPLE_RATE / MIN_PITCH)) + 1
     if len(waveform) < WINDOW + longest:
         raise XCodec2Error("too short for a pitch")
     spans = np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), WINDOW + longest)[
         ::HOP
     ]
-    difference = normalised_difference(spans, longest)
-    shortest = int(SAMPLE_RATE / HIGHEST)
+    difference = normalized_difference(spans, longest)
+    shortest = int(SAMPLE_RATE / MAX_PITCH)
     candidates = difference[:, shortest:]
     below = candidates < DIP
     chosen = np.where(below.any(1), below.argmax(1), candidates.argmin(1)) + shortest
@@ -81,7 +130,7 @@ def yin(waveform: np.ndarray) -> np.ndarray:
     return np.where(voiced, SAMPLE_RATE / refine(difference, lag), 0.0)
 
 
-def normalised_difference(spans: np.ndarray, longest: int) -> np.ndarray:
+def normalized_difference(spans: np.ndarray, longest: int) -> np.ndarray:
     """(F, WINDOW + longest) → (F, longest + 1): the difference at each lag over its mean at shorter
     ones; 1 at 0.
     """
