@@ -1,4 +1,4 @@
-"""The audio that is compared: a recording at 16 kHz, and what came back at the same rate and length."""
+"""The audio that is compared: a recording at 16 kHz, and what came back brought to its length."""
 
 from __future__ import annotations
 

@@ -106,12 +106,11 @@ def values(metric: Metric, pair: Pair) -> dict[str, float]:
         XCodec2Error: It is not defined, not finite, or of no column that the metric has named.
     """
     found = metric(pair)
-    known = {column.name for column in metric.columns}
-    if unknown := set(found) - known - set(metric.counts):
+    if unknown := set(found) - set(metric.gives):
         raise XCodec2Error(f"gave {', '.join(sorted(unknown))}, which its columns do not name")
-    numbers = {name: int(found[name]) for name in metric.counts if name in found}
-    for name in found.keys() - set(metric.counts):
-        if not math.isfinite(found[name]):
-            raise XCodec2Error(f"{name} is not finite")
-        numbers[name] = round(float(found[name]), DECIMALS)
-    return {name: numbers[name] for name in found}
+    if infinite := [name for name, value in found.items() if not math.isfinite(value)]:
+        raise XCodec2Error(f"{', '.join(infinite)}: not finite")
+    return {
+        name: int(value) if name in metric.counts else round(float(value), DECIMALS)
+        for name, value in found.items()
+    }

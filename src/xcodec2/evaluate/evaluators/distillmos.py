@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluate.evaluators.waveform import checked
 
 SEGMENT = 122_880  # samples, 7.68 s
 HOP, WINDOW = 160, 320

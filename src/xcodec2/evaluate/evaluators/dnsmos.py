@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
-from xcodec2.evaluate.judges.onnx import session
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluate.evaluators.onnx import session
+from xcodec2.evaluate.evaluators.waveform import checked
 
 WINDOW = int(9.01 * SAMPLE_RATE)
 OVERALL = np.poly1d(

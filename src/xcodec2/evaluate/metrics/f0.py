@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 from xcodec2.evaluate.audio import SAMPLE_RATE
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 
@@ -81,11 +81,11 @@ def compare_pitch(original: np.ndarray, decoded: np.ndarray) -> PitchErrors:
         The errors.
 
     Raises:
-        XCodec2Error: No frame of the original has a pitch, or there is less than a frame.
+        UndefinedError: No frame of the original has a pitch, or there is less than a frame.
     """
     wanted, got = yin(original), yin(decoded)
     if not (wanted > 0).any():
-        raise XCodec2Error("no voiced frame in the original")
+        raise UndefinedError("no voiced frame in the original")
     both = (wanted > 0) & (got > 0)
     voicing = float(np.mean((wanted > 0) != (got > 0)))
     if not both.any():
@@ -110,11 +110,11 @@ def yin(waveform: np.ndarray) -> np.ndarray:
         (F,) in Hz, every 10 ms; 0 where there is no pitch.
 
     Raises:
-        XCodec2Error: There is less than a frame.
+        UndefinedError: There is less than a frame.
     """
     longest = int(np.ceil(SAMPLE_RATE / MIN_PITCH)) + 1
     if len(waveform) < WINDOW + longest:
-        raise XCodec2Error("too short for a pitch")
+        raise UndefinedError("too short for a pitch")
     spans = np.lib.stride_tricks.sliding_window_view(waveform.astype(np.float64), WINDOW + longest)[
         ::HOP
     ]
@@ -154,7 +154,7 @@ def descend(row: np.ndarray, lag: int) -> int:
 
 
 def refine(difference: np.ndarray, lag: np.ndarray) -> np.ndarray:
-    """Lags to a fraction of a sample: the vertex of the parabola through each and its neighbours."""
+    """Lags to a fraction of a sample: the vertex of the parabola through each and its neighbors."""
     rows = np.arange(len(lag))
     inner = np.clip(lag, 1, difference.shape[1] - 2)
     left, middle, right = (difference[rows, inner + step] for step in (-1, 0, 1))

@@ -54,6 +54,9 @@ class Column:
     metric: str = ""
 
 
+Columns = Mapping[str, Column]  # by name, in the order of tables
+
+
 @dataclass(frozen=True)
 class Pair:
     """A recording and what a system made of it; (N,) float32 at 16 kHz, equally long.
@@ -135,6 +138,11 @@ class Metric(ABC):
             ) from problem
         digest = hashlib.sha256(source).hexdigest()[:16]
         return f"{type(self).__name__} of {Path(inspect.getfile(type(self))).name}, {digest}"
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Names of its columns and counts."""
+        return (*(column.name for column in self.columns), *self.counts)
 
     @abstractmethod
     def __call__(self, pair: Pair) -> Mapping[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 
 
@@ -27,7 +27,7 @@ class PESQ(Metric):
         import pesq
 
         if not pair.decoded.any():
-            raise XCodec2Error("nothing to hear")
+            raise UndefinedError("nothing to hear")
         try:
             return {
                 f"pesq_{mode}": float(
@@ -37,4 +37,4 @@ class PESQ(Metric):
             }
         except (pesq.PesqError, ValueError, ZeroDivisionError) as problem:
             said = " ".join(str(p.decode() if isinstance(p, bytes) else p) for p in problem.args)
-            raise XCodec2Error(said or type(problem).__name__) from problem
+            raise UndefinedError(said or type(problem).__name__) from problem

@@ -11,7 +11,7 @@ from xcodec2.plugins import load_object
 
 #: What rows hold besides metrics.
 RESERVED = frozenset(
-    "id source system seconds bit_rate codes error undefined columns".split()
+    ["id", "source", "system", "seconds", "bit_rate", "codes", "error", "undefined", "columns"]
     + [count for metric in METRICS for count in metric.counts]
 )
 
@@ -26,7 +26,7 @@ class Selection:
         speaker_encoder: What `speaker` compares voices with.
     """
 
-    metrics: tuple[str | Metric, ...] = NAMES
+    metrics: tuple[str | type[Metric] | Metric, ...] = NAMES
     asr: str = "moonshine"
     speaker_encoder: str = "resemblyzer"
 
@@ -38,7 +38,6 @@ class MetricSet:
         loaded: Metric by name.
         missing: Name → why it cannot be measured here.
         implementations: Name → what makes it.
-        columns: All built-in columns, then those of users' own metrics.
 
     Raises:
         XCodec2Error: A metric does not exist, or a user's own is no usable one.
@@ -67,11 +66,13 @@ class MetricSet:
 
     @property
     def columns(self) -> dict[str, Column]:
+        """All built-in columns, then those of users' own metrics."""
         return COLUMNS | columns_of(*self.loaded.values())
 
-    def to_measure(self, made: dict[str, str]) -> tuple[str, ...]:
+    def to_measure(self, done: dict[str, str]) -> tuple[Metric, ...]:
         """The metrics that earlier work, metric → implementation, does not cover."""
-        return tuple(name for name, how in self.implementations.items() if made.get(name) != how)
+        hows = self.implementations
+        return tuple(m for name, m in self.loaded.items() if done.get(name) != hows[name])
 
 
 def own_metric(item: Any, names: set[str], columns: set[str]) -> Metric:
@@ -114,7 +115,7 @@ def own_metric(item: Any, names: set[str], columns: set[str]) -> Metric:
         raise XCodec2Error(f"{label}: columns must be xcodec2.evaluate.Column objects")
     if item.name in names or item.name == "none" or set(",:") & set(item.name):
         raise XCodec2Error(f"{label}: a metric cannot be called {item.name!r}, or is so already")
-    for name in (*(column.name for column in own), *item.counts):
+    for name in item.gives:
         if name in columns | RESERVED or name.startswith("column_"):
             raise XCodec2Error(f"{label}: its column {name!r} is there already; rename it")
     return item

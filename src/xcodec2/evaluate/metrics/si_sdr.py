@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 
 MAX_RATIO = 100.0  # dB; an exact copy is infinitely far from its error
@@ -25,7 +25,7 @@ class SISDR(Metric):
     def __call__(self, pair: Pair) -> Mapping[str, float]:
         """si_sdr in dB, -100 to 100; not defined where a waveform is silent or constant."""
         if not (np.ptp(pair.original) and np.ptp(pair.decoded)):
-            raise XCodec2Error("silent")
+            raise UndefinedError("silent")
         wanted = pair.original.astype(np.float64) - pair.original.mean(dtype=np.float64)
         got = pair.decoded.astype(np.float64) - pair.decoded.mean(dtype=np.float64)
         target = (got @ wanted) / float(wanted @ wanted) * wanted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 from xcodec2.evaluate import evaluators
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 from xcodec2.evaluate.text import character_errors, word_errors
@@ -49,7 +49,7 @@ class WordErrors(Metric):
         """wer, cer and their counts; not defined without words, or in a language not known."""
         known = self.asr.languages
         if known is not None and pair.language and pair.language[:2].lower() not in known:
-            raise XCodec2Error(
+            raise UndefinedError(
                 f"{self.asr.name} knows {', '.join(sorted(known))} and not {pair.language}"
             )
         reference = pair.text or pair.of_original(self.name, self.asr.transcribe)

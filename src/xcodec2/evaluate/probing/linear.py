@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 STEPS = 60
 PENALTY = 1e-4
-MOST_EXAMPLES = 60_000  # more change the third digit and cost minutes
+MAX_EXAMPLES = 60_000  # more change the third digit and cost minutes
 
 
 def linear_probe(features: np.ndarray, classes: np.ndarray, training: np.ndarray) -> float:
@@ -19,8 +19,8 @@ def linear_probe(features: np.ndarray, classes: np.ndarray, training: np.ndarray
     is always wrong.
     """
     chosen = np.flatnonzero(training)
-    if len(chosen) > MOST_EXAMPLES:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST_EXAMPLES, replace=False))
+    if len(chosen) > MAX_EXAMPLES:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MAX_EXAMPLES, replace=False))
     known, wanted = np.unique(classes[chosen], return_inverse=True)
     x = torch.from_numpy(np.ascontiguousarray(features[chosen], dtype=np.float32))
     mean, deviation = x.mean(0), x.std(0).clamp(min=1e-6)
@@ -36,19 +36,19 @@ def fit(x: torch.Tensor, wanted: torch.Tensor, classes: int) -> tuple[torch.Tens
     """
     weight = torch.zeros(x.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = F.cross_entropy(x @ weight + bias, wanted) + PENALTY * weight.square().sum()
         loss.backward()
         return loss
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     return weight.detach(), bias.detach()
 
 
-def with_neighbours(features: np.ndarray, reach: int) -> np.ndarray:
+def with_neighbors(features: np.ndarray, reach: int) -> np.ndarray:
     """(T, D) → (T, (2·reach + 1)·D): each frame beside those around it, zeros beyond the ends."""
     padded = np.pad(features, ((reach, reach), (0, 0)))
     return np.concatenate(

@@ -8,23 +8,39 @@ from pathlib import Path
 from typing import Any
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.metrics.metric import Columns
 from xcodec2.extras import require
 from xcodec2.files import replacing
 
-COUNTS = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_transcript")
 
+def write_rows(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Columns,
+    counts: Sequence[str],
+    about: Mapping[str, Any],
+) -> None:
+    """Write one row per recording and system.
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """One row a recording and system: id, source, system, seconds, bit_rate, metrics, codes, error,
-    undefined (JSON) and, with `column_` before their names, the corpus' own columns as text.
-    `about` goes into the schema, as JSON."""
+    It has id, source, system, seconds, bit_rate, metrics, codes, error, undefined (JSON) and, with
+    `column_` before their names, the corpus' own columns as text.
+
+    Args:
+        path: Of the file.
+        rows: As they were measured.
+        columns: Of the metrics, by name.
+        counts: Integers besides.
+        about: Goes into the schema, as JSON.
+
+    Raises:
+        XCodec2Error: The file cannot be written.
+    """
     pa = require("pyarrow", "pyarrow.parquet", extra="evaluate", purpose="a report")
     own = sorted({f"column_{name}" for row in rows for name in row["columns"]})
     fields = [
         *(pa.field(name, pa.string()) for name in ("id", "source", "system")),
-        *(pa.field(name, pa.float64()) for name in ("seconds", "bit_rate", *COLUMNS)),
-        *(pa.field(name, pa.int64()) for name in COUNTS),
+        *(pa.field(name, pa.float64()) for name in ("seconds", "bit_rate", *columns)),
+        *(pa.field(name, pa.int64()) for name in counts),
         pa.field("codes", pa.list_(pa.int32())),
         *(pa.field(name, pa.string()) for name in ("error", "undefined", *own)),
     ]
@@ -35,6 +51,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as Parquet takes it: nothing nested."""
     columns = {
         f"column_{name}": None if value is None else str(value)
         for name, value in row["columns"].items()

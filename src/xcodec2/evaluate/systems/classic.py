@@ -7,6 +7,7 @@ say so in their files, Codec2 does not.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -18,18 +19,17 @@ import soundfile
 import soxr
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.systems.system import Decoded
 
 NARROW_RATE = 8_000
 CODEC2_MODES = ("3200", "2400", "1600", "1400", "1300", "1200", "700C", "450")
 CODEC2_FRAME = 320  # samples at 8 kHz: 40 ms, which every mode's frame divides
-CODEC2_DELAY = {
-    "700C": 0.030,
-    "450": 0.028,
-}  # seconds from a sound in to the same sound out, found by best STOI
+# Seconds from a sound in to the same sound out, found by best STOI.
+CODEC2_DELAY = {"700C": 0.030, "450": 0.028}
 CODEC2_USUAL_DELAY = 0.0195
 SPEEX_FRAME = 320  # samples at 16 kHz, one packet
-SPEEX_SHORTEST = 8 * SAMPLE_RATE
+SPEEX_MIN_SAMPLES = 8 * SAMPLE_RATE
 TIMEOUT = 600.0
 
 
@@ -40,8 +40,9 @@ class Original:
     implementation = "the recording itself"
     key = "original"
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
-        return Heard(waveform, bits=16.0 * len(waveform))
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        return Decoded(waveform, bits=16.0 * len(waveform))
 
 
 class MuLaw:
@@ -51,43 +52,42 @@ class MuLaw:
     implementation = "8-bit μ-law at 16 kHz (μ = 255)"
     key = "mulaw"
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
         companded = (
             np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
         )
         levels = np.rint(companded * 127)
-        heard = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
-        return Heard(heard.astype(np.float32), bits=8.0 * len(waveform))
+        decoded = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
+        return Decoded(decoded.astype(np.float32), bits=8.0 * len(waveform))
 
 
 class Opus:
+    """Opus, tuned for speech, by opus-tools.
+
+    Args:
+        bit_rate: Bits a second that it is asked for.
+    """
+
     def __init__(self, bit_rate: int) -> None:
-        self.encoder, self.decoder = (
-            program("opusenc", "opus-tools"),
-            program("opusdec", "opus-tools"),
-        )
+        self.encoder = program("opusenc", "opus-tools")
+        self.decoder = program("opusdec", "opus-tools")
         self.bit_rate = bit_rate
         self.name = f"opus@{bit_rate / 1000:g}k"
         self.implementation = version(self.encoder, "--version")
         self.key = f"{self.name}:{self.implementation}"
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
         with tempfile.TemporaryDirectory() as folder:
-            wav, coded, heard = (
-                Path(folder) / name for name in ("in.wav", "speech.opus", "out.wav")
-            )
+            names = ("in.wav", "speech.opus", "out.wav")
+            wav, coded, decoded = (Path(folder) / name for name in names)
             soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
-            run(
-                self.encoder,
-                "--quiet",
-                "--speech",
-                "--bitrate",
-                f"{self.bit_rate / 1000:g}",
-                wav,
-                coded,
-            )
-            run(self.decoder, "--quiet", "--float", "--rate", str(SAMPLE_RATE), coded, heard)
-            return Heard(read(heard), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
+            rate = f"{self.bit_rate / 1000:g}"
+            run_program(self.encoder, "--quiet", "--speech", "--bitrate", rate, wav, coded)
+            output = "--quiet", "--float", "--rate", str(SAMPLE_RATE)
+            run_program(self.decoder, *output, coded, decoded)
+            return Decoded(read(decoded), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
 
 
 class Speex:
@@ -95,6 +95,9 @@ class Speex:
 
     In a file of one Ogg page (under about 4 s) its decoder forgets to take back the delay, so
     silence is appended to short speech, cut off again, and its packets are not counted.
+
+    Args:
+        bit_rate: Bits a second that it is asked for.
     """
 
     def __init__(self, bit_rate: int) -> None:
@@ -104,22 +107,26 @@ class Speex:
         self.implementation = version(self.encoder, "--version")
         self.key = f"{self.name}:{self.implementation}"
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
         with tempfile.TemporaryDirectory() as folder:
-            wav, coded, heard = (
-                Path(folder) / name for name in ("in.wav", "speech.spx", "out.wav")
-            )
-            padded = np.pad(waveform, (0, max(0, SPEEX_SHORTEST - len(waveform))))
+            names = ("in.wav", "speech.spx", "out.wav")
+            wav, coded, decoded = (Path(folder) / name for name in names)
+            padded = np.pad(waveform, (0, max(0, SPEEX_MIN_SAMPLES - len(waveform))))
             soundfile.write(wav, padded, SAMPLE_RATE, subtype="PCM_16")
-            run(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
-            run(self.decoder, coded, heard)
+            run_program(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
+            run_program(self.decoder, coded, decoded)
             packets = list(ogg_packets(coded.read_bytes()))[2:][: -(-len(waveform) // SPEEX_FRAME)]
-            return Heard(read(heard)[: len(waveform)], bits=8.0 * sum(packets))
+            return Decoded(read(decoded)[: len(waveform)], bits=8.0 * sum(packets))
 
 
 class Codec2:
-    """At 8 kHz. Its program writes every frame in whole bytes: 28 bits of mode 700C take 32, hence
-    800 bit/s.
+    """Codec2, at 8 kHz.
+
+    Its program writes every frame in whole bytes: 28 bits of mode 700C take 32, hence 800 bit/s.
+
+    Args:
+        mode: Of CODEC2_MODES.
     """
 
     def __init__(self, mode: str) -> None:
@@ -131,30 +138,40 @@ class Codec2:
         self.implementation = f"c2enc and c2dec, {digest_of(self.encoder)}"
         self.key = f"{self.name}:{self.implementation}"
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
         narrow = soxr.resample(waveform, SAMPLE_RATE, NARROW_RATE, quality="VHQ")
         delay = round(CODEC2_DELAY.get(self.mode, CODEC2_USUAL_DELAY) * NARROW_RATE)
         frames = -(-(len(narrow) + delay) // CODEC2_FRAME)
-        padded = np.pad(
-            narrow, (0, frames * CODEC2_FRAME - len(narrow))
-        )  # or the last frame would be dropped
+        # Without padding the last frame would be dropped.
+        padded = np.pad(narrow, (0, frames * CODEC2_FRAME - len(narrow)))
         with tempfile.TemporaryDirectory() as folder:
-            raw, coded, heard = (
-                Path(folder) / name for name in ("in.raw", "speech.bit", "out.raw")
-            )
+            names = ("in.raw", "speech.bit", "out.raw")
+            raw, coded, decoded = (Path(folder) / name for name in names)
             np.clip(np.rint(padded * 32768), -32768, 32767).astype("<i2").tofile(raw)
-            run(self.encoder, self.mode, raw, coded)
-            run(self.decoder, self.mode, coded, heard)
-            samples = np.fromfile(heard, "<i2").astype(np.float32) / 32768
+            run_program(self.encoder, self.mode, raw, coded)
+            run_program(self.decoder, self.mode, coded, decoded)
+            samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
             bits = 8.0 * coded.stat().st_size
         wide = soxr.resample(
             samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
         )
-        return Heard(wide[: len(waveform)], bits=bits)
+        return Decoded(wide[: len(waveform)], bits=bits)
 
 
 def program(name: str, package: str) -> str:
-    """The path of a program. Raises XCodec2Error when it is not installed."""
+    """Find a program.
+
+    Args:
+        name: Of the program.
+        package: Of Debian, which has it.
+
+    Returns:
+        Its path.
+
+    Raises:
+        XCodec2Error: It is not installed.
+    """
     found = shutil.which(name)
     if not found:
         raise XCodec2Error(
@@ -163,10 +180,14 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def run(*command: str | Path) -> None:
+def run_program(*command: str | Path) -> None:
     """Run a program to its end.
 
-    Raises XCodec2Error with its last words when it fails or never ends.
+    Args:
+        command: Its path and arguments.
+
+    Raises:
+        XCodec2Error: It fails, with its last words, or takes more than ten minutes.
     """
     try:
         subprocess.run(
@@ -189,13 +210,11 @@ def version(path: str, argument: str) -> str:
 
 def digest_of(path: str) -> str:
     """For programs that do not say their version."""
-    from xcodec2.evaluate.judges.weights import digest
-
-    return f"program {digest(Path(path))[:12]}"
+    return f"program {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
 
 
 def read(path: Path) -> np.ndarray:
-    """(N,) float32 of a WAV file at 16 kHz."""
+    """(N,) float32 of a WAV file at 16 kHz. Raises XCodec2Error for another rate."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     if rate != SAMPLE_RATE:
         raise XCodec2Error(f"a decoder gave {rate} Hz where {SAMPLE_RATE} were asked for")

@@ -6,24 +6,48 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import soxr
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.systems.system import Decoded
+from xcodec2.evaluate.systems.tokenizer import all_weights
 from xcodec2.extras import require
 
 KINDS = ("encodec", "dac", "mimi", "xcodec", "xcodec2")
-BANDWIDTHS = (
-    "encodec",
-    "xcodec",
-)  # whose encoders take kbit/s; the others take a number of codebooks
+# Whose encoders take kbit/s; the others take a number of codebooks.
+BANDWIDTHS = ("encodec", "xcodec")
+
+
+@dataclass(frozen=True)
+class HubCodes:
+    """Codes of a codec of transformers.
+
+    Attributes:
+        codes: (codebooks, T) integers, of all codebooks and chunks.
+        encoded: What the model's `encode` gave; EnCodec's `decode` also needs its scales.
+        num_samples: Of the audio, at the codec's rate.
+    """
+
+    codes: np.ndarray
+    encoded: Any
+    num_samples: int
 
 
 class HubCodec:
-    """bit_rate: bits a second, for codecs of several codebooks; all codebooks when it is None."""
+    """A codec of transformers as a speech tokenizer.
+
+    Args:
+        source: A Hub id or a folder.
+        bit_rate: Bits a second, for codecs of several codebooks; all codebooks when it is None.
+
+    Raises:
+        XCodec2Error: It cannot be loaded, or is of no known kind.
+    """
 
     def __init__(self, source: str, bit_rate: int | None = None) -> None:
         transformers = require("transformers", extra="llasa", purpose="a codec from the Hub")
@@ -43,7 +67,7 @@ class HubCodec:
         at = f" at {commit[:8]}" if commit else ""
         self.name = source + (f"@{bit_rate / 1000:g}k" if bit_rate else "")
         self.implementation = f"{source}{at}, transformers {transformers.__version__}"
-        self.key = f"hub:{self.name}:{commit or self.digest()}"
+        self.key = f"hub:{self.name}:{commit or all_weights(self.model)}"
         self.sample_rate = int(getattr(self.model.config, "sampling_rate", None) or SAMPLE_RATE)
         self.extractor = (
             transformers.AutoFeatureExtractor.from_pretrained(source)
@@ -51,15 +75,27 @@ class HubCodec:
             else None
         )
 
-    def digest(self) -> str:
-        from xcodec2.evaluate.systems import all_weights
+    @property
+    def frame_rate(self) -> float:
+        """Codes a second, of each codebook."""
+        config = self.model.config
+        if self.kind == "dac":  # whose configuration rounds it up
+            return self.sample_rate / math.prod(config.upsampling_ratios)
+        # Mimi's ratios leave out the last halving.
+        return float(getattr(config, "frame_rate", None) or self.sample_rate / config.hop_length)
 
-        return all_weights(self.model)
+    @property
+    def codebook_size(self) -> int:
+        """Entries of each codebook."""
+        config = self.model.config
+        levels = math.prod(getattr(config, "quantization_levels", None) or [65_536])
+        return int(getattr(config, "codebook_size", None) or levels)
 
-    def __call__(self, waveform: np.ndarray) -> Heard:
+    def encode(self, audio: np.ndarray, sample_rate: int) -> HubCodes:
+        """(N,) floats at any rate → codes."""
         import torch
 
-        audio = soxr.resample(waveform, SAMPLE_RATE, self.sample_rate, quality="VHQ")
+        audio = soxr.resample(audio, sample_rate, self.sample_rate, quality="VHQ")
         inputs: dict[str, Any] = {
             "input_values": torch.from_numpy(np.ascontiguousarray(audio, np.float32))[None, None]
         }
@@ -67,10 +103,21 @@ class HubCodec:
             inputs = self.extractor(audio, sampling_rate=self.sample_rate, return_tensors="pt")
         with torch.inference_mode():
             encoded = self.model.encode(**inputs, **self.options())
-            codes = encoded.audio_codes
-            heard = self.decoded(encoded)
-        samples = heard.reshape(-1).numpy()[: len(audio)]
-        return Heard(samples, self.sample_rate, codes.numel() * self.bits_per_code())
+        codes = encoded.audio_codes.cpu().numpy()
+        return HubCodes(codes.reshape(-1, codes.shape[-1]), encoded, len(audio))
+
+    def decode(self, codes: HubCodes) -> np.ndarray:
+        """Codes → (M,) float32 at `sample_rate`, as long as what was encoded."""
+        import torch
+
+        with torch.inference_mode():
+            if self.kind == "encodec":
+                both = codes.encoded.audio_codes, codes.encoded.audio_scales
+                decoded = self.model.decode(*both)[0]
+            else:
+                decoded = self.model.decode(audio_codes=codes.encoded.audio_codes)[0]
+        waveform: np.ndarray = decoded.reshape(-1).numpy()[: codes.num_samples]
+        return waveform
 
     def options(self) -> dict[str, Any]:
         """What asks the encoder for the bit rate."""
@@ -83,27 +130,25 @@ class HubCodec:
         name = next((n for n in ("num_quantizers", "n_quantizers") if n in names), None)
         if name is None:
             raise XCodec2Error(f"{self.name}: this codec has one bit rate; leave @RATE out")
-        config = self.model.config
-        # DAC's configuration rounds its frame rate up; Mimi's ratios leave out the last halving.
-        exact = self.kind == "dac"
-        frame_rate = (
-            self.sample_rate / math.prod(config.upsampling_ratios)
-            if exact
-            else float(config.frame_rate)
-        )
-        return {name: max(1, round(self.bit_rate / (frame_rate * self.bits_per_code())))}
+        bits_a_codebook = self.frame_rate * math.log2(self.codebook_size)
+        return {name: max(1, round(self.bit_rate / bits_a_codebook))}
 
-    def decoded(self, encoded: Any) -> Any:
-        """The waveform of what `encode` gave; EnCodec also needs its scales."""
-        if self.kind == "encodec":
-            return self.model.decode(encoded.audio_codes, encoded.audio_scales)[0]
-        return self.model.decode(audio_codes=encoded.audio_codes)[0]
 
-    def bits_per_code(self) -> float:
-        config = self.model.config
-        size = (
-            getattr(config, "codebook_size", None)
-            or math.prod(getattr(config, "quantization_levels", []))
-            or 65_536
-        )
-        return math.log2(size)
+class HubSystem:
+    """The system of `--baseline hub:ID[@RATE]`; its bits are those of all its codes.
+
+    Args:
+        source: As `HubCodec` takes it.
+        bit_rate: As `HubCodec` takes it.
+    """
+
+    def __init__(self, source: str, bit_rate: int | None = None) -> None:
+        self.codec = HubCodec(source, bit_rate)
+        self.name, self.key = self.codec.name, self.codec.key
+        self.implementation = self.codec.implementation
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz → what it is decoded to."""
+        encoded = self.codec.encode(waveform, SAMPLE_RATE)
+        bits = encoded.codes.size * math.log2(self.codec.codebook_size)
+        return Decoded(self.codec.decode(encoded), self.codec.sample_rate, bits)
