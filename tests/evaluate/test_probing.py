@@ -12,8 +12,8 @@ from tiny import SPECTROGRAM, random_model, speech
 from xcodec2.corpus import read_corpus
 from xcodec2.corpus.labels import Interval, labels_of, phone_of_frames, read_labels
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.probe import linear_probe, with_neighbours
-from xcodec2.evaluate.tokens import code_use, held_out_purity, phone_fit, pnmi_by_chance
+from xcodec2.evaluate.probing.codes import code_use, held_out_purity, phone_fit, pnmi_by_chance
+from xcodec2.evaluate.probing.linear import linear_probe, with_neighbors
 
 XLABEL = "separator ;\nnfields 1\n#\n0.10000 125 pau\n0.20000 125 a\n0.35000 125 s \n"
 HTK = "0 1000000 pau\n1000000 2000000 a\n2000000 3500000 s\n"
@@ -160,7 +160,7 @@ def test_probe_reads_what_is_there_and_nothing_else():
     blind = linear_probe(draw.standard_normal((1500, 3)), classes, training)
     assert 0.25 < blind < 0.42
     np.testing.assert_array_equal(
-        with_neighbours(np.array([[1.0], [2.0], [3.0]]), 1), [[0, 1, 2], [1, 2, 3], [2, 3, 0]]
+        with_neighbors(np.array([[1.0], [2.0], [3.0]]), 1), [[0, 1, 2], [1, 2, 3], [2, 3, 0]]
     )
 
 
@@ -188,7 +188,7 @@ def test_knowledge_of_a_model_on_labelled_speech(tmp_path: Path):
         (tmp_path / f"{index}.lab").write_text(f"#\n{thirds}\n")
     (tmp_path / "m.tsv").write_text("\n".join(lines) + "\n")
     summary = evaluate(
-        str(tmp_path / "m.tsv"), tmp_path / "out", models=[str(tmp_path / "model")], measures=(), worst=0, cost=False,
+        str(tmp_path / "m.tsv"), tmp_path / "out", models=[str(tmp_path / "model")], metrics=(), worst=0, cost=False,
         phones=str(tmp_path),
     )  # fmt: skip
     facts = summary["codes"]["model"]

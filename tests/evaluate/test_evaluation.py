@@ -18,7 +18,8 @@ from tiny import ASSETS, speech
 from xcodec2.cli import xcodec2
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate import FunctionSystem, evaluate
-from xcodec2.evaluate.summary import compared, estimate, summarise
+from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.summary import compared, estimate, summarize
 
 QUICK = {"models": (), "cost": False, "worst": 0}
 
@@ -49,9 +50,9 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_a_worse_codec_ranks_lower_and_a_copy_reaches_the_ceiling(corpus, tmp_path):
     systems = [FunctionSystem("good", with_noise(30)), FunctionSystem("bad", with_noise(5))]
-    measures = ("stoi", "pesq", "mel", "si-sdr", "f0")
+    metrics = ("stoi", "pesq", "mel", "si-sdr", "f0")
     summary = evaluate(
-        str(corpus), tmp_path / "out", functions=systems, baselines=["original"], measures=measures,
+        str(corpus), tmp_path / "out", systems=systems, baselines=["original"], metrics=metrics,
         group_by=["speaker"], **QUICK,
     )  # fmt: skip
     good, bad, copy = (summary["systems"][name]["metrics"] for name in ("good", "bad", "original"))
@@ -96,8 +97,8 @@ def test_nothing_stops_the_run_and_every_input_has_a_row_with_its_reason(tmp_pat
         FunctionSystem("nan", lambda waveform: waveform * np.nan),
         FunctionSystem("mute", np.zeros_like),
     ]
-    measures = ("stoi", "pesq", "mel", "si-sdr", "f0")
-    summary = evaluate(str(folder), tmp_path / "out", functions=systems, measures=measures, **QUICK)
+    metrics = ("stoi", "pesq", "mel", "si-sdr", "f0")
+    summary = evaluate(str(folder), tmp_path / "out", systems=systems, metrics=metrics, **QUICK)
     rows = pq.read_table(tmp_path / "out" / "rows.parquet").to_pylist()
     assert len(rows) == 5 * 5
     of = {(row["id"], row["system"]): row for row in rows}
@@ -133,9 +134,9 @@ def test_an_interrupted_run_goes_on_and_repeats_nothing(corpus, tmp_path):
             raise KeyboardInterrupt
         return waveform * np.float32(0.9)
 
-    def once(measures=("mel",), out="out"):
+    def once(metrics=("mel",), out="out"):
         system = FunctionSystem("counting", counting)
-        return evaluate(str(corpus), tmp_path / out, functions=[system], measures=measures, **QUICK)
+        return evaluate(str(corpus), tmp_path / out, systems=[system], metrics=metrics, **QUICK)
 
     with pytest.raises(KeyboardInterrupt):
         once()
@@ -165,11 +166,11 @@ def test_results_belong_to_what_was_heard_and_not_to_its_name(corpus, tmp_path):
     """A file that changes under its name is measured again; one that is only moved is not."""
     seen: list[int] = []
     system = FunctionSystem("same", lambda waveform: seen.append(1) or waveform)
-    evaluate(str(corpus), tmp_path / "out", functions=[system], measures=("mel",), **QUICK)
+    evaluate(str(corpus), tmp_path / "out", systems=[system], metrics=("mel",), **QUICK)
     soundfile.write(corpus.parent / "0.wav", speech().numpy()[5000:30_000], 16_000)
     (corpus.parent / "1.wav").rename(corpus.parent / "moved.wav")
     corpus.write_text(corpus.read_text().replace("1.wav", "moved.wav"))
-    evaluate(str(corpus), tmp_path / "out", functions=[system], measures=("mel",), **QUICK)
+    evaluate(str(corpus), tmp_path / "out", systems=[system], metrics=("mel",), **QUICK)
     assert len(seen) == 3 + 1
 
 
@@ -180,7 +181,7 @@ def test_workers_change_no_number(corpus, tmp_path):
             str(corpus),
             out,
             baselines=["mulaw", "original"],
-            measures=("mel", "f0", "stoi"),
+            metrics=("mel", "f0", "stoi"),
             workers=workers,
             **QUICK,
         )
@@ -191,16 +192,16 @@ def test_workers_change_no_number(corpus, tmp_path):
         evaluate(
             str(corpus),
             tmp_path / "f",
-            functions=[FunctionSystem("f", lambda w: w)],
+            systems=[FunctionSystem("f", lambda w: w)],
             workers=2,
             **QUICK,
         )
 
 
-def test_a_missing_judge_is_reported(corpus, tmp_path):
+def test_a_missing_evaluator_is_reported(corpus, tmp_path):
     summary = evaluate(
-        str(corpus), tmp_path / "out", baselines=["original"], measures=("mel", "wer", "speaker"),
-        recogniser=str(tmp_path / "no-model"), speaker=str(tmp_path / "none-either"), **QUICK,
+        str(corpus), tmp_path / "out", baselines=["original"], metrics=("mel", "wer", "speaker"),
+        asr=str(tmp_path / "no-model"), speaker_encoder=str(tmp_path / "none-either"), **QUICK,
     )  # fmt: skip
     assert set(summary["missing"]) == {"wer", "speaker"}
     assert "no-model: cannot be loaded" in summary["missing"]["wer"]
@@ -213,22 +214,22 @@ def test_error_rates_are_sums_and_intervals_hold_the_mean():
          "wer_total": total, "stoi": 0.5 + 0.01 * i}
         for i, (wrong, total) in enumerate([(1, 1), (0, 9), (2, 10)])
     ]  # fmt: skip
-    found = estimate(rows, "wer")
+    found = estimate(rows, COLUMNS["wer"])
     assert found["mean"] == pytest.approx(3 / 20)
     assert found["low"] < 3 / 20 < found["high"]
-    assert estimate(rows[:1], "stoi") == {"mean": 0.5, "low": None, "high": None, "n": 1}
-    assert estimate(rows, "pesq_wb") is None
+    assert estimate(rows[:1], COLUMNS["stoi"]) == {"mean": 0.5, "low": None, "high": None, "n": 1}
+    assert estimate(rows, COLUMNS["pesq_wb"]) is None
     better = [{**row, "stoi": row["stoi"] + 0.001} for row in rows]
-    difference = compared(rows, better)[
+    difference = compared(rows, better, COLUMNS)[
         "stoi"
     ]  # far smaller than the spread of files, and yet certain
     assert difference["low"] == pytest.approx(0.001) == pytest.approx(difference["high"])
-    assert summarise(rows, ["s"])["systems"]["s"]["recordings"] == 3
+    assert summarize(rows, ["s"], COLUMNS)["systems"]["s"]["recordings"] == 3
 
 
 def test_bootstrap_intervals_are_those_of_the_normal_distribution():
     values = np.random.default_rng(1).standard_normal(400)
-    found = estimate([{"stoi": value} for value in values], "stoi")
+    found = estimate([{"stoi": value} for value in values], COLUMNS["stoi"])
     half = 1.96 * values.std() / 20
     assert found["low"] == pytest.approx(values.mean() - half, abs=0.015)
     assert found["high"] == pytest.approx(values.mean() + half, abs=0.015)
@@ -253,7 +254,13 @@ def test_command_line(tiny_folder, tmp_path):
     )
     assert result.exit_code == 0, result.output
     assert "tiny" in result.output
-    assert "nominal bit rate 800" in result.output
+    said = result.output.splitlines()
+    assert said[0] == "1 recording, 1.5 s"
+    assert [line.split() for line in said if line.startswith(("bit/s  ", "nominal", "report"))] == [
+        ["bit/s", "lower", "811", "128000"],
+        ["nominal", "bit/s", "800"],
+        ["report:", str(out / "report.html")],
+    ]
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["systems"]["tiny"]["bit_rate"] == pytest.approx(76 * 16 / 1.5)
     assert 0 <= summary["systems"]["tiny"]["metrics"]["kept_gain"]["mean"] <= 1
@@ -277,7 +284,7 @@ def test_a_worker_that_dies_ends_the_run_in_one_line(corpus, tmp_path):
         evaluate(
             str(corpus),
             tmp_path / "out",
-            functions=[FunctionSystem("gone", vanish)],
+            systems=[FunctionSystem("gone", vanish)],
             workers=2,
             **QUICK,
         )
@@ -290,12 +297,12 @@ def test_costs_are_measured_in_fresh_processes(tiny_folder):
     ours = costs("model", str(tiny_folder), speech().numpy())
     assert 0 < ours["real_time_factor"] < 1
     assert 100 < ours["peak_memory_mb"] < 4000
-    hog = costs("function", FunctionSystem("hog", hungry), speech().numpy())
-    lean = costs("function", FunctionSystem("lean", np.negative), speech().numpy())
+    hog = costs("made", FunctionSystem("hog", hungry), speech().numpy())
+    lean = costs("made", FunctionSystem("lean", np.negative), speech().numpy())
     assert hog["peak_memory_mb"] > lean["peak_memory_mb"] + 300
     assert (
         "not measured"
-        in costs("function", FunctionSystem("local", lambda w: w), speech().numpy())["error"]
+        in costs("made", FunctionSystem("local", lambda w: w), speech().numpy())["error"]
     )
 
 

@@ -12,8 +12,10 @@ import torch
 from tiny import speech
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate import baselines
-from xcodec2.evaluate.systems import baseline, bit_rate
+from xcodec2.evaluate import Pair
+from xcodec2.evaluate.metrics.pesq import PESQ
+from xcodec2.evaluate.systems import classic
+from xcodec2.evaluate.systems.named import baseline, bit_rate
 
 
 def installed(name: str):
@@ -66,22 +68,20 @@ def test_codec2_is_in_time_and_takes_whole_bytes_a_frame(mode, rate):
 
 
 def test_more_bits_sound_better():
-    from xcodec2.evaluate.metrics import perceived_quality
-
     clip = speech().numpy()
     few, many = (
-        perceived_quality(clip, installed(f"opus@{rate}")(clip).waveform) for rate in ("6k", "24k")
+        PESQ()(Pair(clip, installed(f"opus@{rate}")(clip).waveform)) for rate in ("6k", "24k")
     )
     assert many["pesq_wb"] > few["pesq_wb"] + 0.5
 
 
 def test_mulaw_is_the_standard_curve():
     samples = np.array([0.0, 0.001, -0.02, 0.3, -1.0, 1.5], np.float32)
-    heard = baselines.MuLaw()(samples).waveform
+    heard = classic.MuLaw()(samples).waveform
     assert heard[0] == 0
     np.testing.assert_allclose(heard[1:4], samples[1:4], rtol=0.05)
     np.testing.assert_allclose(heard[4:], [-1, 1])
-    steps = baselines.MuLaw()(np.linspace(-1, 1, 100_001, dtype=np.float32)).waveform
+    steps = classic.MuLaw()(np.linspace(-1, 1, 100_001, dtype=np.float32)).waveform
     assert len(np.unique(steps)) == 255
 
 
@@ -93,13 +93,13 @@ def test_ogg_packets_over_several_pages():
     def page(*segments: int) -> bytes:
         return b"OggS" + bytes(22) + bytes([len(segments), *segments]) + bytes(sum(segments))
 
-    assert list(baselines.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))) == [
+    assert list(classic.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))) == [
         19,
         600,
         255,
         7,
     ]
-    assert list(baselines.ogg_packets(b"no such thing")) == []
+    assert list(classic.ogg_packets(b"no such thing")) == []
 
 
 def test_names_and_missing_programs(monkeypatch):
@@ -118,7 +118,7 @@ def test_names_and_missing_programs(monkeypatch):
 
 def test_a_program_that_fails_says_why():
     with pytest.raises(XCodec2Error, match=r"sh failed: it broke"):
-        baselines.run("sh", "-c", "echo it broke >&2; exit 3")
+        classic.run("sh", "-c", "echo it broke >&2; exit 3")
 
 
 def hub_models():

@@ -54,7 +54,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         FunctionSystem("clean", lambda w: w, bit_rate=6000),
     ]
     evaluate(
-        str(folder / "m.tsv"), folder / "out", models=(), functions=systems, measures=("stoi", "mel", "si-sdr"),
+        str(folder / "m.tsv"), folder / "out", models=(), systems=systems, metrics=("stoi", "mel", "si-sdr"),
         group_by=["language"], worst=2, cost=False,
     )  # fmt: skip
     return folder / "out" / "report.html"
@@ -77,7 +77,6 @@ def in_browser(page: Path, content: str) -> str:
         "--no-sandbox",
         "--disable-gpu",
         f"--user-data-dir={profile}",
-        # fmt: skip
         "--window-size=1240,900",
         "--virtual-time-budget=10000",
         "--dump-dom",
@@ -129,7 +128,7 @@ def test_page_is_the_same_every_time_and_can_do_without_sound(report, tmp_path):
     def again(audio: bool) -> str:
         out = tmp_path / str(audio)
         evaluate(
-            str(report.parent.parent / "m.tsv"), out, models=(), baselines=["mulaw"], measures=("mel", "si-sdr"),
+            str(report.parent.parent / "m.tsv"), out, models=(), baselines=["mulaw"], metrics=("mel", "si-sdr"),
             worst=1, audio=audio, cost=False,
         )  # fmt: skip
         return (out / "report.html").read_text(encoding="utf-8")
