@@ -164,7 +164,7 @@ def test_level_and_polarity_move_mel_alone(change):
 def test_a_delay_of_10_ms_moves_all_but_pesq():
     clip = speech().numpy()[:40_000]
     found = all_of(clip, np.pad(clip, (160, 0))[: len(clip)])
-    assert found["pesq_nb"] > 4.5
+    assert found["pesq_nb"] > 4.3
     assert found["stoi"] < 0.9
     assert found["si_sdr"] < -10
     assert found["f0_cents"] > 10

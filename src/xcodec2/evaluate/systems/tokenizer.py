@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE
 from xcodec2.evaluate.systems.system import Decoded, System
 from xcodec2.tokenizer import SpeechTokenizer, as_array
@@ -17,7 +18,9 @@ MAX_ONE_HOT = 4096  # entries of a codebook whose codes probes are given one by 
 
 
 class TokenizerSystem:
-    """A tokenizer of one codebook, there and back.
+    """A speech tokenizer, there and back.
+
+    What concerns codes themselves is measured of tokenizers of one codebook; of others, bits are.
 
     Args:
         name: For tables.
@@ -40,8 +43,11 @@ class TokenizerSystem:
         self.bits_per_code = math.log2(tokenizer.codebook_size)
 
     def codes(self, waveform: np.ndarray) -> np.ndarray:
-        """(N,) at 16 kHz → (T,) integers."""
-        return as_array(self.tokenizer.encode(waveform, SAMPLE_RATE))
+        """(N,) at 16 kHz → (T,) integers. Raises XCodec2Error for several codebooks."""
+        codes = as_array(self.tokenizer.encode(waveform, SAMPLE_RATE))
+        if codes.ndim != 1:
+            raise XCodec2Error(f"codes of one codebook are wanted, not of shape {codes.shape}")
+        return codes
 
     def features(self, codes: np.ndarray) -> np.ndarray | None:
         """What linear probes are given of codes.
@@ -76,7 +82,9 @@ class TokenizerSystem:
         encoded = self.tokenizer.encode(waveform, SAMPLE_RATE)
         decoded = as_array(self.tokenizer.decode(encoded))
         codes = as_array(encoded)
-        return Decoded(decoded, self.tokenizer.sample_rate, len(codes) * self.bits_per_code, codes)
+        bits = codes.size * self.bits_per_code
+        single = codes if codes.ndim == 1 else None
+        return Decoded(decoded, self.tokenizer.sample_rate, bits, single)
 
 
 def model_system(source: str, device: str = "cpu") -> System:
