@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -68,21 +69,89 @@ def test_no_hint_names_an_index_that_does_not_have_this_package():
         assert not re.search(r"pip install[^\n`]*open-xcodec2\b", path.read_text()), path
 
 
-BLOCK = """
-import sys
-class Blocked:
+BARE = """
+import contextlib, io, json, sys
+
+class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
+        if name.partition(".")[0] in {absent!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Blocked())
+
+sys.meta_path.insert(0, Absent())
 from xcodec2.cli import main
-main({args!r})
+for arguments in {commands!r}:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as stop:
+            code = stop.code
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
 """
+MODULES = (
+    "accelerate av datasets gguf matplotlib onnx onnxruntime onnxscript pandas peft pesq "
+    "pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX tokenizers "
+    "transformers"
+)
+COMMANDS = [  # command, what it needs, the extra that brings it
+    ("evaluate speech.wav --out made", "pyarrow, matplotlib", "evaluate"),
+    ("evaluate missing/ --out made --metrics stoi", "pyarrow, matplotlib", "evaluate"),
+    ("extract . made", "pyarrow", "extract"),
+    ("export . made --to npy", "pyarrow", "extract"),
+    ("export . made --to webdataset", "pyarrow", "extract"),
+    ("export nano made --to onnx", "onnx, onnxscript", "onnx"),
+    ("reconstruct speech.wav -o made.wav --stoi", "pystoi", "evaluate"),
+    ("reconstruct speech.wav -o made.wav --picture made.png", "matplotlib", "pictures"),
+    ("encode speech.m4a -o made.npz", "av", "media"),
+    ("encode speech.wav other.m4a -o made/", "av", "media"),
+    ("reconstruct speech.m4a -o made.wav", "av", "media"),
+    ("train nano run.out=made", "accelerate, tensorboardX", "train"),
+]
 
 
-def run_without(blocked: list[str], *args: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    code = BLOCK.format(blocked=blocked, args=list(args))
+def in_a_bare_installation(absent: str, commands: list[str], folder: Path) -> list[list]:
+    """(exit code, stdout, stderr) of each command, in one process without those modules."""
+    code = BARE.format(absent=absent.split(), commands=[line.split() for line in commands])
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment
     )
+    assert not done.returncode, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_what_is_missing_is_said_before_any_work_or_file(tmp_path):
+    for name in ("speech.wav", "speech.m4a", "other.m4a"):
+        (tmp_path / name).write_bytes((ROOT / "src/xcodec2/assets/demo.flac").read_bytes())
+    found = in_a_bare_installation(MODULES, [command for command, *_ in COMMANDS], tmp_path)
+    for (command, needs, extra), (code, out, err) in zip(COMMANDS, found, strict=True):
+        assert code == 1, (command, out, err)
+        assert not out, command
+        assert re.fullmatch(
+            rf"xcodec2: error: .* needs {needs}.*: run `pip install -e .*\[{extra}\]'?`\n", err
+        ), (command, err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "other.m4a",
+        "speech.m4a",
+        "speech.wav",
+    ]
+
+
+def test_ray_is_asked_for_by_its_own_extra(tmp_path):
+    [[code, _, err]] = in_a_bare_installation("ray", ["extract . made --engine ray"], tmp_path)
+    assert code == 1
+    assert "--engine ray needs ray: run `pip install -e " in err
+    assert "[ray]" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bare_installation_does_what_needs_no_extra(tmp_path):
+    speech = ROOT / "src/xcodec2/assets/demo.flac"
+    commands = [
+        f"encode {speech} -o a.npz",
+        "decode a.npz -o a.wav",
+        "info a.npz",
+        "train nano --show",
+    ]
+    for code, _, err in in_a_bare_installation(MODULES, commands, tmp_path):
+        assert (code or 0, err) == (0, "")

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from xcodec2.moved import REMOVED_IN
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -38,12 +40,12 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]
 
 
 def warn_renamed(old: str, new: str, *, stacklevel: int = 2) -> None:
-    """Say that a name will be gone in the next minor release.
+    """Say that a name will be gone.
 
     Args:
         old: As it was used.
         new: What to write instead.
         stacklevel: Of the caller's caller, as `warnings.warn` counts.
     """
-    message = f"{old} is now {new}; the old name goes with the next minor release"
+    message = f"{old} is now {new}; the old name goes in version {REMOVED_IN}"
     warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 1)

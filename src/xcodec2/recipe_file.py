@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xcodec2.errors import RecipeError
+from xcodec2.extras import require
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    tomllib = require("tomli", extra="train", purpose="a recipe")
 
 
 def find_recipe(name_or_path: str, shipped: Path) -> Path:

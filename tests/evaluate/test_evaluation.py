@@ -276,8 +276,10 @@ def test_command_line(tiny_folder, tmp_path):
     assert result.exit_code == 0, result.output
     assert "tiny" in result.output
     said = result.output.splitlines()
-    assert said[0] == "1 recording, 1.5 s"
-    assert [line.split() for line in said if line.startswith(("bit/s  ", "nominal", "report"))] == [
+    assert said[0] == f"1 recording, 1.5 s, of {clip}"
+    assert [
+        line.split()[:3] for line in said if line.startswith(("bit/s  ", "nominal", "report"))
+    ] == [
         ["bit/s", "811", "128000"],
         ["nominal", "bit/s", "800"],
         ["report:", str(out / "report.html")],

@@ -23,6 +23,8 @@ def summary(systems: dict) -> dict:
     names = {name for found in systems.values() for name in found["metrics"]}
     return {
         "recordings": 3,
+        "source": "test.tsv",
+        "cost": {"nano": {"real_time_factor": 0.0123, "peak_memory_mb": None}},
         "columns": {n: asdict(c) for n, c in COLUMNS.items() if n in names},
         "systems": systems,
         "codes": {"nano": {"use": {"total": 1928, "entropy_bits": 10.0}, "phones": None, "speakers": None}},
@@ -35,13 +37,14 @@ def test_systems_stand_side_by_side_with_intervals_and_what_failed_below():
     why = {"wer": {"knows en": 2}}
     found = summary({"nano": system(2, why, stoi=0.5, mel=1), "mulaw": system(2, why, stoi=0.75)})
     assert list(lines(found)) == [
-        "3 recordings, 1.5 minutes",
+        "3 recordings, 1.5 minutes, of test.tsv",
         "",
-        "              better  nano          mulaw",
-        "files                 2             2",
-        "bit/s                 800           800",
-        "STOI          higher  0.500 ±0.250  0.750 ±0.250",
-        "mel distance  lower   1.000 ±0.250  –",
+        "                  better  nano          mulaw",
+        "files                     2             2",
+        "bit/s                     800           800",
+        "STOI              higher  0.500 ±0.250  0.750 ±0.250  intelligibility, 0 to 1",
+        "mel distance      lower   1.000 ±0.250  –",
+        "real-time factor  lower   0.0123        –",
         "",
         "codes                 nano",
         "codes                 1,928",

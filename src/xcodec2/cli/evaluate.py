@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from xcodec2.cli.options import device_option
+from xcodec2.cli.terminal import say
+from xcodec2.extras import require
 
 # Options of the release before: what they are called now, and their parameter in Python.
 RENAMED = {
@@ -113,13 +115,14 @@ def evaluate(
       xcodec2 evaluate test.tsv --out report/ --metrics stoi,my_metrics.py:Loudness
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
     """
+    require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
     from xcodec2.evaluate import evaluate as run
     from xcodec2.evaluate.metrics import NAMES
     from xcodec2.evaluate.report.text import lines
 
     for old, (option, name) in RENAMED.items():
         if (value := options.pop(old)) is not None:
-            click.echo(f"--{old.replace('_', '-')} is now {option}", err=True)
+            say(f"--{old.replace('_', '-')} is now {option}", err=True)
             options[name] = value
     named = () if metrics == "none" else NAMES if metrics is None else tuple(metrics.split(","))
     if unknown := [name for name in named if name not in NAMES and ":" not in name]:
@@ -130,5 +133,5 @@ def evaluate(
         )
     summary = run(source, out, models=models or ("nano",), metrics=named, **options)
     for line in lines(summary, shutil.get_terminal_size().columns):
-        click.echo(line)
-    click.echo(f"report: {out / 'report.html'}")
+        say(line)
+    say(f"report: {out / 'report.html'}")

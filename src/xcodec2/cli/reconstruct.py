@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from xcodec2.cli.options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
-from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_targets
+from xcodec2.cli.outputs import check_audio_suffix, check_decoders, check_parents, check_targets
+from xcodec2.cli.terminal import say
 from xcodec2.errors import UndefinedError
+from xcodec2.extras import require
+from xcodec2.printable import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +57,11 @@ def reconstruct(
       xcodec2 reconstruct speech.wav -o again.wav
       xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture spectrograms.png --stoi
     """
+    check_decoders([speech])
+    if picture_path:
+        require("matplotlib.figure", extra="pictures", purpose="--picture")
+    if stoi:
+        require("pystoi", extra="evaluate", purpose="--stoi")
     import torch
 
     from xcodec2.audio.io import load_audio, save_audio
@@ -91,15 +99,15 @@ def reconstruct(
         if picture_path:
             from xcodec2.audio.spectrogram import spectrogram_picture
 
-            name = speech.name.encode(
-                "utf-8", "replace"
-            ).decode()  # a file name may be no text at all
-            panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
+            panels = {
+                printable(speech.name): original,
+                f"{printable(out.name)}, {bitrate:g} bit/s": waveform,
+            }
             spectrogram_picture(picture_path, panels, model.sample_rate)
         if stoi:
             figures["STOI"] = intelligibility(original, waveform, model.sample_rate)
     for name, figure in figures.items():
-        click.echo(f"{name:<10}{figure}")
+        say(f"{name:<10}{figure}")
 
 
 def speed(seconds: float, duration: float) -> str:

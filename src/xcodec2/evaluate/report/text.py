@@ -19,19 +19,26 @@ def lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         width: Characters of a line; systems that have no place go below.
 
     Yields:
-        Lines: a table of metrics (rows) and systems (columns), what codes know, what is missing,
-        not defined, or failed.
+        Lines: a table of metrics (rows) and systems (columns) with half the widths of their
+        intervals, what codes know, what is missing, not defined, or failed.
     """
     systems = summary["systems"]
     seconds = max(found["seconds"] for found in systems.values())
     number = summary["recordings"]
     length = f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} minutes"
-    yield f"{number} recording{'' if number == 1 else 's'}, {length}"
+    yield f"{number} recording{'' if number == 1 else 's'}, {length}, of {summary['source']}"
     columns = {name: Column(**about) for name, about in summary["columns"].items()}
     heads = [["", "better"], ["files", ""], ["bit/s", ""]]
     heads += [[column.title, column.better] for column in columns.values()]
-    cells = {name: system_cells(found, columns) for name, found in systems.items()}
-    yield from blocks(heads, cells, width)
+    heads += [["real-time factor", "lower"], ["memory, MB", "lower"]]
+    notes = ["", "", "bits that were written over seconds of speech"]
+    notes += [column.note for column in columns.values()]
+    notes += ["computing time over speech time, one thread", "of the process, at its peak"]
+    cells = {
+        name: [*system_cells(found, columns), *cost_cells(summary["cost"].get(name, {}))]
+        for name, found in systems.items()
+    }
+    yield from blocks(heads, cells, width, notes)
     codes = [(label, row) for label, row in code_lines(summary["codes"]) if set(row) != {"–"}]
     if codes:
         of_system = zip(*(row for _, row in codes), strict=True)
@@ -39,6 +46,8 @@ def lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         yield from blocks([["codes"], *([label] for label, _ in codes)], cells, width)
     reasons = [f"missing: {name}: {why}" for name, why in summary["missing"].items()]
     reasons += undefined(systems)
+    costs = summary["cost"].items()
+    reasons += [f"cost of {name}: {found['error']}" for name, found in costs if "error" in found]
     if failed := summary["failed"]:
         first = f"{failed[0]['id']}, {failed[0]['system']}: {failed[0]['error']}"
         rows = sum(found["recordings"] + found["failed"] for found in systems.values())
@@ -58,6 +67,15 @@ def system_cells(found: Mapping[str, Any], columns: Columns) -> list[str]:
             cell += f" ±{(metric['high'] - metric['low']) / 2:.{column.digits}f}"
         cells.append(cell)
     return cells
+
+
+def cost_cells(cost: Mapping[str, Any]) -> list[str]:
+    """Real-time factor and memory of one system."""
+    factor, memory = cost.get("real_time_factor"), cost.get("peak_memory_mb")
+    return [
+        "–" if factor is None else f"{factor:.4f}",
+        "–" if memory is None else f"{memory:.0f}",
+    ]
 
 
 def undefined(systems: Mapping[str, Any]) -> list[str]:
@@ -80,7 +98,10 @@ def undefined(systems: Mapping[str, Any]) -> list[str]:
 
 
 def blocks(
-    heads: Sequence[Sequence[str]], systems: Mapping[str, Sequence[str]], width: int
+    heads: Sequence[Sequence[str]],
+    systems: Mapping[str, Sequence[str]],
+    width: int,
+    notes: Sequence[str] | None = None,
 ) -> Iterator[str]:
     """Tables below each other, with as many systems side by side as there is place for.
 
@@ -88,6 +109,7 @@ def blocks(
         heads: What stands before each row; for the first of them systems' names are the row.
         systems: Name → its cells.
         width: Characters of a line.
+        notes: What stands behind each row, where there is place for it.
 
     Yields:
         Lines, an empty one before each table; rows in which none has a value are left out.
@@ -100,10 +122,13 @@ def blocks(
             here.append(waiting.pop(0))
             used += max(map(len, here[-1])) + 2
         rows = [[*head, *cells] for head, *cells in zip(heads, *here, strict=True)]
-        rows = [row for row in rows if set(row[len(heads[0]) :]) != {"–"}]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         yield ""
-        yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        for row, note in zip(rows, notes or [""] * len(rows), strict=True):
+            if set(row[len(heads[0]) :]) != {"–"}:
+                line = "  ".join(map(str.ljust, row, widths))
+                fits = note and len(line) + 2 + len(note) <= width
+                yield (f"{line}  {note}" if fits else line).rstrip()
 
 
 def number_of(found: Mapping[str, Any] | None, column: Column) -> str:
