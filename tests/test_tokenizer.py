@@ -68,11 +68,11 @@ class TwoBooks(Signs):
         return super().decode(codes[0])
 
 
-def test_of_several_codebooks_the_bits_are_counted(corpus):
+def test_of_several_codebooks_the_bits_are_counted(corpus, tmp_path_factory):
     def measured(*metrics: str) -> tuple[dict, dict]:
         system = TokenizerSystem("two", TwoBooks())
         summary = evaluate(
-            str(corpus), corpus / "-".join(metrics), models=(), systems=[system], metrics=metrics,
+            str(corpus), tmp_path_factory.mktemp("out"), models=(), systems=[system], metrics=metrics,
             cost=False, worst=0,
         )  # fmt: skip
         return summary["systems"]["two"], summary["codes"]

@@ -115,20 +115,22 @@ def blocks(
         Lines, an empty one before each table; rows in which none has a value are left out.
     """
     waiting = [[name, *cells] for name, cells in systems.items()]
-    left = sum(max(map(len, column)) + 2 for column in zip(*heads, strict=True))
+    rows = [k for k in range(len(heads)) if any(cells[k] != "–" for cells in waiting)]
+    left = sum(max(map(len, part)) + 2 for part in zip(*(heads[k] for k in rows), strict=True))
     while waiting:
-        used, here = left, []
+        used = left
+        here: list[list[str]] = []
         while waiting and (not here or used + max(map(len, waiting[0])) <= width):
             here.append(waiting.pop(0))
             used += max(map(len, here[-1])) + 2
-        rows = [[*head, *cells] for head, *cells in zip(heads, *here, strict=True)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = {k: [*heads[k], *(cells[k] for cells in here)] for k in rows}
+        widths = [max(map(len, column)) for column in zip(*table.values(), strict=True)]
         yield ""
-        for row, note in zip(rows, notes or [""] * len(rows), strict=True):
-            if set(row[len(heads[0]) :]) != {"–"}:
+        for k, row in table.items():
+            if any(cells[k] != "–" for cells in here):
                 line = "  ".join(map(str.ljust, row, widths))
-                fits = note and len(line) + 2 + len(note) <= width
-                yield (f"{line}  {note}" if fits else line).rstrip()
+                note = notes[k] if notes and len(line) + 2 + len(notes[k]) <= width else ""
+                yield f"{line}  {note}".rstrip()
 
 
 def number_of(found: Mapping[str, Any] | None, column: Column) -> str:
