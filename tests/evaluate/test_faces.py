@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 from click.testing import CliRunner
+from tiny import speech
 
 import xcodec2.evaluate
 from xcodec2.cli import xcodec2 as command
@@ -63,6 +66,19 @@ def test_the_face_is_light_and_shows_what_it_has():
         assert getattr(xcodec2.evaluate, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         xcodec2.evaluate.nothing  # noqa: B018
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    soundfile.write(tmp_path / "speech.wav", speech().numpy()[:32_000], 16_000)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "example"}
+    exec(example, names)
+    systems = names["summary"]["systems"]
+    assert list(systems) == ["nano", "mine"]
+    assert systems["mine"]["metrics"]["stoi"]["mean"] == pytest.approx(1)
+    assert 0 < systems["nano"]["metrics"]["peak"]["mean"] < 1
 
 
 @pytest.mark.slow

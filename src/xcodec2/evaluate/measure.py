@@ -72,15 +72,8 @@ def measure(speech: Speech, system: System, metrics: Sequence[Metric]) -> dict[s
         row["bit_rate"] = decoded.bits / row["seconds"]
     if decoded.codes is not None:
         row["codes"] = decoded.codes.tolist()
-    pair = Pair(
-        speech.waveform,
-        waveform,
-        speech.text,
-        speech.language,
-        decoded.codes,
-        encode,
-        cache=speech.cache,
-    )
+    original, text, language = speech.waveform, speech.text, speech.language
+    pair = Pair(original, waveform, text, language, decoded.codes, encode, speech.cache)
     undefined = {}
     for metric in metrics:
         try:

@@ -11,12 +11,6 @@ class DistillMOS(PredictedMOS):
 
     name = "distillmos"
     columns = (
-        Column(
-            "distillmos",
-            "DistillMOS",
-            "higher",
-            2,
-            "quality without a reference, 1 to 5",
-            against_rate=True,
-        ),
-    )
+        Column("distillmos", "DistillMOS", "higher", 2,
+               "quality without a reference, 1 to 5", against_rate=True),
+    )  # fmt: skip

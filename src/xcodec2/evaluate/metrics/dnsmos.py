@@ -11,12 +11,6 @@ class DNSMOS(PredictedMOS):
 
     name = "dnsmos"
     columns = (
-        Column(
-            "dnsmos",
-            "DNSMOS",
-            "higher",
-            2,
-            "overall quality without a reference, 1 to 5",
-            against_rate=True,
-        ),
-    )
+        Column("dnsmos", "DNSMOS", "higher", 2,
+               "overall quality without a reference, 1 to 5", against_rate=True),
+    )  # fmt: skip

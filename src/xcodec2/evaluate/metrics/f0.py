@@ -25,28 +25,13 @@ class F0(Metric):
 
     name = "f0"
     columns = (
-        Column(
-            "f0_cents",
-            "F0 error",
-            "lower",
-            1,
-            "RMS cents where voiced in both, gross errors left out",
-        ),
-        Column(
-            "f0_gross",
-            "F0 gross",
-            "lower",
-            3,
-            "share of frames voiced in both that are off by over 20 %",
-        ),
-        Column(
-            "voicing",
-            "voicing error",
-            "lower",
-            3,
-            "share of frames that changed between voiced and unvoiced",
-        ),
-    )
+        Column("f0_cents", "F0 error", "lower", 1,
+               "RMS cents where voiced in both, gross errors left out"),
+        Column("f0_gross", "F0 gross", "lower", 3,
+               "share of frames voiced in both that are off by over 20 %"),
+        Column("voicing", "voicing error", "lower", 3,
+               "share of frames that changed between voiced and unvoiced"),
+    )  # fmt: skip
     implementation = "open-xcodec2: YIN, 60 to 500 Hz, every 10 ms"
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:

@@ -21,39 +21,15 @@ class Invariance(Metric):
 
     name = "invariance"
     columns = (
-        Column(
-            "kept_gain",
-            "kept: gain",
-            "higher",
-            3,
-            "share of codes that stay at -6 dB",
-            per_file=False,
-        ),
-        Column(
-            "kept_noise",
-            "kept: noise",
-            "higher",
-            3,
-            "share of codes that stay with noise 30 dB below",
-            per_file=False,
-        ),
-        Column(
-            "kept_resampled",
-            "kept: 44.1 kHz",
-            "higher",
-            3,
-            "share kept from 16 to 44.1 kHz and back",
-            per_file=False,
-        ),
-        Column(
-            "kept_shift",
-            "kept: shift",
-            "higher",
-            3,
-            "share that stay when speech comes 5 ms later",
-            per_file=False,
-        ),
-    )
+        Column("kept_gain", "kept: gain", "higher", 3,
+               "share of codes that stay at -6 dB", per_file=False),
+        Column("kept_noise", "kept: noise", "higher", 3,
+               "share of codes that stay with noise 30 dB below", per_file=False),
+        Column("kept_resampled", "kept: 44.1 kHz", "higher", 3,
+               "share kept from 16 to 44.1 kHz and back", per_file=False),
+        Column("kept_shift", "kept: shift", "higher", 3,
+               "share that stay when speech comes 5 ms later", per_file=False),
+    )  # fmt: skip
     implementation = (
         "open-xcodec2: gain -6 dB, white noise at 30 dB, soxr VHQ, 80 samples of silence before"
     )

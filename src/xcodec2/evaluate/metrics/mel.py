@@ -16,10 +16,9 @@ class MelDistance(Metric):
 
     name = "mel"
     columns = (
-        Column(
-            "mel", "mel distance", "lower", 3, "L1 of log10 mel magnitudes, mean of 7 resolutions"
-        ),
-    )
+        Column("mel", "mel distance", "lower", 3,
+               "L1 of log10 mel magnitudes, mean of 7 resolutions"),
+    )  # fmt: skip
     implementation = "open-xcodec2: windows 32…2048, hops a quarter, 5…320 Slaney mels, floor 1e-5"
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:

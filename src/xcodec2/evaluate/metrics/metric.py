@@ -68,6 +68,7 @@ class Pair:
         language: The recording's language, where the corpus names it.
         codes: The system's codes of the original, (T,) integers, where it has some.
         encode: Encodes other audio, (N,) float32 at 16 kHz → (T,), where the system has codes.
+        cache: Behind `of_original`.
         sample_rate: 16,000 Hz.
     """
 
@@ -77,8 +78,8 @@ class Pair:
     language: str | None = None
     codes: np.ndarray | None = None
     encode: Callable[[np.ndarray], np.ndarray] | None = None
-    sample_rate: int = SAMPLE_RATE
     cache: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    sample_rate: int = SAMPLE_RATE
 
     def of_original(self, key: Hashable, compute: Callable[[np.ndarray], T]) -> T:
         """What depends on the original alone, computed once for all systems.

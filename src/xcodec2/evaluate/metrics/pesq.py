@@ -13,13 +13,11 @@ class PESQ(Metric):
 
     name = "pesq"
     columns = (
-        Column(
-            "pesq_wb", "PESQ-WB", "higher", 2, "quality, wide band, 1 to 4.64", against_rate=True
-        ),
-        Column(
-            "pesq_nb", "PESQ-NB", "higher", 2, "quality, narrow band, 1 to 4.55", against_rate=True
-        ),
-    )
+        Column("pesq_wb", "PESQ-WB", "higher", 2,
+               "quality, wide band, 1 to 4.64", against_rate=True),
+        Column("pesq_nb", "PESQ-NB", "higher", 2,
+               "quality, narrow band, 1 to 4.55", against_rate=True),
+    )  # fmt: skip
     needs = ("pesq",)
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:

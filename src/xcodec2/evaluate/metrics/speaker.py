@@ -19,10 +19,9 @@ class SpeakerSimilarity(Metric):
 
     name = "speaker"
     columns = (
-        Column(
-            "speaker", "speaker", "higher", 3, "cosine of the voices' embeddings", against_rate=True
-        ),
-    )
+        Column("speaker", "speaker", "higher", 3,
+               "cosine of the voices' embeddings", against_rate=True),
+    )  # fmt: skip
 
     def __init__(self, encoder: str = "resemblyzer") -> None:
         super().__init__()

@@ -21,17 +21,10 @@ class WordErrors(Metric):
 
     name = "wer"
     columns = (
-        Column(
-            "wer",
-            "WER",
-            "lower",
-            3,
-            "word error rate",
-            ratio=("wer_wrong", "wer_total"),
-            against_rate=True,
-        ),
+        Column("wer", "WER", "lower", 3, "word error rate",
+               ratio=("wer_wrong", "wer_total"), against_rate=True),
         Column("cer", "CER", "lower", 3, "character error rate", ratio=("cer_wrong", "cer_total")),
-    )
+    )  # fmt: skip
     counts = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_transcript")
     cost = "high"
     needs = ("rapidfuzz",)

@@ -14,17 +14,9 @@ from xcodec2.evaluate.metrics.metric import Column, Columns
 
 INK, FAINT, GRID = "#1f2733", "#6b7685", "#e6e9ee"
 COLORS = (
-    "#0b6e99",
-    "#d9480f",
-    "#2b8a3e",
-    "#7048e8",
-    "#c2255c",
-    "#b08800",
-    "#5c677d",
-    "#0ca678",
-    "#e67700",
-    "#364fc7",
-)
+    "#0b6e99", "#d9480f", "#2b8a3e", "#7048e8", "#c2255c",
+    "#b08800", "#5c677d", "#0ca678", "#e67700", "#364fc7",
+)  # fmt: skip
 LABEL_PLACES = ((6, 4), (6, -11), (-6, 4), (-6, -11), (0, 8), (0, -16), (6, 15), (6, -22))
 ANCHORS = ("original", "mulaw")  # no codecs at a rate that anyone would plot
 MIN_FOR_A_SHAPE = 5  # values; fewer are drawn as points alone
