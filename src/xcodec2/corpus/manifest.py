@@ -13,7 +13,7 @@ from xcodec2.corpus.options import Options
 from xcodec2.corpus.parts import FilePart
 from xcodec2.corpus.recording import Nowhere, ParquetCell, Place, Recording, TarMember, named_file
 from xcodec2.corpus.segments import Segment, Time
-from xcodec2.corpus.tables import beside, parquet_file
+from xcodec2.corpus.tables import beside, light_rows, parquet_file
 from xcodec2.corpus.times import Times, words
 from xcodec2.errors import AudioError, XCodec2Error
 
@@ -158,9 +158,10 @@ def read_parquet(url: str, name: str, options: Options) -> Iterator[Recording]:
     with parquet_file(url) as file:
         schema = file.schema_arrow
         audio = audio_column(schema.names, url, options, audio_cells(schema))
+        if len(schema.get_all_field_indices(audio)) > 1:
+            raise XCodec2Error(f"{url}: several columns are called {audio!r}, which has the audio")
         paths = str(schema.field(audio).type) in ("string", "large_string", "string_view")
-        light = [column for column in schema.names if paths or column != audio]
-        columns = light or [schema.names[0]]
+        columns = [column for column in schema.names if paths or column != audio]
         times = Times(options.segments, lambda: (row for *_, row in parquet_rows(url, columns)))
         for number, (group, position, row) in enumerate(parquet_rows(url, columns)):
             if paths and row[audio]:
@@ -176,11 +177,8 @@ def parquet_rows(url: str, columns: list[str]) -> Iterator[tuple[int, int, dict[
     """Row group, position within it, and row."""
     with parquet_file(url) as file:
         for group in range(file.num_row_groups):
-            position = 0
-            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
-                for row in batch.to_pylist():
-                    yield group, position, row
-                    position += 1
+            for position, row in enumerate(light_rows(file, group, columns, url, ROWS_AT_ONCE)):
+                yield group, position, row
 
 
 def inside(

@@ -7,12 +7,13 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import fsspec
 
 from xcodec2.corpus import tables
+from xcodec2.corpus.extraction import IDENTITY, source_of
 from xcodec2.corpus.kaldi import read_kaldi
 from xcodec2.corpus.lists import TEXT_KINDS, read_text_manifest
 from xcodec2.corpus.manifest import inside, named_row, pick, read_parquet
@@ -29,7 +30,6 @@ SAVED_DATASET = (
     "dataset_dict.json",
     "state.json",
 )  # what `datasets` writes into the folders that it saves
-TOKENS = "extraction.json"  # what marks a folder that an extraction has written to
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -59,6 +59,7 @@ def read_corpus(
     - a folder with Kaldi's wav.scp, or the wav.scp;
     - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column:
       `file#row`;
+    - a folder of tokens that `xcodec2 extract` wrote: the recordings that they were made of;
     - WebDataset tars, one, a folder or a glob; the id is `tar/key`;
     - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has
       several.
@@ -84,6 +85,7 @@ def read_corpus(
 
 
 def expand(source: str, options: Options) -> Iterator[Recording]:
+    source, options = behind_extractions(source, options)
     fs, path = fsspec.url_to_fs(source)
     files: Iterator[str]
     if any(mark in path for mark in "*?[") and not fs.exists(path):
@@ -120,6 +122,30 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
         )
 
 
+def behind_extractions(source: str, options: Options) -> tuple[str, Options]:
+    """The corpus that a folder of tokens was made of, and how it was read; others as they are."""
+    passed = [source]
+    while "*" not in source and (found := source_of(*fsspec.url_to_fs(source))):
+        source = found["source"]
+        if options == Options():
+            given = found.get("reading")
+            texts = {field.name for field in fields(options)} - {"remote"}
+            kinds = dict.fromkeys(texts, str) | {"remote": bool}
+            if isinstance(given, dict) and all(
+                isinstance(value, kinds.get(name, ())) for name, value in given.items()
+            ):
+                options = replace(options, **given)
+        fs, path = fsspec.url_to_fs(source)
+        there = fs.exists(path) or any(mark in path for mark in "*?[") or HUB_ID.fullmatch(source)
+        if source in passed or not there or ("://" in source and not options.remote):
+            raise XCodec2Error(
+                f"{passed[-1]}: its tokens were made of {source}, which cannot be read from here; "
+                "name the recordings themselves"
+            )
+        passed.append(source)
+    return source, options
+
+
 def manifests_in(fs: Any, path: str) -> str:
     """A hint, where a folder holds manifests: they are read when they are named themselves."""
     if not fs.isdir(path):
@@ -145,7 +171,7 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     """
     first = None
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
-        if TOKENS in files and parent.rstrip("/") != folder.rstrip("/"):
+        if IDENTITY in files and parent.rstrip("/") != folder.rstrip("/"):
             folders[:] = []
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -168,7 +194,7 @@ def is_tokens(fs: Any, path: str) -> bool:
     return bool(
         name.endswith(".parquet")
         and data.endswith("/data")
-        and fs.exists(f"{data.rpartition('/')[0]}/{TOKENS}")
+        and fs.exists(f"{data.rpartition('/')[0]}/{IDENTITY}")
     )
 
 

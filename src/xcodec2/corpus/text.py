@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 
+from xcodec2.corpus.tables import tell_doubled
 from xcodec2.errors import XCodec2Error
 
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -89,6 +90,7 @@ def separated_rows(
         try:
             names = next(reader, []) if header is None else header
             refuse_nul(" ".join(names), url, 1)
+            tell_doubled(url, [name for name in names if names.count(name) > 1])
             for fields in reader:
                 if not fields:  # an empty line
                     continue

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xcodec2.corpus import Recording
+from xcodec2.extract.columns import INT64, Carried
 
 FORMAT = 1  # of the shards; a new one gives new keys
 OWN_COLUMNS = ("id", "source", "codes", "num_samples", "sample_rate", "duration", "error")
 PARTS_TOGETHER = 10  # times the rows of a unit: a longer file is decoded once for each so many
-INT64 = range(-(1 << 63), 1 << 63)
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,17 @@ class Plan(AbstractContextManager["Plan"]):
         self.rows = self.units = 0
         self.identity = identity
         kinds: dict[str, set[str]] = {}
+        carried = Carried()
         for group in groups(gathered(recordings), rows):
+            group = [carried.of(recording) for recording in group]
             for recording in group:
                 for name, value in recording.columns.items():
                     kinds.setdefault(name, set()).update(kind(value))
             pickle.dump(group, self.spool)
             self.rows += len(group)
             self.units += 1
+        carried.tell()
+        self.changed = sorted(carried.changed)
         self.names = {name: shard_name(name, kinds) for name in kinds}
         self.columns = {
             self.names[name]: column_type(found) for name, found in sorted(kinds.items())
@@ -64,7 +68,9 @@ class Plan(AbstractContextManager["Plan"]):
 
     def key(self, group: list[Recording]) -> str:
         """16 hex digits over all that makes the shard what it is."""
-        digest = hashlib.sha256(dump([FORMAT, self.identity, self.columns]))
+        facts = [FORMAT, self.identity, self.columns]
+        # dates were once written in quotation marks: columns of such types give other keys
+        digest = hashlib.sha256(dump([*facts, self.changed] if self.changed else facts))
         for recording in group:
             digest.update(dump([recording.id, recording.source, dict(recording.columns)]))
         return digest.hexdigest()[:16]
