@@ -145,9 +145,7 @@ class Trainer:
         self.length = (
             round(recipe.run.crop_seconds * codec.config.frame_rate) * codec.config.output_hop
         )
-        self.generator = (
-            Generator(codec, semantic=False, guidance=False, frozen=()).to(device).train()
-        )
+        self.generator = Generator(codec, recipe).to(device).train()
         assert recipe.discriminators
         self.judges = BothDiscriminators(recipe.discriminators).to(device)
         decay = recipe.optimiser.weight_decay

@@ -59,7 +59,14 @@ def check_parity(model: XCodec2Model, folder: Path, wave: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [XCODEC2, NEUCODEC, SPECTROGRAM], ids=["XCodec2", "NeuCodec", "spectrogram"]
+    "config",
+    [
+        XCODEC2,
+        NEUCODEC,
+        SPECTROGRAM,
+        replace(SPECTROGRAM, attention_window=(9, 1), convolutions_ahead=2),
+    ],
+    ids=["XCodec2", "NeuCodec", "spectrogram", "finite"],
 )
 @pytest.mark.parametrize("num_samples", [320, 16_123])
 def test_graphs_equal_the_model(config, num_samples):

@@ -260,7 +260,7 @@ def test_the_manifest_lists_the_stored_clips(cache: Path, tmp_path: Path) -> Non
     assert (tmp_path / "rejected.tsv").read_text().splitlines()[1:] == [
         "s/bb_three\ttrain\tsame as s/aa_two"
     ]
-    assert build.minutes_table(results, ("train",)).splitlines()[1].split() == [
+    assert build.minutes_table(results, [], ("train",)).splitlines()[1].split() == [
         "s",
         "0.1",
         "3",

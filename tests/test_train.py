@@ -9,6 +9,7 @@ import errno
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,11 @@ from training import toy_recipe, write_recipe, write_speech
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import save_audio
 from xcodec2.cli import xcodec2
-from xcodec2.errors import TrainingError
-from xcodec2.train import checkpoints, codec, losses
+from xcodec2.errors import CheckpointError, TrainingError
+from xcodec2.train import checkpoints, codec, loop, losses
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import Weights
+from xcodec2.train.recogniser import HEARING
 
 KILLED = """
 import os, signal, sys
@@ -92,7 +94,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path):
 def test_every_loss_has_a_weight_of_its_name_and_is_logged(tmp_path):
     recipe = toy_recipe(tmp_path, "run.steps=2", "discriminators.alone_steps=0")
     train(recipe)
-    names = {field.name for field in dataclasses.fields(Weights)}
+    names = {field.name for field in dataclasses.fields(Weights)} - set(
+        HEARING
+    )  # which need a recogniser
     assert names <= set(curve(tmp_path / "run")[0])
     with pytest.raises(AssertionError, match="differ"):
         codec.weighted_sum({"mel": torch.zeros(())}, {"rms": 1.0})
@@ -181,6 +185,64 @@ def test_validation_leaves_sounds_pictures_and_figures(tmp_path):
     assert 0 < figures["valid/distinct_codes"] <= 1
     events = next((tmp_path / "run" / "tensorboard").iterdir()).read_bytes()
     assert all(name in events for name in (b"valid/stoi", b"self_guidance", b"0-0.flac"))
+
+
+def test_every_checkpoint_leaves_a_model_and_a_killed_run_can_be_exported(tmp_path, monkeypatch):
+    recipe = toy_recipe(tmp_path, "run.steps=4", "run.save_every=2", "run.keep=1")
+    made = []
+    write = loop.export
+
+    def watch(state, out) -> None:
+        write(state, out)
+        made.append(
+            (state.step, XCodec2Model.from_pretrained(out / "model").quantizer.project_in.weight)
+        )
+
+    monkeypatch.setattr(loop, "export", watch)
+    train(recipe)
+    assert [step for step, _ in made] == [2, 4]
+    assert not torch.equal(made[0][1], made[1][1])
+    shutil.rmtree(tmp_path / "run" / "model")
+    result = CliRunner().invoke(
+        xcodec2, ["train", str(tmp_path / "recipe.toml"), "run.steps=4", "--export"]
+    )
+    assert result.exit_code == 0, result.output
+    assert torch.equal(
+        XCodec2Model.from_pretrained(tmp_path / "run" / "model").quantizer.project_in.weight,
+        made[1][1],
+    )
+
+
+def test_discriminators_are_kept_and_another_run_begins_with_them(tmp_path):
+    train(toy_recipe(tmp_path, "run.steps=2"))
+    kept = tmp_path / "run" / "discriminators.safetensors"
+    tensors = load_file(kept)
+    again = toy_recipe(tmp_path, f"run.out={tmp_path / 'again'}", f"start.discriminators={kept}")
+    state = codec.starting_state(again, loop.make_accelerator(again))
+    assert all(
+        torch.equal(tensor, tensors[name])
+        for name, tensor in state.discriminators.state_dict().items()
+    )
+    other = toy_recipe(tmp_path, f"start.discriminators={kept}", "discriminators.period_channels=4")
+    with pytest.raises(CheckpointError, match="no discriminators of the recipe's sizes"):
+        codec.starting_state(other, loop.make_accelerator(other))
+
+
+def test_a_job_without_a_terminal_says_how_it_goes(tmp_path, capsys):
+    valid = f"data.valid={tmp_path / 'speech'}"
+    train(toy_recipe(tmp_path, "run.steps=4", "run.log_every=2", valid, "run.validate_every=4"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("step")]
+    assert [line.split(":")[0] for line in lines] == ["step 2 of 4", "step 4 of 4", "step 4 of 4"]
+    assert "mel " in lines[0]
+    assert "stoi " in lines[2]
+
+
+def test_a_longer_resume_stretches_a_schedule_of_shares(tmp_path):
+    changes = ["optimiser.rate=[[0, 0.0], [0.5, 1e-3], [1, 0.0]]", "optimiser.of_run=true"]
+    train(toy_recipe(tmp_path, "run.steps=4", *changes))
+    train(toy_recipe(tmp_path, "run.steps=8", *changes), resume=True)
+    rates = [line["rate"] for line in curve(tmp_path / "run")]
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
 
 def test_the_documented_commands_run(tmp_path, monkeypatch):

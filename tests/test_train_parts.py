@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soxr
 import torch
+from pystoi import stoi
 from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 from training import MODEL, toy_recipe, write_speech
 
@@ -20,13 +21,27 @@ from xcodec2 import XCodec2Config, XCodec2Model
 from xcodec2.audio.io import save_audio
 from xcodec2.errors import CheckpointError, RecipeError, TrainingError
 from xcodec2.train import losses
-from xcodec2.train.augment import add_noise, augment, limit_band, reverberate, scale, stretch
+from xcodec2.train.augment import (
+    add_noise,
+    add_rumble,
+    augment,
+    equalise,
+    limit_band,
+    limited_gain,
+    move_formants,
+    reverberate,
+    stretch,
+)
+from xcodec2.train.channels import CHANNELS, filtered, through_codec
 from xcodec2.train.data import Batches
 from xcodec2.train.discriminators import BothDiscriminators, from_lightning, load_lightning
 from xcodec2.train.generator import (
     Generator,
-    at_other_rate,
+    changed_codec,
+    consistency_error,
+    disturbed,
     guidance_error,
+    moved_taps,
     semantic_error,
     starting_codec,
 )
@@ -91,7 +106,7 @@ def test_the_published_recipe_has_the_published_numbers():
     }
     assert XCodec2Config.from_dict(recipe.model) == XCodec2Config()
     for step, rate in PUBLISHED_RATES.items():
-        assert rate_at(recipe.optimiser, step) == pytest.approx(rate, rel=1e-3)
+        assert rate_at(recipe.optimiser, step, recipe.run.steps) == pytest.approx(rate, rel=1e-3)
     assert recipe.optimiser.betas == (0.8, 0.9)
     assert recipe.discriminators == Discriminators()
 
@@ -106,6 +121,9 @@ def test_the_published_recipe_has_the_published_numbers():
         ("losses.mel=true", "must be of type float"),
         ("optimiser.betas=[0.9]", "must have 2 values, not 1"),
         ("steps", "a change is KEY=VALUE"),
+        ("data.augment.codecs=['ogg']", "data.augment.codecs: of opus, mp3, amr, alaw"),
+        ("recogniser.share=0.0", "share must be above 0"),
+        ("drop_acoustic=1.5", "drop_acoustic must be 0…1"),
         ("losses.adversarial=1.0", r"need a \[discriminators\] table"),
     ],
 )
@@ -221,8 +239,23 @@ def test_each_change_does_what_it_says():
     )
     limited = np.abs(np.fft.rfft(limit_band(clip, rate, 3000.0))) ** 2
     assert limited[3500:].sum() < 1e-4 * np.square(np.abs(np.fft.rfft(clip)))[3500:].sum()
-    assert np.abs(scale(clip, 100.0)).max() == pytest.approx(0.99)
-    np.testing.assert_allclose(scale(clip, 0.5), 0.5 * clip, rtol=1e-6)
+    assert limited_gain(clip, 100.0) * np.abs(clip).max() == pytest.approx(0.99)
+    assert limited_gain(clip, 0.5) == 0.5
+    rumbling = add_rumble(clip, rate, 6.0, random.Random(0)) - clip
+    assert 10 * np.log10(np.square(rumbling).mean() / np.square(clip).mean()) == pytest.approx(
+        6, abs=0.3
+    )
+    power = np.abs(np.fft.rfft(rumbling)) ** 2
+    assert power[200:].sum() < 1e-3 * power.sum()
+    telephone = np.abs(np.fft.rfft(filtered(clip, rate, lowest=300, highest=3400)))
+    before = np.abs(np.fft.rfft(clip))
+    np.testing.assert_allclose(telephone[900:1500], before[900:1500], rtol=0.02)
+    assert telephone[4500:].max() < 1e-2 * before[4500:].max()
+    assert telephone[:60].max() < 1e-2 * before[:3400].max()
+    change = 20 * np.log10(
+        np.abs(np.fft.rfft(equalise(clip, rate, 6.0, random.Random(1)))) / before
+    )
+    assert 3 < np.abs(change[60:7900]).max() <= 6.01
     click = np.zeros(rate, np.float32)
     click[0] = 1
     tail = reverberate(click, rate, 0.2, random.Random(0))
@@ -252,11 +285,91 @@ def test_augmentation_depends_on_its_dice_alone():
     every = {field.name: 0.5 for field in fields(Augment) if field.type == "float"}
     options, clip = Augment(**every), speech()[:8000].numpy()
     first, again, other = (
-        augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)) for seed in (3, 3, 4)
+        augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)).heard for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[:1000], other[:1000])
     assert np.abs(first).max() <= 1
+
+
+def test_formants_move_and_the_pitch_stays():
+    time = np.arange(16_000) / 16_000
+    pulses = (np.arange(16_000) % 128 == 0).astype(np.float32)  # 125 Hz
+    ring = np.exp(-400 * time[:800]) * np.sin(2 * np.pi * 1500 * time[:800])
+    voice = np.convolve(pulses, ring)[:16_000].astype(np.float32)
+
+    def peak_and_pitch(waveform: np.ndarray) -> tuple[float, float]:
+        power = np.abs(np.fft.rfft(waveform)) ** 2
+        smooth = np.convolve(power, np.hanning(200), "same")
+        repeats = np.fft.irfft(power)[64:300].argmax() + 64
+        return float(smooth.argmax()), 16_000 / repeats
+
+    (formant, pitch), (moved, same) = (
+        peak_and_pitch(voice),
+        peak_and_pitch(move_formants(voice, 16_000, 1.25)),
+    )
+    assert moved / formant == pytest.approx(1.25, abs=0.04)
+    assert same == pytest.approx(pitch, rel=0.01)
+    np.testing.assert_allclose(
+        move_formants(voice, 16_000, 1.0)[500:-500], voice[500:-500], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_speech_comes_through_a_codec_in_its_place(name):
+    clip, rate = speech()[8000:32_000].numpy(), 16_000
+    found, highest = through_codec(clip, rate, (name,), random.Random(1))
+    assert found.shape == clip.shape
+    assert not np.allclose(found, clip, atol=1e-3)
+    band = (
+        filtered(clip, rate, lowest=200, highest=1500),
+        filtered(found, rate, lowest=200, highest=1500),
+    )
+    assert (
+        np.corrcoef(*(part[2000:-2000] for part in band))[0, 1] > 0.75
+    )  # out of place it is about 0
+    spectrum = np.abs(np.fft.rfft(found)) ** 2
+    above = round(1.1 * highest / rate * len(found))
+    assert spectrum[above:].sum() < 0.01 * spectrum.sum()
+
+
+def test_a_clean_target_has_the_voice_and_the_band_and_nothing_of_the_place():
+    clip, rate = speech()[:32_000].numpy(), 16_000
+    dirty = {
+        "noise": 1.0,
+        "noise_snr_db": (5.0, 5.0),
+        "reverb": 1.0,
+        "rumble": 1.0,
+        "clipping": 1.0,
+    }
+    heard, target = augment(
+        clip, rate, (1.0, 1.0), Augment(clean_target=True, **dirty), random.Random(0)
+    )
+    gain = np.abs(target).max() / np.abs(clip).max()
+    np.testing.assert_allclose(target, clip * gain, atol=1e-5)
+    assert np.square(heard - target).mean() > 0.2 * np.square(target).mean()
+    same = augment(clip, rate, (1.0, 1.0), Augment(**dirty), random.Random(0))
+    np.testing.assert_array_equal(same.heard, same.target)
+    narrow = augment(
+        clip, rate, (1.0, 1.0), Augment(clean_target=True, telephone=1.0), random.Random(0)
+    )
+    np.testing.assert_array_equal(narrow.heard, narrow.target)
+    soft = Augment(level_target=True, gain=1.0, gain_db=(-20.0, -20.0))
+    levelled = augment(clip, rate, (1.0, 1.0), soft, random.Random(0))
+    np.testing.assert_array_equal(levelled.target, clip)
+    np.testing.assert_allclose(levelled.heard, 0.1 * clip, rtol=1e-5)
+    phoned = augment(
+        clip,
+        rate,
+        (1.0, 1.0),
+        Augment(clean_target=True, codec=1.0, codecs=("alaw",)),
+        random.Random(0),
+    )
+    assert not np.array_equal(phoned.heard, phoned.target)
+    assert (
+        np.square(np.abs(np.fft.rfft(phoned.target)))[9000:].sum()
+        < 1e-4 * np.square(np.abs(np.fft.rfft(clip))).sum()
+    )
 
 
 # ---- discriminators and losses -------------------------------------------------------------------
@@ -323,7 +436,12 @@ def test_adversarial_losses_by_hand():
 
 def test_one_pass_gives_what_the_codec_gives_and_both_extra_terms():
     codec = random_model(SPECTROGRAM)
-    generator = Generator(codec, semantic=True, guidance=True, frozen=("semantic_encoder",)).train()
+    changes = [
+        "losses.semantic=1.0",
+        "losses.self_guidance=1.0",
+        'start.frozen=["semantic_encoder"]',
+    ]
+    generator = Generator(codec, read_recipe("nano", changes)).train()
     heard = speech()[None, :9599]
     output = generator(heard, 9600)
     codec.eval()
@@ -339,18 +457,55 @@ def test_one_pass_gives_what_the_codec_gives_and_both_extra_terms():
     assert generator.semantic_decoder.fc.weight.grad.abs().max() > 0
 
 
+def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
+    codec = random_model(SPECTROGRAM)
+    recipe = read_recipe("nano", ["losses.consistency=1.0"])
+    generator = Generator(codec, recipe).train()
+    torch.manual_seed(0)
+    output = generator(speech()[None, :9599].repeat(2, 1), 9600)
+    error = consistency_error(output, codec.config.levels)
+    assert error > 0
+    assert consistency_error(replace(output, twin=output.projected), codec.config.levels) == 0
+    (moved,) = torch.autograd.grad(error, output.twin, retain_graph=True)
+    assert moved.abs().sum() > 0
+    assert torch.autograd.grad(error, output.projected, allow_unused=True) == (None,)
+    twin = disturbed(speech()[None, :9600].repeat(64, 1))
+    levels = 10 * torch.log10(twin.square().mean(-1) / speech()[:9600].square().mean())
+    assert -12.1 < levels.min() < -9 < -3 < levels.max() < 0.1
+
+
+def test_a_finite_field_begins_with_what_the_start_knew():
+    weight = torch.arange(1.0, 8.0)
+    assert moved_taps(weight, 2).tolist() == [0, 0, 1, 2, 3, 4, 5]
+    assert moved_taps(weight, -1).tolist() == [2, 3, 4, 5, 6, 7, 0]
+    assert moved_taps(weight, 0).tolist() == weight.tolist()
+    source = XCodec2Model.from_pretrained("nano")
+    clip = speech()[:64_000]
+    finite = replace(source.config, attention_window=(63, 0))
+    similar = {}
+    for name, config in (
+        ("start", source.config),
+        ("finite", finite),
+        ("far", replace(finite, convolutions_ahead=99)),
+    ):
+        codec = changed_codec(source, config).eval()
+        similar[name] = stoi(clip.numpy(), codec.decode(codec.encode(clip, 16_000)).numpy(), 16_000)
+    assert similar["far"] > similar["start"] - 0.04
+    assert similar["finite"] > similar["start"] - 0.12
+
+
 @pytest.mark.parametrize("rate", [24_000, 48_000])
 def test_at_another_rate_the_codec_says_the_same(rate):
     source = XCodec2Model.from_pretrained("nano")
-    wider = at_other_rate(source, replace(source.config, sample_rate=rate)).eval()
+    wider = changed_codec(source, replace(source.config, sample_rate=rate)).eval()
     codes = source.encode(speech()[:32_000], 16_000)
     assert torch.equal(wider.encode(speech()[:32_000], 16_000).codes, codes.codes)
     expected = source.decode(codes).numpy()
     found = soxr.resample(wider.decode(codes).numpy(), rate, 16_000, "VHQ")[: len(expected)]
     snr = 10 * np.log10(np.square(expected).mean() / np.square(found - expected).mean())
     assert snr > 35
-    with pytest.raises(TrainingError, match="only sample_rate and dropout may change"):
-        at_other_rate(source, replace(source.config, sample_rate=rate, layers=2))
+    with pytest.raises(TrainingError, match=r"only sample_rate, dropout, .* may change"):
+        changed_codec(source, replace(source.config, sample_rate=rate, layers=2))
 
 
 def test_a_start_takes_another_semantic_encoder_and_refuses_one_that_does_not_fit(tmp_path):

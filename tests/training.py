@@ -50,6 +50,7 @@ log_magnitude = 0.1
 balance = 0.1
 rms = 0.1
 self_guidance = 0.1
+consistency = 0.1
 
 [mel]
 each_step = 2

@@ -95,12 +95,14 @@ def trim_silence(samples: np.ndarray, rules: Rules) -> np.ndarray:
     return samples[max(0, sounding[0] * FRAME - margin) : (sounding[-1] + 1) * FRAME + margin]
 
 
-def prepare(samples: np.ndarray, rate: int, rules: Rules) -> np.ndarray:
+def prepare(
+    samples: np.ndarray, rate: int, rules: Rules, lowest_rate: int = SAMPLE_RATE
+) -> np.ndarray:
     """Speech at 16 kHz from a recording at `rate`; raises `UnusableError` where the rules leave it
     out.
     """
-    if rate < SAMPLE_RATE:
-        raise UnusableError("rate below 16 kHz")
+    if rate < lowest_rate:
+        raise UnusableError(f"rate below {lowest_rate / 1000:g} kHz")
     speech = soxr.resample(samples, rate, SAMPLE_RATE, quality="VHQ")
     if rules.trim:
         speech = trim_silence(speech, rules)

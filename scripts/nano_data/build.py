@@ -29,7 +29,7 @@ from nano_data.audio import (
 )
 from nano_data.catalogue import Clip
 
-RULES = {"train": TRAIN_RULES, "valid": TRAIN_RULES, "test": TEST_RULES}
+RULES = {"train": TRAIN_RULES, "valid": TRAIN_RULES, "unheard": TRAIN_RULES, "test": TEST_RULES}
 MANIFEST_COLUMNS = ("id", "path", "source", "language", "speaker", "licence", "seconds", "text")
 REJECTED_COLUMNS = ("id", "split", "reason")
 RECORD_NAME = "record.json"
@@ -45,6 +45,21 @@ class Outcome:
 
     seconds: float = 0.0
     digest: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A stored clip of a synthetic voice, or a whole unit of it that was left out for a reason."""
+
+    id: str
+    split: str
+    source: str
+    language: str
+    speaker: str
+    licence: str
+    text: str
+    seconds: float
     reason: str = ""
 
 
@@ -109,7 +124,7 @@ def build_clip(clip: Clip, rules: Rules, folder: Path) -> Outcome:
     """Read, prepare and store one clip."""
     samples, rate = read_audio(clip.path)
     try:
-        speech = prepare(samples, rate, rules)
+        speech = prepare(samples, rate, rules, clip.lowest_rate)
     except UnusableError as error:
         return Outcome(reason=str(error))
     soundfile.write(folder / f"{Path(clip.id).name}.flac", speech, SAMPLE_RATE, subtype="PCM_16")
@@ -138,28 +153,22 @@ def remove_rejected(out: Path, results: Iterable[Result]) -> None:
             (out / clip.split / f"{clip.id}.flac").unlink(missing_ok=True)
 
 
-def write_manifest(path: Path, results: Iterable[Result]) -> None:
+def write_manifest(path: Path, results: Iterable[Result], spoken: Iterable[Spoken] = ()) -> None:
     """The clips that were stored, one per line; `path` is relative to the manifest's folder."""
+    stored = [(clip, outcome.seconds) for clip, outcome in results if not outcome.reason]
+    stored += [(clip, clip.seconds) for clip in spoken if not clip.reason]
     rows = [
-        (
-            c.id,
-            f"{c.id}.flac",
-            c.source,
-            c.language,
-            c.speaker,
-            c.licence,
-            f"{outcome.seconds:.3f}",
-            c.text,
-        )
-        for c, outcome in results
-        if not outcome.reason
+        (c.id, f"{c.id}.flac", c.source, c.language, c.speaker, c.licence, f"{seconds:.3f}", c.text)
+        for c, seconds in stored
     ]
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_table(path, (MANIFEST_COLUMNS, *rows))
 
 
-def write_rejected(path: Path, results: Iterable[Result]) -> None:
+def write_rejected(path: Path, results: Iterable[Result], spoken: Iterable[Spoken] = ()) -> None:
     """The clips that were left out, and why."""
     rows = [(clip.id, clip.split, outcome.reason) for clip, outcome in results if outcome.reason]
+    rows += [(clip.id, clip.split, clip.reason) for clip in spoken if clip.reason]
     write_table(path, (REJECTED_COLUMNS, *rows))
 
 
@@ -170,18 +179,24 @@ def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
     write_text(path, content.getvalue())
 
 
-def minutes_table(results: Iterable[Result], splits: Sequence[str]) -> str:
+def minutes_table(
+    results: Iterable[Result], spoken: Iterable[Spoken], splits: Sequence[str]
+) -> str:
     """Minutes stored per source and split, and how many files were stored and left out."""
     minutes: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(splits, 0.0))
     files: dict[str, Counter[str]] = defaultdict(Counter)
-    for clip, outcome in results:
-        for name in (clip.source, TOTAL):
-            minutes[name][clip.split] += 0 if outcome.reason else outcome.seconds / 60
-            files[name][COUNTS[bool(outcome.reason)]] += 1
+    counted = [
+        (clip.source, clip.split, outcome.seconds, outcome.reason) for clip, outcome in results
+    ]
+    counted += [(clip.source, clip.split, clip.seconds, clip.reason) for clip in spoken]
+    for source, split, seconds, reason in counted:
+        for name in (source, TOTAL):
+            minutes[name][split] += 0 if reason else seconds / 60
+            files[name][COUNTS[bool(reason)]] += 1
     rows = [["minutes of", *splits, *COUNTS]]
     for name in (*(name for name in minutes if name != TOTAL), TOTAL):
         times = [f"{minutes[name][split]:.1f}" if minutes[name][split] else "" for split in splits]
         rows.append([name, *times, *(str(files[name][count]) for count in COUNTS)])
     return "\n".join(
-        f"{name:16}" + "".join(f"{cell:>10}" for cell in cells) for name, *cells in rows
+        f"{name:20}" + "".join(f"{cell:>10}" for cell in cells) for name, *cells in rows
     )

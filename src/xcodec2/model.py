@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
 from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
-from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, XCodec2Config
+from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, ReceptiveField, XCodec2Config
 from xcodec2.codec.decoder import AcousticDecoder
-from xcodec2.codec.features import kaldi_fbank, normalise, stack_frames
+from xcodec2.codec.features import kaldi_fbank, normalise, speech_moments, stack_frames
 from xcodec2.codec.inference import batches, streams
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.quantizer import Quantizer
@@ -101,6 +101,8 @@ class XCodec2Model(nn.Module):
         """(B, P) → normalised, stacked fbank (B, T, 160) and its lengths (B,) in frames."""
         side, stack = self.config.feature_padding, self.config.feature_stack
         fbank = kaldi_fbank(F.pad(waveform, (side, side)))
+        if self.config.attention_window:
+            moments = speech_moments()
         if lengths is not None:
             lengths = (lengths + 2 * side - FEATURE_WINDOW) // FEATURE_HOP + 1
         features = stack_frames(normalise(fbank, lengths, moments), stack).to(self.dtype)
@@ -343,6 +345,13 @@ class XCodec2Model(nn.Module):
     @property
     def codebook_size(self) -> int:
         return self.config.codebook_size
+
+    @property
+    def receptive_field(self) -> ReceptiveField | None:
+        """How many frames codes and samples depend on; None where it is all of them, as in the
+        published models.
+        """
+        return self.config.receptive_field
 
     @property
     def device(self) -> torch.device:

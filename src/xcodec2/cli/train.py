@@ -14,21 +14,25 @@ from xcodec2.cli.terminal import say, say_lines
     "--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder."
 )
 @click.option(
+    "--export", is_flag=True, help="Write OUT/model from the newest checkpoint, and stop."
+)
+@click.option(
     "--show", is_flag=True, help="Print the resolved recipe, every number of it, and stop."
 )
-def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> None:
+def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, show: bool) -> None:
     """Train a codec, or fine-tune one, by a RECIPE.
 
     RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k,
-    decoder-48k, nano, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE
-    changes one of its numbers. The trained model is written to OUT/model and can be given to every
-    command as --model; OUT is the recipe's run.out. Several processes: put accelerate's launcher
-    before it.
+    decoder-48k, nano, nano-3, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base.
+    KEY=VALUE changes one of its numbers. The trained model is written to OUT/model with every
+    checkpoint and can be given to every command as --model; OUT is the recipe's run.out. Several
+    processes: put accelerate's launcher before it.
 
     \b
     Examples:
       xcodec2 train nano run.out=runs/mine
       xcodec2 train nano run.out=runs/mine --resume
+      xcodec2 train nano run.out=runs/mine --export
       xcodec2 train finetune 'data.sources=[{path="recordings"}]' run.steps=500
       xcodec2 train nano run.steps=100 --show
       torchrun --nproc_per_node 2 -m xcodec2.cli train nano
@@ -39,6 +43,10 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> No
     if show:
         say_lines(to_toml(resolved))
         return
+    from xcodec2.train.loop import export_newest
     from xcodec2.train.loop import train as run
 
+    if export:
+        say(f"model: {export_newest(resolved)}", err=True)
+        return
     say(f"model: {run(resolved, resume=resume)}", err=True)

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
 from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
-from xcodec2.codec.kernels.convolution import Conv1d
+from xcodec2.codec.kernels.convolution import Conv1d, FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.masking import zero_tail
 from xcodec2.codec.snake import AntiAliasedSnake
@@ -97,9 +97,9 @@ class WaveformEncoder(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, ahead: int = 3) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(channels, channels, 7, padding=3, groups=channels)
+        self.depthwise = FrameConv1d(channels, channels, 7, ahead=ahead, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.expand = Linear(channels, 4 * channels)
         self.project = Linear(4 * channels, channels)
@@ -117,10 +117,9 @@ class SpectrogramEncoder(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.hop, self.stack = config.hop, config.hop // FEATURE_HOP
-        self.embed = nn.Conv1d(self.stack * (MEL_BINS + PITCH_BINS), config.width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(config.width) for _ in range(config.spectrogram_layers)
-        )
+        first, *others = config.aheads(config.acoustic_kernels)
+        self.embed = FrameConv1d(self.stack * (MEL_BINS + PITCH_BINS), config.width, 3, ahead=first)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, ahead) for ahead in others)
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 
     def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:

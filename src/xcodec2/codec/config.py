@@ -6,9 +6,9 @@ The defaults are the published XCodec2; NeuCodec and the small models differ in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import Any, Literal
 
 from xcodec2.errors import CheckpointError
@@ -17,15 +17,34 @@ FEATURE_RATE = 16_000  # Hz of the audio that features are computed on
 FEATURE_HOP = 160  # samples between two fbank frames: 10 ms at 16 kHz
 FEATURE_WINDOW = 400  # samples under one fbank frame: 25 ms
 MEL_BINS = 80
+PITCH_FFT = 1024  # samples under one frame of the spectrogram encoder's pitch bins
+
+POSSIBLY_ZERO = (
+    "feature_padding",
+    "spectrogram_layers",
+    "attention_left",
+    "attention_right",
+    "convolutions_ahead",
+)
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Frames that one frame depends on, before and behind it. A code depends on the speech of its own frame and of
+    so many others; a frame of decoded samples on its own code and so many others."""
+
+    encoder_back: int
+    encoder_ahead: int
+    decoder_back: int
+    decoder_ahead: int
 
 
 @dataclass(frozen=True)
 class XCodec2Config:
     """Sizes and rates of one codec; a checkpoint carries it whole.
 
-    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the
-    published convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small
-    models learn from at once.
+    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the published
+    convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small models learn from at once.
     """
 
     # rates
@@ -59,6 +78,15 @@ class XCodec2Config:
     ffn: int = 4096
     dropout: float = 0.1
 
+    # receptive field: without a window attention sees everything, norms run over the whole recording, convolutions
+    # look as far ahead as back. With one nothing depends on more than some frames, and each frame is normed alone.
+    attention_window: tuple[
+        int, ...
+    ] = ()  # frames back and ahead that each attention layer sees; () is no limit
+    convolutions_ahead: int = (
+        3  # frames that a branch's convolutions see ahead in all, with a window; the first do
+    )
+
     def __post_init__(self) -> None:
         self._check_types()
         problems = [
@@ -91,6 +119,14 @@ class XCodec2Config:
                 "more than 1000 layers",
             ),
             (
+                len(self.attention_window) not in (0, 2),
+                "attention_window is not two numbers, back and ahead",
+            ),
+            (
+                self.attention_window and self.acoustic_encoder != "spectrogram",
+                "only the spectrogram encoder can have an attention_window",
+            ),
+            (
                 self.feature_padding not in (0, FEATURE_HOP),
                 f"feature_padding must be 0 or {FEATURE_HOP}",
             ),
@@ -100,9 +136,7 @@ class XCodec2Config:
                 raise CheckpointError(f"impossible model configuration: {message}")
 
     def _check_types(self) -> None:
-        """Whole numbers of a size that some model could have: a damaged file must not cost hours or
-        memory.
-        """
+        """Whole numbers of a size that some model could have: a damaged file must not cost hours or memory."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in ("strides", "levels"):
@@ -112,16 +146,16 @@ class XCodec2Config:
                     and all(map(_is_size, value))
                 )
                 object.__setattr__(self, field.name, tuple(value) if good else ())
+            elif field.name == "attention_window":
+                good = isinstance(value, (list, tuple)) and all(
+                    _is_size(number) or number == 0 for number in value
+                )
+                object.__setattr__(self, field.name, tuple(value) if good else ())
             elif field.name == "dropout":
                 good = isinstance(value, (int, float)) and 0 <= value < 1
             elif field.name == "acoustic_encoder":
                 good = value in ("waveform", "spectrogram")
-            elif field.name in (
-                "feature_padding",
-                "spectrogram_layers",
-                "attention_left",
-                "attention_right",
-            ):
+            elif field.name in POSSIBLY_ZERO:
                 good = value == 0 or _is_size(value)
             else:
                 good = _is_size(value)
@@ -171,12 +205,63 @@ class XCodec2Config:
         return num_samples // self.hop + 1
 
     def frames(self, num_samples: int) -> int:
-        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature
-        padding.
-        """
+        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature padding."""
         padded = self.padded_frames(num_samples) * self.hop + 2 * self.feature_padding
         fbank_frames = (padded - FEATURE_WINDOW) // FEATURE_HOP + 1
         return min(self.padded_frames(num_samples), fbank_frames // self.feature_stack)
+
+    # ---- how far it sees ----------------------------------------------------------------------------------------
+
+    @property
+    def acoustic_kernels(self) -> tuple[int, ...]:
+        """Of the spectrogram encoder's convolutions."""
+        return (3, *(7,) * self.spectrogram_layers)
+
+    @property
+    def adapter_kernels(self) -> tuple[int, ...]:
+        return (3,) * 4
+
+    @property
+    def decoder_kernels(self) -> tuple[int, ...]:
+        return (7, *(3,) * 8)
+
+    def aheads(self, kernels: Sequence[int]) -> tuple[int, ...]:
+        """Frames that each of a branch's convolutions sees ahead."""
+        left = self.convolutions_ahead if self.attention_window else sum(kernels)
+        found = []
+        for kernel in kernels:
+            found.append(min(kernel // 2, left))
+            left -= found[-1]
+        return tuple(found)
+
+    @property
+    def receptive_field(self) -> ReceptiveField | None:
+        """How far codes and samples depend on others; None where there is no limit."""
+        if not self.attention_window:
+            return None
+        back, ahead = self.attention_window
+        pitch = (PITCH_FFT - FEATURE_HOP) // 2 / self.hop  # frames, on both sides
+        acoustic_back, acoustic_ahead = self._convolutions_see(self.acoustic_kernels)
+        adapter_back, adapter_ahead = self._convolutions_see(self.adapter_kernels)
+        semantic_back = self.semantic_layers * (back + self.semantic_conv_kernel - 1) + adapter_back
+        semantic_ahead = self.semantic_layers * ahead + adapter_ahead
+        fbank_back = self.feature_padding / self.hop
+        fbank_ahead = (FEATURE_WINDOW - FEATURE_HOP - self.feature_padding) / self.hop
+        decoder_back, decoder_ahead = self._convolutions_see(self.decoder_kernels)
+        overlap = (
+            (self.n_fft - self.output_hop) // 2 / self.output_hop
+        )  # of the inverse STFT's windows
+        return ReceptiveField(
+            encoder_back=ceil(max(acoustic_back + pitch, semantic_back + fbank_back)),
+            encoder_ahead=ceil(max(acoustic_ahead + pitch, semantic_ahead + fbank_ahead)),
+            decoder_back=ceil(self.layers * back + decoder_back + overlap),
+            decoder_ahead=ceil(self.layers * ahead + decoder_ahead + overlap),
+        )
+
+    def _convolutions_see(self, kernels: Sequence[int]) -> tuple[int, int]:
+        """Frames back and ahead, of one convolution behind the other."""
+        ahead = sum(self.aheads(kernels))
+        return sum(kernels) - len(kernels) - ahead, ahead
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -186,9 +271,7 @@ class XCodec2Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> XCodec2Config:
-        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does
-        not know.
-        """
+        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does not know."""
         if not isinstance(values, Mapping):
             raise CheckpointError(
                 f"a model configuration must be an object of fields, not {values!r}"

@@ -7,6 +7,8 @@ between query and key.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear
-from xcodec2.codec.masking import mean_and_variance, valid_mask, zero_tail
+from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask, zero_tail
 
 NORM_GROUPS = 32
 EPS = 1e-6
@@ -47,15 +49,32 @@ class RaggedGroupNorm(nn.GroupNorm):
         return (normal.flatten(1, 2) * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
 
 
+class FrameNorm(nn.LayerNorm):
+    """LayerNorm of each frame alone: what stands in GroupNorm's place where the receptive field is
+    finite.
+    """
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, C, T), whatever the lengths."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+def norm_of(config: XCodec2Config) -> nn.Module:
+    """Over channels and, where the field has no limit, over time."""
+    if config.attention_window:
+        return FrameNorm(config.width, eps=EPS)
+    return RaggedGroupNorm(NORM_GROUPS, config.width, eps=EPS)
+
+
 class ResNetBlock(nn.Module):
-    def __init__(self, config: XCodec2Config) -> None:
+    def __init__(self, config: XCodec2Config, aheads: Sequence[int]) -> None:
         super().__init__()
         width = config.width
-        self.norm1 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
-        self.conv1 = Conv1d(width, width, 3, padding=1)
-        self.norm2 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
+        self.norm1 = norm_of(config)
+        self.conv1 = Conv1d(width, width, 3, ahead=aheads[0])
+        self.norm2 = norm_of(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.conv2 = Conv1d(width, width, 3, padding=1)
+        self.conv2 = Conv1d(width, width, 3, ahead=aheads[1])
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
@@ -66,7 +85,7 @@ class ResNetBlock(nn.Module):
 class Attention(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.window = config.heads, config.attention_window
         attended = config.heads * config.head_width  # the decoder's width in every published model
         self.q_proj = Linear(config.width, attended, bias=False)
         self.k_proj = Linear(config.width, attended, bias=False)
@@ -79,6 +98,10 @@ class Attention(nn.Module):
             for part in self.project(x)
         )
         mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]
+        if self.window:
+            frames = torch.arange(x.shape[1], device=x.device)
+            near = window_mask(frames, frames, self.window)
+            mask = near if mask is None else near & mask
         y = attend(q, k, v, mask)
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
@@ -88,13 +111,13 @@ class Attention(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention of (B, H, T, head width)."""
-    low = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+    low = q.device.type == "cpu" and q.dtype == torch.bfloat16
     if not low or q.shape[2] > SHORT:
         return F.scaled_dot_product_attention(q, k, v, mask)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(-1) @ v
+    return scores.softmax(-1).to(v.dtype) @ v
 
 
 class MLP(nn.Module):
@@ -165,10 +188,11 @@ class AcousticDecoder(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.fc = Linear(config.latent_width, config.width)
-        self.embed = Conv1d(config.width, config.width, 7, padding=3)
-        self.prior_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))
+        first, *aheads = config.aheads(config.decoder_kernels)
+        self.embed = Conv1d(config.width, config.width, 7, ahead=first)
+        self.prior_net = nn.ModuleList(ResNetBlock(config, aheads[i : i + 2]) for i in (0, 2))
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
-        self.post_net = nn.ModuleList(ResNetBlock(config) for _ in range(2))
+        self.post_net = nn.ModuleList(ResNetBlock(config, aheads[i : i + 2]) for i in (4, 6))
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.head = ISTFTHead(config)
 

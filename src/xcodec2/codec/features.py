@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec.cached_tensor import constant
-from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS
+from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS, PITCH_FFT
 from xcodec2.codec.masking import mean_and_variance, valid_mask
 
 FBANK_FFT = 512
@@ -22,9 +22,12 @@ PREEMPHASIS = 0.97
 LOWEST_MEL_HZ = 20.0
 ENERGY_FLOOR = 1.1920929e-07  # float32 epsilon
 VARIANCE_FLOOR = 1e-7
+FBANK_MEAN, FBANK_VARIANCE = (
+    9.0,
+    16.0,
+)  # of speech, about: what takes the utterance's place in a finite field
 
-PITCH_FFT = 1024  # long enough to part the harmonics of a low voice
-PITCH_BINS = 80  # up to 1.25 kHz
+PITCH_BINS = 80  # up to 1.25 kHz; PITCH_FFT is long enough to part the harmonics of a low voice
 LOG_SPECTRUM_FLOOR = 1e-5
 LOG_SPECTRUM_CENTRE, LOG_SPECTRUM_SCALE = (
     -5.0,
@@ -87,6 +90,11 @@ def normalise(
     mean, variance = moments or mean_and_variance(fbank, lengths, unbiased=True)
     normal = (fbank - mean) / (variance + VARIANCE_FLOOR).sqrt()
     return normal if lengths is None else normal * valid_mask(lengths, fbank.shape[1])[..., None]
+
+
+def speech_moments() -> tuple[Tensor, Tensor]:
+    """Mean and variance for :func:`normalise` that no utterance has a part in."""
+    return torch.tensor(FBANK_MEAN), torch.tensor(FBANK_VARIANCE)
 
 
 def stack_frames(features: Tensor, stack: int) -> Tensor:

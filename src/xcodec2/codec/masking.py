@@ -17,6 +17,16 @@ def valid_mask(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths[:, None]
 
 
+def window_mask(queries: Tensor, keys: Tensor, window: tuple[int, ...]) -> Tensor:
+    """Which keys each query sees, by their frames (Q,) and (K,) → (Q, K) bool; all where the window
+    is ().
+    """
+    if not window:
+        return torch.ones(len(queries), len(keys), dtype=torch.bool, device=queries.device)
+    distance = keys - queries[:, None]
+    return (distance >= -window[0]) & (distance <= window[1])
+
+
 def zero_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
     """(B, C, T) with zeros behind each item's end, as a convolution's own padding would be."""
     if lengths is None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear, linear
-from xcodec2.codec.masking import valid_mask, zero_tail
+from xcodec2.codec.masking import valid_mask, window_mask, zero_tail
 
 SCORE_BUDGET = (
     64 * 2**20
@@ -48,6 +48,7 @@ class RelativeKeyAttention(nn.Module):
         super().__init__()
         self.heads = config.semantic_heads
         self.left, self.right = config.attention_left, config.attention_right
+        self.window = config.attention_window
         width = config.semantic_width
         self.linear_q = Linear(width, width)
         self.linear_k = Linear(width, width)
@@ -88,6 +89,10 @@ class RelativeKeyAttention(nn.Module):
         distance = (keys - keys[start:stop, None]).clamp(-self.left, self.right) + self.left
         by_distance = q[:, :, start:stop] @ self.distance_embedding.weight.T * q.shape[-1] ** -0.5
         bias = by_distance.gather(-1, distance.expand(*q.shape[:2], -1, -1))
+        if self.window:
+            bias = bias.masked_fill(
+                ~window_mask(keys[start:stop], keys, self.window), float("-inf")
+            )
         if lengths is None:
             return bias
         return bias.masked_fill(~valid_mask(lengths, q.shape[2])[:, None, None], float("-inf"))
@@ -169,10 +174,11 @@ class SemanticAdapter(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         width = config.semantic_width
-        self.conv1 = Conv1d(width, width, 3, padding=1, bias=False)
-        self.conv2 = Conv1d(width, width, 3, padding=1)
-        self.conv3 = Conv1d(width, width, 3, padding=1)
-        self.conv4 = Conv1d(width, width, 3, padding=1, bias=False)
+        aheads = config.aheads(config.adapter_kernels)
+        self.conv1 = Conv1d(width, width, 3, ahead=aheads[0], bias=False)
+        self.conv2 = Conv1d(width, width, 3, ahead=aheads[1])
+        self.conv3 = Conv1d(width, width, 3, ahead=aheads[2])
+        self.conv4 = Conv1d(width, width, 3, ahead=aheads[3], bias=False)
 
     def forward(self, semantic: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T, D) → (B, D, T)."""

@@ -61,8 +61,9 @@ class Fbank(nn.Module):
     spectrum: Tensor
     filters: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, *, fixed: bool) -> None:
         super().__init__()
+        self.fixed = fixed  # norms by numbers that no utterance has a part in
         size = FEATURE_WINDOW
         emphasis = torch.eye(size, dtype=PRECISE) - features.PREEMPHASIS * torch.diag(
             torch.ones(size - 1), 1
@@ -82,7 +83,11 @@ class Fbank(nn.Module):
         )
         energies = (real.square() + imaginary.square()) @ self.filters
         fbank = energies.clamp(min=features.ENERGY_FLOOR).log()
-        moments = fbank.mean(1, keepdim=True), fbank.var(1, keepdim=True)
+        moments = (
+            features.speech_moments()
+            if self.fixed
+            else (fbank.mean(1, keepdim=True), fbank.var(1, keepdim=True))
+        )
         return features.normalise(fbank, moments=moments)
 
 
@@ -218,7 +223,7 @@ class Encoder(nn.Module):
     def __init__(self, model: XCodec2Model) -> None:
         super().__init__()
         self.config = model.config
-        self.fbank = Fbank()
+        self.fbank = Fbank(fixed=bool(model.config.attention_window))
         self.semantic_encoder = adapted(
             model.semantic_encoder, RelativeKeyAttention, WholeAttention
         )
@@ -262,7 +267,7 @@ class Decoder(nn.Module):
             model.acoustic_decoder.embed,
             folded(model.quantizer, model.acoustic_decoder).detach(),
         )
-        self.quantizer, self.padding, self.bias = model.quantizer, embed.padding, embed.bias
+        self.quantizer, self.embed = model.quantizer, embed
         self.register_buffer(
             "kernel", kernel.unflatten(1, (-1, *embed.kernel_size))
         )  # (D, K + 1, size)
@@ -272,7 +277,9 @@ class Decoder(nn.Module):
         values = self.quantizer.values(codes).transpose(1, 2)  # (B, K, T)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
         return self.acoustic_decoder.from_embedded(
-            F.conv1d(values, self.kernel, self.bias, padding=self.padding)
+            F.conv1d(
+                self.embed.padded(values), self.kernel, self.embed.bias, padding=self.embed.padding
+            )
         )
 
 

@@ -1,21 +1,35 @@
 """Changes that make little speech go a long way. Waveforms are (N,) float32 NumPy arrays in [-1,
 1].
 
-Each draws from the `random.Random` that it is given and from nothing else.
+Each draws from the `random.Random` that it is given and from nothing else. What the speaker does
+and what limits the band changes the target too: a codec that is asked for what it cannot hear
+invents it. Noise, rooms, rumble, clipping and the artefacts of other codecs do not, if the recipe
+says so.
 """
 
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 import numpy as np
 import soxr
 
 from xcodec2.extras import require
+from xcodec2.train import channels
 from xcodec2.train.recipe import Augment
 
 LOUDEST = 0.99
 OCTAVES = 12.0  # semitones
+LIFTER_SECONDS = 0.002  # quefrencies below are the throat's, above the voice's
+FRAME_SECONDS = 0.032  # of the spectra whose formants are moved
+
+
+class Changed(NamedTuple):
+    """What the codec hears, and what it is asked for; of one length."""
+
+    heard: np.ndarray
+    target: np.ndarray
 
 
 def stretch_factor(options: Augment, rng: random.Random) -> tuple[float, float]:
@@ -31,28 +45,79 @@ def augment(
     factors: tuple[float, float],
     options: Augment,
     rng: random.Random,
+) -> Changed:
+    """Changed copies; their length is that of `waveform` divided by the factors."""
+    voice = change_voice(waveform, rate, factors, options, rng)
+    target = change_colour(voice, rate, options, rng)
+    heard = change_place(target, rate, options, rng)
+    if rng.random() < options.codec:
+        heard, highest = channels.through_codec(heard, rate, options.codecs, rng)
+        target = limit_band(target, rate, highest)
+    if not options.clean_target:
+        target = heard
+    decibels = rng.uniform(*options.gain_db) if rng.random() < options.gain else 0.0
+    gain = limited_gain(np.concatenate([heard, target]), 10 ** (decibels / 20))
+    same = limited_gain(target, 1.0) if options.level_target else gain
+    return Changed((heard * gain).astype(np.float32), (target * same).astype(np.float32))
+
+
+def change_voice(
+    waveform: np.ndarray,
+    rate: int,
+    factors: tuple[float, float],
+    options: Augment,
+    rng: random.Random,
 ) -> np.ndarray:
-    """A changed copy; its length is that of `waveform` divided by the factors."""
+    """Another speaker, or the same one at another pace."""
     speed, tempo = factors
     semitones = rng.uniform(*options.pitch_semitones) if rng.random() < options.pitch else 0.0
     if speed != 1.0:
         waveform = soxr.resample(waveform, speed * rate, rate, "MQ")
     if tempo != 1.0 or semitones:
         waveform = stretch(waveform, rate, tempo, semitones)
+    if rng.random() < options.formants:
+        waveform = move_formants(waveform, rate, rng.uniform(*options.formant_range))
+    return waveform
+
+
+def change_colour(
+    waveform: np.ndarray, rate: int, options: Augment, rng: random.Random
+) -> np.ndarray:
+    """Another microphone or line: what the target has too."""
+    if rng.random() < options.equaliser:
+        waveform = equalise(waveform, rate, options.equaliser_db, rng)
+    if rng.random() < options.highpass:
+        waveform = channels.filtered(waveform, rate, lowest=rng.uniform(*options.highpass_hz))
+    if rng.random() < options.band:
+        waveform = limit_band(waveform, rate, rng.uniform(*options.band_hz))
+    if rng.random() < options.telephone:
+        waveform = channels.filtered(
+            waveform, rate, lowest=rng.uniform(200, 400), highest=rng.uniform(3100, 3700)
+        )
+    return waveform
+
+
+def change_place(
+    waveform: np.ndarray, rate: int, options: Augment, rng: random.Random
+) -> np.ndarray:
+    """What surrounds the speaker, and a microphone that is too weak for it."""
     if rng.random() < options.reverb:
         waveform = reverberate(waveform, rate, rng.uniform(*options.reverb_seconds), rng)
     if rng.random() < options.noise:
         waveform = add_noise(waveform, rng.uniform(*options.noise_snr_db), rng)
-    if rng.random() < options.band:
-        waveform = limit_band(waveform, rate, rng.uniform(*options.band_hz))
-    decibels = rng.uniform(*options.gain_db) if rng.random() < options.gain else 0.0
-    return scale(waveform, 10 ** (decibels / 20))
+    if rng.random() < options.rumble:
+        waveform = add_rumble(waveform, rate, rng.uniform(*options.rumble_db), rng)
+    if rng.random() < options.clipping:
+        limit = float(np.abs(waveform).max(initial=1e-3)) * 10 ** (
+            -rng.uniform(*options.clipping_db) / 20
+        )
+        waveform = waveform.clip(-limit, limit)
+    return waveform
 
 
-def scale(waveform: np.ndarray, gain: float) -> np.ndarray:
-    """Louder or softer, never clipped."""
-    loudest = float(np.abs(waveform).max(initial=1e-3))
-    return (waveform * min(gain, LOUDEST / loudest)).astype(np.float32)
+def limited_gain(waveform: np.ndarray, gain: float) -> float:
+    """The gain, or the largest below it that does not clip."""
+    return min(gain, LOUDEST / float(np.abs(waveform).max(initial=1e-3)))
 
 
 def stretch(waveform: np.ndarray, rate: int, tempo: float, semitones: float) -> np.ndarray:
@@ -65,14 +130,64 @@ def stretch(waveform: np.ndarray, rate: int, tempo: float, semitones: float) -> 
     return np.asarray(stretcher.process(np.ascontiguousarray(waveform[None], np.float32)))[0]
 
 
+def move_formants(waveform: np.ndarray, rate: int, factor: float) -> np.ndarray:
+    """Another throat for the same voice: the spectra's envelopes with all frequencies multiplied by
+    `factor`.
+    """
+    size = round(FRAME_SECONDS * rate) // 4 * 4
+    hop, window = size // 4, np.hanning(size + 1)[:-1]
+    padded = np.pad(waveform, (size, size + hop))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * window
+    spectra = np.fft.rfft(frames, axis=1)
+    logarithm = np.log(np.abs(spectra) + 1e-5)
+    cepstra = np.fft.irfft(logarithm, axis=1)
+    kept = round(LIFTER_SECONDS * rate)
+    cepstra[:, kept : size - kept + 1] = 0
+    envelope = np.fft.rfft(cepstra, axis=1).real
+    place = np.minimum(np.arange(envelope.shape[1]) / factor, envelope.shape[1] - 1.001)
+    below = place.astype(int)
+    moved = envelope[:, below] + (place - below) * (envelope[:, below + 1] - envelope[:, below])
+    frames = np.fft.irfft(spectra * np.exp((moved - envelope).clip(-3, 3)), axis=1) * window
+    out = np.zeros(len(padded) + size)
+    for number, frame in enumerate(frames):
+        out[number * hop : number * hop + size] += frame
+    return (out[size : size + len(waveform)] / 1.5).astype(
+        np.float32
+    )  # squared Hann windows at a quarter add to 1.5
+
+
+def equalise(waveform: np.ndarray, rate: int, most_db: float, rng: random.Random) -> np.ndarray:
+    """A smooth random curve of gains over the octaves from 60 Hz up."""
+    hertz = np.fft.rfftfreq(len(waveform), 1 / rate)
+    octave = np.log2(np.maximum(hertz, 60) / 60)
+    corners = np.arange(9)
+    curve = np.interp(octave, corners, [rng.uniform(-most_db, most_db) for _ in corners])
+    return np.fft.irfft(np.fft.rfft(waveform) * 10 ** (curve / 20), len(waveform)).astype(
+        np.float32
+    )
+
+
 def add_noise(waveform: np.ndarray, snr_db: float, rng: random.Random) -> np.ndarray:
     """Gaussian noise whose spectrum falls by a random power of frequency, from white to brown."""
     generator = np.random.default_rng(rng.getrandbits(64))
     spectrum = np.fft.rfft(generator.standard_normal(len(waveform)))
     spectrum *= np.arange(1, len(spectrum) + 1) ** (-rng.uniform(0, 1))
     spectrum[0] = 0  # no offset
-    noise = np.fft.irfft(spectrum, len(waveform))
-    wanted = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (-snr_db / 20)
+    return mixed(waveform, np.fft.irfft(spectrum, len(waveform)), -snr_db)
+
+
+def add_rumble(waveform: np.ndarray, rate: int, decibels: float, rng: random.Random) -> np.ndarray:
+    """Noise below 80 Hz, so many decibels above the speech: wind, traffic, a hand on the recorder."""
+    generator = np.random.default_rng(rng.getrandbits(64))
+    noise = channels.filtered(
+        generator.standard_normal(len(waveform)), rate, highest=rng.uniform(20, 80)
+    )
+    return mixed(waveform, noise, decibels)
+
+
+def mixed(waveform: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarray:
+    """Speech with noise of so many decibels relative to it."""
+    wanted = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (decibels / 20)
     return (waveform + noise * (wanted / max(float(noise.std()), 1e-9))).astype(np.float32)
 
 
@@ -81,7 +196,16 @@ def reverberate(waveform: np.ndarray, rate: int, seconds: float, rng: random.Ran
     generator = np.random.default_rng(rng.getrandbits(64))
     time = np.arange(max(2, int(seconds * rate))) / rate
     response = generator.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
-    response *= 10 ** (-rng.uniform(0, 12) / 20) / np.sqrt(np.square(response).sum())
+    echoes = generator.integers(
+        0, max(2, min(len(time), int(0.02 * rate))), rng.randint(0, 8)
+    )  # of near walls
+    response[echoes] += generator.choice((-1, 1), len(echoes)) * generator.uniform(
+        1, 6, len(echoes)
+    )
+    response *= 10 ** (-rng.uniform(-3, 12) / 20) / np.sqrt(np.square(response).sum())
+    response = channels.filtered(
+        response, rate, highest=rng.uniform(2000, rate / 2)
+    )  # walls swallow what is high
     response[0] = 1.0
     size = 1 << (len(waveform) + len(response) - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[

@@ -14,21 +14,25 @@ from torch import Tensor, nn
 
 from xcodec2.audio.io import save_audio
 from xcodec2.audio.spectrogram import spectrogram_picture
+from xcodec2.codec.config import XCodec2Config
 from xcodec2.corpus import read_corpus
 from xcodec2.errors import UndefinedError
 from xcodec2.signal.mel import MEL_WINDOWS
 from xcodec2.signal.stoi import estoi, stoi
 from xcodec2.train import losses
 from xcodec2.train.data import Batch, Batches
-from xcodec2.train.discriminators import BothDiscriminators, load_lightning
+from xcodec2.train.discriminators import BothDiscriminators, load_discriminators
 from xcodec2.train.generator import (
     Generator,
     Output,
+    consistency_error,
     guidance_error,
     semantic_error,
     starting_codec,
 )
+from xcodec2.train.listener import Listener
 from xcodec2.train.recipe import Recipe
+from xcodec2.train.recogniser import hearing_losses
 from xcodec2.train.state import (
     State,
     adamw,
@@ -55,17 +59,12 @@ MOST_LISTED = 10_000  # validation recordings among which some are chosen
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
     """Models, optimisers and average before the first step, the same in every process."""
     torch.manual_seed(recipe.run.seed)
-    generator = Generator(
-        starting_codec(recipe),
-        semantic=bool(recipe.losses.semantic),
-        guidance=bool(recipe.losses.self_guidance),
-        frozen=recipe.start.frozen,
-    ).train()
+    generator = Generator(starting_codec(recipe), recipe).train()
     state = fresh_state(accelerator, generator, recipe.optimiser)
     if recipe.discriminators and recipe.discriminator_optimiser:
         discriminators = BothDiscriminators(recipe.discriminators)
         if recipe.start.discriminators:
-            load_lightning(discriminators, recipe.start.discriminators)
+            load_discriminators(discriminators, recipe.start.discriminators)
         optimiser = adamw(discriminators, recipe.discriminator_optimiser)
         state.discriminators, state.discriminator_optimiser = accelerator.prepare(
             discriminators, optimiser
@@ -90,7 +89,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     judged = excerpt(pair, recipe, state.bare.codec.sample_rate, rng)
     if recipe.discriminators and state.step >= recipe.discriminators.first_step:
         named |= judge(state, judged.detach(), recipe)
-    terms = reconstruction_losses(output, target, recipe, state.bare.codec.sample_rate, rng)
+    terms = reconstruction_losses(output, target, recipe, state.bare.codec.config, rng)
+    with state.accelerator.autocast():
+        terms |= hearing_losses(output, target, recipe, rng)
     if ADVERSARIAL & set(weights):
         with state.accelerator.autocast():
             of_judges = adversarial_losses(
@@ -99,7 +100,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         terms |= {name: term for name, term in of_judges.items() if name in weights}
     named |= terms
     total = weighted_sum(terms, weights)
-    update(state, total, state.generator, state.optimiser, recipe.optimiser, named)
+    update(
+        state, total, state.generator, state.optimiser, recipe.optimiser, named, recipe.run.steps
+    )
     follow(state, recipe.ema)
     state.step += 1
     return {name: term.detach() for name, term in (named | {"loss": total}).items()}
@@ -116,10 +119,11 @@ def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
 
 
 def reconstruction_losses(
-    output: Output, target: Tensor, recipe: Recipe, rate: int, rng: random.Random
+    output: Output, target: Tensor, recipe: Recipe, config: XCodec2Config, rng: random.Random
 ) -> dict[str, Tensor]:
     """All but the discriminators' losses that the recipe gives a weight."""
     made, linear = output.waveform, rng.choice(LINEAR_WINDOWS)
+    rate, levels = config.sample_rate, config.levels
     windows = rng.sample(MEL_WINDOWS, recipe.mel.each_step)
 
     def mel() -> Tensor:
@@ -134,6 +138,7 @@ def reconstruction_losses(
         "rms": lambda: losses.rms_loss(made, target, RMS_WINDOW),
         "semantic": lambda: semantic_error(output),
         "self_guidance": lambda: guidance_error(output),
+        "consistency": lambda: consistency_error(output, levels),
     }
     return {name: compute() for name, compute in known.items() if name in recipe.losses.used()}
 
@@ -182,7 +187,7 @@ def judge(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
         [[layer[count:] for layer in layers] for layers in both],
     )
     named = {"real": found, "fake": fooled}
-    update(state, found + fooled, discriminators, optimiser, options, named)
+    update(state, found + fooled, discriminators, optimiser, options, named, recipe.run.steps)
     return named
 
 
@@ -195,6 +200,7 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
     ]
     figures: list[dict[str, float]] = []
     codes: list[Tensor] = []
+    listener = Listener(recipe.data.valid_recogniser) if recipe.data.valid_recogniser else None
     with averaged(state) as codec:
         for number, recording in enumerate(chosen):
             rate = codec.sample_rate
@@ -206,6 +212,9 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
                 figures.append(quick_figures(original.numpy(), decoded.numpy(), rate))
             except UndefinedError as reason:
                 warnings.warn(f"validation: {recording.id} has no STOI: {reason}", stacklevel=1)
+                figures.append({})
+            if listener:
+                figures[-1] |= listener.figures(original, decoded, rate)
             if number < SAMPLES:
                 stem = folder / f"{number}-{Path(recording.id).name}"
                 save_audio(f"{stem}.flac", decoded.clamp(-1, 1), rate)
@@ -213,8 +222,11 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
                     f"{stem}.png", {"original": original, folder.name: decoded}, rate
                 )
     joined = torch.cat(codes)
-    names = figures[0] if figures else ()
-    means = {name: float(np.mean([figure[name] for figure in figures])) for name in names}
+    names = dict.fromkeys(name for figure in figures for name in figure)
+    means = {
+        name: float(np.mean([figure[name] for figure in figures if name in figure]))
+        for name in names
+    }
     return means | {"distinct_codes": joined.unique().numel() / joined.numel()}
 
 

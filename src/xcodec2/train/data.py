@@ -25,7 +25,7 @@ from torch import Tensor
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import TrainingError, XCodec2Error
-from xcodec2.train.augment import augment, stretch_factor
+from xcodec2.train.augment import Changed, augment, stretch_factor
 from xcodec2.train.recipe import Augment, Data, Recipe
 
 MOST_JOINED = 50  # pieces of one crop; what is still missing then is silence
@@ -70,7 +70,7 @@ class SpeechCutter:
     most: int
     options: Augment
 
-    def pieces(self, recording: Recording, key: str) -> list[np.ndarray]:
+    def pieces(self, recording: Recording, key: str) -> list[Changed]:
         """Pieces that cover about the recording's length, at random places; raises XCodec2Error if
         unreadable.
         """
@@ -79,13 +79,12 @@ class SpeechCutter:
         count = min(max(round(len(waveform) / self.samples), 1), self.most)
         return [self.piece(waveform, rng) for _ in range(count)]
 
-    def piece(self, waveform: np.ndarray, rng: random.Random) -> np.ndarray:
+    def piece(self, waveform: np.ndarray, rng: random.Random) -> Changed:
         factors = stretch_factor(self.options, rng)
         wanted = int(self.samples * factors[0] * factors[1]) + 1
         start = rng.randrange(max(len(waveform) - wanted, 0) + 1)
-        return augment(waveform[start : start + wanted], self.rate, factors, self.options, rng)[
-            : self.samples
-        ]
+        changed = augment(waveform[start : start + wanted], self.rate, factors, self.options, rng)
+        return Changed(changed.heard[: self.samples], changed.target[: self.samples])
 
 
 class SourceStream(Generic[Piece]):
@@ -253,22 +252,23 @@ class Batches:
     def batch(self, step: int) -> Batch:
         """The batch of that step; steps must be asked for one after another."""
         rng = self.mixture.dice(step)
-        crops = np.stack([self.crop(self.mixture.draw(rng)) for _ in range(self.size)])
-        heard, rates = crops, (self.config.sample_rate, self.config.input_rate)
+        crops = np.stack([self.crop(self.mixture.draw(rng)) for _ in range(self.size)], axis=1)
+        (heard, target), rates = crops, (self.config.sample_rate, self.config.input_rate)
         if rates[0] != rates[1]:
-            heard = np.stack([soxr.resample(crop, *rates, "HQ") for crop in crops])
+            heard = np.stack([soxr.resample(crop, *rates, "HQ") for crop in heard])
         # One sample less than whole frames: the pad adds at least one, and frames are as many as
         # the crop has.
         heard = heard[:, : self.frames * self.config.hop - 1]
-        tensors = {"heard": torch.from_numpy(heard), "target": torch.from_numpy(crops)}
-        return Batch(tensors, self.mixture.positions, crops.size / self.config.sample_rate)
+        tensors = {"heard": torch.from_numpy(heard), "target": torch.from_numpy(target)}
+        return Batch(tensors, self.mixture.positions, target.size / self.config.sample_rate)
 
-    def crop(self, stream: SourceStream[np.ndarray]) -> np.ndarray:
-        crop, filled = np.zeros(self.samples, np.float32), 0
+    def crop(self, stream: SourceStream[Changed]) -> np.ndarray:
+        """(2, samples): heard and target."""
+        crop, filled = np.zeros((2, self.samples), np.float32), 0
         for _ in range(MOST_JOINED):
-            piece = stream.next_piece()[: self.samples - filled]
-            crop[filled : filled + len(piece)] = piece
-            filled += len(piece)
+            piece = np.stack(stream.next_piece())[:, : self.samples - filled]
+            crop[:, filled : filled + piece.shape[1]] = piece
+            filled += piece.shape[1]
             if filled == self.samples:
                 break
         return crop

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -128,6 +130,20 @@ class BothDiscriminators(nn.Module):
         """
         with torch.autocast("cpu", enabled=False):
             return self.periods(waveform) + self.spectrograms(waveform)
+
+
+def load_discriminators(discriminators: BothDiscriminators, path: str) -> None:
+    """Trained ones: a run's own file, or the original's Lightning checkpoint."""
+    if not path.endswith(".safetensors"):
+        load_lightning(discriminators, path)
+        return
+    try:
+        discriminators.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as problem:
+        reason = str(problem).splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: holds no discriminators of the recipe's sizes ({reason})"
+        ) from problem
 
 
 def load_lightning(discriminators: BothDiscriminators, path: str | Path) -> None:

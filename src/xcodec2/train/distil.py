@@ -85,7 +85,9 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         terms["phones"] = phone_error(logits, batch.tensors["phones"])
         weights["phones"] = recipe.teacher.phone_weight
     total = weighted_sum(terms, weights)
-    update(state, total, state.generator, state.optimiser, recipe.optimiser, terms)
+    update(
+        state, total, state.generator, state.optimiser, recipe.optimiser, terms, recipe.run.steps
+    )
     follow(state, recipe.ema)
     state.step += 1
     if not (batch.tensors["phones"] != UNLABELLED).any():
@@ -158,7 +160,7 @@ class TeacherCutter:
         for _ in range(min(max(round(count / length), 1), self.most)):
             start = rng.randrange(count - length + 1)
             part = waveform[start * hop : (start + length) * hop]
-            heard = augment(part, self.config.input_rate, UNCHANGED, self.options, rng)
+            heard = augment(part, self.config.input_rate, UNCHANGED, self.options, rng).heard
             pieces.append((heard, features[start : start + length], phones[start : start + length]))
         return pieces
 

@@ -15,14 +15,19 @@ from torch import Tensor, nn
 
 from xcodec2.codec.checkpoints.load import read_checkpoint
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.kernels.convolution import FrameConv1d
 from xcodec2.codec.quantizer import bound_twice, centre
 from xcodec2.codec.semantic import SemanticAdapter
 from xcodec2.errors import TrainingError
 from xcodec2.model import XCodec2Model
 from xcodec2.train.recipe import Recipe
+from xcodec2.train.recogniser import Readout
 
+CHANGEABLE = ("sample_rate", "dropout", "attention_window", "convolutions_ahead")
 ENCODER = ("semantic_encoder", "semantic_adapter", "acoustic_encoder", "fc_encoder", "quantizer")
 QUIETER = 4.0  # of the log-magnitudes at a random start
+SOFTEST_DB = 12.0  # of the speech whose codes should be the same
+LEAST_SNR_DB, SNR_RANGE_DB = 25.0, 20.0
 SHORT_MAGNITUDES = 1e-3  # of the weights of bins that a wider head has new
 
 
@@ -39,6 +44,11 @@ class Output:
     rebuilt: Tensor | None = None
     hidden: Tensor | None = None
     guide: Tensor | None = None
+    taught: Tensor | None = None  # (B, T, D) read out of the semantic branch
+    meaning: Tensor | None = None  # (B, T, D) read out of the quantised vectors
+    twin: Tensor | None = (
+        None  # (B, T, K): `projected` of the same speech, softer and with a little noise
+    )
 
 
 class SemanticDecoder(nn.Module):
@@ -57,13 +67,15 @@ class SemanticDecoder(nn.Module):
 class Generator(nn.Module):
     """One forward for all that the losses need, so that it can be wrapped for several processes."""
 
-    def __init__(
-        self, codec: XCodec2Model, *, semantic: bool, guidance: bool, frozen: tuple[str, ...]
-    ) -> None:
+    def __init__(self, codec: XCodec2Model, recipe: Recipe) -> None:
         super().__init__()
         self.codec = codec
-        self.semantic_decoder = SemanticDecoder(codec.config) if semantic else None
-        self.guidance, self.frozen = guidance, frozen
+        used, config, frozen = recipe.losses.used(), codec.config, recipe.start.frozen
+        self.semantic_decoder = SemanticDecoder(config) if "semantic" in used else None
+        self.taught = Readout(config.semantic_width) if "taught" in used else None
+        self.meaning = Readout(config.latent_width) if "meaning" in used else None
+        self.guidance, self.twin = "self_guidance" in used, "consistency" in used
+        self.frozen, self.drop_acoustic = frozen, recipe.drop_acoustic
         for name in frozen:
             codec.get_submodule(name).requires_grad_(False)
 
@@ -77,10 +89,18 @@ class Generator(nn.Module):
             semantic = codec.semantic_encoder(codec.features(padded, None, None)[0])
             adapted, acoustic = codec.semantic_adapter(semantic), codec.acoustic_encoder(padded)
             frames = min(adapted.shape[-1], acoustic.shape[-1])
+            if self.drop_acoustic and self.training:
+                kept = torch.rand(len(heard), 1, 1, device=heard.device) >= self.drop_acoustic
+                acoustic = acoustic * kept
             both = torch.cat([adapted[..., :frames], acoustic[..., :frames]], dim=1)  # (B, D, T)
             latent = codec.fc_encoder(both.transpose(1, 2))
             vectors, _ = codec.quantizer(latent)
             projected = codec.quantizer.project(latent.float())
+            twin = (
+                codec.quantizer.project(codec.latent(codec.pad(disturbed(heard))).float())
+                if self.twin
+                else None
+            )
         waveform, hidden = self.decode(vectors)
         guide = None
         if self.guidance:
@@ -98,6 +118,9 @@ class Generator(nn.Module):
             rebuilt=rebuilt,
             hidden=hidden if self.guidance else None,
             guide=guide,
+            taught=self.taught(adapted) if self.taught else None,
+            meaning=self.meaning(vectors.transpose(1, 2)) if self.meaning else None,
+            twin=twin,
         )
 
     def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +152,7 @@ def starting_codec(recipe: Recipe) -> XCodec2Model:
     else:
         source = XCodec2Model.from_pretrained(start.checkpoint)
         config = XCodec2Config.from_dict(source.config.to_dict() | recipe.model)
-        codec = source if config == source.config else at_other_rate(source, config)
+        codec = source if config == source.config else changed_codec(source, config)
     if start.semantic_encoder:
         load_semantic_encoder(codec, start.semantic_encoder)
     for name in start.frozen:
@@ -151,21 +174,23 @@ def quiet_start(codec: XCodec2Model) -> None:
         head.weight[bins:] *= 4
 
 
-def at_other_rate(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
-    """The same codec with a head for another output rate; nothing else may differ.
+def changed_codec(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
+    """The same weights with another receptive field, or with a head for another output rate.
 
     A window always lasts four frames, so bins lie equally far apart at every rate: the old bins
     stay where they are and only those above the old half rate are new. Magnitudes grow with the
     number of samples in a window.
     """
-    if (
-        replace(config, sample_rate=source.config.sample_rate, dropout=source.config.dropout)
-        != source.config
-    ):
+    kept_fields = {name: getattr(source.config, name) for name in CHANGEABLE}
+    if replace(config, **kept_fields) != source.config:
         raise TrainingError(
-            "recipe.model: with a start only sample_rate and dropout may change; sizes come from it"
+            f"recipe.model: with a start only {', '.join(CHANGEABLE)} may change; everything else comes from it"
         )
     codec = XCodec2Model(config)
+    if config.sample_rate == source.config.sample_rate:
+        codec.load_state_dict(source.state_dict())
+        keep_taps_in_place(codec, source)
+        return codec
     old, new = source.acoustic_decoder.head.linear, codec.acoustic_decoder.head.linear
     state = source.state_dict()
     kept = min(old.out_features, new.out_features) // 2
@@ -185,6 +210,32 @@ def at_other_rate(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
     return codec
 
 
+def keep_taps_in_place(codec: XCodec2Model, source: XCodec2Model) -> None:
+    """Let each convolution that looks less far ahead than the source's still weigh every frame as
+    it did.
+
+    It loses the frames that it sees no more. With its weights where they were it would say the same
+    later, and beside what was not delayed nothing is understood: nano's STOI falls from .86 to .48,
+    and so to .79.
+    """
+    for name, old in source.named_modules():
+        if isinstance(old, FrameConv1d):
+            new = codec.get_submodule(name)
+            assert isinstance(new, FrameConv1d)
+            with torch.no_grad():
+                new.weight.copy_(moved_taps(old.weight, old.sides[1] - new.sides[1]))
+
+
+def moved_taps(weight: Tensor, frames: int) -> Tensor:
+    """(…, K) moved that many taps towards the end, or the beginning where negative; zeros follow."""
+    kernel = weight.shape[-1]
+    return (
+        F.pad(weight, (frames, -frames))[..., :kernel]
+        if abs(frames) < kernel
+        else torch.zeros_like(weight)
+    )
+
+
 def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
     """Put another checkpoint's semantic encoder into `codec`; sizes must agree."""
     tensors = read_checkpoint(name).tensors
@@ -200,6 +251,24 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
         raise TrainingError(
             f"{name}: its semantic encoder does not fit ({str(problem).splitlines()[-1].strip()})"
         ) from problem
+
+
+def disturbed(heard: Tensor) -> Tensor:
+    """(B, N) at another level and with white noise, each row by its own dice."""
+    level, quiet = torch.rand(2, len(heard), 1, device=heard.device).unbind()
+    power = heard.square().mean(-1, keepdim=True).sqrt()
+    noise = torch.randn_like(heard) * power * 10 ** (-(LEAST_SNR_DB + quiet * SNR_RANGE_DB) / 20)
+    return (heard + noise) * 10 ** (-level * SOFTEST_DB / 20)
+
+
+def consistency_error(output: Output, levels: tuple[int, ...]) -> Tensor:
+    """How far level and noise move what is rounded, squared, in steps of the levels; the
+    undisturbed stays put.
+    """
+    assert output.twin is not None
+    return F.mse_loss(
+        bound_twice(output.twin, levels), bound_twice(output.projected, levels).detach()
+    )
 
 
 def semantic_error(output: Output) -> Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import save as serialised
 
 from xcodec2.errors import TrainingError
 from xcodec2.extras import require
@@ -18,12 +21,15 @@ from xcodec2.train.data import Batch
 from xcodec2.train.monitor import Means, Monitor
 from xcodec2.train.recipe import Recipe, to_toml
 from xcodec2.train.resuming import resume_state
-from xcodec2.train.state import NonFiniteError, State
+from xcodec2.train.state import NonFiniteError, State, averaged
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECIPE_NAME = "recipe.toml"
+DISCRIMINATORS_NAME = "discriminators.safetensors"
+# What PyTorch says of every RMSNorm under autocast, where it rounds as it should.
+MIXED_TYPES = "Mismatch dtype between input and weight"
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
@@ -33,6 +39,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     recipe does not fit what is resumed, and when a loss is not finite.
     """
     require_extras(recipe)
+    warnings.filterwarnings("ignore", message=MIXED_TYPES)
     accelerator = make_accelerator(recipe)
     out = check_output(recipe, resume)
     task: Any = distil if recipe.teacher else codec
@@ -72,13 +79,14 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         last = state.step == recipe.run.steps
         if last or state.step % recipe.run.save_every == 0:
             save(out, state, batch, recipe)
+            if accelerator.is_main_process:
+                export(state, out)
         if monitor and (last or state.step % recipe.run.validate_every == 0):
             monitor.validate(state)
         accelerator.wait_for_everyone()
     batches.close()
     if monitor:
         monitor.close()
-        export(state, out / "model")
     leave(accelerator)
     return out / "model"
 
@@ -158,15 +166,31 @@ def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
         checkpoints.save(out / "checkpoints", state.step, content, recipe.run.keep)
 
 
-def export(state: State, folder: Path) -> None:
-    """The averaged codec as a folder that `from_pretrained` loads."""
-    import warnings
+def export_newest(recipe: Recipe) -> Path:
+    """Write the model of the newest checkpoint in the recipe's output folder, without a step; its
+    folder.
+    """
+    accelerator = make_accelerator(recipe)
+    out = Path(recipe.run.out)
+    task: Any = distil if recipe.teacher else codec
+    state = task.starting_state(recipe, accelerator)
+    state.load_state_dict(checkpoints.load_newest(out / "checkpoints")["state"])
+    export(state, out)
+    return out / "model"
 
-    codec = state.bare.codec
-    codec.load_state_dict(codec.state_dict() | state.average)
-    with warnings.catch_warnings():
+
+def export(state: State, out: Path) -> None:
+    """The averaged codec as a folder `model` that `from_pretrained` loads, and beside it the
+    discriminators, with which a fine-tune can begin."""
+    with averaged(state) as codec, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is in our own form
-        codec.half().save_pretrained(folder)
+        copy.deepcopy(codec).half().save_pretrained(out / "model")
+    if state.discriminators is not None:
+        judges = state.accelerator.unwrap_model(state.discriminators).state_dict()
+        with replacing(out / DISCRIMINATORS_NAME, TrainingError) as file:
+            file.write(
+                serialised({name: tensor.cpu().contiguous() for name, tensor in judges.items()})
+            )
 
 
 def keep_batch(out: Path, step: int, batch: Batch, accelerator: Accelerator) -> Path:

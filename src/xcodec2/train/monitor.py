@@ -74,6 +74,11 @@ class Monitor:
         rate = state.optimiser.param_groups[0]["lr"]
         self.write(state.step, means | {"rate": rate}, audio_per_second=round(pace, 1))
         self.bar.set_postfix_str(f"loss {means['loss']:.3f}, {pace:.0f} s of audio a second")
+        self.say(
+            state.step,
+            {name: means[name] for name in sorted(means)},
+            f"{pace:.0f} s of audio a second",
+        )
         self.heard, self.began = 0.0, time.monotonic()
 
     def validate(self, state: State) -> None:
@@ -84,6 +89,7 @@ class Monitor:
         folder.mkdir(parents=True, exist_ok=True)
         figures = self.measure(state, self.recipe, folder)
         self.write(state.step, {f"valid/{name}": value for name, value in figures.items()})
+        self.say(state.step, figures, "validation")
         for path in sorted(folder.iterdir()):
             if path.suffix == ".flac":
                 audio = load_audio(path, target_rate=state.bare.codec.sample_rate).waveform.numpy()[
@@ -95,6 +101,12 @@ class Monitor:
             elif path.suffix == ".png":
                 self.board.add_image(path.stem, read_picture(path), state.step, dataformats="HWC")
         self.began = time.monotonic()
+
+    def say(self, step: int, values: dict[str, float], what: str) -> None:
+        """One line where no bar can be seen: in a file or a job's log."""
+        if self.bar.disable:
+            listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            print(f"step {step} of {self.recipe.run.steps}: {listed}; {what}", flush=True)
 
     def write(self, step: int, values: dict[str, float], **more: Any) -> None:
         for name, value in values.items():

@@ -18,6 +18,8 @@ from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
 SHIPPED = Path(__file__).parents[1] / "recipes" / "codec"
 
+CODECS = ("opus", "mp3", "amr", "alaw")  # through which augmentation can send speech
+
 Points = tuple[tuple[float, float], ...]
 
 
@@ -46,7 +48,9 @@ class Start:
     checkpoint: str = ""  # anything that from_pretrained takes; empty: random weights
     # a folder written by `train semantic-teacher`; its weights replace the semantic encoder's
     semantic_encoder: str = ""
-    discriminators: str = ""  # a Lightning checkpoint of the original package
+    discriminators: str = (
+        ""  # OUT/discriminators.safetensors of a run, or a Lightning checkpoint of the original
+    )
     frozen: tuple[str, ...] = ()  # parts of the codec that do not learn
 
 
@@ -57,6 +61,9 @@ class Optimiser:
     """
 
     rate: Points
+    of_run: bool = (
+        False  # the points' steps are shares of the run, 0…1: a run made longer stretches them
+    )
     betas: tuple[float, float] = (0.8, 0.9)
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of the gradient
@@ -75,6 +82,10 @@ class Weights:
     balance: float = 0.0
     rms: float = 0.0
     self_guidance: float = 0.0
+    consistency: float = 0.0  # of the codes of the same speech, softer and with a little noise
+    recogniser: float = 0.0  # a frozen recogniser's features of the decoded speech
+    taught: float = 0.0  # its last features of the target, read out of the semantic branch
+    meaning: float = 0.0  # the same, read out of the quantised vectors
 
     def used(self) -> dict[str, float]:
         return {name: weight for name, weight in dataclasses.asdict(self).items() if weight}
@@ -101,6 +112,18 @@ class Discriminators:
 
 
 @dataclass(frozen=True)
+class Recogniser:
+    """Whisper base's encoder, for the losses `recogniser`, `taught` and `meaning`."""
+
+    layers: tuple[int, ...] = (
+        2,
+        4,
+        6,
+    )  # counted from 1; the last of them is what `taught` and `meaning` are read from
+    share: float = 0.5  # of each batch that it hears
+
+
+@dataclass(frozen=True)
 class Mel:
     """Resolutions of the mel loss: all of them in each step, or a random choice."""
 
@@ -116,10 +139,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Augment:
-    """Each with its probability; the codec is asked to reproduce what it hears, so the target is
-    changed alike.
-    """
+    """Each with its probability. The codec is asked to reproduce what it hears, so the target is
+    changed alike; with `clean_target` it has no noise, room, rumble, clipping or artefacts of a
+    codec, but the same voice and band."""
 
+    clean_target: bool = False
+    level_target: bool = (
+        False  # the target keeps the recording's level: the codec becomes a levelling one
+    )
     gain: float = 0.0
     gain_db: tuple[float, float] = (-18.0, 6.0)
     speed: float = 0.0  # tempo and pitch together
@@ -134,6 +161,19 @@ class Augment:
     reverb_seconds: tuple[float, float] = (0.1, 0.6)
     band: float = 0.0
     band_hz: tuple[float, float] = (3000.0, 8000.0)
+    telephone: float = 0.0  # about 300 to 3400 Hz
+    highpass: float = 0.0
+    highpass_hz: tuple[float, float] = (60.0, 300.0)
+    equaliser: float = 0.0
+    equaliser_db: float = 6.0
+    formants: float = 0.0
+    formant_range: tuple[float, float] = (0.85, 1.18)
+    rumble: float = 0.0  # noise below 80 Hz
+    rumble_db: tuple[float, float] = (-10.0, 15.0)  # above the speech
+    clipping: float = 0.0
+    clipping_db: tuple[float, float] = (1.0, 12.0)  # of the peak that is cut off
+    codec: float = 0.0
+    codecs: tuple[str, ...] = CODECS
 
 
 @dataclass(frozen=True)
@@ -141,6 +181,9 @@ class Data:
     sources: tuple[Source, ...]
     valid: str = ""  # a SOURCE; empty: no validation
     valid_clips: int = 12
+    valid_recogniser: Literal["", "tiny", "base"] = (
+        ""  # Moonshine's size: English validation by likelihood too
+    )
     shuffle: int = 4096  # recordings among which the next one is drawn
     most_crops: int = 4  # of one recording, one after another
     workers: int = 1  # threads that read and augment
@@ -176,6 +219,9 @@ class Recipe:
     start: Start = field(default_factory=Start)
     losses: Weights = field(default_factory=Weights)
     mel: Mel = field(default_factory=Mel)
+    recogniser: Recogniser = field(default_factory=Recogniser)
+    # share of the crops whose acoustic branch is not heard: codes must carry the semantic one
+    drop_acoustic: float = 0.0
     discriminators: Discriminators | None = None
     discriminator_optimiser: Optimiser | None = None
     ema: float = 0.999
@@ -199,6 +245,12 @@ class Recipe:
                 "[discriminators] and [discriminator_optimiser] belong together",
             ),
             (not 1 <= self.mel.each_step <= 7, "mel: each_step must be 1…7"),
+            (not 0 < self.recogniser.share <= 1, "recogniser: share must be above 0 and at most 1"),
+            (
+                not set(self.data.augment.codecs) <= set(CODECS) or not self.data.augment.codecs,
+                f"data.augment.codecs: of {', '.join(CODECS)}",
+            ),
+            (not 0 <= self.drop_acoustic <= 1, "drop_acoustic must be 0…1"),
         ]
         for wrong, message in problems:
             if wrong:

@@ -95,7 +95,9 @@ def adamw(module: nn.Module, options: Optimiser) -> torch.optim.Optimizer:
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learning:
         raise TrainingError("recipe.start.frozen: nothing is left to learn")
-    return torch.optim.AdamW(learning, 0.0, betas=options.betas, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(  # fused: a third of the time on a CPU
+        learning, 0.0, betas=options.betas, weight_decay=options.weight_decay, fused=True
+    )
 
 
 def seed_step(seed: int, state: State) -> random.Random:
@@ -122,16 +124,16 @@ def update(
     optimiser: torch.optim.Optimizer,
     options: Optimiser,
     terms: dict[str, Tensor],
+    steps: int,
 ) -> None:
     """One step of `optimiser` down the gradient of `total`; `terms` are named when that is not
-    finite.
-    """
+    finite. `steps` are those of the run."""
     accelerator = state.accelerator
     if accelerator.reduce(total.detach().isfinite().float(), "mean").item() < 1:  # of all processes
         listed = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
         raise NonFiniteError(f"step {state.step}: the loss is not finite ({listed})")
     for group in optimiser.param_groups:
-        group["lr"] = rate_at(options, state.step)
+        group["lr"] = rate_at(options, state.step, steps)
     optimiser.zero_grad()
     accelerator.backward(total)
     norm = accelerator.clip_grad_norm_(module.parameters(), options.clip)
@@ -142,9 +144,9 @@ def update(
     optimiser.step()
 
 
-def rate_at(options: Optimiser, step: int) -> float:
-    """The learning rate of that step, by straight lines between the recipe's points."""
-    points = options.rate
+def rate_at(options: Optimiser, step: int, steps: int) -> float:
+    """The learning rate of that step of `steps`, by straight lines between the recipe's points."""
+    points = [(x * steps, y) for x, y in options.rate] if options.of_run else options.rate
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if step < x1:
             return y0 + (y1 - y0) * max(0.0, (step - x0) / (x1 - x0))

@@ -109,6 +109,8 @@ def inexpressible(config: XCodec2Config) -> str:
     """What of `config` transformers has no setting for; empty when it can load the model."""
     if config.acoustic_encoder != "waveform":
         return "the spectrogram encoder"
+    if config.attention_window:
+        return "a window of attention"
     if config.feature_stack != 2:
         return f"{config.frame_rate} tokens a second"
     if config.feature_padding and config.sample_rate != config.input_rate:

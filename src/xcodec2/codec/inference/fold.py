@@ -31,9 +31,8 @@ def embedded(
     values = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)  # (B, T, K + 1)
     if lengths is not None:
         values = values * valid_mask(lengths, codes.shape[1])[..., None]
-    size, padding = embed.kernel_size[0], int(embed.padding[0])
     seen = (
-        F.pad(values, (0, 0, padding, padding)).unfold(1, size, 1).flatten(2)
+        F.pad(values, (0, 0, *embed.sides)).unfold(1, embed.kernel_size[0], 1).flatten(2)
     )  # (B, T, (K + 1)·size)
     bias = None if embed.bias is None else embed.bias.to(kernel.dtype)
     return linear(seen, kernel, bias).to(embed.weight.dtype).transpose(1, 2)

@@ -63,7 +63,7 @@ class Int8MLP(nn.Module):
 class Int8Attention(Attention):
     def __init__(self, attention: Attention) -> None:
         nn.Module.__init__(self)
-        self.heads, self.o_proj = attention.heads, attention.o_proj
+        self.heads, self.window, self.o_proj = attention.heads, attention.window, attention.o_proj
         weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
         self.qkv_proj = Int8Linear(torch.cat(weights))
 

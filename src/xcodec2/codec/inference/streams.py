@@ -32,10 +32,12 @@ def decode_long(
 
     `done` is told the frames of each window when it is finished.
     """
-    hop, filled = model.config.output_hop, 0
+    hop, filled, look = model.config.output_hop, 0, LONG_LOOK
+    if field := model.receptive_field:  # then the windows give what the whole would
+        look = max(field.decoder_back, field.decoder_ahead)
     waveform = torch.empty(len(codes) * hop)
     for piece in decode(
-        model, codes.split(LONG_STEP), step=LONG_STEP, look_back=LONG_LOOK, look_ahead=LONG_LOOK
+        model, codes.split(LONG_STEP), step=LONG_STEP, look_back=look, look_ahead=look
     ):
         waveform[filled : filled + len(piece)] = piece
         filled += len(piece)

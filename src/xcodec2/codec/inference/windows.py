@@ -36,6 +36,9 @@ def encode(
     `done` is told the frames of each window when it is finished.
     """
     hop, frames = model.config.hop, model.config.frames(len(waveform))
+    if field := model.receptive_field:  # then the windows give what the whole would
+        overlap = max(field.encoder_back, field.encoder_ahead)
+        size = max(size, 3 * overlap)
     moments = file_moments(model, waveform)
     kept = []
     for start in range(0, frames, size - 2 * overlap):

