@@ -185,7 +185,12 @@ def test_the_lines_of_an_evaluation_say_what_each_number_is():
         "recordings": 3,
         "source": "test.tsv",
         "systems": {"nano": system(0.91, 800.0), "f": system(0.5, None)},
-        "codes": {"nano": {"use": {"total": 50, "codes_a_second": 50}, "phones": None}},
+        "codes": {
+            "nano": {
+                "use": {"total": 50, "entropy_bits": 5.5, "nominal_bit_rate": 800},
+                "phones": None,
+            }
+        },
         "cost": {"nano": {"real_time_factor": 0.0123, "peak_memory_mb": 300.0}},
         "missing": {"dnsmos": "no weights"},
         "failed": [{"id": "x", "system": "nano", "error": "broken"}],
@@ -198,7 +203,7 @@ def test_the_lines_of_an_evaluation_say_what_each_number_is():
         "real-time factor ↓  0.0123      –  computing time / speech time, one thread",
         "peak memory ↓          300      –  MB, of the process",
         "↑ higher is better, ↓ lower is better; means over recordings",
-        "use of the codes of nano: 50 codes, 50 codes per second",
+        "use of the codes of nano: total 50, entropy bits 5.5 per code, nominal bit rate 800 bit/s",
         "undefined: pesq of nano for 2 of 3: nothing to hear",
         "undefined: pesq of f for 2 of 3: nothing to hear",
         "missing: dnsmos: no weights",

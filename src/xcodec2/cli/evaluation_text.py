@@ -11,15 +11,10 @@ NOTES = {
     "real-time factor": "computing time / speech time, one thread",
     "peak memory": "MB, of the process",
 }
-CODES = {
-    "entropy_bits": "bits of entropy per code",
-    "entropy_bit_rate": "bit/s of entropy",
-    "nominal_bit_rate": "bit/s nominal",
-    "bits_a_code": "bits per code",
-    "codes_a_second": "codes per second",
-    "codebook_size": "codes in the codebook",
-    "distinct": "of them distinct",
-    "total": "codes",
+UNITS = {
+    "entropy_bits": " per code",
+    "entropy_bit_rate": " bit/s",
+    "nominal_bit_rate": " bit/s",
 }
 
 
@@ -108,7 +103,7 @@ def is_figure(value: Any) -> bool:
 
 def figure(key: str, value: float | str) -> str:
     shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return f"{shown} {CODES[key]}" if key in CODES else f"{key.replace('_', ' ')} {shown}"
+    return f"{key.replace('_', ' ')} {shown}{UNITS.get(key, '')}"
 
 
 def duration(seconds: float) -> str:
