@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +32,6 @@ def test_the_same_number_in_every_call_and_the_callers_generator_left_alone():
     assert estoi(clip, worse, RATE) == first
     np.random.seed(1)
     assert np.random.random() == drawn
-
-
-def test_the_same_number_in_another_process():
-    code = (
-        "import sys; sys.path.insert(0, 'tests'); import test_stoi as t\n"
-        "print(repr(t.estoi(*t.clip_with_a_pause(), t.RATE)))"
-    )
-    root = Path(__file__).parents[1]
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
-    assert float(said.stdout) == estoi(*clip_with_a_pause(), RATE), said.stderr
 
 
 @pytest.mark.parametrize("measure", [stoi, estoi])
