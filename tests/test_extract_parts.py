@@ -167,7 +167,7 @@ class Reader:
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_file_stays_with_one_reader_until_it_is_done(count):
-    names = ["a"] * 30 + ["bad"] * 5 + ["b"] * 30 + [""] * 10 + ["c"] * 30 + list("dedede")
+    names = ["a"] * 30 + ["bad"] * 5 + ["b"] * 30 + [""] * 10 + ["c"] * 30 + list("dddeee")
     recordings = [
         part(Logged(name, ""), n, 100, f"{n}") if name else recording(f"{n}", Logged("", ""))
         for n, name in enumerate(names)

@@ -70,8 +70,8 @@ def files_unless_rows(
     type=click.Choice(["float32", "bfloat16", "int8"]),
     default="float32",
     show_default=True,
-    help="How exactly it is computed. bfloat16 and int8 (CPUs only) are faster and about 40 and 30 dB "
-    "from float32.",
+    help="How exactly it is computed. bfloat16 and int8 (CPUs only) are faster and about "
+    "40 and 30 dB from float32.",
 )
 def decode(
     codes: tuple[Path, ...] | tuple[str],

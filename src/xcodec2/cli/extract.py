@@ -95,15 +95,15 @@ def extract(
     SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet, .txt), a data
     folder of Kaldi, a manifest of lhotse or NeMo, WebDataset tars, or a Hugging Face data set; on
     disk or on s3://, gs://, hf://, ... OUT is a folder on any of these. A row that says where its
-    part of a file starts is that part. The same command again goes on where it was stopped. A recording that cannot be read
-    becomes a row that says why. Prints a summary as JSON.
+    part of a file starts is that part. The same command again goes on where it was stopped. A
+    recording that cannot be read becomes a row that says why. Prints a summary as JSON.
 
     \b
     Examples:
       xcodec2 extract recordings/ tokens/
       xcodec2 extract manifest.tsv tokens/ --workers 8
       xcodec2 extract segments.csv tokens/ --segments milliseconds
-      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --address auto --device cuda --workers 16
+      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --workers 16
     """
     if address and engine != "ray":
         raise click.UsageError("--address is for --engine ray")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,79 +68,88 @@ def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     return Heard(waveform, num_samples, rate, source=recording.source)
 
 
-class Free:
-    """The reading processes that have nothing to do, and the file that each has decoded last.
+class Desk:
+    """Recordings that wait for a reader, each with the future of what is heard.
 
-    All parts of a file that are waited for go to one process, which takes no other file before.
+    A reader takes the first one that it may: the parts of a file are all for the reader that has
+    decoded it, and that reader takes no other file while some of them wait.
     """
 
-    def __init__(self, children: Sequence[Child]) -> None:
-        self.children = list(children)
-        self.holds: dict[int, Any] = {}  # a child's id → its file
-        self.expected: Counter[Any] = Counter()  # parts of a file that are not read yet
-        self.change = Condition()
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Recording, Future[Heard]]] = []
+        self.holds: dict[int, Any] = {}  # reader → the file that it has decoded
+        self.changed = Condition()
+        self.closed = False
 
-    def expect(self, file: Any) -> None:
-        with self.change:
-            self.expected[file] += 1
+    def put(self, recording: Recording) -> Future[Heard]:
+        future: Future[Heard] = Future()
+        with self.changed:
+            self.waiting.append((recording, future))
+            self.changed.notify_all()
+        return future
 
-    def take(self, file: Any) -> Child:
-        with self.change:
-            while True:
-                for child in self.children:
-                    if self.may_take(child, file):
-                        self.children.remove(child)
-                        if file is not None:
-                            self.holds[id(child)] = file
-                        return child
-                self.change.wait()
+    def take(self, reader: int) -> tuple[Recording, Future[Heard]] | None:
+        """Wait for one; None when the desk is closed."""
+        with self.changed:
+            while not self.closed:
+                for place, (recording, _) in enumerate(self.waiting):
+                    if self.may_take(reader, recording.file):
+                        if recording.file is not None:
+                            self.holds[reader] = recording.file
+                        return self.waiting.pop(place)
+                self.changed.wait()
+        return None
 
-    def may_take(self, child: Child, file: Any) -> bool:
-        held = self.holds.get(id(child))
-        if file is None or held == file:
+    def may_take(self, reader: int, file: Any) -> bool:
+        held = self.holds.get(reader)
+        if file is None or file == held:
             return True
-        return file not in self.holds.values() and not (held is not None and self.expected[held])
+        if file in self.holds.values():
+            return False
+        return held is None or all(recording.file != held for recording, _ in self.waiting)
 
-    def give(self, child: Child, file: Any) -> None:
-        with self.change:
-            self.children.append(child)
-            self.expected[file] -= 1
-            if not self.expected[file]:
-                del self.expected[file]
-            self.change.notify_all()
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
 
 
 def read_ahead(
     recordings: Iterable[Recording], children: Sequence[Child], seconds: float
 ) -> Iterator[Heard]:
     """Each recording in order, while the next ones are being read."""
-    free = Free(children)
-    # files at which a reader died: they are not tried again for each of their parts
-    fatal: dict[Any, str] = {}
+    desk = Desk()
 
-    def read(recording: Recording) -> Heard:
-        child = free.take(recording.file)
-        try:
-            if recording.file in fatal:
-                error = f"{recording.source}: {fatal[recording.file]}"
-                return Heard(None, error=error, source=recording.source)
-            heard = hear(recording, child, seconds)
-            if heard.died and recording.file is not None:
-                fatal[recording.file] = heard.died
-            return heard
-        finally:
-            free.give(child, recording.file)
+    def serve(reader: int) -> None:
+        died: tuple[Any, str] = None, ""  # the last file that killed the reader: not tried again
+        while task := desk.take(reader):
+            recording, future = task
+            if recording.file is not None and recording.file == died[0]:
+                error = f"{recording.source}: {died[1]}"
+                future.set_result(Heard(None, error=error, source=recording.source))
+                continue
+            try:
+                heard = hear(recording, children[reader], seconds)
+            except BaseException as problem:
+                future.set_exception(problem)
+                raise
+            if heard.died:
+                died = recording.file, heard.died
+            future.set_result(heard)
 
     waiting: deque[Future[Heard]] = deque()
-    # more threads than children: those that wait for the one that has their file hold up no other
-    with ThreadPoolExecutor(AHEAD * len(children)) as pool:
-        for recording in recordings:
-            free.expect(recording.file)
-            waiting.append(pool.submit(read, recording))
-            if len(waiting) > AHEAD * len(children):
+    with ThreadPoolExecutor(len(children)) as pool:
+        for reader in range(len(children)):
+            pool.submit(serve, reader)
+        try:
+            for recording in recordings:
+                waiting.append(desk.put(recording))
+                if len(waiting) > AHEAD * len(children):
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            desk.close()
 
 
 def pieces(heard: Iterable[Heard], rate: int) -> Iterator[list[Heard]]:

@@ -19,8 +19,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.errors import MissingExtraError, XCodec2Error
-from xcodec2.evaluate import judges
+from xcodec2.errors import EvaluatorError, MissingExtraError, XCodec2Error
+from xcodec2.evaluate import evaluators
 from xcodec2.evaluate.text import Errors, character_errors, word_errors
 from xcodec2.llasa.vocabulary import LlasaError
 
@@ -38,7 +38,9 @@ def verifier(name: str) -> Verifier:
     if kind == "similarity":
         return similarity(model or "resemblyzer")
     if name in RATERS:
-        return lambda text, waveform, reference: float(judges.rater(name).score(waveform))
+        return lambda text, waveform, reference: float(
+            evaluators.mos_predictor(name).score(waveform)
+        )
     raise LlasaError(
         f"{name}: no such verifier; give wer, cer, similarity, {', '.join(RATERS)} or module:function"
     )
@@ -48,7 +50,7 @@ def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
     """Minus the share of words or characters that the recogniser hears wrongly."""
 
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
-        found = measure(text, judges.recogniser(model).transcribe(waveform))
+        found = measure(text, evaluators.asr(model).transcribe(waveform))
         return -found.wrong / found.total
 
     return verify
@@ -60,7 +62,7 @@ def similarity(model: str) -> Verifier:
             raise LlasaError(
                 "similarity compares with a voice clip, and there is none: give --voice"
             )
-        encoder = judges.speaker_encoder(model)
+        encoder = evaluators.speaker_encoder(model)
         return float(encoder.embed(waveform) @ encoder.embed(reference))
 
     return verify
@@ -94,7 +96,7 @@ def score(verify: Verifier, text: str, waveform: np.ndarray, reference: np.ndarr
     """
     try:
         value = float(verify(text, waveform, reference))
-    except (LlasaError, MissingExtraError, judges.JudgeError):
+    except (LlasaError, MissingExtraError, EvaluatorError):
         raise  # what is missing is missing for all candidates
     except XCodec2Error:
         return -np.inf
