@@ -3,7 +3,7 @@ short files.
 
     python scripts/prepare_nano_data.py
     python benchmarks/extraction.py --rows 10000       # 10 000 files; 25 minutes on two cores
-    git worktree add ../before v0.1.0
+    git worktree add ../before COMMIT
     python benchmarks/extraction.py --rows 10000 --against ../before   # side by side, in turn
 
 The files are crops of 1 … 3 s of the training set, FLAC at 16 kHz. "Model alone" runs the same
