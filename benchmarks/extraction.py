@@ -3,11 +3,17 @@ short files.
 
     python scripts/prepare_nano_data.py
     python benchmarks/extraction.py --rows 10000       # 10 000 files; 25 minutes on two cores
+    git worktree add ../before COMMIT
+    python benchmarks/extraction.py --rows 10000 --against ../before   # side by side, in turn
 
 The files are crops of 1 … 3 s of the training set, FLAC at 16 kHz. "Model alone" runs the same
 encoder in the same number of processes over the same pieces, decoded before the clock starts: once
 as the pipeline calls it (rows near an edge again alone), once in plain batches. The three take
 turns, and medians are shown.
+
+With `--against` the whole command of this checkout and of another one take turns instead, over the
+same files, and their codes are compared. Without the training set, `--data ''` takes crops of the
+demo clip inside the package.
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ import argparse
 import csv
 import json
 import multiprocessing
+import os
 import shutil
 import statistics
 import subprocess
@@ -26,28 +33,23 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 RATE = 16_000
 WARM = 40  # recordings encoded before the clock starts
 
 
-def make_corpus(data: Path, folder: Path, rows: int) -> Path:
+def make_corpus(data: Path | None, folder: Path, rows: int) -> Path:
     """`rows` crops and their manifest; made once."""
     manifest = folder / "manifest.tsv"
     if manifest.exists():
         return manifest
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    with (data / "train" / "manifest.tsv").open(newline="") as file:
-        paths = [
-            row["path"]
-            for row in csv.DictReader(file, delimiter="\t")
-            if float(row["seconds"]) > 3.1
-        ]
+    clip = SOURCE / "xcodec2" / "assets" / "demo.flac"
+    sources = [clip] if data is None else long_files(data)
     lines = ["id\tpath\n"]
     for n in range(rows):
-        samples, _ = soundfile.read(
-            data / "train" / paths[random.integers(len(paths))], dtype="int16"
-        )
+        samples, _ = soundfile.read(sources[random.integers(len(sources))], dtype="int16")
         size = int(RATE * random.uniform(1, 3))
         start = int(random.integers(max(1, len(samples) - size)))
         name = f"{n // 1000:02}/{n:05}.flac"
@@ -56,6 +58,15 @@ def make_corpus(data: Path, folder: Path, rows: int) -> Path:
         lines.append(f"{n}\t{name}\n")
     manifest.write_text("".join(lines))
     return manifest
+
+
+def long_files(data: Path) -> list[Path]:
+    with (data / "train" / "manifest.tsv").open(newline="") as file:
+        return [
+            data / "train" / row["path"]
+            for row in csv.DictReader(file, delimiter="\t")
+            if float(row["seconds"]) > 3.1
+        ]
 
 
 def model_alone(
@@ -113,19 +124,22 @@ def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
 
 
 def pipeline(
-    manifest: Path, out: Path, workers: int, budget: float, rows: int
+    manifest: Path, out: Path, workers: int, budget: float, rows: int, source: Path
 ) -> tuple[float, float]:
-    """Seconds of audio a second of the whole command, and without the time that an empty second run
-    takes.
+    """Seconds of audio a second of the whole command of the checkout at `source`, and the seconds
+    that a second run takes, which finds all done.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out)]
     command += ["--workers", str(workers), "--batch-seconds", str(budget), "--rows", str(rows)]
+    environment = {**os.environ, "PYTHONPATH": str(source)}
     times = []
     for _ in range(2):
         start = time.perf_counter()
         summary = json.loads(
-            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+            ).stdout
         )
         times.append(time.perf_counter() - start)
     assert not summary["errors"]
@@ -133,25 +147,58 @@ def pipeline(
     return audio / times[0], times[1]
 
 
+def side_by_side(manifest: Path, args: argparse.Namespace) -> None:
+    """The whole command of this checkout and of another in turn; asserts that the codes are equal."""
+    places = {"this checkout": SOURCE, str(args.against): args.against.resolve() / "src"}
+    speeds: dict[str, list[float]] = {name: [] for name in places}
+    rows = max(50, args.rows // 20)
+    for _ in range(args.repeat):
+        found = []
+        for number, (name, source) in enumerate(places.items()):
+            out = args.work / f"tokens-{args.rows}-{number}"
+            speed, _ = pipeline(manifest, out, args.workers, args.batch_seconds, rows, source)
+            speeds[name].append(speed)
+            found.append(codes_of(out))
+        print({name: round(values[-1], 1) for name, values in speeds.items()}, file=sys.stderr)
+        assert found[0] == found[1], "the codes differ"
+    print("| whole command | s of audio a second |\n|---|---|")
+    for name, values in speeds.items():
+        print(
+            f"| {name} | {statistics.median(values):.1f} ({min(values):.1f} … {max(values):.1f}) |"
+        )
+
+
+def codes_of(out: Path) -> dict[str, list[int]]:
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(out / "data", columns=["id", "codes"]).to_pylist()
+    return {row["id"]: row["codes"] for row in rows}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("data/nano"))
+    parser.add_argument("--data", default="data/nano")
     parser.add_argument("--work", type=Path, default=Path("runs/extraction"))
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-seconds", type=float, default=40.0)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     args = parser.parse_args()
-    manifest = make_corpus(args.data, args.work / f"corpus-{args.rows}", args.rows)
+    data = Path(args.data) if args.data else None
+    manifest = make_corpus(data, args.work / f"corpus-{args.rows}", args.rows)
+    if args.against:
+        side_by_side(manifest, args)
+        return
     turns = []
     for _ in range(args.repeat):
         plain = alone(manifest, args.workers, args.batch_seconds, exact=False)
         exact = alone(manifest, args.workers, args.batch_seconds, exact=True)
         out = args.work / f"tokens-{args.rows}"
         whole, again = pipeline(
-            manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20)
+            manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20), SOURCE
         )
         turns.append((plain, exact, whole, 100 * whole / exact, again))
         print(f"{plain:.1f}, {exact:.1f}, {whole:.1f}", file=sys.stderr, flush=True)

@@ -128,7 +128,7 @@ def test_bytes_are_left_out_and_told(tmp_path):
         nested=pa.array([{"image": b"x", "n": 1}, {"image": None, "n": 2}]),
         text=["t", "u"],
     )
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="bytes cannot be carried along") as told:
         found = carried(path)
     assert found == {
         "nested": ['{"image": null, "n": 1}', '{"image": null, "n": 2}'],
@@ -137,8 +137,8 @@ def test_bytes_are_left_out_and_told(tmp_path):
     said = " ".join(str(warning.message) for warning in told)
     assert "without raw, fixed" in said
     assert "without those of nested" in said
+    items = [Recording("a", "s", {"raw": b"x", "n": np.int64(3), "v": np.ones(2)}, None)]
     with pytest.warns(UserWarning, match="without those of raw"):
-        items = [Recording("a", "s", {"raw": b"x", "n": np.int64(3), "v": np.ones(2)}, None)]
         assert carried(items) == {"n": [3], "v": ["[1.0, 1.0]"]}
 
 

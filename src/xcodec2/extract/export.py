@@ -100,7 +100,7 @@ class Listing:
             target.write(f"{target.path}/{self.name}", self.spool.read())
         more = ", …" if self.count > 1 else ""
         warnings.warn(
-            f"{self.count} rows {self.what}: {self.name} lists them ({self.first}{more})",
+            f"{self.what}: {self.count}, listed in {self.name} ({self.first}{more})",
             stacklevel=4,
         )
 
@@ -111,8 +111,10 @@ class NpyWriter:
     def __init__(self, target: Store, tokens: Extraction) -> None:
         self.target, self.names = target, Names(clean)
         self.rows = 0
-        self.renamed = Listing("renamed.jsonl", "have other names, since their ids cannot be names")
-        self.refused = Listing("refused.jsonl", "could not be written")
+        self.renamed = Listing(
+            "renamed.jsonl", "rows named otherwise than their ids, which cannot be file names"
+        )
+        self.refused = Listing("refused.jsonl", "rows that could not be written")
 
     def write(self, shard: Shard, rows: Any) -> None:
         for id, codes in zip(map(str, rows["id"].to_pylist()), rows["codes"], strict=True):

@@ -156,8 +156,9 @@ def table(
 
 
 def parquet(rows: Any) -> bytes:
-    """A shard. Tokens are nearly random: a dictionary of them costs more than it saves, and as two
-    streams of bytes, with two of zeros that vanish, they take 2.04 bytes each instead of up to 5.
+    """A shard. Tokens are nearly random: a dictionary of them costs more than it saves, and as
+    streams of bytes, two of which are zeros and vanish, they take 2.0 bytes each; Arrow's own
+    choice takes 2.3 in a shard of a thousand rows and 4 in one of forty.
     """
     content = io.BytesIO()
     require("pyarrow.parquet").write_table(
