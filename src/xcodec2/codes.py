@@ -280,7 +280,8 @@ def _from_npz(file: BinaryIO) -> Codes:
     version = _scalar("format_version", arrays.pop("format_version"), int)
     if version != FORMAT_VERSION:
         raise CodesError(
-            f"format version {version} is not {FORMAT_VERSION}, which is known here: upgrade open-xcodec2"
+            f"format version {version} is not {FORMAT_VERSION}, which is known here: "
+            "upgrade open-xcodec2"
         )
     codes = torch.from_numpy(_integers(arrays.pop("codes")))
     return Codes(
@@ -319,7 +320,8 @@ def _from_npy(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
     array = _integers(_parse_npy(_read_all(file)))
     if array.ndim > 3 or any(size != 1 for size in array.shape[:-1]):
         raise CodesError(
-            f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): save them one by one"
+            f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): "
+            "save them one by one"
         )
     codes = torch.from_numpy(array.reshape(-1))
     return Codes(codes, frame_rate=frame_rate, codebook_size=codebook_size)

@@ -248,7 +248,8 @@ class XCodec2Model(nn.Module):
         self.require_encoder()
         if sample_rate != self.config.input_rate:
             raise XCodec2Error(
-                f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; use encode(audio, sample_rate)"
+                f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; "
+                "use encode(audio, sample_rate)"
             )
         waveforms = as_tensor(input_waveform, "audio")
         if waveforms.ndim == 3 and waveforms.shape[1] == 1:
@@ -261,7 +262,9 @@ class XCodec2Model(nn.Module):
         return torch.stack(batches.encode(self, rows))[:, None].to(self.device, torch.int32)
 
     def decode_code(self, vq_code: Tensor) -> Tensor:
-        """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls it."""
+        """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls
+        it.
+        """
         codes = as_tensor(vq_code, "codes")
         if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):
             raise XCodec2Error(

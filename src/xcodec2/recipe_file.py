@@ -25,7 +25,10 @@ else:
 
 
 def find_recipe(name_or_path: str, shipped: Path) -> Path:
-    """The file of a recipe: one of the folder `shipped` by its name, or a path. Raises RecipeError."""
+    """The file of a recipe: one of the folder `shipped` by its name, or a path.
+
+    Raises RecipeError.
+    """
     inside = shipped / f"{name_or_path}.toml"
     if "/" not in name_or_path and inside.is_file():
         return inside

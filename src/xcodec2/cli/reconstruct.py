@@ -55,7 +55,7 @@ def reconstruct(
     \b
     Examples:
       xcodec2 reconstruct speech.wav -o again.wav
-      xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture spectrograms.png --stoi
+      xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture both.png --stoi
     """
     check_decoders([speech])
     if picture_path:
@@ -85,11 +85,12 @@ def reconstruct(
     save_audio(out, waveform, model.sample_rate)
     if codes_path:
         codes.save(codes_path)
+    distinct = len(codes.codes.unique())
     bitrate = math.log2(model.codebook_size) * model.frame_rate
     figures = {
         "duration": f"{codes.duration:.2f} s",
         "model": f"{codes.model} on {device}",
-        "tokens": f"{len(codes.codes)} ({model.frame_rate:g} per second, {len(codes.codes.unique())} different)",
+        "tokens": f"{len(codes)} ({model.frame_rate:g} per second, {distinct} different)",
         "bitrate": f"{bitrate:g} bit/s",
         "encode": speed(encoded - started, codes.duration),
         "decode": speed(decoded - encoded, codes.duration),

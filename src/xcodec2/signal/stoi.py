@@ -74,8 +74,8 @@ def _check(original: np.ndarray, decoded: np.ndarray) -> None:
 
 @contextmanager
 def _seeded() -> Iterator[None]:
-    """NumPy's global generator at a fixed place: pystoi adds noise of 2e-16 from it for ESTOI, which
-    decides what silent frames count. Afterwards it is where the caller had it.
+    """NumPy's global generator at a fixed place: for ESTOI pystoi adds noise of 2e-16 from it, and
+    that decides what silent frames count. Afterwards it is where the caller had it.
     """
     state = np.random.get_state()
     np.random.seed(_SEED)
