@@ -183,6 +183,15 @@ def test_a_failed_row_is_tried_again(corpus, tmp_path):
     assert once("mel")["metrics"]["mel"]["n"] == 3
 
 
+def test_a_report_below_its_source_is_no_part_of_it(corpus):
+    folder = corpus.parent
+    options = {"baselines": ["original"], "metrics": ("mel",), **QUICK}
+    first = evaluate(str(folder), folder / "report", **options)
+    again = evaluate(str(folder), folder / "report", **options)  # was refused: audio and Parquet
+    assert again == first
+    assert first["recordings"] == 3
+
+
 def test_results_belong_to_what_was_heard_and_not_to_its_name(corpus, tmp_path):
     """A file that changes under its name is measured again; one that is only moved is not."""
     seen: list[int] = []
