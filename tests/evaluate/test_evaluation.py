@@ -183,6 +183,15 @@ def test_a_failed_row_is_tried_again(corpus, tmp_path):
     assert once("mel")["metrics"]["mel"]["n"] == 3
 
 
+def test_a_report_below_its_source_is_no_part_of_it(corpus):
+    folder = corpus.parent
+    options = {"baselines": ["original"], "metrics": ("mel",), **QUICK}
+    first = evaluate(str(folder), folder / "report", **options)
+    again = evaluate(str(folder), folder / "report", **options)  # was refused: audio and Parquet
+    assert again == first
+    assert first["recordings"] == 3
+
+
 def test_results_belong_to_what_was_heard_and_not_to_its_name(corpus, tmp_path):
     """A file that changes under its name is measured again; one that is only moved is not."""
     seen: list[int] = []
@@ -195,20 +204,33 @@ def test_results_belong_to_what_was_heard_and_not_to_its_name(corpus, tmp_path):
     assert len(seen) == 3 + 1
 
 
+OWN = """
+from xcodec2.evaluate import Column, Metric
+class Peak(Metric):
+    name, columns = "peak", (Column("peak", "peak"),)
+    def __call__(self, pair):
+        return {"peak": abs(pair.decoded).max()}
+"""
+
+
 def test_workers_change_no_number(corpus, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+
     def rows(workers: int) -> list[dict]:
         out = tmp_path / f"out{workers}"
         evaluate(
             str(corpus),
             out,
             baselines=["mulaw", "original"],
-            metrics=("mel", "f0", "stoi"),
+            metrics=("mel", "f0", "stoi", f"{tmp_path}/own.py:Peak"),
             workers=workers,
             **QUICK,
         )
         return pq.read_table(out / "rows.parquet").to_pylist()
 
-    assert rows(1) == rows(2)
+    measured = rows(1)
+    assert measured == rows(2)
+    assert all(row["peak"] > 0 for row in measured)
     with pytest.raises(XCodec2Error, match="needs workers=1"):
         evaluate(
             str(corpus),

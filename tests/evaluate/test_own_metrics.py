@@ -73,10 +73,10 @@ def test_by_the_command_line(folder, tiny_folder, name):
     assert rows[0]["stoi"] is None  # built-in columns are there, whatever was measured
 
 
-def test_in_several_processes_and_again_when_the_file_changes(folder):
+def test_measured_again_when_the_file_changes(folder):
     def measured(out: str) -> list[float]:
         name = "own_peak_metric.py:Peak"
-        options = {"models": (), "cost": False, "worst": 0, "metrics": [name], "workers": 2}
+        options = {"models": (), "cost": False, "worst": 0, "metrics": [name]}
         evaluate("clips", out, baselines=["original"], **options)
         return [row["peak_ratio"] for row in pq.read_table(f"{out}/rows.parquet").to_pylist()]
 

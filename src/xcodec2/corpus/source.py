@@ -30,6 +30,7 @@ SAVED_DATASET = (
     "dataset_dict.json",
     "state.json",
 )  # what `datasets` writes into the folders that it saves
+REPORT = {"report.html", "rows.parquet"}  # what an evaluation writes into its folder
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -166,12 +167,13 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     when kinds are mixed.
 
     Text manifests beside the audio are left to be named themselves: read as well, they would double
-    every row. So are the folders that extractions have written to: they hold tokens, and may well
-    lie below the audio.
+    every row. So are the folders that extractions and evaluations have written to: they hold tokens
+    and rows, and may well lie below the audio.
     """
     first = None
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
-        if IDENTITY in files and parent.rstrip("/") != folder.rstrip("/"):
+        made_here = IDENTITY in files or REPORT <= set(files)
+        if made_here and parent.rstrip("/") != folder.rstrip("/"):
             folders[:] = []
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
