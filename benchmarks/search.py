@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from make_inside import MANIFEST, sentences
+from make_bundled_llasa import MANIFEST, sentences
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier

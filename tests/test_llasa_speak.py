@@ -26,8 +26,9 @@ from tiny import speech
 from xcodec2 import XCodec2Model
 from xcodec2.cli import xcodec2
 from xcodec2.errors import AudioError
-from xcodec2.llasa.backends.local import InProcess, Sampling
-from xcodec2.llasa.lm import About, LanguageModel, load_lm
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import LanguageModel, LlasaMetadata, load_lm
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.training.rows import Codec
 from xcodec2.llasa.vocabulary import LlasaError
@@ -48,7 +49,7 @@ def speaker(backend: InProcess) -> Speaker:
 @pytest.fixture(scope="module")
 def wild() -> InProcess:
     """Random weights: any code may follow any."""
-    return InProcess(LanguageModel("wild", small_llama(), prompts(), About()))
+    return InProcess(LanguageModel("wild", small_llama(), prompts(), LlasaMetadata()))
 
 
 # --- generation -----------------------------------------------------------------------------------
@@ -153,7 +154,7 @@ def test_an_lm_and_a_codec_that_do_not_fit_are_told_apart(backend):
     with pytest.raises(LlasaError, match="has 64 codes, the codec has 65536"):
         Speaker(backend, XCodec2Model.from_pretrained("nano"))
     other = LanguageModel(
-        "other", backend.lm.model, backend.prompts, About(Codec("x", "0" * 16, CODEBOOK))
+        "other", backend.lm.model, backend.prompts, LlasaMetadata(Codec("x", "0" * 16, CODEBOOK))
     )
     with pytest.raises(LlasaError, match="their codes mean different sounds"):
         Speaker(InProcess(other), small_codec())

@@ -28,9 +28,10 @@ from talkers import (
 from transformers import AutoModelForCausalLM
 
 from xcodec2.errors import RecipeError
-from xcodec2.llasa.backends.local import InProcess, Sampling
-from xcodec2.llasa.export.compact_vocabulary import Seen
-from xcodec2.llasa.lm import About, load_lm, load_tokenizer
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
+from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
@@ -63,7 +64,7 @@ def test_shipped_recipes_are_readable(name):
         ("steps = = 1", [], "not a readable recipe"),
         ("", ["steps"], "KEY=VALUE"),
         ("", ["steps=many"], "steps: must be of type int, not 'many'"),
-        ("", ["precision=int4"], "precision: must be one of 'float32'"),
+        ("", ["precision=int4"], "precision: must be one of 'auto', 'float32'"),
         ("", ["rows=[]"], "names no folder"),
         ("", ["base=x"], "either a base or a shape"),
         ("", ["text_share=0.5"], "needs text files"),
@@ -75,7 +76,7 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
         read_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(RecipeError, match=r"one of inside, lora, paper, small"):
+    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, small"):
         read_recipe("none")
 
 
@@ -109,7 +110,7 @@ def test_a_base_is_extended_and_learns(tmp_path, rows):
     lm = load_lm(run(tmp_path / "run", rows, base=str(base), shape={}, steps=2))
     extend_tokenizer(tokenizer, 64)
     assert lm.model.get_input_embeddings().num_embeddings == len(tokenizer)
-    assert lm.about.codec.weights_hash == small_codec().weights_hash
+    assert lm.metadata.codec.weights_hash == small_codec().weights_hash
 
 
 def test_resumed_training_gives_the_same_weights(tmp_path, rows):
@@ -194,7 +195,7 @@ def test_validation_is_heard(tmp_path, taught):
         "shape": {},
         "steps": 2,
         "validate_every": 2,
-        "listen": 2,
+        "audio_samples": 2,
         "learning_rate": 0.0,
     }
     with pytest.raises(LlasaError, match="name the codec as codec="):
@@ -212,7 +213,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     """The model with all rows, which the finished one is, has the loss that was trained on."""
     tokenizer = load_tokenizer(rows)
     made, splits = Prompts.of(tokenizer), [Rows(rows, "train")]
-    seen = Seen.of(splits, made, 512)
+    seen = CompactVocabulary.of(splits, made, 512)
     assert 40 < len(seen.ids) < len(tokenizer) - 20
     recipe = Recipe(
         "o",
@@ -220,8 +221,8 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
         1,
         1.0,
         shape={**TEACHING["shape"], "tie_word_embeddings": tied},
-        listen=0,
-        seen_only=True,
+        audio_samples=0,
+        compact_vocabulary=True,
     )
     compact = build(recipe, made, seen)
     full = seen.expand(compact)
@@ -229,7 +230,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     assert full.get_input_embeddings().num_embeddings == len(tokenizer)
     for item in iter_packs(splits, made):
         losses = []
-        for model, one in ((compact, seen.compact(item)), (full, item)):
+        for model, one in ((compact, seen.remap(item)), (full, item)):
             with torch.no_grad():
                 losses.append(
                     model(**{name: value[None] for name, value in tensors(one).items()}).loss
@@ -243,7 +244,7 @@ def iter_packs(splits, made):
 
 
 def test_a_model_of_seen_tokens_only_is_an_ordinary_one(tmp_path, rows):
-    lm = load_lm(run(tmp_path, rows, steps=2, seen_only=True, listen=0))
+    lm = load_lm(run(tmp_path, rows, steps=2, compact_vocabulary=True, audio_samples=0))
     assert lm.model.get_input_embeddings().num_embeddings == len(lm.prompts.tokenizer)
     (made,) = InProcess(lm).generate([lm.prompts.prompt("abc")], [0], Sampling(max_tokens=5))
     assert len(made.codes) <= 5
@@ -257,13 +258,13 @@ def test_rows_that_teach_nothing_are_an_error(tmp_path, rows):
 
 
 def test_a_model_says_what_it_speaks(tmp_path):
-    assert About.of(tmp_path) == About()
-    about = About(Codec("nano", "0" * 16), one_voice=True)
+    assert LlasaMetadata.load(tmp_path) == LlasaMetadata()
+    about = LlasaMetadata(Codec("nano", "0" * 16), one_voice=True)
     about.save(tmp_path)
-    assert About.of(tmp_path) == about
+    assert LlasaMetadata.load(tmp_path) == about
     (tmp_path / "llasa.json").write_text("{}")
     with pytest.raises(LlasaError, match="not what"):
-        About.of(tmp_path)
+        LlasaMetadata.load(tmp_path)
 
 
 @pytest.mark.slow

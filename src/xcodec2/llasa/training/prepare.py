@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 BATCH_ROWS = 256  # Parquet rows in memory at once
-ABOUT = "rows.json"  # written last: with it, the rows are whole
+METADATA = "rows.json"  # written last: with it, the rows are whole
 SPLITS = ("train", "val")
 
 
@@ -42,7 +42,7 @@ class Prepared:
         """What a folder says of itself; None for rows of other origin, such as the published
         corpus.
         """
-        path = folder / ABOUT
+        path = folder / METADATA
         if not path.is_file():
             return None
         try:
@@ -114,7 +114,7 @@ def prepare(
             done += 1
             progress(done, total)
     result = Prepared(codec, length, padding, rows, tokens, dict(refused.reasons))
-    with replacing(folder / ABOUT, LlasaError) as file:
+    with replacing(folder / METADATA, LlasaError) as file:
         file.write(json.dumps(asdict(result), indent=2).encode())
     return result
 
