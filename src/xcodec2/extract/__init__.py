@@ -2,12 +2,14 @@
 
     corpus → plan (units of rows, keyed by content) → engine (local or ray): read → encode → store (one Parquet a unit)
 
->>> from xcodec2.extract import extract
+>>> from xcodec2.extract import extract, open_extraction
 >>> summary = extract("data/nano/test/manifest.tsv", "tokens")
+>>> codes = open_extraction("tokens").load("it/activated")
 """
 
 from __future__ import annotations
 
+from xcodec2.corpus.extraction import Extraction, Shard, open_extraction
 from xcodec2.extract.run import extract
 
-__all__ = ["extract"]
+__all__ = ["Extraction", "Shard", "extract", "open_extraction"]
