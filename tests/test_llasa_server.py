@@ -243,7 +243,17 @@ DONE = b"data: [DONE]\n\n"
         [b'data: {"choices": null, "usage": {}}\n\n', event("<|s_1|><|s_2|>"), DONE],
         [b'{"choices": [{"text": "<|s_1|><|s_2|>",\n "finish_reason": "stop"}]}'],
     ],
-    ids="usage usage-between comments fields crlf no-blank-lines null no-choices json".split(),
+    ids=[
+        "usage",
+        "usage-between",
+        "comments",
+        "fields",
+        "crlf",
+        "no-blank-lines",
+        "null",
+        "no-choices",
+        "json",
+    ],
 )
 def test_what_is_no_speech_between_events_is_passed_over(fake, script):
     fake.script = [(0, piece) for piece in script]

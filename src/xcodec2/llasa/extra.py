@@ -14,5 +14,5 @@ def require(*modules: str) -> None:
             importlib.import_module(module)
         except ImportError as problem:
             raise LlasaError(
-                f"LLaSA needs {module}: pip install 'open-xcodec2[llasa]'"
+                f"LLaSA needs {module}: pip install '.[llasa]' in the folder of open-xcodec2"
             ) from problem
