@@ -1,7 +1,7 @@
 """llama.cpp's own HTTP server on a loopback port, in a process of its own: `python llama_server.py
-MODEL.gguf`.
+MODEL.gguf...`.
 
-Prints the address once the model is loaded, and serves until its input ends.
+Prints the address of each model's server once it is loaded, and serves until its input ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import xllamacpp
 
 
-def main(path: str) -> None:
+def serve(path: str) -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.hostnames = ["127.0.0.1"]
@@ -23,8 +23,9 @@ def main(path: str) -> None:
     params.warmup = False
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
-    sys.stdin.read()
+    return server
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    servers = [serve(path) for path in sys.argv[1:]]
+    sys.stdin.read()
