@@ -50,15 +50,16 @@ WAYS = {
 
 
 def trained(steps: list[Any], ignore_merges: bool = False, normalizer: Any = None) -> Any:
-    """A tokenizer whose merges show where text is split."""
+    """A tokenizer whose merges, learned from long pieces, show where text is split."""
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    tokenizer.pre_tokenizer = byte_level()
     tokenizer.decoder = decoders.ByteLevel()
     if normalizer is not None:
         tokenizer.normalizer = normalizer
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator([TEXT] * 3, trainer)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
     extend_tokenizer(fast, 4)
     return fast

@@ -37,7 +37,7 @@ from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
 from xcodec2.llasa.training.recipe import SHIPPED, Recipe, read_recipe
 from xcodec2.llasa.training.rows import Codec, Refused, Rows
-from xcodec2.llasa.training.train import add_rows, build, tensors, train
+from xcodec2.llasa.training.train import add_rows, build, precision, tensors, train
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
 
@@ -78,6 +78,79 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
         read_recipe(str(tmp_path / "recipe.toml"), changes)
     with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, small"):
         read_recipe("none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("least_rate", "min_lr_ratio", 0.5),
+        ("listen", "audio_samples", 2),
+        ("seen_only", "compact_vocabulary", False),
+    ],
+)
+def test_old_keys_are_read_and_told(tmp_path, old, new, value):
+    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
+    (tmp_path / "recipe.toml").write_text(f"{whole}{old} = {str(value).lower()}\n")
+    with pytest.warns(DeprecationWarning, match=f"{old} is now called {new}"):
+        recipe = read_recipe(str(tmp_path / "recipe.toml"))
+    assert getattr(recipe, new) == value
+    with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
+        assert read_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
+    with pytest.warns(DeprecationWarning, match="inside is now called bundled"):
+        assert read_recipe("inside").compact_vocabulary
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
+def test_precision_follows_the_machine(monkeypatch, name):
+    """The shipped recipes name none that a CPU, or an old GPU, has not."""
+    recipe = read_recipe(name)
+    assert precision(recipe) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    assert precision(recipe) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert precision(recipe) == ("float32" if name == "bundled" else "bfloat16")
+    assert precision(read_recipe(name, ["trainer.use_cpu=true"])) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "bfloat16"}, "set precision=auto, or trainer.use_cpu=true"),
+        ({"precision": "float16"}, "needs a GPU, and there is none here: set precision=auto$"),
+        ({"trainer": {"fsdp": True}}, "accelerate launch .* or set trainer.fsdp=false"),
+        ({"trainer": {"no_such": 1}}, "not possible here .*no_such"),
+    ],
+)
+def test_recipes_that_cannot_run_say_what_to_set(tmp_path, rows, changes, words):
+    recipe = Recipe(
+        out=str(tmp_path / "o"), rows=[str(rows)], **{**TEACHING, "trainer": {}, **changes}
+    )
+    with pytest.raises(LlasaError, match=words):
+        train(recipe)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_small_recipe_runs_on_a_cpu(tmp_path, rows):
+    """With a narrower model, and all else as it is."""
+    changes = [f'rows=["{rows}"]', f"out={tmp_path / 'o'}", "steps=1", "batch=1", "length=256"]
+    shape = ["shape.hidden_size=48", "shape.num_hidden_layers=1", "shape.intermediate_size=48"]
+    folder = train(read_recipe("small", [*changes, *shape]))
+    assert load_lm(folder).model.config.hidden_size == 48
+
+
+def test_rows_of_another_tokenizer_than_the_base_are_refused(tmp_path, rows):
+    base = base_tokenizer()  # Llama 3's tokens, where the rows have another end
+    small_llama().save_pretrained(tmp_path / "base")
+    base.save_pretrained(tmp_path / "base")
+    with pytest.raises(LlasaError, match=r"another tokenizer than .*prepare --tokenizer"):
+        run(tmp_path / "run", rows, base=str(tmp_path / "base"), shape={}, steps=1)
+
+
+def test_missing_rows_are_told(tmp_path):
+    with pytest.raises(LlasaError, match=r"no rows in .*xcodec2 llasa prepare"):
+        run(tmp_path / "run", tmp_path / "none", steps=1)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import IterableDataset
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.training_args import ParallelMode
 
 from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
@@ -304,15 +305,22 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         "eval_strategy": "steps" if validate else "no",
         "eval_steps": recipe.validate_every,
         "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "remove_unused_columns": False,
         "prediction_loss_only": True,
         # there are none, and looking for them costs a pass through the graph
         "ddp_find_unused_parameters": False,
     }
     try:
-        return TrainingArguments(**values | recipe.trainer)
-    except (TypeError, ValueError, ImportError) as problem:
+        made = TrainingArguments(**values | recipe.trainer)
+    except (TypeError, ValueError, ImportError, RuntimeError) as problem:
         raise LlasaError(f"recipe: not possible here ({problem})") from problem
+    if recipe.trainer.get("fsdp") and made.parallel_mode != ParallelMode.DISTRIBUTED:
+        raise LlasaError(
+            "recipe: FSDP parts a model among processes, and this is the only one: start it with "
+            "`accelerate launch -m xcodec2.cli llasa train`, or set trainer.fsdp=false"
+        )
+    return made
 
 
 def save(
