@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -97,20 +98,23 @@ def test_pages_run_as_printed(folder, name):
     """All blocks of a page, in their order, in one shell and one folder."""
     page = [block for block in blocks(PAGES[name]) if name != "README.md" or block.is_shell]
     paths = [str(folder / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
-    process = subprocess.Popen(
-        ["bash", "-c", as_script(page)],
-        cwd=folder,
-        env=os.environ | {"PATH": os.pathsep.join(paths)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        printed, _ = process.communicate(timeout=PAGE_SECONDS)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # servers that a page leaves behind
-    assert process.returncode == 0, printed[-3000:]
+    log = folder / ".log"  # a pipe would stay open as long as a server that a page starts
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", as_script(page)],
+            cwd=folder,
+            env=os.environ | {"PATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=PAGE_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # servers that a page leaves behind
+    assert process.returncode == 0, log.read_text(encoding="utf-8")[-3000:]
 
 
 @pytest.mark.parametrize("name", PAGES)
