@@ -1,4 +1,4 @@
-"""What the LLaSA inside says, and what compute spent on searching buys.
+"""What the bundled LLaSA says, and what compute spent on searching buys.
 
     python scripts/prepare_nano_data.py
     python benchmarks/search.py --picture docs/pictures/llasa-search.png
@@ -81,7 +81,7 @@ def measure(temperature: float, lm: str | None, count: int) -> dict:
 
 
 def best_of(results: dict, size: int, name: str) -> float:
-    """The mean of `name` over what the selecting verifier keeps of each group of `size` candidates."""
+    """The mean of `name` over what the selecting verifier keeps of each `size` candidates."""
     kept = []
     for sentence in results["sentences"]:
         for start in range(0, POOL, size):
@@ -141,7 +141,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--lm", help="another model than the one inside")
+    parser.add_argument("--lm", help="another model than the bundled one")
     parser.add_argument("--sentences", type=int, default=6, help="the last so many of the list")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/search.json"))

@@ -2,7 +2,7 @@
 # peft 0.21.2 with transformers 5.23.0 and torch 2.13.0: merging LoRA on `embed_tokens` of a model
 # with tied embeddings gives another model.
 #
-# While it is trained, the adapter changes the embedding alone: the head multiplies by the base's own
+# In training the adapter changes the embedding alone: the head multiplies by the base's own
 # weights. `merge_and_unload()` adds the adapter to the one tensor that both share, so that the head
 # moves as well. Logits before and after merging differ by far more than rounding. LoRA on q_proj, or
 # on an untied model, merges to within rounding.

@@ -1,12 +1,12 @@
-"""Makes the LLaSA inside the package: a small language model that has learned six sentences in
+"""Makes the LLaSA bundled with the package: a small language model that has learned six sentences in
 nano's codes.
 
     python scripts/prepare_nano_data.py          # the recordings, from Debian packages
-    python scripts/make_bundled_llasa.py                # about two minutes of a free CPU core; resumable
+    python scripts/make_bundled_llasa.py                # two minutes of a CPU core; resumable
     python scripts/make_bundled_llasa.py --only-export  # again from a finished run
 
 It encodes the recordings with nano, and runs `xcodec2 llasa prepare` and `xcodec2 llasa train
-inside`. The same recordings and codec give the same rows. Run it again whenever nano's codes
+bundled`. The same recordings and codec give the same rows. Run it again whenever nano's codes
 change: `speak` refuses the old model then.
 """
 
@@ -129,10 +129,10 @@ def main() -> None:
     )
     parser.add_argument("--only-export", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe `inside`")
+    parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe `bundled`")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recipe = read_recipe("inside", args.changes)
+    recipe = read_recipe("bundled", args.changes)
     out = Path(recipe.out)
     if not args.only_export:
         out.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE_SECONDS = 1500
 BAD = (
     "# A page\n<!-- not run: needs a GPU -->\n```\nxcodec2 train nano\n```\n\n```bash\nls a | wc\n"
-    "xcodec2 speak 'a # b' \\\n  -o - | aplay  # played\n```\n```text\nno\n```\n```python\n1 + 1\n```\n"
+    "xcodec2 speak 'a # b' \\\n  -o - | aplay  # played\n```\n```text\nno\n```\n"
+    "```python\n1 + 1\n```\n"
 )
 
 

@@ -1,4 +1,4 @@
-"""From codes to packs: what is written, what is refused, and that packing loses and leaks nothing."""
+"""From codes to packs: what is written and refused, and that packing loses and leaks nothing."""
 
 from __future__ import annotations
 
@@ -119,7 +119,10 @@ def test_prepare_refuses_with_reasons_and_counts(tmp_path):
     write_codes(tmp_path / "codes" / "b.parquet", bad[4:])
     made = prepare(tmp_path / "codes", tmp_path / "rows", base_tokenizer(), length=32, validation=0)
     assert made.rows == {"train": 1, "val": 0}
-    reasons = "extraction failed, no text, no speakable characters, no codes, codes out of range, too long, the text holds"
+    reasons = (
+        "extraction failed, no text, no speakable characters, no codes, codes out of range, "
+        "too long, the text holds"
+    )
     assert made.refused == dict.fromkeys(reasons.split(", "), 1)
     lines = (tmp_path / "rows" / "refused.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["id", *[item["id"] for item in bad[1:]]]

@@ -19,7 +19,8 @@ GOLDEN = (
     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\n"
-    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>Hello there.<|TEXT_UNDERSTANDING_END|><|eot_id|>"
+    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>Hello there."
+    "<|TEXT_UNDERSTANDING_END|><|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n<|SPEECH_GENERATION_START|>"
 )
 VOICED = GOLDEN.replace("Hello there.", "My voice. Hello there.") + "<|s_5|><|s_63|>"
@@ -59,7 +60,8 @@ def test_prompt_ids_are_those_of_the_literal_prompt():
     [
         (
             True,
-            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nConvert the text to speech:",
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
+            "Convert the text to speech:",
         ),
         (False, "Convert the text to speech:"),
     ],

@@ -72,7 +72,10 @@ def test_shipped_recipes_are_readable(name):
     ],
 )
 def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
-    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
+    whole = (
+        'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\n'
+        "shape = { hidden_size = 8 }\n"
+    )
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
         read_recipe(str(tmp_path / "recipe.toml"), changes)

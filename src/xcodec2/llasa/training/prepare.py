@@ -158,7 +158,7 @@ def records(extraction: Extraction, text: str, codec: Codec) -> Iterator[dict[st
 
 
 def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> np.ndarray:
-    """(L,) int64 ids of one recording; LlasaError, with the reason, when it cannot be an example."""
+    """(L,) int64 ids of one recording; LlasaError, with the reason, when it is no example."""
     vocabulary = prompts.vocabulary
     if record.get("error"):
         raise LlasaError(f"extraction failed: {record['error']}")

@@ -44,8 +44,9 @@ class Codec:
             and self.weights_hash != other.weights_hash
         ):
             raise LlasaError(
-                f"{this} is for codes of {self.model} ({self.weights_hash}), {that} is {other.model} "
-                f"({other.weights_hash}): their codes mean different sounds; use the codec it was made with"
+                f"{this} is for codes of {self.model} ({self.weights_hash}), {that} is "
+                f"{other.model} ({other.weights_hash}): their codes mean different sounds; "
+                "use the codec it was made with"
             )
 
 
@@ -77,7 +78,8 @@ class Rows:
             or math.prod(self.shape) * 4 != memmap.stat().st_size
         ):
             raise LlasaError(
-                f"{memmap}: has {memmap.stat().st_size} bytes, which is not int32 of shape {self.shape}"
+                f"{memmap}: has {memmap.stat().st_size} bytes, "
+                f"which is not int32 of shape {self.shape}"
             )
         self.name = f"{folder} ({split})"
         self.array = (
