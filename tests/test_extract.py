@@ -132,6 +132,7 @@ def test_a_killed_run_goes_on_and_equals_an_uninterrupted_one(manifest, tmp_path
     extract(manifest, tmp_path / "whole", rows=7, batch_seconds=3)
     assert rows(out) == rows(tmp_path / "whole")
     assert summary["rows"] == len(rows(out)) == 23
+    assert summary["real_time_factor"] == 1 / summary["times_real_time"]
     deadline = time.monotonic() + 60
     while alive := [pid for pid in children if is_running(pid)]:
         assert time.monotonic() < deadline, alive

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
 
 from xcodec2.cli import xcodec2
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import CodesError, XCodec2Error
 from xcodec2.extract import extract, run
 from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
@@ -134,7 +134,7 @@ def test_prepare_refuses_codes_of_two_codecs_and_missing_columns(tmp_path):
     write_codes(
         tmp_path / "b.parquet", [record("b")], METADATA | {"xcodec2.weights_hash": "f" * 16}
     )
-    with pytest.raises(LlasaError, match="their codes mean different sounds"):
+    with pytest.raises(CodesError, match=r"b\.parquet is tiny .*: noise"):
         prepare(tmp_path, tmp_path / "rows", base_tokenizer())
     assert not (tmp_path / "rows" / "rows.json").exists()
     assert not list((tmp_path / "rows").glob("*.memmap"))

@@ -28,6 +28,7 @@ from talkers import (
 from transformers import AutoModelForCausalLM
 
 from xcodec2.errors import RecipeError
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
@@ -36,7 +37,7 @@ from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
 from xcodec2.llasa.training.recipe import SHIPPED, Recipe, read_recipe
-from xcodec2.llasa.training.rows import Codec, Refused, Rows
+from xcodec2.llasa.training.rows import Refused, Rows
 from xcodec2.llasa.training.train import add_rows, build, precision, tensors, train
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
@@ -335,7 +336,7 @@ def test_rows_that_teach_nothing_are_an_error(tmp_path, rows):
 
 def test_a_model_says_what_it_speaks(tmp_path):
     assert LlasaMetadata.load(tmp_path) == LlasaMetadata()
-    about = LlasaMetadata(Codec("nano", "0" * 16), one_voice=True)
+    about = LlasaMetadata(CodecIdentity("nano", "0" * 16), one_voice=True)
     about.save(tmp_path)
     assert LlasaMetadata.load(tmp_path) == about
     (tmp_path / "llasa.json").write_text("{}")

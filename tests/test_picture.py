@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,13 +35,6 @@ def test_waveforms_of_different_lengths_share_a_picture(tmp_path: Path) -> None:
 def test_without_matplotlib_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def without_matplotlib(name: str, *args: object) -> object:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", without_matplotlib)
-    with pytest.raises(XCodec2Error, match=r"open-xcodec2\[pictures\]"):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(XCodec2Error, match=r"needs matplotlib: run `pip install -e .*\[pictures\]"):
         spectrogram_picture(tmp_path / "a.png", {"a": torch.zeros(100)}, 16000)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from xcodec2.moved import install
+
 if TYPE_CHECKING:
     from xcodec2.codec.config import XCodec2Config
     from xcodec2.codes import Codes
@@ -28,8 +30,16 @@ _HOMES = {
 }
 
 
+install()
+
+
 def __getattr__(name: str) -> Any:
     """Import torch only when something that needs it is asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted(__all__)

@@ -11,6 +11,7 @@ import io
 import math
 import operator
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -20,12 +21,17 @@ import torch
 
 from xcodec2.errors import CodesError
 from xcodec2.files import open_regular, replacing
+from xcodec2.identity import CodecIdentity
+from xcodec2.printable import printable
 
 FORMAT_VERSION = 1
 MAX_ARRAY_BYTES = 1 << 26  # 186 hours of 16-bit codes at 50 per second
+LONGEST_NAME = 60  # characters of a model's name that are shown
+SPEECH_TOKEN = re.compile(r"<\|s_(\d{1,10})\|>")
+SPEECH_MARK = re.compile(r"\ufeff|<\|SPEECH_GENERATION_(?:START|END)\|>")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Codes:
     """The codes of one piece of speech.
 
@@ -67,6 +73,23 @@ class Codes:
         same_origin = self._description() == other._description()
         return same_origin and torch.equal(self.codes.cpu(), other.codes.cpu())
 
+    def __repr__(self) -> str:
+        name = self.model or ""
+        shown = repr(name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…")
+        origin = f", model={printable(shown)}" if name else ""
+        return f"Codes({len(self)} codes, {self.duration:.2f} s{origin})"
+
+    def _repr_html_(self) -> str:
+        """A player, in notebooks."""
+        from xcodec2.notebook import player
+
+        return player(self)
+
+    @property
+    def identity(self) -> CodecIdentity:
+        """The codec that made them."""
+        return CodecIdentity(self.model, self.weights_hash, self.codebook_size, self.frame_rate)
+
     @property
     def duration(self) -> float:
         """Seconds of the audio they came from, or, when that is unknown, of the audio they decode
@@ -79,38 +102,83 @@ class Codes:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to exactly `path`, whole or not at all.
 
-        Equal codes give equal bytes. Raises CodesError.
+        Equal codes give equal bytes.
+
+        Raises:
+            CodesError: It cannot be written.
         """
+        with replacing(path, CodesError) as file:
+            file.write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The content of the file that :meth:`save` writes."""
         small = self.codebook_size <= 1 << 16
         arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
         for field, value in self._description().items():
             arrays[field] = np.array(value, "<i8") if isinstance(value, int) else np.array(value)
-        with replacing(path, CodesError) as file:
-            _write_npz(file, {"format_version": np.array(FORMAT_VERSION, "<i8"), **arrays})
+        content = io.BytesIO()
+        _write_npz(content, {"format_version": np.array(FORMAT_VERSION, "<i8"), **arrays})
+        return content.getvalue()
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> Codes:
-        """Read what `save` wrote, or a plain .npy of integers (T,), (1, T) or (1, 1, T), whose
-        origin is unknown.
+    def load(
+        source: str | os.PathLike[str] | bytes,
+        *,
+        frame_rate: int = 50,
+        codebook_size: int = 65_536,
+    ) -> Codes:
+        """Read a file of codes.
 
-        Raises CodesError when it is anything else, is damaged, or claims more than codes can need.
+        Args:
+            source: A path, or the content of a file: what :meth:`save` wrote; a plain .npy of
+                integers (T,), (1, T) or (1, 1, T); or text of speech tokens, as
+                :meth:`from_text` takes it.
+            frame_rate: Codes per second, where the file does not say it.
+            codebook_size: Codes that there are, where the file does not say it.
+
+        Returns:
+            The codes; their origin is unknown where they come from a plain array or text.
+
+        Raises:
+            CodesError: It is anything else, is damaged, or claims more than codes can need.
         """
-        with open_regular(path, CodesError) as file:
+        if isinstance(source, bytes):
+            if not source:
+                raise CodesError("standard input or a file without content: there are no codes")
+            return _parse(io.BytesIO(source), frame_rate, codebook_size)
+        with open_regular(source, CodesError) as file:
             try:
-                start = file.read(8)
-                file.seek(0)
-                if start.startswith(b"PK"):
-                    return _from_npz(file)
-                if start.startswith(b"\x93NUMPY"):
-                    return _from_npy(file)
-                audio = start.startswith(_AUDIO_STARTS) or start.endswith(b"ftyp")
-                raise CodesError(
-                    "audio, not codes: encode it first" if audio else "not a codes file"
-                )
+                return _parse(file, frame_rate, codebook_size)
             except CodesError as problem:
-                raise CodesError(f"{path}: {problem}") from problem
+                raise CodesError(f"{source}: {problem}") from problem
             except OSError as problem:
-                raise CodesError(f"{path}: cannot be read ({problem.strerror})") from problem
+                raise CodesError(f"{source}: cannot be read ({problem.strerror})") from problem
+
+    @staticmethod
+    def from_text(text: str, *, frame_rate: int = 50, codebook_size: int = 65_536) -> Codes:
+        """Codes from speech tokens as language models write them: `<|s_17|><|s_60001|>…`.
+
+        Args:
+            text: Tokens, with or without white space and marks of speech's start and end around.
+            frame_rate: Codes per second.
+            codebook_size: Codes that there are.
+
+        Returns:
+            The codes, of unknown origin.
+
+        Raises:
+            CodesError: There are no speech tokens in the text, or something else beside them.
+        """
+        if rest := SPEECH_MARK.sub("", SPEECH_TOKEN.sub("", text)).strip():
+            raise CodesError(f"not only speech tokens (<|s_17|>…) but also {rest[:40]!r}")
+        numbers = [int(digits) for digits in SPEECH_TOKEN.findall(text)]
+        if outside := [number for number in numbers if number >= codebook_size]:
+            raise CodesError(f"<|s_{outside[0]}|> is outside of 0…{codebook_size - 1}")
+        return Codes(
+            torch.tensor(numbers, dtype=torch.int32),
+            frame_rate=frame_rate,
+            codebook_size=codebook_size,
+        )
 
     def _description(self) -> dict[str, int | str]:
         """The known fields besides the codes themselves, by name."""
@@ -212,7 +280,8 @@ def _from_npz(file: BinaryIO) -> Codes:
     version = _scalar("format_version", arrays.pop("format_version"), int)
     if version != FORMAT_VERSION:
         raise CodesError(
-            f"format version {version} is not {FORMAT_VERSION}, which is known here: upgrade open-xcodec2"
+            f"format version {version} is not {FORMAT_VERSION}, which is known here: "
+            "upgrade open-xcodec2"
         )
     codes = torch.from_numpy(_integers(arrays.pop("codes")))
     return Codes(
@@ -220,15 +289,42 @@ def _from_npz(file: BinaryIO) -> Codes:
     )
 
 
-def _from_npy(file: BinaryIO) -> Codes:
-    if (size := os.fstat(file.fileno()).st_size) > MAX_ARRAY_BYTES:
+def _parse(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
+    start = file.read(64)
+    file.seek(0)
+    if start.startswith(b"PK"):
+        return _from_npz(file)
+    if start.startswith(b"\x93NUMPY"):
+        return _from_npy(file, frame_rate, codebook_size)
+    if _looks_like_tokens(start):
+        text = _read_all(file).decode("utf-8", "replace")
+        return Codes.from_text(text, frame_rate=frame_rate, codebook_size=codebook_size)
+    audio = start.startswith(_AUDIO_STARTS) or start[4:8] == b"ftyp"
+    raise CodesError("audio, not codes: encode it first" if audio else "not a codes file")
+
+
+def _looks_like_tokens(start: bytes) -> bool:
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return text.startswith((b"<|s_", b"<|SPEECH_GENERATION_START|>"))
+
+
+def _read_all(file: BinaryIO) -> bytes:
+    """All of it, unless that is more than codes can need."""
+    if (size := file.seek(0, io.SEEK_END)) > MAX_ARRAY_BYTES:
         raise CodesError(f"has {size} bytes, more than codes can need")
-    array = _integers(_parse_npy(file.read()))
+    file.seek(0)
+    return file.read()
+
+
+def _from_npy(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
+    array = _integers(_parse_npy(_read_all(file)))
     if array.ndim > 3 or any(size != 1 for size in array.shape[:-1]):
         raise CodesError(
-            f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): save them one by one"
+            f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): "
+            "save them one by one"
         )
-    return Codes(torch.from_numpy(array.reshape(-1)))
+    codes = torch.from_numpy(array.reshape(-1))
+    return Codes(codes, frame_rate=frame_rate, codebook_size=codebook_size)
 
 
 def _read_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> bytes:

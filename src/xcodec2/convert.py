@@ -31,7 +31,8 @@ def save_original(model: XCodec2Model, folder: str | Path) -> None:
     config = model.config
     if config.acoustic_encoder != "waveform":
         raise CheckpointError(
-            "the original's names have no place for the spectrogram encoder; convert to transformers"
+            "the original's names have no place for the spectrogram encoder; "
+            "convert to transformers"
         )
     settings = {
         "model_type": "xcodec2",

@@ -25,3 +25,11 @@ class RecipeError(XCodec2Error):
 
 class TrainingError(XCodec2Error):
     """Data or a state that cannot be trained with."""
+
+
+class UndefinedError(XCodec2Error):
+    """A measure that has no value for these waveforms; the message is the reason."""
+
+
+class MissingExtraError(XCodec2Error):
+    """An optional library that is not installed; the message says how to install it."""

@@ -10,7 +10,9 @@ B batch, N samples, T frames (one code each), D width.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
@@ -20,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
 from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, XCodec2Config
@@ -29,8 +32,10 @@ from xcodec2.codec.inference import batches, streams
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.quantizer import Quantizer
 from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
-from xcodec2.codes import Codes
+from xcodec2.codes import SPEECH_MARK, SPEECH_TOKEN, Codes
 from xcodec2.errors import XCodec2Error
+from xcodec2.identity import CodecIdentity
+from xcodec2.printable import printable
 
 
 class XCodec2Model(nn.Module):
@@ -153,6 +158,7 @@ class XCodec2Model(nn.Module):
             loaded = [load_audio(audio, sample_rate, target_rate=self.config.input_rate)]
         encoded = batches.encode(self, [item.waveform for item in loaded], progress)
         weights_hash = self.weights_hash
+        notebook.remember(self, str(weights_hash))
         results = [
             Codes(
                 codes=codes.to(torch.int32),
@@ -170,7 +176,7 @@ class XCodec2Model(nn.Module):
     @overload
     def decode(
         self,
-        codes: Codes | Tensor | np.ndarray | list[int],
+        codes: Codes | Tensor | np.ndarray | str | Path | list[int],
         *,
         progress: batches.Progress | None = None,
     ) -> Tensor: ...
@@ -178,7 +184,7 @@ class XCodec2Model(nn.Module):
     @overload
     def decode(
         self,
-        codes: list[Tensor] | list[Codes] | list[np.ndarray],
+        codes: list[Tensor] | list[Codes] | list[np.ndarray] | list[str] | list[Path],
         *,
         progress: batches.Progress | None = None,
     ) -> list[Tensor]: ...
@@ -186,14 +192,24 @@ class XCodec2Model(nn.Module):
     def decode(
         self, codes: Any, *, progress: batches.Progress | None = None
     ) -> Tensor | list[Tensor]:
-        """Codes → waveform (samples,) float32 at `sample_rate`; a list of tensors or Codes gives a
-        list.
+        """Codes → waveform (samples,) float32 at `sample_rate`; a list of items gives a list.
 
-        A list of integers is one item. The waveform is cut to the length of what was encoded, where
-        that is known. Raises XCodec2Error for codes that are empty, not integers, or outside 0 …
-        codebook_size - 1.
+        Args:
+            codes: Codes, a path of a codes file, text of speech tokens (`<|s_17|>…`), or integers
+                (T,) as a tensor, an array or a list, whose elements may be tensors without
+                dimensions or single speech tokens. A list of any of these is a batch.
+            progress: Is called with the frames done and the frames in all.
+
+        Returns:
+            The waveform, cut to the length of what was encoded where that is known.
+
+        Raises:
+            XCodec2Error: Codes are empty, not integers, or outside 0 … codebook_size - 1.
+
+        Warns:
+            CodesWarning: The codes come from other weights, or at another frame rate.
         """
-        is_batch = isinstance(codes, list) and not all(isinstance(item, Integral) for item in codes)
+        is_batch = isinstance(codes, list) and not is_sequence_of_codes(codes)
         items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
         waveforms = batches.decode(self, [item.codes.cpu() for item in items], progress)
         results = [
@@ -232,7 +248,8 @@ class XCodec2Model(nn.Module):
         self.require_encoder()
         if sample_rate != self.config.input_rate:
             raise XCodec2Error(
-                f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; use encode(audio, sample_rate)"
+                f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; "
+                "use encode(audio, sample_rate)"
             )
         waveforms = as_tensor(input_waveform, "audio")
         if waveforms.ndim == 3 and waveforms.shape[1] == 1:
@@ -245,7 +262,9 @@ class XCodec2Model(nn.Module):
         return torch.stack(batches.encode(self, rows))[:, None].to(self.device, torch.int32)
 
     def decode_code(self, vq_code: Tensor) -> Tensor:
-        """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls it."""
+        """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls
+        it.
+        """
         codes = as_tensor(vq_code, "codes")
         if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):
             raise XCodec2Error(
@@ -262,14 +281,41 @@ class XCodec2Model(nn.Module):
             raise type(problem)(f"item {index} of the list: {problem}") from problem
 
     def as_codes(self, codes: Any) -> Codes:
-        """Codes, or 1-D integers checked against this model's codebook."""
+        """Codes, a file or text of them, or 1-D integers, checked against this model."""
+        own: dict[str, Any] = {
+            "frame_rate": self.frame_rate,
+            "codebook_size": self.codebook_size,
+        }
+        name = "what is decoded"
+        if isinstance(codes, str) and (SPEECH_TOKEN.search(codes) or SPEECH_MARK.search(codes)):
+            return Codes.from_text(codes, **own)
+        if isinstance(codes, (str, os.PathLike)):
+            name, codes = printable(codes), Codes.load(codes, **own)
         if isinstance(codes, Codes):
-            if codes.codebook_size != self.codebook_size:
-                raise XCodec2Error(
-                    f"these codes come from a codebook of {codes.codebook_size}, this model's has {self.codebook_size}"
-                )
+            self.check_origin(codes, name)
             return codes
-        return Codes(codes=codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size)
+        if isinstance(codes, list) and codes and is_sequence_of_codes(codes):
+            if isinstance(codes[0], str):
+                return Codes.from_text("".join(codes), **own)
+            codes = [int(item) for item in codes]
+        return Codes(codes=codes, **own)
+
+    def check_origin(self, codes: Codes, name: str) -> None:
+        """Refuse codes of another codebook and warn of other weights or another frame rate.
+
+        What was found to fit is not looked at again until the encoder's weights change: the digest
+        takes a moment.
+        """
+        weight = self.quantizer.project_in.weight
+        state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+        if getattr(self, "_fitting", None) == (codes.identity, state):
+            return
+        own = self.identity
+        if any(parameter.dtype != torch.float32 for parameter in self.parameters()):
+            # The digest is of the weights as they were rounded.
+            own = replace(own, weights_hash=None)
+        if codes.identity.check_decodable(own, name, stacklevel=5):
+            self._fitting = (codes.identity, state)
 
     def cut(self, waveform: Tensor, codes: Codes) -> Tensor:
         if codes.num_samples is None or codes.sample_rate is None:
@@ -328,6 +374,11 @@ class XCodec2Model(nn.Module):
             self._hashed = (state, digest.hexdigest()[:16])
         return self._hashed[1]
 
+    @property
+    def identity(self) -> CodecIdentity:
+        """Whose codes it makes and takes."""
+        return CodecIdentity(self.model_id, self.weights_hash, self.codebook_size, self.frame_rate)
+
     @classmethod
     def from_pretrained(
         cls,
@@ -365,6 +416,24 @@ def as_tensor(values: Any, what: str) -> Tensor:
         raise XCodec2Error(
             f"{what} must be a tensor or an array, not {type(values).__name__}"
         ) from problem
+
+
+def is_sequence_of_codes(items: list[Any]) -> bool:
+    """Whether a list is one item: integers, tensors or arrays without dimensions, or tokens."""
+    if items and all(isinstance(item, str) and SPEECH_TOKEN.fullmatch(item) for item in items):
+        return True
+    return all(
+        isinstance(item, Integral)
+        or (isinstance(item, (Tensor, np.ndarray)) and item.ndim == 0 and is_integer(item))
+        for item in items
+    )
+
+
+def is_integer(values: Tensor | np.ndarray) -> bool:
+    """Whether a tensor or array is of an integer type; bool is none."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind in "iu"
+    return not (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool)
 
 
 def as_chunk(chunk: Any) -> Any:

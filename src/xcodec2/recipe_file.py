@@ -16,15 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xcodec2.errors import RecipeError
+from xcodec2.extras import require
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    tomllib = require("tomli", extra="train", purpose="a recipe")
 
 
 def find_recipe(name_or_path: str, shipped: Path) -> Path:
-    """The file of a recipe: one of the folder `shipped` by its name, or a path. Raises RecipeError."""
+    """The file of a recipe: one of the folder `shipped` by its name, or a path.
+
+    Raises RecipeError.
+    """
     inside = shipped / f"{name_or_path}.toml"
     if "/" not in name_or_path and inside.is_file():
         return inside

@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from xcodec2.errors import AudioError
+from xcodec2.extras import require
 from xcodec2.files import open_regular
 
 Blocks: TypeAlias = Iterator[
@@ -170,13 +171,10 @@ def _check_mp3_end(file: Content, sound: soundfile.SoundFile, total: int, name: 
 
 def ffmpeg_blocks(file: Content, name: str) -> Blocks:
     """Decode the first audio track with FFmpeg, through PyAV. Raises AudioError."""
-    try:
-        import av
-    except ImportError as problem:
-        raise AudioError(
-            f"{name}: not audio that libsndfile reads, or not to its end; if it is mp4, m4a, aac, webm or an mp3 "
-            "without a length, `pip install open-xcodec2[media]`"
-        ) from problem
+    libsndfile_failed = (
+        f"{name}: not audio that libsndfile reads to its end; FFmpeg, which reads more,"
+    )
+    av = require("av", extra="media", purpose=libsndfile_failed)
     file.seek(0)
     seconds = 0.0
     try:

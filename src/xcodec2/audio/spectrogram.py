@@ -1,7 +1,4 @@
-"""Spectrograms as a picture, to see what a codec kept.
-
-Needs matplotlib (`pip install open-xcodec2[pictures]`).
-"""
+"""Spectrograms as a picture, to see what a codec kept.; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import numpy as np
 import torch
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.extras import require
 from xcodec2.files import replacing
 
 WINDOW_SECONDS = 0.025
@@ -44,12 +42,8 @@ def spectrogram_picture(
     """Draws the named (N,) waveforms one above the other, with one time axis and one colour scale,
     into a PNG.
     """
-    try:
-        from matplotlib.figure import Figure  # the object interface: no global state, no display
-    except ImportError as error:
-        raise XCodec2Error(
-            "pictures need matplotlib: pip install 'open-xcodec2[pictures]'"
-        ) from error
+    # The object interface: no global state, no display.
+    matplotlib = require("matplotlib.figure", extra="pictures", purpose="a picture")
 
     panels = {
         name: torch.as_tensor(waveform, dtype=torch.float32, device="cpu")
@@ -60,7 +54,7 @@ def spectrogram_picture(
     seconds = max(len(waveform) for waveform in panels.values()) / sample_rate
 
     width = float(np.clip(2 + seconds, 9, 24))
-    figure = Figure(figsize=(width, 0.6 + 2.7 * len(panels)), layout="constrained")
+    figure = matplotlib.Figure(figsize=(width, 0.6 + 2.7 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, image) in zip(axes, images.items(), strict=True):
         drawn = axis.imshow(

@@ -23,6 +23,7 @@ from xcodec2.cli.info import info
 from xcodec2.cli.llasa import llasa
 from xcodec2.cli.reconstruct import reconstruct
 from xcodec2.cli.speak import speak
+from xcodec2.cli.terminal import say
 from xcodec2.cli.train import train
 
 
@@ -72,5 +73,5 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         except Exception as error:
             if args[0] == "--debug":
                 raise
-            click.echo(f"xcodec2: error: {explain(error)}", err=True)
+            say(f"xcodec2: error: {explain(error)}", err=True)
             sys.exit(exit_code(error))

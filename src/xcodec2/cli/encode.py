@@ -2,40 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from xcodec2.cli.options import INPUT_FILE, device_option, load_model, model_option
-from xcodec2.cli.outputs import for_each_file, frames_bar, plan_outputs
+from xcodec2.cli.options import INPUT_FILE_OR_STDIN, device_option, load_model, model_option
+from xcodec2.cli.outputs import (
+    STDIO,
+    check_decoders,
+    content_of,
+    for_each_file,
+    frames_bar,
+    plan_outputs,
+    write_stdout,
+)
 
 
 @click.command()
-@click.argument("speech", nargs=-1, required=True, type=INPUT_FILE)
+@click.argument("speech", nargs=-1, required=True, type=INPUT_FILE_OR_STDIN)
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", help="Codes file; a folder for several inputs."
+    "-o",
+    "--out",
+    required=True,
+    metavar="OUT",
+    help="Codes file, - for standard output; a folder for several inputs.",
 )
 @model_option
 @device_option
 def encode(speech: tuple[Path, ...], out: str, model_name: str, device: str) -> None:
     """Encode speech into codes files.
 
-    SPEECH may have any format, rate and number of channels. A codes file holds the codes, the
-    length and rate of the speech and the model they come from; NumPy alone reads it (`numpy.load`).
-    With several inputs, or when OUT is a folder or ends in /, each input gets OUT/NAME.npz. Results
-    of an earlier run are replaced.
+    SPEECH may have any format, rate and number of channels; - is standard input. A codes file holds
+    the codes, the length and rate of the speech and the model they come from; NumPy alone reads it
+    (`numpy.load`). With several inputs, or when OUT is a folder or ends in /, each input gets
+    OUT/NAME.npz. Results of an earlier run are replaced. Prints a line for each file written.
 
     \b
     Examples:
       xcodec2 encode speech.wav -o speech.npz
       xcodec2 encode recordings/*.mp3 -o codes/
       xcodec2 encode speech.wav -o speech.npz --model HKUSTAudio/xcodec2 --device cuda
+      ffmpeg -i film.mkv -f wav - | xcodec2 encode - -o film.npz
     """
     pairs = plan_outputs(speech, out, "npz")
+    check_decoders(speech)
     model = load_model(model_name, device)
 
-    def work(source: Path, target: Path) -> None:
+    def work(source: Path) -> Callable[[Path], str]:
         with frames_bar() as progress:
-            model.encode(source, progress=progress).save(target)
+            codes = model.encode(content_of(source), progress=progress)
+
+        def save(target: Path) -> str:
+            if target == STDIO:
+                write_stdout(codes.to_bytes())
+            else:
+                codes.save(target)
+            written = "standard output" if target == STDIO else target
+            return f"{written}: {len(codes)} codes, {codes.duration:.2f} s, model {codes.model}"
+
+        return save
 
     for_each_file(pairs, work)

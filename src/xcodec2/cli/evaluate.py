@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from xcodec2.cli.options import device_option
+from xcodec2.cli.terminal import say
+from xcodec2.extras import require
 
 
 @click.command()
@@ -111,12 +113,14 @@ def evaluate(
     \b
     Examples:
       xcodec2 evaluate recordings/ --out report/ --metrics stoi,pesq,mel
-      xcodec2 evaluate test.tsv --out report/ --baseline opus@6k --baseline codec2@1600 --group-by language
+      xcodec2 evaluate test.tsv --out report/ --baseline opus@6k --group-by language
       xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine --workers 8
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
     """
+    require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
+    from xcodec2.cli.evaluation_text import readable
     from xcodec2.evaluate import evaluate as run
-    from xcodec2.evaluate.metrics import MEASURES
+    from xcodec2.evaluate.metrics import COLUMNS, MEASURES
 
     named = (
         () if measures == "none" else MEASURES if measures is None else tuple(measures.split(","))
@@ -145,8 +149,6 @@ def evaluate(
         worst=worst,
         audio=audio,
     )
-    from xcodec2.evaluate.text_table import lines
-
-    for line in lines(summary):
-        click.echo(line)
-    click.echo(f"report: {out / 'report.html'}")
+    for line in readable(summary, COLUMNS):
+        say(line)
+    say(f"report: {out / 'report.html'}")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from xcodec2.cli.terminal import say
+from xcodec2.extras import require
+
 
 @click.command()
 @click.argument("source", metavar="TOKENS_OR_MODEL")
@@ -19,7 +22,7 @@ def export(source: str, out: str, to: str) -> None:
     `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
-    decoder.onnx, which run without PyTorch. Needs `pip install 'open-xcodec2[onnx]'`.
+    decoder.onnx, which run without PyTorch; needs the extra `onnx`.
 
     \b
     Examples:
@@ -31,9 +34,10 @@ def export(source: str, out: str, to: str) -> None:
         from xcodec2.onnx.export import export as export_model
 
         for path in export_model(source, out):
-            click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+            say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
+    require("pyarrow.parquet", extra="extract", purpose="xcodec2 export")
     from xcodec2.extract.export import export as export_tokens
 
     counts = export_tokens(source, out, to)
-    click.echo(f"{counts['rows']} rows written, {counts['left_out']} with an error left out")
+    say(f"{counts['rows']} rows written, {counts['left_out']} with an error left out")

@@ -7,6 +7,8 @@ import json
 import click
 
 from xcodec2.cli.options import check_device, device_option, model_option
+from xcodec2.cli.terminal import say_lines
+from xcodec2.extras import require
 
 
 @click.command()
@@ -82,12 +84,15 @@ def extract(
     Examples:
       xcodec2 extract recordings/ tokens/
       xcodec2 extract manifest.tsv tokens/ --workers 8
-      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --address auto --device cuda --workers 16
+      xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --workers 16
     """
-    from xcodec2.extract import extract
-
     if address and engine != "ray":
         raise click.UsageError("--address is for --engine ray")
+    require("pyarrow.parquet", extra="extract", purpose="xcodec2 extract")
+    if engine == "ray":
+        require("ray", "pandas", extra="ray", purpose="--engine ray")
+    from xcodec2.extract import extract
+
     if engine == "local":
         check_device(device)
     summary = extract(
@@ -99,7 +104,7 @@ def extract(
         address=address,
         **options,  # type: ignore[arg-type]
     )
-    click.echo(json.dumps(summary, indent=2, ensure_ascii=False))
+    say_lines(json.dumps(summary, indent=2, ensure_ascii=False))
     if summary["errors"] == summary["rows"]:
         reason = next(iter(summary["errors_by_reason"]))
         raise click.ClickException(

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
+from xcodec2.cli.terminal import say
 from xcodec2.errors import XCodec2Error
+from xcodec2.extras import DISTRIBUTIONS
+from xcodec2.printable import printable
 
 #: What can go wrong with one file without saying anything about the next.
 FILE_FAILURES = (XCodec2Error, OSError)
@@ -22,13 +25,13 @@ def exit_code(error: BaseException) -> int:
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    return " ".join(_explanation(error).split())
+    """What went wrong, in one line that is safe to print."""
+    return printable(" ".join(_explanation(error).split()))
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Stands in for `warnings.showwarning`: one line, without the place in the code."""
-    click.echo(f"xcodec2: warning: {' '.join(str(message).split())}", err=True)
+    say(f"xcodec2: warning: {' '.join(str(message).split())}", err=True)
 
 
 def _explanation(error: BaseException) -> str:
@@ -45,4 +48,9 @@ def _explanation(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return "out of memory"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        return f"this needs {module}: run `pip install {DISTRIBUTIONS.get(module, module)}`"
+    if isinstance(error, ImportError):  # fsspec's says what to install for an address
+        return str(error)
     return f"{type(error).__name__}: {error} (unexpected: `xcodec2 --debug ...` shows where)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xcodec2.cli.options import load_model
+from xcodec2.cli.terminal import say, say_lines
 from xcodec2.errors import CodesError, XCodec2Error
 
 if TYPE_CHECKING:
@@ -32,15 +33,15 @@ def info(source: str, as_json: bool) -> None:
     """
     facts = describe(source)
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        say_lines(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
         if isinstance(value, dict):
-            click.echo(name)
+            say(name)
             for part, count in value.items():
-                click.echo(f"  {part:<18}{count:>13,}")
+                say(f"  {part:<18}{count:>13,}")
         else:
-            click.echo(f"{name:<20}{'unknown' if value is None else value}")
+            say(f"{name:<20}{'unknown' if value is None else value}")
 
 
 def describe(source: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
 
 INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+INPUT_FILE_OR_STDIN = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
 OUTPUT_FILE = click.Path(dir_okay=False, path_type=Path)
 
 model_option = click.option(

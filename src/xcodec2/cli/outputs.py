@@ -7,10 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from xcodec2.cli.failures import FILE_FAILURES, explain
+from xcodec2.extras import require
+from xcodec2.printable import printable
+
+#: What libsndfile does not read.
+FFMPEG_SUFFIXES = frozenset(
+    [".3gp", ".aac", ".amr", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma"]
+)
+STDIO = Path("-")  # standard input or output
 
 
 def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[Path, Path]]:
@@ -22,6 +31,15 @@ def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[P
     if not out:
         raise click.UsageError("-o needs a name")
     folder = Path(out)
+    if STDIO in sources and len(sources) > 1:
+        raise click.UsageError("- is standard input, and the only input where it is one")
+    if folder == STDIO:
+        if len(sources) > 1:
+            raise click.UsageError("several results need a folder, and - is standard output")
+        check_stdout()
+        return [(sources[0], STDIO)]
+    if STDIO in sources and (folder.is_dir() or out.endswith(("/", os.sep))):
+        raise click.UsageError("what comes from standard input has no name: -o must name a file")
     if len(sources) == 1 and not folder.is_dir() and not out.endswith(("/", os.sep)):
         check_parents([folder])
         targets = [folder]
@@ -64,26 +82,58 @@ def check_audio_suffix(target: Path) -> None:
         raise click.UsageError(f"{target} must end in one of {', '.join(SAVE_FORMATS)}")
 
 
-def for_each_file(pairs: Sequence[tuple[Path, Path]], work: Callable[[Path, Path], None]) -> None:
-    """Calls `work(source, target)` for every pair.
+def check_decoders(sources: Sequence[Path]) -> None:
+    """Asks for FFmpeg where a name says that nothing else reads the file, before any work."""
+    if any(source.suffix.lower() in FFMPEG_SUFFIXES for source in sources):
+        require("av", extra="media", purpose="reading mp4, m4a, aac and the like")
 
-    Among several, a bad file costs one line and not the run.
+
+def check_stdout() -> None:
+    """Refuses to fill a terminal with binary data."""
+    if sys.stdout.isatty():
+        raise click.UsageError("-o - writes binary data, and standard output is a terminal")
+
+
+def content_of(source: Path) -> Any:
+    """What a model or a reader of codes takes for `source`: its path, or all of standard input."""
+    return sys.stdin.buffer.read() if source == STDIO else source
+
+
+def write_stdout(content: bytes) -> None:
+    """Write all of it and flush, so that a failure is one of this command."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def for_each_file(
+    pairs: Sequence[tuple[Path, Path]], work: Callable[[Path], Callable[[Path], str | None]]
+) -> None:
+    """Calls `work(source)` for every pair, and what that returns with the target.
+
+    The folder of the targets is made when there is something to be put in it. What saving returns
+    is printed, on standard error where standard output is the target. Among several, a bad file
+    costs one line and not the run.
     """
-    pairs[0][1].parent.mkdir(parents=True, exist_ok=True)  # the one folder of them all
-    if len(pairs) == 1:
-        work(*pairs[0])
-        return
-
     from tqdm import tqdm
 
+    def do(source: Path, target: Path) -> None:
+        save = work(source)
+        if target != STDIO:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if said := save(target):
+            tqdm.write(printable(said), file=sys.stderr if target == STDIO else sys.stdout)
+
+    if len(pairs) == 1:
+        do(*pairs[0])
+        return
     failed = 0
     for source, target in tqdm(pairs, unit="file", disable=None):  # None: shown on a terminal only
         try:
-            work(source, target)
+            do(source, target)
         except FILE_FAILURES as error:
             failed += 1
-            why = explain(error)
-            why = why if str(source) in why else f"{source}: {why}"
+            why, name = explain(error), printable(source)
+            why = why if name in why else f"{name}: {why}"
             tqdm.write(f"xcodec2: error: {why}", file=sys.stderr)
     if failed:
         raise click.ClickException(f"{failed} of {len(pairs)} files failed")

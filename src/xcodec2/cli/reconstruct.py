@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from xcodec2.cli.options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
-from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_targets
-from xcodec2.errors import XCodec2Error
+from xcodec2.cli.outputs import check_audio_suffix, check_decoders, check_parents, check_targets
+from xcodec2.cli.terminal import say
+from xcodec2.errors import UndefinedError
+from xcodec2.extras import require
+from xcodec2.printable import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +55,13 @@ def reconstruct(
     \b
     Examples:
       xcodec2 reconstruct speech.wav -o again.wav
-      xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture spectrograms.png --stoi
+      xcodec2 reconstruct speech.mp3 -o again.flac --codes speech.npz --picture both.png --stoi
     """
+    check_decoders([speech])
+    if picture_path:
+        require("matplotlib.figure", extra="pictures", purpose="--picture")
+    if stoi:
+        require("pystoi", extra="evaluate", purpose="--stoi")
     import torch
 
     from xcodec2.audio.io import load_audio, save_audio
@@ -78,11 +85,12 @@ def reconstruct(
     save_audio(out, waveform, model.sample_rate)
     if codes_path:
         codes.save(codes_path)
+    distinct = len(codes.codes.unique())
     bitrate = math.log2(model.codebook_size) * model.frame_rate
     figures = {
         "duration": f"{codes.duration:.2f} s",
         "model": f"{codes.model} on {device}",
-        "tokens": f"{len(codes.codes)} ({model.frame_rate:g} per second, {len(codes.codes.unique())} different)",
+        "tokens": f"{len(codes)} ({model.frame_rate:g} per second, {distinct} different)",
         "bitrate": f"{bitrate:g} bit/s",
         "encode": speed(encoded - started, codes.duration),
         "decode": speed(decoded - encoded, codes.duration),
@@ -92,16 +100,15 @@ def reconstruct(
         if picture_path:
             from xcodec2.audio.spectrogram import spectrogram_picture
 
-            name = speech.name.encode(
-                "utf-8", "replace"
-            ).decode()  # a file name may be no text at all
-            panels = {name: original, f"{out.name}, {bitrate:g} bit/s": waveform}
+            panels = {
+                printable(speech.name): original,
+                f"{printable(out.name)}, {bitrate:g} bit/s": waveform,
+            }
             spectrogram_picture(picture_path, panels, model.sample_rate)
         if stoi:
-            score = intelligibility(original, waveform, model.sample_rate)
-            figures["STOI"] = "not defined: too little speech" if score is None else f"{score:.3f}"
+            figures["STOI"] = intelligibility(original, waveform, model.sample_rate)
     for name, figure in figures.items():
-        click.echo(f"{name:<10}{figure}")
+        say(f"{name:<10}{figure}")
 
 
 def speed(seconds: float, duration: float) -> str:
@@ -109,20 +116,13 @@ def speed(seconds: float, duration: float) -> str:
     return f"real-time factor {seconds / duration:.4f} ({duration / seconds:.3g} times real time)"
 
 
-def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> float | None:
-    """STOI of a waveform against its original, both (N,); None where it is not defined."""
-    try:
-        from pystoi import stoi
-    except ImportError as error:
-        raise XCodec2Error("STOI needs pystoi: pip install 'open-xcodec2[evaluate]'") from error
+def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> str:
+    """STOI of a waveform against its original, both (N,), or why it has none."""
+    from xcodec2.signal.stoi import stoi
+
     length = min(len(original), len(waveform))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)
-        try:
-            return float(stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate))
-        except (
-            RuntimeWarning,
-            ValueError,
-            IndexError,
-        ):  # fewer than 30 frames of speech, or less than one
-            return None
+    try:
+        value = stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate)
+    except UndefinedError as reason:
+        return f"not defined: {reason}"
+    return f"{value:.3f}"

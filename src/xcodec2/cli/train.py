@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from xcodec2.cli.terminal import say, say_lines
+
 
 @click.command()
 @click.argument("recipe")
@@ -35,8 +37,8 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, show: bool) -> No
 
     resolved = read_recipe(recipe, changes)
     if show:
-        click.echo(to_toml(resolved), nl=False)
+        say_lines(to_toml(resolved))
         return
     from xcodec2.train.loop import train as run
 
-    click.echo(f"model: {run(resolved, resume=resume)}", err=True)
+    say(f"model: {run(resolved, resume=resume)}", err=True)

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from xcodec2 import extras
 from xcodec2.errors import XCodec2Error
 
 
@@ -73,12 +74,5 @@ def dataset(name: str, subset: str | None, split: str | None) -> Any:
 
 
 def require(module: str) -> Any:
-    """An optional library, or an error that says how to get it."""
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as problem:
-        raise XCodec2Error(
-            f"this needs {module.partition('.')[0]}: pip install 'open-xcodec2[extract]' ({problem})"
-        ) from problem
+    """A library of the extra `extract`, or MissingExtraError."""
+    return extras.require(module, extra="extract", purpose="a data set")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from xcodec2.corpus import Recording
+from xcodec2.corpus.labels import Interval, labels_of, phone_of_frames
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.phones import Interval, labels_of, phone_of_frames
 from xcodec2.evaluate.probe import linear_probe, with_neighbours
 from xcodec2.evaluate.systems import CodecSystem
 from xcodec2.evaluate.tokens import code_use, held_out_purity, phone_fit, pnmi_by_chance

@@ -7,20 +7,18 @@ at 16 kHz, the original and what was heard, equally long.
 from __future__ import annotations
 
 import importlib.metadata
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.mel import slaney_mel
 from xcodec2.evaluate.pitch import compare_pitch
+from xcodec2.extras import require
+from xcodec2.signal.mel import MEL_WINDOWS, log_mel
+from xcodec2.signal.stoi import estoi, stoi
 
 SAMPLE_RATE = 16_000
-MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
-MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
-MEL_FLOOR = 1e-5
 HIGHEST_SI_SDR = 100.0  # dB; an exact copy is infinitely far from its error
 
 
@@ -87,19 +85,10 @@ MEASURES = tuple(dict.fromkeys(column.measure for column in COLUMNS.values()))
 
 def intelligibility(original: np.ndarray, heard: np.ndarray) -> dict[str, float]:
     """STOI and ESTOI. Raises XCodec2Error where they are not defined, as the two below do."""
-    from pystoi import stoi
-
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "error", RuntimeWarning
-        )  # how pystoi says so; its result would be a placeholder
-        try:
-            return {
-                "stoi": float(stoi(original, heard, SAMPLE_RATE)),
-                "estoi": float(stoi(original, heard, SAMPLE_RATE, extended=True)),
-            }
-        except (RuntimeWarning, ValueError, IndexError) as problem:
-            raise XCodec2Error("fewer than 30 frames of speech") from problem
+    return {
+        "stoi": stoi(original, heard, SAMPLE_RATE),
+        "estoi": estoi(original, heard, SAMPLE_RATE),
+    }
 
 
 def perceived_quality(original: np.ndarray, heard: np.ndarray) -> dict[str, float]:
@@ -121,24 +110,8 @@ def perceived_quality(original: np.ndarray, heard: np.ndarray) -> dict[str, floa
 def mel_distance(original: np.ndarray, heard: np.ndarray) -> dict[str, float]:
     """The published multi-resolution mel loss, its seven resolutions averaged."""
     pair = torch.from_numpy(np.stack([original, heard])).float()
-    distances = []
-    for window, bins in zip(MEL_WINDOWS, MEL_BINS, strict=True):
-        spectrum = torch.stft(
-            pair,
-            window,
-            window // 4,
-            window=torch.hann_window(window),
-            return_complex=True,
-            pad_mode="constant",
-        )
-        magnitude = (spectrum.real.square() + spectrum.imag.square() + MEL_FLOOR**2).sqrt()
-        mel = (
-            (slaney_mel(window, bins, SAMPLE_RATE, pair.device) @ magnitude)
-            .clamp(min=MEL_FLOOR)
-            .log10()
-        )
-        distances.append(float((mel[0] - mel[1]).abs().mean()))
-    return {"mel": float(np.mean(distances))}
+    spectra = (log_mel(pair, window, SAMPLE_RATE) for window in MEL_WINDOWS)
+    return {"mel": float(np.mean([float((mel[0] - mel[1]).abs().mean()) for mel in spectra]))}
 
 
 def signal_to_distortion(original: np.ndarray, heard: np.ndarray) -> dict[str, float]:
@@ -184,9 +157,5 @@ def implementation(measure: str) -> str:
     }
     if measure in ours:
         return ours[measure]
-    try:
-        return f"{packages[measure]} {importlib.metadata.version(packages[measure])}"
-    except importlib.metadata.PackageNotFoundError as problem:
-        raise XCodec2Error(
-            f"{packages[measure]} is not installed: pip install 'open-xcodec2[evaluate]'"
-        ) from problem
+    require(packages[measure], extra="evaluate", purpose=measure.upper())
+    return f"{packages[measure]} {importlib.metadata.version(packages[measure])}"

@@ -13,6 +13,7 @@ import soxr
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.systems import SAMPLE_RATE, Heard
+from xcodec2.extras import require
 
 KINDS = ("encodec", "dac", "mimi", "xcodec", "xcodec2")
 BANDWIDTHS = (
@@ -25,12 +26,7 @@ class HubCodec:
     """bit_rate: bits a second, for codecs of several codebooks; all codebooks when it is None."""
 
     def __init__(self, source: str, bit_rate: int | None = None) -> None:
-        try:
-            import transformers
-        except ImportError as error:
-            raise XCodec2Error(
-                "codecs from the Hub need transformers: pip install transformers"
-            ) from error
+        transformers = require("transformers", extra="llasa", purpose="a codec from the Hub")
         try:
             self.model = transformers.AutoModel.from_pretrained(source).eval()
         except (OSError, ValueError, KeyError) as error:

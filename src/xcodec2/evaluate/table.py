@@ -9,6 +9,7 @@ from typing import Any
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.extras import require
 from xcodec2.files import replacing
 
 COUNTS = ("wer_wrong", "wer_total", "cer_wrong", "cer_total", "wer_against_transcript")
@@ -18,11 +19,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str
     """One row a recording and system: id, source, system, seconds, bit_rate, metrics, codes, error,
     undefined (JSON) and, with `column_` before their names, the corpus' own columns as text.
     `about` goes into the schema, as JSON."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet
-    except ImportError as error:
-        raise XCodec2Error("reports need pyarrow: pip install 'open-xcodec2[evaluate]'") from error
+    pa = require("pyarrow", "pyarrow.parquet", extra="evaluate", purpose="a report")
     own = sorted({f"column_{name}" for row in rows for name in row["columns"]})
     fields = [
         *(pa.field(name, pa.string()) for name in ("id", "source", "system")),
@@ -34,7 +31,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], about: Mapping[str
     schema = pa.schema(fields, metadata={"xcodec2.evaluate": json.dumps(about)})
     table = pa.Table.from_pylist([flat(row) for row in rows], schema=schema)
     with replacing(path, XCodec2Error) as file:
-        pyarrow.parquet.write_table(table, file, compression="zstd")
+        pa.parquet.write_table(table, file, compression="zstd")
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:

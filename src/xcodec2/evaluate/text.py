@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.extras import require
 
 
 def normalise(text: str) -> str:
@@ -38,8 +39,5 @@ def character_errors(reference: str, heard: str) -> Errors:
 def _errors(reference: list[str], heard: list[str]) -> Errors:
     if not reference:
         raise XCodec2Error("no words to compare with")
-    try:
-        from rapidfuzz.distance import Levenshtein
-    except ImportError as error:
-        raise XCodec2Error("WER needs rapidfuzz: pip install 'open-xcodec2[evaluate]'") from error
-    return Errors(Levenshtein.distance(reference, heard), len(reference))
+    levenshtein = require("rapidfuzz.distance.Levenshtein", extra="evaluate", purpose="WER")
+    return Errors(levenshtein.distance(reference, heard), len(reference))

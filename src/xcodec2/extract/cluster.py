@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from xcodec2.corpus.tables import require
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.child import Child
 from xcodec2.extract.encoding import Outcome, Settings
 from xcodec2.extract.plan import Unit
 from xcodec2.extract.reading import pieces, read_ahead, readers
 from xcodec2.extract.worker import surviving
+from xcodec2.extras import require
 
 UNITS_AT_ONCE = 2048  # in one Ray Data pipeline; bounds what the driver holds
 Block = dict[str, Any]  # column → array, as map_batches has it
@@ -62,8 +62,7 @@ def run(
 
     Joins the cluster at `address`, or starts Ray on this machine.
     """
-    ray = require("ray")
-    require("ray.data")
+    ray = require("ray", "ray.data", extra="ray", purpose="--engine ray")
     started = not ray.is_initialized()
     if started:
         try:

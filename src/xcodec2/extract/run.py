@@ -190,11 +190,15 @@ def finish(
         )
     before = store.read_json("summary.json")
     counted = before is not None and before.get("units") == digest(keys)
+    if before is not None and "times_real_time" not in before:
+        counted = False  # written when real_time_factor meant the inverse
     if counted and before is not None and progress.done == progress.before:
         return before
+    speed = progress.speed()
     summary = summarise(store, keys, facts) | {
         "units": digest(keys),
-        "real_time_factor": progress.speed(),
+        "real_time_factor": 1 / speed if speed else None,  # computing time over duration
+        "times_real_time": speed,
     }
     store.write_text("README.md", card(summary))
     store.write_text("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")

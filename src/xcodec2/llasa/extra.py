@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
-from xcodec2.llasa.vocabulary import LlasaError
+from xcodec2 import extras
 
 
 def require(*modules: str) -> None:
-    """LlasaError that says what to install when one of the modules is not there."""
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as problem:
-            raise LlasaError(
-                f"LLaSA needs {module}: pip install '.[llasa]' in the folder of open-xcodec2"
-            ) from problem
+    """MissingExtraError that says what to install when one of the modules is not there."""
+    extras.require(*modules, extra="llasa", purpose="LLaSA")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.files import replacing
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.rows import Codec
 from xcodec2.llasa.vocabulary import LlasaError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LlasaMetadata:
             empty.
     """
 
-    codec: Codec | None = None
+    codec: CodecIdentity | None = None
     one_voice: bool = False
     texts: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ class LlasaMetadata:
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             return cls(
-                codec=Codec(**facts["codec"]),
+                codec=CodecIdentity(**facts["codec"]),
                 one_voice=facts["one_voice"],
                 texts=tuple(map(str, facts.get("texts", ()))),
             )

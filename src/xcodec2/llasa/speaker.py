@@ -18,11 +18,11 @@ import torch
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import load_audio
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Backend, Sampling
 from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten, split_text
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
-from xcodec2.llasa.training.rows import Codec
 from xcodec2.llasa.verifiers import Verifier, score
 from xcodec2.llasa.vocabulary import LlasaError
 
@@ -78,14 +78,16 @@ class Speaker:
         codec: What encodes voice clips and decodes the model's codes.
 
     Raises:
-        LlasaError: When the two do not belong together.
+        CodesError: When the model's codes are not this codec's.
     """
 
     def __init__(self, backend: Backend, codec: XCodec2Model) -> None:
-        own = Codec(codec.model_id, codec.weights_hash, codec.codebook_size, codec.frame_rate)
+        own = codec.identity
         size = backend.prompts.vocabulary.codebook_size
-        named = backend.metadata.codec or Codec(codebook_size=size)
-        named.check(own, f"the language model {backend.name}", "the codec")
+        spoken = backend.metadata.codec or CodecIdentity(
+            codebook_size=size, frame_rate=own.frame_rate
+        )
+        spoken.check(own, f"what {backend.name} speaks", "the codec")
         self.backend, self.codec = backend, codec
         self.hop = codec.sample_rate // codec.frame_rate  # samples a code
 

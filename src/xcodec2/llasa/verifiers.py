@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import MissingExtraError, XCodec2Error
 from xcodec2.evaluate import judges
 from xcodec2.evaluate.text import Errors, character_errors, word_errors
 from xcodec2.llasa.vocabulary import LlasaError
@@ -113,7 +113,7 @@ def score(verify: Verifier, text: str, waveform: np.ndarray, reference: np.ndarr
     """
     try:
         value = float(verify(text, waveform, reference))
-    except (LlasaError, judges.JudgeError):
+    except (LlasaError, MissingExtraError, judges.JudgeError):
         raise  # what is missing is missing for all candidates
     except XCodec2Error:
         return -np.inf

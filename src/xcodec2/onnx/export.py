@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import tempfile
@@ -19,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xcodec2 import XCodec2Model, __version__
 from xcodec2.errors import XCodec2Error
+from xcodec2.extras import require
 from xcodec2.onnx.graph import Decoder, Encoder
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
 
@@ -75,13 +75,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
 
 
 def require_exporter() -> None:
-    for module in ("onnx", "onnxscript"):
-        try:
-            importlib.import_module(module)
-        except ImportError as problem:
-            raise XCodec2Error(
-                f"export to ONNX needs {module}: pip install 'open-xcodec2[onnx]'"
-            ) from problem
+    require("onnx", "onnxscript", extra="onnx", purpose="export to ONNX")
 
 
 def facts_of(model: XCodec2Model) -> Facts:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
+from xcodec2.extras import require
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "xcodec2"  # the property of either file that holds its Facts
@@ -159,10 +160,7 @@ class OnnxCodec:
 
 def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
     """An ONNX Runtime session, or CheckpointError."""
-    try:
-        import onnxruntime
-    except ImportError as problem:
-        raise XCodec2Error("ONNX models need onnxruntime: pip install onnxruntime") from problem
+    onnxruntime = require("onnxruntime", extra="onnx", purpose="an ONNX model")
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; write it with `xcodec2 export MODEL {path.parent} --to onnx`"

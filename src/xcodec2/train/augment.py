@@ -11,7 +11,7 @@ import random
 import numpy as np
 import soxr
 
-from xcodec2.errors import TrainingError
+from xcodec2.extras import require
 from xcodec2.train.recipe import Augment
 
 LOUDEST = 0.99
@@ -57,12 +57,7 @@ def scale(waveform: np.ndarray, gain: float) -> np.ndarray:
 
 def stretch(waveform: np.ndarray, rate: int, tempo: float, semitones: float) -> np.ndarray:
     """Tempo without pitch and pitch without tempo (Signalsmith Stretch)."""
-    try:
-        import python_stretch
-    except ImportError as problem:
-        raise TrainingError(
-            "tempo and pitch need python-stretch: pip install 'open-xcodec2[train]'"
-        ) from problem
+    python_stretch = require("python_stretch", extra="train", purpose="tempo and pitch")
     stretcher = python_stretch.Signalsmith.Stretch()
     stretcher.preset(1, rate)
     stretcher.setTransposeSemitones(semitones)

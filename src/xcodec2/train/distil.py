@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.corpus import Recording, read_corpus
+from xcodec2.corpus.labels import labels_of, phone_of_frames
 from xcodec2.errors import TrainingError
-from xcodec2.evaluate.phones import labels_of, phone_of_frames
 from xcodec2.model import XCodec2Model
 from xcodec2.train.augment import augment
 from xcodec2.train.data import MOST_JOINED, Batch, Mixture, Position, SourceStream

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xcodec2.errors import TrainingError
+from xcodec2.extras import require
 from xcodec2.files import replacing
 from xcodec2.processes import leave
 from xcodec2.train import checkpoints, codec, distil
 from xcodec2.train.data import Batch
 from xcodec2.train.monitor import Means, Monitor
 from xcodec2.train.recipe import Recipe, to_toml
+from xcodec2.train.resuming import resume_state
 from xcodec2.train.state import NonFiniteError, State
 
 if TYPE_CHECKING:
@@ -30,15 +32,17 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     Raises TrainingError when the output folder already holds a run and `resume` is false, when the
     recipe does not fit what is resumed, and when a loss is not finite.
     """
+    require_extras(recipe)
     accelerator = make_accelerator(recipe)
-    out = open_output(recipe, accelerator, resume)
+    out = check_output(recipe, resume)
     task: Any = distil if recipe.teacher else codec
     state = task.starting_state(recipe, accelerator)
     positions = None
     if resume:
         saved = checkpoints.load_newest(out / "checkpoints")
-        state.load_state_dict(saved["state"])
         positions = positions_of(saved, accelerator)
+        resume_state(state, saved["state"], recipe, out / RECIPE_NAME)
+    write_recipe(recipe, accelerator, out)
     batches = task.Batches(
         recipe,
         state.bare.codec.config,
@@ -79,6 +83,23 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     return out / "model"
 
 
+def require_extras(recipe: Recipe) -> None:
+    """Ask for every library that the run will need, before anything is computed or written.
+
+    Raises:
+        MissingExtraError: One of them is not there.
+    """
+    modules = ["accelerate", "tensorboardX"]
+    if recipe.data.valid and not recipe.teacher:
+        modules += ["pystoi", "matplotlib.figure"]
+    if recipe.data.augment.tempo or recipe.data.augment.pitch:
+        modules += ["python_stretch"]
+    require(*modules, extra="train", purpose="training")
+    sources = [recipe.data.valid, *(source.path for source in recipe.data.sources)]
+    if any(source.endswith(".parquet") for source in sources):
+        require("pyarrow.parquet", extra="extract", purpose="a Parquet source")
+
+
 def make_accelerator(recipe: Recipe) -> Accelerator:
     from accelerate import Accelerator
 
@@ -90,10 +111,8 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
     return Accelerator(mixed_precision=recipe.run.precision, cpu=cpu)
 
 
-def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
-    """The run's folder with the resolved recipe in it; a run that is there already is continued or
-    left alone.
-    """
+def check_output(recipe: Recipe, resume: bool) -> Path:
+    """The run's folder; a run that is there already is continued or left alone."""
     out = Path(recipe.run.out)
     begun = checkpoints.checkpoints(
         out / "checkpoints"
@@ -104,12 +123,16 @@ def open_output(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Path:
         raise TrainingError(
             f"{out}: holds a run already; go on with --resume or choose another run.out"
         )
-    accelerator.wait_for_everyone()  # before one of them writes it
+    return out
+
+
+def write_recipe(recipe: Recipe, accelerator: Accelerator, out: Path) -> None:
+    """Leave the resolved recipe in the run's folder, which is made; in the main process."""
+    accelerator.wait_for_everyone()  # all have looked whether there is a run, and at its recipe
     if accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
         with replacing(out / RECIPE_NAME, TrainingError) as file:
             file.write(to_toml(recipe).encode())
-    return out
 
 
 def positions_of(

@@ -10,11 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xcodec2.evaluate.mel import slaney_mel
-
-MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
-MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
-MAGNITUDE_FLOOR = 1e-5
+from xcodec2.signal.mel import log_mel, magnitudes
 
 Judged = list[list[Tensor]]  # for each member of the discriminators, the outputs of its layers
 
@@ -23,22 +19,9 @@ Judged = list[list[Tensor]]  # for each member of the discriminators, the output
 LATENT_MEAN, LATENT_DEVIATION = -0.2, 0.9
 
 
-def magnitudes(waveform: Tensor, window: int) -> Tensor:
-    """(B, N) → (B, F, frames), hop a quarter of the window."""
-    hann = torch.hann_window(window, device=waveform.device)
-    spectrum = torch.stft(
-        waveform.float(), window, window // 4, window=hann, return_complex=True, pad_mode="constant"
-    )
-    return (spectrum.real.square() + spectrum.imag.square() + MAGNITUDE_FLOOR**2).sqrt()
-
-
 def mel_loss(predicted: Tensor, target: Tensor, window: int, sample_rate: int) -> Tensor:
-    """L1 between log10 mel magnitudes."""
-    filters = slaney_mel(window, MEL_BINS[MEL_WINDOWS.index(window)], sample_rate, predicted.device)
-    wrong, right = (
-        (filters @ magnitudes(w, window)).clamp(min=MAGNITUDE_FLOOR).log10()
-        for w in (predicted, target)
-    )
+    """L1 between log10 mel magnitudes of one resolution."""
+    wrong, right = (log_mel(w, window, sample_rate) for w in (predicted, target))
     return F.l1_loss(wrong, right)
 
 

@@ -216,18 +216,21 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     return build(Recipe, values, "recipe")
 
 
-def read_tables(name_or_path: str) -> dict[str, Any]:
+def read_tables(name_or_path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A recipe's tables; `base = "NAME"` at the top takes everything that the file does not say
-    from another recipe.
+    from another recipe. `above`: the files that have this one as their base, outermost first.
     """
     path = find_recipe(name_or_path, SHIPPED)
+    if path.resolve() in above:
+        chain = " → ".join(file.name for file in (*above, path))
+        raise RecipeError(f"{above[0]}: recipes name each other as base: {chain}")
     values = read_toml(path)
     base = values.pop("base", None)
     if base is None:
         return values
-    if not isinstance(base, str) or base == path.stem:
+    if not isinstance(base, str):
         raise RecipeError(f"{path}: base must name another recipe, not {base!r}")
-    return merged(read_tables(base), values)
+    return merged(read_tables(base, (*above, path.resolve())), values)
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

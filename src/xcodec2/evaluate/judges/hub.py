@@ -12,6 +12,7 @@ import torch
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
+from xcodec2.extras import require
 
 
 def load(class_name: str, source: str) -> tuple[Any, str]:
@@ -19,12 +20,7 @@ def load(class_name: str, source: str) -> tuple[Any, str]:
 
     Raises JudgeError.
     """
-    try:
-        import transformers
-    except ImportError as error:
-        raise JudgeError(
-            "judges from the Hub need transformers: pip install transformers"
-        ) from error
+    transformers = require("transformers", extra="llasa", purpose="a judge from the Hub")
     try:
         model = getattr(transformers, class_name).from_pretrained(source).eval()
     except (OSError, ValueError, KeyError) as error:

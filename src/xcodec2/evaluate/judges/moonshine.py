@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked, weights
+from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
 from xcodec2.evaluate.judges.onnx import session
+from xcodec2.extras import require
 
 SHAPES = {"base": (8, 8, 52), "tiny": (6, 8, 36)}  # layers, heads, head width
 START, END = 1, 2
@@ -20,12 +21,7 @@ class Moonshine:
     languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self, size: str = "base") -> None:
-        try:
-            from tokenizers import Tokenizer
-        except ImportError as error:
-            raise JudgeError(
-                "Moonshine needs tokenizers: pip install 'open-xcodec2[evaluate]'"
-            ) from error
+        tokenizers = require("tokenizers", extra="evaluate", purpose="Moonshine")
         self.name = f"Moonshine {size}"
         self.implementation = f"{size}, quantised, {weights.MOONSHINE.described}"
         folder = f"package/dist/model/{size}/quantized"
@@ -34,7 +30,7 @@ class Moonshine:
             weights.find(weights.MOONSHINE, f"{folder}/decoder_model_merged.onnx")
         )
         tokens = weights.find(weights.MOONSHINE_TOKENIZER, "moonshine_onnx/assets/tokenizer.json")
-        self.tokenizer = Tokenizer.from_file(str(tokens))
+        self.tokenizer = tokenizers.Tokenizer.from_file(str(tokens))
         self.layers, self.heads, self.width = SHAPES[size]
 
     def transcribe(self, waveform: np.ndarray) -> str:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xcodec2.evaluate.judges import JudgeError
+from xcodec2.extras import require
 
 
 def session(path: Path) -> Any:
-    """An inference session on the CPU. Raises JudgeError without ONNX Runtime."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise JudgeError(
-            "this judge needs onnxruntime: pip install 'open-xcodec2[evaluate]'"
-        ) from error
+    """An inference session on the CPU. Raises MissingExtraError without ONNX Runtime."""
+    onnxruntime = require("onnxruntime", extra="evaluate", purpose="this judge")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

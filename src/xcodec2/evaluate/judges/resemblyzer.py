@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.judges import SAMPLE_RATE, checked, weights
-from xcodec2.evaluate.mel import slaney_mel
+from xcodec2.signal.mel import slaney_mel
 
 WINDOW, HOP, MELS = 400, 160, 40
 PARTIAL = 160  # frames

@@ -8,7 +8,8 @@ import importlib.metadata
 
 import numpy as np
 
-from xcodec2.evaluate.judges import SAMPLE_RATE, JudgeError, checked
+from xcodec2.evaluate.judges import SAMPLE_RATE, checked
+from xcodec2.extras import require
 
 
 class PocketSphinx:
@@ -16,12 +17,7 @@ class PocketSphinx:
     languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self) -> None:
-        try:
-            import pocketsphinx
-        except ImportError as error:
-            raise JudgeError(
-                "PocketSphinx is not installed: pip install 'open-xcodec2[evaluate]'"
-            ) from error
+        pocketsphinx = require("pocketsphinx", extra="evaluate", purpose="PocketSphinx")
         self.implementation = f"en-us, pocketsphinx {importlib.metadata.version('pocketsphinx')}"
         # Means taken over the whole utterance: the running ones would depend on what was heard
         # before.

@@ -16,8 +16,9 @@ import numpy as np
 
 from xcodec2.corpus.extraction import Extraction, open_extraction
 from xcodec2.files import replacing
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.rows import LENGTH, Codec, Refused, row_writer
+from xcodec2.llasa.training.rows import LENGTH, Refused, row_writer
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Prepared:
         refused: Reasons with their counts.
     """
 
-    codec: Codec
+    codec: CodecIdentity
     length: int
     padding: int
     rows: dict[str, int]
@@ -57,7 +58,7 @@ class Prepared:
             return None
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**facts | {"codec": Codec(**facts["codec"])})
+            return cls(**facts | {"codec": CodecIdentity(**facts["codec"])})
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
                 f"{path}: not what `xcodec2 llasa prepare` writes ({problem})"
@@ -137,17 +138,17 @@ def prepare(
     return result
 
 
-def codec_of(facts: dict[str, str]) -> Codec:
+def codec_of(facts: dict[str, str]) -> CodecIdentity:
     """What a shard says of the codec."""
-    return Codec(
+    return CodecIdentity(
         model=facts.get("model"),
         weights_hash=facts.get("weights_hash"),
-        codebook_size=int(facts.get("codebook_size", Codec.codebook_size)),
-        frame_rate=int(float(facts.get("frame_rate", Codec.frame_rate))),
+        codebook_size=int(facts.get("codebook_size", CodecIdentity.codebook_size)),
+        frame_rate=int(float(facts.get("frame_rate", CodecIdentity.frame_rate))),
     )
 
 
-def records(extraction: Extraction, text: str, codec: Codec) -> Iterator[dict[str, Any]]:
+def records(extraction: Extraction, text: str, codec: CodecIdentity) -> Iterator[dict[str, Any]]:
     """The rows, shard by shard in the order of their names; LlasaError for a shard of another
     codec.
     """

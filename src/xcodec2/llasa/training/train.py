@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.training_args import ParallelMode
 
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
 from xcodec2.llasa.prompts import Prompts
@@ -35,7 +36,7 @@ from xcodec2.llasa.training.data import (
 from xcodec2.llasa.training.packing import Pack, pack
 from xcodec2.llasa.training.prepare import SPLITS, Prepared
 from xcodec2.llasa.training.recipe import Recipe
-from xcodec2.llasa.training.rows import Codec, Refused, Rows, shape_path
+from xcodec2.llasa.training.rows import Refused, Rows, shape_path
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 from xcodec2.processes import leave
 
@@ -178,7 +179,7 @@ def splits(recipe: Recipe, split: str) -> list[Rows]:
     return [Rows(folder, split) for folder in folders]
 
 
-def prompts_of(recipe: Recipe, codec: Codec) -> Prompts:
+def prompts_of(recipe: Recipe, codec: CodecIdentity) -> Prompts:
     """The tokenizer of the recipe or of its rows, with speech tokens."""
     name = recipe.tokenizer or recipe.rows[0]
     tokenizer = load_tokenizer(name)
@@ -187,14 +188,14 @@ def prompts_of(recipe: Recipe, codec: Codec) -> Prompts:
     return Prompts.of(tokenizer, name)
 
 
-def codec_of(recipe: Recipe) -> Codec:
+def codec_of(recipe: Recipe) -> CodecIdentity:
     """What the rows say of their codec; they must agree."""
     found = [(name, made.codec) for name in recipe.rows if (made := Prepared.load(Path(name)))]
     for name, codec in found[1:]:
         found[0][1].check(codec, found[0][0], name)
-    codec = found[0][1] if found else Codec()
+    codec = found[0][1] if found else CodecIdentity()
     return (
-        Codec(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate)
+        CodecIdentity(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate)
         if recipe.codec
         else codec
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xcodec2.corpus import Recording
+from xcodec2.corpus.recording import Recording
 from xcodec2.errors import XCodec2Error
 
 SUFFIXES = (".lab", ".TextGrid", ".textgrid", ".phn")

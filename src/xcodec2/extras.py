@@ -1,0 +1,69 @@
+"""Optional libraries: imported by name, or asked for with a command that installs them."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+from xcodec2.errors import MissingExtraError
+
+#: Where a package's name on an index is not the name that Python imports.
+DISTRIBUTIONS = {"python_stretch": "python-stretch"}
+
+
+def require(*modules: str, extra: str, purpose: str = "this") -> Any:
+    """Import optional libraries before any work is done with them.
+
+    Args:
+        modules: Names as Python imports them, such as ``"pystoi"`` or ``"pyarrow.parquet"``.
+        extra: The extra of this package that brings them, such as ``"evaluate"``.
+        purpose: What needs them, as the first word of the error: ``"STOI"``.
+
+    Returns:
+        The first of the modules.
+
+    Raises:
+        MissingExtraError: One of them cannot be imported; the message has the command to run.
+    """
+    imported, missing, reasons = [], [], []
+    for module in modules:
+        try:
+            imported.append(importlib.import_module(module))
+        except ImportError as problem:
+            missing.append(module.partition(".")[0])
+            if not _is_absent(module, problem):
+                reasons.append(" ".join(str(problem).split()))
+    if missing:
+        names = ", ".join(dict.fromkeys(missing))
+        because = f" ({'; '.join(reasons)})" if reasons else ""
+        raise MissingExtraError(
+            f"{purpose} needs {names}{because}: run `{install_command(missing, extra)}`"
+        )
+    return imported[0]
+
+
+def install_command(modules: list[str], extra: str, package: Path | None = None) -> str:
+    """What to type so that the modules are there: no package index is taken to have this package.
+
+    Args:
+        modules: Names of top-level modules.
+        extra: The extra that brings them.
+        package: The folder of this package; for tests.
+
+    Returns:
+        In a clone, the command that installs the clone with its extra; else the one that installs
+        the libraries themselves.
+    """
+    clone = (package or Path(__file__).parent).parents[1]
+    if (clone / "pyproject.toml").is_file() and (clone / "src" / "xcodec2").is_dir():
+        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
+    distributions = [DISTRIBUTIONS.get(module, module) for module in dict.fromkeys(modules)]
+    return f"pip install {' '.join(distributions)}"
+
+
+def _is_absent(module: str, problem: ImportError) -> bool:
+    """Whether the library is not there, rather than there and broken."""
+    top = module.partition(".")[0]
+    return isinstance(problem, ModuleNotFoundError) and (problem.name or top).startswith(top)

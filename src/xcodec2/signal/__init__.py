@@ -1,0 +1,1 @@
+"""Measures of waveforms that training, evaluation and the command line share."""
