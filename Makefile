@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test slow lint format judges docs clean
+.PHONY: help demo test slow lint format evaluators judges docs clean
 
 help:  ## show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(READY): pyproject.toml constraints.txt hatch_build.py src/xcodec2/codec/snake.c src/xcodec2/codec/kernels/build.py
 	$(PYTHON) -m venv $(VENV)
@@ -36,8 +36,10 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-judges: $(READY)  ## fetch the weights of the evaluation's judges into the user's cache (150 MB)
-	$(BIN)/python -m xcodec2.evaluate.judges.fetch
+evaluators: $(READY)  ## fetch the weights of the evaluation's models into the user's cache (150 MB)
+	$(BIN)/python -m xcodec2.evaluate.evaluators.fetch
+
+judges: evaluators
 
 docs: $(READY)  ## write docs/cli.md from the commands' own --help
 	$(BIN)/python scripts/make_cli_docs.py

@@ -27,7 +27,10 @@ from windows import snr
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import load_audio
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.metrics import intelligibility, mel_distance, perceived_quality
+from xcodec2.evaluate import Pair
+from xcodec2.evaluate.metrics.mel import MelDistance
+from xcodec2.evaluate.metrics.pesq import PESQ
+from xcodec2.evaluate.metrics.stoi import STOI
 
 
 def timed(
@@ -129,12 +132,12 @@ def compare(
 
 
 def judge(spoken: np.ndarray, heard: np.ndarray) -> dict[str, float]:
-    """The evaluation's measures of one pair; none where speech is too short for them."""
+    """The evaluation's metrics of one pair; none where speech is too short for them."""
     try:
         return {
-            measure: value
-            for judged in (intelligibility, perceived_quality, mel_distance)
-            for measure, value in judged(spoken, heard).items()
+            column: value
+            for metric in (STOI(), PESQ(), MelDistance())
+            for column, value in metric(Pair(spoken, heard)).items()
         }
     except XCodec2Error:
         return {}

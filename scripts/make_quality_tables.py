@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from xcodec2.evaluate.metrics import COLUMNS
-from xcodec2.evaluate.text_table import markdown, table
+from xcodec2.evaluate.report.text import markdown, table
 
 ROOT = Path(__file__).parent.parent
 SUMMARY = ROOT / "docs" / "evaluation" / "summary.json"
 PAGES = (ROOT / "README.md", ROOT / "src" / "xcodec2" / "models" / "nano" / "README.md")
-SHOWN = ("stoi", "estoi", "pesq_wb", "pesq_nb", "f0_cents", "speaker", "dnsmos", "distillmos")
-BY_LANGUAGE = ("stoi", "estoi", "pesq_wb", "pesq_nb", "speaker")
+NAMES = ("stoi", "estoi", "pesq_wb", "pesq_nb", "f0_cents", "speaker", "dnsmos", "distillmos")
+SHOWN = {name: COLUMNS[name] for name in NAMES}
+BY_LANGUAGE = {name: COLUMNS[name] for name in ("stoi", "estoi", "pesq_wb", "pesq_nb", "speaker")}
 LANGUAGES = {
     "el": "Greek, noisy",
     "fr": "French, noisy",

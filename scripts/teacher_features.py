@@ -1,7 +1,7 @@
 """What a pretrained speech encoder makes of recordings: the features that `xcodec2 train
 semantic-teacher` learns.
 
-    make judges                                    # fetches Moonshine's weights (MIT), once
+    make evaluators                                  # fetches Moonshine's weights (MIT), once
     python scripts/teacher_features.py data/nano/train/manifest.tsv data/nano/teacher --workers 2
     python scripts/teacher_features.py data/nano/phones.tsv data/nano/teacher --workers 2
 
@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.judges import weights
-from xcodec2.evaluate.judges.onnx import session
+from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluate.evaluators.onnx import session
 from xcodec2.files import replacing
 
 ENCODER = "package/dist/model/{}/quantized/encoder_model.onnx"

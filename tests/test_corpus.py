@@ -108,26 +108,6 @@ def test_text_manifests(folder):
     ]
 
 
-def test_segments_are_refused_row_by_row_and_not_read_whole(folder):
-    rows = [
-        {"id": "whole", "path": "b.wav", "offset": 0.0},
-        {"id": "part", "path": "b.wav", "offset": 1.5},
-        {"id": "other", "path": "a/2.wav", "offset": None},
-    ]
-    (folder / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (folder / "m.csv").write_text(
-        "id,path,offset\nwhole,b.wav,0\npart,b.wav,1.5\nother,a/2.wav,n/a\n"
-    )
-    pq.write_table(pa.Table.from_pylist(rows), folder / "m.parquet")
-    for name in ("m.jsonl", "m.csv", "m.parquet"):
-        whole, part, other = read_corpus(folder / name)
-        assert [whole.load().num_samples, other.load().num_samples] == [200, 300]
-        with pytest.raises(
-            AudioError, match=r"m\..*#\d+: means a segment .* cut the segments out first"
-        ):
-            part.load()
-
-
 def test_columns_are_named_or_found(folder):
     (folder / "m.csv").write_text("audio_filepath,other\nb.wav,a/2.wav\n")
     assert lengths(folder / "m.csv") == {"b.wav": 200}
@@ -226,8 +206,8 @@ def test_damaged_and_ambiguous_tars_are_refused(tars):
     with tarfile.open(tars / "0000.tar", "w") as archive:
         add(archive, "x.near.wav", wav(5))
         add(archive, "x.far.wav", wav(6))
-    with pytest.raises(XCodec2Error, match=r"has the audio members near.wav, far.wav; name one"):
-        list(read_corpus(tars / "0000.tar"))
+    with pytest.raises(AudioError, match=r"has the audio members near.wav, far.wav; name one"):
+        next(read_corpus(tars / "0000.tar")).load()
     assert lengths(tars / "0000.tar", audio_column="far.wav") == {"0000/x": 6}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -24,8 +25,8 @@ from xcodec2 import Codes, XCodec2Model
 from xcodec2.cli import xcodec2
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
-from xcodec2.extract import encoding, extract, run
-from xcodec2.extract.plan import Plan, groups
+from xcodec2.extract import encoding, extract, open_extraction, run
+from xcodec2.extract.plan import Plan, Unit, groups
 
 HERE = Path(__file__).parent
 
@@ -326,6 +327,52 @@ def test_a_real_s3_server(manifest, tmp_path, inline, monkeypatch):
         assert (row["error"] is None) == (here[name]["error"] is None)
 
 
+def old_parquet(table) -> bytes:
+    """As shards were written before 0.2: Arrow's own choice of encodings."""
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    return content.getvalue()
+
+
+def test_a_data_set_of_an_older_version_goes_on_and_is_read_with_the_new_shards(
+    manifest, tmp_path, inline, monkeypatch
+):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "parquet", old_parquet)
+        inline.fail_after = 3
+        with pytest.raises(KeyboardInterrupt):
+            extract(manifest, out, rows=4)
+    old = {path: path.read_bytes() for path in (out / "data").glob("*.parquet")}
+    assert len(old) == 3
+    inline.fail_after = None
+    summary = extract(manifest, out, rows=4)
+    assert all(path.read_bytes() == content for path, content in old.items())
+    assert len(inline.units) == summary["shards"] > len(old)
+    encodings = {
+        pq.ParquetFile(path).metadata.row_group(0).column(2).encodings
+        for path in (out / "data").glob("*.parquet")
+    }
+    assert len(encodings) == 2
+    extract(manifest, tmp_path / "whole", rows=100)
+    assert rows(out) == rows(tmp_path / "whole")
+    assert open_extraction(out).count_rows() == 23
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.uint16, 1 << 16), (np.uint32, 1 << 18)])
+def test_codes_take_little_more_than_their_bits(dtype, size):
+    codes = np.random.default_rng(0).integers(0, size, (40, 500)).astype(dtype)
+    unit = Unit("k", [recording(f"id.{n}", None) for n in range(40)])
+    outcomes = [encoding.Outcome(row, 160_000, 16_000) for row in codes]
+    with Plan(unit.recordings, 10, {}) as plan:
+        table = run.table(unit, outcomes, plan, {}, size)
+    written = io.BytesIO(run.parquet(table))
+    column = pq.ParquetFile(written).metadata.row_group(0).column(2)
+    assert column.path_in_schema == "codes.list.element"
+    assert column.total_compressed_size / codes.size < np.log2(size) / 8 + 0.4
+    assert pq.read_table(written)["codes"].to_pylist() == codes.tolist()
+
+
 # ---- the plan ------------------------------------------------------------------------------------
 
 
@@ -419,7 +466,6 @@ def test_exports(manifest, tmp_path, inline):
     assert Codes.load(tmp_path / "npy" / "u3.npy").codes.tolist() == good["u3"]["codes"]
     tars = sorted((tmp_path / "webdataset").glob("*.tar"))
     assert len(tars) == len(list((out / "data").iterdir()))
-    import io
     import tarfile
 
     found = {}

@@ -7,41 +7,17 @@ import warnings
 from pathlib import Path
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+import torch
+from click.testing import CliRunner
+from extraction import Inline, make_corpus, write_shard
 
+from xcodec2 import XCodec2Model
+from xcodec2.audio.io import load_audio
+from xcodec2.cli import main, xcodec2
+from xcodec2.corpus import read_corpus
 from xcodec2.errors import XCodec2Error
-from xcodec2.extract import open_extraction
-
-FACTS = {
-    "xcodec2.model": "nano",
-    "xcodec2.weights_hash": "0123",
-    "xcodec2.frame_rate": "50",
-    "xcodec2.codebook_size": "65536",
-}
-
-
-def write_shard(path: Path, ids: list[str], **more: list) -> None:
-    """As `xcodec2 extract` does; an id that begins with "bad" is a row with an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    bad = [id.startswith("bad") for id in ids]
-    table = pa.table(
-        {
-            "id": ids,
-            "source": [f"/corpus/{id}.wav" for id in ids],
-            "codes": pa.array(
-                [None if b else list(range(n + 3)) for n, b in enumerate(bad)],
-                pa.list_(pa.uint16()),
-            ),
-            "num_samples": pa.array([None if b else 960 for b in bad], pa.int64()),
-            "sample_rate": pa.array([None if b else 16_000 for b in bad], pa.int32()),
-            "duration": pa.array([None if b else 0.06 for b in bad], pa.float64()),
-            "error": ["damaged" if b else None for b in bad],
-            **more,
-        }
-    )
-    pq.write_table(table.replace_schema_metadata(FACTS), path)
+from xcodec2.extract import extract, open_extraction, run
 
 
 @pytest.fixture
@@ -138,3 +114,69 @@ def test_a_row_is_loaded_by_its_id(tokens):
         open_extraction(tokens).load("bad")
     with pytest.raises(XCodec2Error, match="has no row with the id 'z'"):
         open_extraction(tokens).load("z")
+
+
+# ---- a row by its id, and the recordings behind the tokens --------------------------------------
+
+
+def test_the_command_decodes_a_row_by_its_id(tokens, tmp_path):
+    model = XCodec2Model.from_pretrained("nano").eval()
+    expected = model.decode(open_extraction(tokens).load("b"))
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tokens), "/decode/tokens", recursive=True)
+    for n, source in enumerate([str(tokens), "memory://decode/tokens"]):
+        target = tmp_path / f"{n}.wav"
+        result = CliRunner().invoke(xcodec2, ["decode", source, "--id", "b", "-o", str(target)])
+        assert result.exit_code == 0, result.output
+        found = load_audio(target)
+        assert found.num_samples == 960
+        assert torch.allclose(found.waveform, expected, atol=1e-4)
+    several = ["decode", str(tokens), "--id", "a", "--id", "c", "-o", f"{tmp_path}/wavs/"]
+    assert CliRunner().invoke(xcodec2, several).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "wavs").iterdir()) == ["a.wav", "c.wav"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["--id", "z"], 1, "no row with the id 'z'"),
+        (["--id", "bad"], 1, "'bad' has no codes: damaged"),
+        ([], 2, "name rows with --id"),
+        (["more", "--id", "a"], 2, "--id is for one folder"),
+    ],
+)
+def test_a_row_that_cannot_be_decoded_is_one_line(args, code, told, tokens, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["decode", str(tokens), *args, "-o", str(tmp_path / "a.wav")])
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "a.wav").exists()
+
+
+def test_tokens_stand_for_the_recordings_that_they_were_made_of(tmp_path, monkeypatch):
+    manifest = make_corpus(tmp_path / "corpus", 3, 0.2, 0.3, bad=False)
+    renamed = manifest.with_name("other.tsv")
+    renamed.write_text(manifest.read_text().replace("id\tpath", "id\tclip", 1))
+    monkeypatch.setattr(run, "start", Inline().start)
+    threads = torch.get_num_threads()
+    extract(manifest, tmp_path / "tokens")
+    extract(renamed, tmp_path / "more", audio_column="clip")
+    torch.set_num_threads(threads)
+    (tmp_path / "tokens" / "README.md").write_text("a card")
+    monkeypatch.chdir(tmp_path)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "tokens"), "/corpora/tokens", recursive=True)
+    expected = list(read_corpus(manifest))
+    for source in ("tokens", tmp_path / "tokens/data", "memory://corpora/tokens"):
+        assert list(read_corpus(source)) == expected
+    assert [r.source for r in read_corpus("more")] == [r.source for r in expected]
+    renamed.unlink()
+    with pytest.raises(XCodec2Error, match=r"made of .*other\.tsv, which cannot be read from here"):
+        list(read_corpus("more"))
+    identity = tmp_path / "more" / "extraction.json"
+    for source in (str(tmp_path / "more"), "memory://corpora/tokens"):
+        identity.write_text(json.dumps({"source": source, "reading": {"remote": 1, "x": []}}))
+        with pytest.raises(XCodec2Error, match="cannot be read from here"):
+            list(read_corpus("more", remote=False))

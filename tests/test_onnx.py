@@ -13,15 +13,18 @@ import numpy as np
 import onnxruntime
 import openvino
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, misses_beyond_rounding, random_model, speech
 
 from xcodec2 import XCodec2Error, XCodec2Model
 from xcodec2.cli import xcodec2
+from xcodec2.evaluate import evaluate
 from xcodec2.onnx import OnnxCodec
 from xcodec2.onnx.export import export
 from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.tokenizer import SpeechTokenizer
 
 SHALLOW = replace(XCODEC2, semantic_layers=1, layers=1, strides=(320,))
 QUIETEST_SNR = 90.0  # dB; differences of rounding lie at 98 (a single frame) to 120
@@ -107,6 +110,7 @@ def test_the_runtime_imports_no_torch(folder, tmp_path):
     program = """
 import json, sys
 import numpy as np
+from xcodec2.evaluate import evaluate
 from xcodec2.onnx import OnnxCodec
 codec = OnnxCodec(sys.argv[1], threads=1)
 codes = codec.encode(np.load(sys.argv[2]), 16_000)
@@ -205,3 +209,25 @@ def test_nano_exported_by_the_command(tmp_path):
     assert result.exit_code == 0, result.output
     assert "decoder.onnx" in result.output
     check_parity(XCodec2Model.from_pretrained(), tmp_path / "onnx", speech().numpy())
+
+
+def test_an_exported_model_is_a_tokenizer_and_evaluated_as_the_model_is(folder, tmp_path):
+    codec = OnnxCodec(folder)
+    assert isinstance(codec, SpeechTokenizer)
+    assert (codec.sample_rate, codec.frame_rate, codec.codebook_size) == (16_000, 50, 65_536)
+    soundfile.write(tmp_path / "clip.wav", speech().numpy()[:16_000], 16_000)
+    (tmp_path / "clip.lab").write_text("#\n0.5 125 a\n1.0 125 b\n")
+    summary = evaluate(
+        str(tmp_path / "clip.wav"),
+        tmp_path / "out",
+        models=[str(folder.parent / "model"), str(folder)],
+        metrics=["invariance"],
+        phones=str(tmp_path),
+        cost=False,
+        worst=0,
+    )
+    model, exported = summary["codes"]["model"], summary["codes"]["onnx"]
+    assert exported["use"] == model["use"]
+    assert exported["phones"]["pnmi"] == model["phones"]["pnmi"]
+    kept = [summary["systems"][name]["metrics"]["kept_resampled"] for name in ("model", "onnx")]
+    assert kept[1]["mean"] == pytest.approx(kept[0]["mean"], abs=0.05)

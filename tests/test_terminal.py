@@ -22,7 +22,6 @@ from test_cli import run
 
 from xcodec2 import Codes
 from xcodec2.cli import main
-from xcodec2.cli.evaluation_text import readable
 from xcodec2.cli.outputs import plan_outputs
 
 EVIL = "\x1b]0;owned\x07\x9b31m\u202efdp"
@@ -167,40 +166,3 @@ def test_ids_in_a_summary_do_not_reach_the_terminal_raw(monkeypatch, tmp_path):
     result = run("extract", ".", tmp_path / "out")
     assert_harmless(result.out)
     assert json.loads(result.out) == summary
-
-
-def test_the_lines_of_an_evaluation_say_what_each_number_is():
-    from xcodec2.evaluate.metrics import COLUMNS
-
-    def system(stoi: float, bits: float | None) -> dict:
-        return {
-            "recordings": 3,
-            "seconds": 7300.0,
-            "bit_rate": bits,
-            "metrics": {"stoi": {"mean": stoi, "n": 3}},
-            "undefined": {"pesq": {"nothing to hear": 2}},
-        }
-
-    summary = {
-        "recordings": 3,
-        "source": "test.tsv",
-        "systems": {"nano": system(0.91, 800.0), "f": system(0.5, None)},
-        "codes": {"nano": {"use": {"total": 50, "codes_a_second": 50}, "phones": None}},
-        "cost": {"nano": {"real_time_factor": 0.0123, "peak_memory_mb": 300.0}},
-        "missing": {"dnsmos": "no weights"},
-        "failed": [{"id": "x", "system": "nano", "error": "broken"}],
-    }
-    assert list(readable(summary, COLUMNS)) == [
-        "3 recordings, 2.0 h, of test.tsv",
-        "                      nano      f",
-        "bit rate               800      –  bit/s",
-        "STOI ↑               0.910  0.500  intelligibility, 0 to 1",
-        "real-time factor ↓  0.0123      –  computing time / speech time, one thread",
-        "peak memory ↓          300      –  MB, of the process",
-        "↑ higher is better, ↓ lower is better; means over recordings",
-        "use of the codes of nano: 50 codes, 50 codes per second",
-        "undefined: pesq of nano for 2 of 3: nothing to hear",
-        "undefined: pesq of f for 2 of 3: nothing to hear",
-        "missing: dnsmos: no weights",
-        "failed: 1, the first: x, nano: broken",
-    ]

@@ -31,5 +31,9 @@ class UndefinedError(XCodec2Error):
     """A measure that has no value for these waveforms; the message is the reason."""
 
 
+class EvaluatorError(XCodec2Error):
+    """A trained model of the evaluation that cannot be loaded here; the message says how to get it."""
+
+
 class MissingExtraError(XCodec2Error):
     """An optional library that is not installed; the message says how to install it."""

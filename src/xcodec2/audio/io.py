@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, TypeVar
 
 import numpy as np
 import soundfile
@@ -34,6 +34,8 @@ from xcodec2.files import replacing
 AudioSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
 )
+
+Taken = TypeVar("Taken")
 
 # A rate outside of this is a mistake or a hostile header: at 1 Hz, a megabyte of samples resamples
 # to 64 GB.
@@ -70,15 +72,27 @@ def load_audio(
     empty or not finite.
     """
     given = None if sample_rate is None else checked_rate(sample_rate)
+    return read_blocks(
+        source, given, lambda blocks, name: _mono_at(target_rate, blocks, name, given)
+    )
+
+
+def read_blocks(
+    source: AudioSource, sample_rate: int | None, take: Callable[[Blocks, str], Taken]
+) -> Taken:
+    """What `take` makes of the samples as they come, (Hz, (samples, channels) float32) blocks at
+    their own rate, and of the name for errors. It is called again, from the start, when another
+    decoder has to take over. Raises AudioError.
+    """
     if isinstance(source, (np.ndarray, torch.Tensor)):
-        if given is None:
+        if sample_rate is None:
             raise AudioError("an array does not say its sample rate: pass sample_rate=...")
-        return _mono_at(target_rate, _array_blocks(source, given), "array", given)
+        return take(_array_blocks(source, sample_rate), "array")
     with opened(source) as (file, name):
         try:
-            return _mono_at(target_rate, sndfile_blocks(file, name), name, given)
+            return take(sndfile_blocks(file, name), name)
         except LeftToFFmpegError:
-            return _mono_at(target_rate, ffmpeg_blocks(file, name), name, given)
+            return take(ffmpeg_blocks(file, name), name)
 
 
 def save_audio(
@@ -168,7 +182,7 @@ def _mono_at(target_rate: int, blocks: Blocks, name: str, given: int | None) -> 
             raise AudioError(
                 f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate first"
             )
-        mono = _finite(_mono(block), name)
+        mono = _finite(to_mono(block), name)
         num_samples += len(mono)
         pcm += (
             _finite(resampler.resample_chunk(mono), name).tobytes() if resampler else mono.tobytes()
@@ -185,7 +199,7 @@ def _mono_at(target_rate: int, blocks: Blocks, name: str, given: int | None) -> 
     return Audio(torch.from_numpy(np.frombuffer(pcm, np.float32)), num_samples, rate)
 
 
-def _mono(block: np.ndarray) -> np.ndarray:
+def to_mono(block: np.ndarray) -> np.ndarray:
     """(samples, channels) → (samples,), summed by channel in float64: the bits do not depend on the
     layout.
     """

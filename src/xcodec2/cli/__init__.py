@@ -15,6 +15,7 @@ from xcodec2 import __version__
 from xcodec2.cli.convert import convert
 from xcodec2.cli.decode import decode
 from xcodec2.cli.encode import encode
+from xcodec2.cli.ending import ProcessEnd
 from xcodec2.cli.evaluate import evaluate
 from xcodec2.cli.export import export
 from xcodec2.cli.extract import extract
@@ -60,8 +61,18 @@ for command in (
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted,
-    with one line why.
+    with one line why. Without `args` the process is the command's own, and ends as `ProcessEnd` says.
     """
+    end = ProcessEnd() if args is None else None
+    try:
+        run(args)
+    except SystemExit as leaving:
+        if end:
+            end.code = leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
+        raise
+
+
+def run(args: Sequence[str] | None) -> NoReturn:
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     os.environ.setdefault(
         "HF_HUB_VERBOSITY", "error"

@@ -18,10 +18,37 @@ from xcodec2.cli.outputs import (
     plan_outputs,
     write_stdout,
 )
+from xcodec2.extras import require
+
+
+def files_unless_rows(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[Path, ...] | tuple[str, ...]:
+    """Codes files that are there; with --id the one folder or URL of tokens."""
+    if context.params.get("ids"):
+        if len(values) > 1:
+            raise click.UsageError("--id is for one folder of tokens", context)
+        return values
+    for value in values:
+        if Path(value).is_dir():
+            raise click.BadParameter(
+                f"{value} is a folder; of an extraction's folder, name rows with --id",
+                context,
+                parameter,
+            )
+    return tuple(INPUT_FILE_OR_STDIN.convert(value, parameter, context) for value in values)
 
 
 @click.command()
-@click.argument("codes", nargs=-1, required=True, type=INPUT_FILE_OR_STDIN)
+@click.argument("codes", nargs=-1, required=True, callback=files_unless_rows)
+@click.option(
+    "--id",
+    "ids",
+    metavar="ID",
+    multiple=True,
+    is_eager=True,  # what CODES may be depends on it
+    help="A row of the tokens that `xcodec2 extract` wrote to CODES; may be given several times.",
+)
 @click.option(
     "-o",
     "--out",
@@ -47,7 +74,8 @@ from xcodec2.cli.outputs import (
     "40 and 30 dB from float32.",
 )
 def decode(
-    codes: tuple[Path, ...],
+    codes: tuple[Path, ...] | tuple[str],
+    ids: tuple[str, ...],
     out: str,
     audio_format: str | None,
     model_name: str,
@@ -59,30 +87,38 @@ def decode(
     CODES are files written by `xcodec2 encode`, .npy arrays, or text of speech tokens as language
     models write them (<|s_17|><|s_60001|>...); - is standard input. The suffix of OUT chooses the
     format: .wav, .flac, .ogg or .mp3. With several inputs, or when OUT is a folder or ends in /,
-    each input gets OUT/NAME.wav. Results of an earlier run are replaced.
+    each input gets OUT/NAME.wav. Results of an earlier run are replaced. With --id, CODES is what
+    `xcodec2 extract` wrote: a folder, a shard, or a URL of either.
 
     \b
     Examples:
       xcodec2 decode speech.npz -o speech.wav
       xcodec2 decode codes/*.npz -o decoded/ --format flac
       xcodec2 decode codes/*.npz -o decoded/ --dtype int8
+      xcodec2 decode tokens/ --id u17 -o u17.wav
       xcodec2 encode - -o - < speech.wav | xcodec2 decode - -o - > again.wav
     """
     from xcodec2.audio.io import save_audio
     from xcodec2.codes import Codes
+    from xcodec2.corpus.extraction import open_extraction
 
-    pairs = plan_outputs(codes, out, audio_format or "wav")
+    rows = rows_to_decode(codes[0], ids) if ids else {}
+    sources = list(rows) if ids else [Path(code) for code in codes]
+    pairs = plan_outputs(sources, out, audio_format or "wav")
     for _, target in pairs:
         if target == STDIO:
             continue
         check_audio_suffix(target)
         if audio_format and target.suffix.lower() != f".{audio_format}":
             raise click.UsageError(f"{target} and --format {audio_format} contradict each other")
+    tokens = open_extraction(codes[0]) if ids else None
     model = load_model(model_name, device, dtype=dtype, decoder_only=True)
 
     def work(source: Path) -> Callable[[Path], None]:
         item: Path | Codes = source
-        if source == STDIO:
+        if tokens is not None:
+            item = tokens.load(rows[source])
+        elif source == STDIO:
             item = Codes.load(
                 content_of(source), frame_rate=model.frame_rate, codebook_size=model.codebook_size
             )
@@ -101,3 +137,11 @@ def decode(
         return save
 
     for_each_file(pairs, work)
+
+
+def rows_to_decode(tokens: str | Path, ids: tuple[str, ...]) -> dict[Path, str]:
+    """A name for each row, as if it were a file, and its id."""
+    from xcodec2.extract.names import clean
+
+    require("pyarrow.parquet", extra="extract", purpose="--id")
+    return {Path(tokens, "id", clean(id)): id for id in ids}

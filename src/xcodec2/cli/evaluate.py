@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import click
 
 from xcodec2.cli.options import device_option
 from xcodec2.cli.terminal import say
 from xcodec2.extras import require
+
+# Options of the release before: what they are called now, and their parameter in Python.
+RENAMED = {
+    "recogniser": ("--asr", "asr"),
+    "speaker": ("--speaker-encoder", "speaker_encoder"),
+    "judge_sample": ("--costly-sample", "costly_sample"),
+}
 
 
 @click.command()
@@ -35,16 +44,15 @@ from xcodec2.extras import require
     help="original, mulaw, opus@6k, speex@4k, codec2@1600, hub:facebook/encodec_24khz@1.5k, ...",
 )
 @click.option(
-    "--metrics", "measures", metavar="LIST", help="Comma-separated; or `none`. [default: all]"
+    "--metrics",
+    metavar="LIST",
+    help="Comma-separated, your own as module:Class; or `none`. [default: all built-in ones]",
 )
 @click.option(
-    "--recogniser",
-    default="moonshine",
-    show_default=True,
-    help="moonshine, pocketsphinx or a Hub id.",
+    "--asr", default="moonshine", show_default=True, help="moonshine, pocketsphinx or a Hub id."
 )
 @click.option(
-    "--speaker", default="resemblyzer", show_default=True, help="resemblyzer or a Hub id."
+    "--speaker-encoder", default="resemblyzer", show_default=True, help="resemblyzer or a Hub id."
 )
 @click.option(
     "--group-by",
@@ -62,10 +70,10 @@ from xcodec2.extras import require
     "--sample", type=click.IntRange(1), metavar="N", help="Only N recordings, picked by their ids."
 )
 @click.option(
-    "--judge-sample",
+    "--costly-sample",
     type=click.IntRange(1),
     metavar="N",
-    help="DNSMOS, DistillMOS and WER on N of them only.",
+    help="Costly metrics (DNSMOS, DistillMOS, WER) on N of them only.",
 )
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
@@ -80,75 +88,50 @@ from xcodec2.extras import require
     show_default=True,
     help="Whether speed and memory are measured.",
 )
+@click.option("--recogniser", hidden=True)
+@click.option("--speaker", hidden=True)
+@click.option("--judge-sample", hidden=True, type=click.IntRange(1))
 @device_option
 def evaluate(
-    source: str,
-    out: Path,
-    models: tuple[str, ...],
-    baselines: tuple[str, ...],
-    measures: str | None,
-    recogniser: str,
-    speaker: str,
-    group_by: tuple[str, ...],
-    phones: str | None,
-    seconds: tuple[float, float] | None,
-    sample: int | None,
-    judge_sample: int | None,
-    workers: int,
-    worst: int,
-    audio: bool,
-    cost: bool,
-    device: str,
+    source: str, out: Path, models: tuple[str, ...], metrics: str | None, **options: Any
 ) -> None:
     """Measure how good codecs are, and write a report.
 
     SOURCE is an audio file, a folder, a manifest (TSV, CSV, JSONL, Parquet), tars, or a data set.
     The report folder gets report.html (to look at and to hear), summary.json and rows.parquet; an
-    interrupted run goes on where it was.
+    interrupted run resumes.
 
-    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance. Judges whose
-    weights are not here are reported as missing; `python -m xcodec2.evaluate.judges.fetch` gets
-    them. Without a `text` column WER is against what the recogniser hears in the original.
+    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and your own
+    classes. Evaluators whose weights are not here are reported as missing; `python -m
+    xcodec2.evaluate.evaluators.fetch` gets them. Without a `text` column WER is against what is
+    recognized in the original.
 
     \b
     Examples:
       xcodec2 evaluate recordings/ --out report/ --metrics stoi,pesq,mel
-      xcodec2 evaluate test.tsv --out report/ --baseline opus@6k --group-by language
-      xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine --workers 8
+      xcodec2 evaluate test.tsv --out report/ --baseline opus@6k --baseline codec2@1600
+      xcodec2 evaluate test.tsv --out report/ --group-by language --workers 8
+      xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine
+      xcodec2 evaluate test.tsv --out report/ --metrics stoi,my_metrics.py:Loudness
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
     """
     require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
-    from xcodec2.cli.evaluation_text import readable
     from xcodec2.evaluate import evaluate as run
-    from xcodec2.evaluate.metrics import COLUMNS, MEASURES
+    from xcodec2.evaluate.metrics import NAMES
+    from xcodec2.evaluate.report.text import lines
 
-    named = (
-        () if measures == "none" else MEASURES if measures is None else tuple(measures.split(","))
-    )
-    if unknown := [name for name in named if name not in MEASURES]:
+    for old, (option, name) in RENAMED.items():
+        if (value := options.pop(old)) is not None:
+            say(f"--{old.replace('_', '-')} is now {option}", err=True)
+            options[name] = value
+    named = () if metrics == "none" else NAMES if metrics is None else tuple(metrics.split(","))
+    if unknown := [name for name in named if name not in NAMES and ":" not in name]:
         raise click.BadParameter(
-            f"{', '.join(unknown)}: there are {', '.join(MEASURES)}, and none",
+            f"{', '.join(unknown)}: there are {', '.join(NAMES)}, none, and your own as "
+            "module:Class",
             param_hint="'--metrics'",
         )
-    summary = run(
-        source,
-        out,
-        models=models or ("nano",),
-        baselines=baselines,
-        measures=named,
-        recogniser=recogniser,
-        speaker=speaker,
-        group_by=group_by,
-        phones=phones,
-        seconds=seconds,
-        sample=sample,
-        judge_sample=judge_sample,
-        workers=workers,
-        device=device,
-        cost=cost,
-        worst=worst,
-        audio=audio,
-    )
-    for line in readable(summary, COLUMNS):
+    summary = run(source, out, models=models or ("nano",), metrics=named, **options)
+    for line in lines(summary, shutil.get_terminal_size().columns):
         say(line)
     say(f"report: {out / 'report.html'}")

@@ -17,8 +17,9 @@ from xcodec2.extras import require
 def export(source: str, out: str, to: str) -> None:
     """Write a data set of tokens, or a model, in another form.
 
-    TOKENS is what `xcodec2 extract` wrote. npy: a tree of ID.npy files; webdataset: one tar for
-    each shard. Rows with an error are left out. LLaSA's rows of text and tokens are made by
+    TOKENS is what `xcodec2 extract` wrote, on disk or at a URL. npy: a tree of ID.npy files;
+    webdataset: one tar for each shard. Rows with an error are left out. An id that cannot name a
+    file (../x, CON, ...) gets a name near to it, which OUT/renamed.jsonl tells. LLaSA's rows of text and tokens are made by
     `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
@@ -40,4 +41,5 @@ def export(source: str, out: str, to: str) -> None:
     from xcodec2.extract.export import export as export_tokens
 
     counts = export_tokens(source, out, to)
-    say(f"{counts['rows']} rows written, {counts['left_out']} with an error left out")
+    refused = f", {counts['refused']} refused" if counts["refused"] else ""
+    say(f"{counts['rows']} rows written, {counts['left_out']} with an error left out{refused}")

@@ -63,6 +63,23 @@ from xcodec2.extras import require
 )
 @click.option("--subset", metavar="NAME", help="Of a Hugging Face data set.")
 @click.option("--split", metavar="NAME", help="Of a Hugging Face data set.")
+@click.option(
+    "--segments",
+    type=click.Choice(["auto", "seconds", "milliseconds", "samples", "none"]),
+    default="auto",
+    show_default=True,
+    help="Unit of columns such as start and end; none: whole files, whatever the columns say.",
+)
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="Of text manifests: utf-16, latin-1, ...; UTF-8 if not given.",
+)
+@click.option(
+    "--remote/--no-remote",
+    default=True,
+    help="Whether a manifest may name addresses (http://, s3://, file://, ...).",
+)
 @click.option("--retry-errors", is_flag=True, help="Do shards that have errors again.")
 def extract(
     source: str,
@@ -75,15 +92,17 @@ def extract(
 ) -> None:
     """Turn a corpus into a Parquet data set of tokens.
 
-    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet), WebDataset tars,
-    or a Hugging Face data set; on disk or on s3://, gs://, hf://, ... OUT is a folder on any of
-    these. The same command again goes on where it was stopped. A recording that cannot be read
-    becomes a row that says why. Prints a summary as JSON.
+    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet, .txt), a data
+    folder of Kaldi, a manifest of lhotse or NeMo, WebDataset tars, or a Hugging Face data set; on
+    disk or on s3://, gs://, hf://, ... OUT is a folder on any of these. A row that says where its
+    part of a file starts is that part. The same command again goes on where it was stopped. A
+    recording that cannot be read becomes a row that says why. Prints a summary as JSON.
 
     \b
     Examples:
       xcodec2 extract recordings/ tokens/
       xcodec2 extract manifest.tsv tokens/ --workers 8
+      xcodec2 extract segments.csv tokens/ --segments milliseconds
       xcodec2 extract 's3://speech/*.tar' s3://tokens/run1 --engine ray --workers 16
     """
     if address and engine != "ray":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from xcodec2.corpus.tables import is_local, require
+from xcodec2.corpus.tables import is_local, open_parquet, readable
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
@@ -109,14 +109,13 @@ class Extraction:
     @contextmanager
     def open_shard(self, path: str) -> Iterator[Shard]:
         """One shard of `paths`. Raises XCodec2Error when it cannot be read."""
-        parquet = require("pyarrow.parquet")
         name = path if is_local(self.fs) else self.fs.unstrip_protocol(path)
         with readable(name):
-            handle = self.fs.open(path, "rb")
-        with handle:
-            with readable(name):
-                file = parquet.ParquetFile(handle)
+            file = open_parquet(self.fs, path)
+        try:
             yield Shard(name, file)
+        finally:
+            file.close(force=True)
 
     def load(self, id: str) -> Codes:
         """The codes of the row `id`, as `Codes.load` gives those of a file.
@@ -177,14 +176,16 @@ class Shard:
     def table(self, columns: Sequence[str] | None = None) -> Any:
         """The whole shard as a pyarrow.Table. Raises XCodec2Error when it is damaged."""
         with readable(self.name):
-            return self.file.read(columns=self.present(columns))
+            return self.file.read(columns=self.present(columns), use_threads=False)
 
     def rows(
         self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS
     ) -> Iterator[dict[str, Any]]:
         """Rows in order, `batch_size` of them in memory. Raises XCodec2Error when damaged."""
         with readable(self.name):
-            batches = self.file.iter_batches(batch_size, columns=self.present(columns))
+            batches = self.file.iter_batches(
+                batch_size, columns=self.present(columns), use_threads=False
+            )
         while True:
             with readable(self.name):
                 batch = next(batches, None)
@@ -221,18 +222,6 @@ class Shard:
         return list(columns) if columns is not None else None
 
 
-@contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Whatever a file system or Parquet's reader raises, in one error that names the shard."""
-    try:
-        yield
-    except XCodec2Error:
-        raise
-    except Exception as problem:
-        said = " ".join(str(problem).split())
-        raise XCodec2Error(f"{name}: not a readable Parquet file ({said})") from problem
-
-
 def shard_paths(fs: Any, path: str) -> list[str] | None:
     """The Parquet files that `path` means, sorted; None when nothing is there."""
     if any(mark in path for mark in "*?[") and not fs.exists(path):
@@ -265,6 +254,15 @@ def identity_beside(fs: Any, path: str) -> str | None:
         if home and fs.isfile(f"{home}/{IDENTITY}"):
             return home
     return None
+
+
+def source_of(fs: Any, path: str) -> dict[str, Any] | None:
+    """What an extraction's folder, or its `data`, says of the corpus it was made of: `source`, and
+    under `reading` the options of `read_corpus` that were given. None for any other place.
+    """
+    home = identity_beside(fs, path)
+    found = read_json(fs, f"{home}/{IDENTITY}") if home else {}
+    return found if isinstance(found.get("source"), str) else None
 
 
 def read_json(fs: Any, path: str) -> dict[str, Any]:

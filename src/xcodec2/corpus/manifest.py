@@ -1,17 +1,20 @@
-"""Manifests: TSV, CSV, JSON lines and Parquet, one row a recording."""
+"""Manifests: TSV, CSV, JSON lines, lists and Parquet, one row a recording or a part of one."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Mapping
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
-import fsspec
-
-from xcodec2.corpus.recording import Nowhere, ParquetCell, Place, Recording, file_at
-from xcodec2.corpus.tables import beside, parquet_file
-from xcodec2.errors import XCodec2Error
+from xcodec2.corpus.options import Options
+from xcodec2.corpus.parts import FilePart
+from xcodec2.corpus.recording import Nowhere, ParquetCell, Place, Recording, TarMember, named_file
+from xcodec2.corpus.segments import Segment, Time, Times, words
+from xcodec2.corpus.tables import beside, light_rows, parquet_file
+from xcodec2.errors import AudioError, XCodec2Error
 
 AUDIO_COLUMNS = (
     "audio",
@@ -23,144 +26,171 @@ AUDIO_COLUMNS = (
     "filepath",
     "file",
     "wav",
+    "file_name",
+    "filename",
+    "audio_filename",
+    "audio_file_path",
+    "wav_path",
+    "wav_file",
+    "wav_filename",
 )
 ID_COLUMNS = ("id", "utt_id", "utterance_id", "key", "uid", "segment_id")
-TEXT_KINDS = {".tsv": "\t", ".csv": ",", ".jsonl": "", ".ndjson": "", ".json": ""}
 ROWS_AT_ONCE = 1024
-SEGMENTS = "means a segment that begins at its `offset`; whole files are read, so cut the segments out first"
+SLICE = re.compile(r"(.+):(\d+):(-1|\d+)")
+# Files that hold files: what `path:offset:length` counts in them is bytes.
+HOLDERS = frozenset({".zip", ".tar", ".ark", ".bin", ".dat", ""})
 
 
 def pick(
     columns: Any, given: str | None, known: tuple[str, ...], what: str, url: str
 ) -> str | None:
-    """The column `given` by name, which must be there, or the first of the `known` ones; None where
-    there is none.
+    """The column `given` by name, which must be there, or the first of the `known` ones, whatever
+    their case; None where there is none.
     """
-    if given is not None and given not in columns:
+    names = tuple(columns)
+    found = match(names, (given,) if given is not None else known)
+    if given is not None and found is None:
         raise XCodec2Error(
-            f"{url}: has no column {given!r} for the {what}; it has {', '.join(columns)}"
+            f"{url}: has no column {given!r} for the {what}; it has {', '.join(map(str, columns))}"
         )
-    return given or next((name for name in known if name in columns), None)
+    return found
 
 
-def read_text_manifest(
-    url: str, kind: str, audio_column: str | None, id_column: str | None
+@functools.lru_cache(maxsize=256)
+def match(columns: tuple[str, ...], known: tuple[str, ...]) -> str | None:
+    exact = next((name for name in known if name in columns), None)
+    if exact is not None:
+        return exact
+    for spelled in (str.casefold, lambda name: "_".join(words(name))):
+        names = {spelled(name): name for name in reversed(columns)}
+        if (found := next((n for n in known if spelled(n) in names), None)) is not None:
+            return names[spelled(found)]
+    return None
+
+
+def audio_column(columns: Any, url: str, options: Options, also: tuple[str, ...] = ()) -> str:
+    found = pick(columns, options.audio_column, also + AUDIO_COLUMNS, "audio", url)
+    if found is None:
+        raise XCodec2Error(
+            f"{url}: no column is called {', '.join(AUDIO_COLUMNS)}; name the one with the audio"
+        )
+    return found
+
+
+def read_rows(
+    url: str, rows: Callable[[], Iterator[tuple[int, dict[str, Any]]]], options: Options
 ) -> Iterator[Recording]:
-    """TSV or CSV with a header line, quoted as Python's csv module does, or JSON objects, one a
-    line.
-    """
-    rows = (
-        json_rows(url)
-        if kind in (".jsonl", ".ndjson", ".json")
-        else separated_rows(url, TEXT_KINDS[kind])
-    )
-    for number, row in rows:
-        audio = pick(row, audio_column, AUDIO_COLUMNS, "audio", url)
-        if audio is None:
-            raise XCodec2Error(
-                f"{url}: no column is called {', '.join(AUDIO_COLUMNS)}; name the one with the audio"
-            )
-        named = pick(row, id_column, ID_COLUMNS, "id", url)
+    """Recordings of a text manifest; `rows` reads it from its start."""
+    times = Times(options.segments, lambda: (row for _, row in rows()))
+    for number, row in rows():
+        audio = audio_column(row, url, options)
         path = row[audio]
-        where: Place
-        if starts_within(row):
-            source = f"{url}#{number}"
-            where = Nowhere(f"{source}: {SEGMENTS}")
-        elif isinstance(path, str) and path:
-            source = beside(url, path)
-            where = file_at(source)
+        if isinstance(path, dict):  # Hugging Face's struct in words
+            path = path.get("path")
+        if isinstance(path, str) and path:
+            yield located(url, number, row, path, times, options)
         else:
             source = f"{url}#{number}"
             where = Nowhere(f"{source}: its column {audio!r} names no file")
-        yield Recording(identity(row, named, path or source), source, without(row, named), where)
+            yield named_row(url, row, source, source, where, options)
 
 
-def separated_rows(url: str, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    with text_file(url, newline="") as file:
-        lines = csv.reader(file, delimiter=delimiter, strict=True)
-        try:
-            header = next(lines, [])
-            for fields in lines:
-                if len(fields) != len(header):
-                    raise XCodec2Error(
-                        f"{url}, line {lines.line_num}: {len(fields)} fields where the header has {len(header)}; "
-                        'a field that holds a separator, a line break or a " must be quoted'
-                    )
-                yield lines.line_num, dict(zip(header, fields, strict=True))
-        except csv.Error as problem:
-            raise XCodec2Error(
-                f"{url}, line {lines.line_num}: {problem}; JSON lines need no quoting"
-            ) from problem
-
-
-def starts_within(row: Mapping[str, Any]) -> bool:
-    """Whether the row means a segment of its file, as NeMo's and lhotse's lists do; the whole file
-    would be wrong.
-    """
+def located(
+    url: str, number: int, row: dict[str, Any], path: str, times: Times, options: Options
+) -> Recording:
+    """The recording at `path`, as written in the manifest, or the part of it that the row means."""
+    file, slice_ = sliced(url, path)
+    source, name, duration = beside(url, path), path, None
+    place: Place = named_file(url, file, options.remote)
     try:
-        return float(row.get("offset") or 0) != 0
-    except (TypeError, ValueError):  # the column says something else
-        return False
+        segment, duration = times.of(row)
+        if slice_ and holds_files(file):
+            place = place if isinstance(place, Nowhere) else TarMember(beside(url, file), *slice_)
+        elif slice_ and segment:
+            raise AudioError("both its path and its columns name a part of the file")
+        elif slice_:
+            begin, length = (Time(Fraction(n), "samples", str(n)) for n in slice_)
+            place = FilePart(place, Segment(begin, length=length))
+    except AudioError as problem:
+        where = Nowhere(f"{url}#{number}: {problem}")
+        return named_row(url, row, f"{path}#{number}", f"{url}#{number}", where, options)
+    if segment:
+        place = FilePart(place, segment)
+        # Rows from 0 to a duration are whole files in most manifests, and have always been named so.
+        if segment.begin.value or segment.end:
+            source, name = source + segment.fragment, f"{path}#{segment.label}"
+        elif times.unit:
+            source += segment.fragment
+    return named_row(url, row, name, source, place, options, duration)
 
 
-def json_rows(url: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    with text_file(url) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as problem:
-                raise XCodec2Error(
-                    f"{url}, line {number}: not JSON ({problem}); one object a line is read"
-                ) from problem
-            if not isinstance(row, dict):
-                raise XCodec2Error(
-                    f"{url}, line {number}: a {type(row).__name__}, not an object of columns"
-                )
-            yield number, row
+def named_row(
+    url: str,
+    row: dict[str, Any],
+    name: str,
+    source: str,
+    place: Place,
+    options: Options,
+    duration: Time | None = None,
+) -> Recording:
+    named = pick(row, options.id_column, ID_COLUMNS, "id", url)
+    return Recording(identity(row, named, name), source, without(row, named), place, duration)
 
 
-def text_file(url: str, newline: str | None = None) -> Any:
-    return fsspec.open(url, "rt", encoding="utf-8-sig", newline=newline, compression="infer")
+def sliced(url: str, path: str) -> tuple[str, tuple[int, int] | None]:
+    """`path:offset:length` in its parts, unless a file is called so."""
+    found = SLICE.fullmatch(path)
+    if not found or ("://" not in url + path and os.path.exists(beside(url, path))):
+        return path, None
+    return found[1], (int(found[2]), int(found[3]))
 
 
-def read_parquet(
-    url: str, name: str, audio_column: str | None, id_column: str | None
-) -> Iterator[Recording]:
+def holds_files(path: str) -> bool:
+    return os.path.splitext(path.lower())[1] in HOLDERS
+
+
+def read_parquet(url: str, name: str, options: Options) -> Iterator[Recording]:
     """Rows of a Parquet file whose audio column holds paths, bytes, or Hugging Face's struct.
 
     Only the other columns are read here. Without an id column a row is called `name#row`.
     """
     with parquet_file(url) as file:
         schema = file.schema_arrow
-        audio = pick(schema.names, audio_column, audio_cells(schema) + AUDIO_COLUMNS, "audio", url)
-        if audio is None:
-            raise XCodec2Error(
-                f"{url}: no column is called {', '.join(AUDIO_COLUMNS)}; name the one with the audio"
-            )
-        named = pick(schema.names, id_column, ID_COLUMNS, "id", url)
+        audio = audio_column(schema.names, url, options, audio_cells(schema))
+        if len(schema.get_all_field_indices(audio)) > 1:
+            raise XCodec2Error(f"{url}: several columns are called {audio!r}, which has the audio")
         paths = str(schema.field(audio).type) in ("string", "large_string", "string_view")
-        light = [column for column in schema.names if paths or column != audio]
-        number = 0
+        columns = [column for column in schema.names if paths or column != audio]
+        times = Times(options.segments, lambda: (row for *_, row in parquet_rows(url, columns)))
+        for number, (group, position, row) in enumerate(parquet_rows(url, columns)):
+            if paths and row[audio]:
+                yield located(url, number, row, row[audio], times, options)
+                continue
+            source = f"{url}#{number}"
+            cell: Place = ParquetCell(url, group, position, audio, options.remote)
+            place, duration = inside(cell, row, times, source)
+            yield named_row(url, row, f"{name}#{number}", source, place, options, duration)
+
+
+def parquet_rows(url: str, columns: list[str]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Row group, position within it, and row."""
+    with parquet_file(url) as file:
         for group in range(file.num_row_groups):
-            position = 0
-            for batch in file.iter_batches(
-                ROWS_AT_ONCE, row_groups=[group], columns=light or [schema.names[0]]
-            ):
-                for row in batch.to_pylist():
-                    row_name = f"{name}#{number}"
-                    where: Place = ParquetCell(url, group, position, audio)
-                    source = f"{url}#{number}"
-                    if starts_within(row):
-                        where = Nowhere(f"{source}: {SEGMENTS}")
-                    elif paths and row[audio]:
-                        source = beside(url, row[audio])
-                        where, row_name = file_at(source), row[audio]
-                    yield Recording(
-                        identity(row, named, row_name), source, without(row, named), where
-                    )
-                    number, position = number + 1, position + 1
+            for position, row in enumerate(light_rows(file, group, columns, url, ROWS_AT_ONCE)):
+                yield group, position, row
+
+
+def inside(
+    cell: Place, row: Mapping[str, Any], times: Times, source: str
+) -> tuple[Place, Time | None]:
+    """The place of a row whose audio lies in the table: the part of it that the row means, unless
+    that has been cut out before.
+    """
+    try:
+        segment, duration = times.of(row, inside=True)
+    except AudioError as problem:
+        return Nowhere(f"{source}: {problem}"), None
+    return (FilePart(cell, segment) if segment else cell), duration
 
 
 def audio_cells(schema: Any) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import fsspec
 
 from xcodec2.corpus import tables
+from xcodec2.corpus.segments import Time, check_duration
 from xcodec2.errors import AudioError, XCodec2Error
 
 if TYPE_CHECKING:
@@ -31,12 +32,20 @@ class Recording:
     inside of one.
 
     columns: what the corpus says beside the audio: text, language, speaker, …
+
+    duration: what the corpus says that the whole file has; reading a file of another length fails.
     """
 
     id: str
     source: str
     columns: Mapping[str, object]
     place: Place
+    duration: Time | None = None
+
+    @property
+    def file(self) -> Place | None:
+        """The file that this is a part of; None for a recording that is a file of its own."""
+        return getattr(self.place, "file", None)
 
     def open(self) -> str | os.PathLike[str] | bytes | tuple[Any, int]:
         """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate.
@@ -58,8 +67,11 @@ class Recording:
 
         content = self.open()
         try:
-            audio, rate = content if isinstance(content, tuple) else (content, None)
-            return load_audio(audio, rate, target_rate=target_rate)
+            array, rate = content if isinstance(content, tuple) else (content, None)
+            audio = load_audio(array, rate, target_rate=target_rate)
+            if self.duration:
+                check_duration(self.duration, audio.num_samples, audio.sample_rate)
+            return audio
         except XCodec2Error as problem:
             raise self.named(problem) from problem
 
@@ -88,7 +100,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class TarMember:
-    """`size` bytes at `offset` of an uncompressed tar."""
+    """`size` bytes at `offset` of an uncompressed tar, or of another file that holds files."""
 
     url: str
     offset: int
@@ -112,11 +124,11 @@ class ParquetCell:
     row_group: int
     row: int
     column: str
+    remote: bool = True  # whether the cell may name a URL
 
     def read(self) -> Any:
-        return as_audio(
-            tables.row_group(self.url, self.row_group, self.column)[self.row].as_py(), self.url
-        )
+        cell = tables.row_group(self.url, self.row_group, self.column)[self.row].as_py()
+        return as_audio(cell, self.url, self.remote)
 
 
 @dataclass(frozen=True)
@@ -128,10 +140,11 @@ class DatasetCell:
     split: str | None
     row: int
     column: str
+    remote: bool = True
 
     def read(self) -> Any:
         rows = tables.dataset(self.name, self.subset, self.split)
-        return as_audio(rows[self.row][self.column], self.name)
+        return as_audio(rows[self.row][self.column], self.name, self.remote)
 
 
 @dataclass(frozen=True)
@@ -154,12 +167,19 @@ def file_at(url: str) -> LocalFile | RemoteFile:
     )
 
 
-def as_audio(cell: Any, table: str) -> Any:
+def named_file(table: str, path: str, remote: bool) -> Place:
+    """The file that `path`, as written in `table`, names; a URL only where `remote` allows it."""
+    if not remote and "://" in path:
+        return Nowhere(f"{path}: is an address, which --no-remote refuses")
+    return file_at(tables.beside(table, path))
+
+
+def as_audio(cell: Any, table: str, remote: bool = True) -> Any:
     """What a table's audio cell holds: bytes, a path, or Hugging Face's struct of bytes and path,
     or array and rate.
     """
     if isinstance(cell, str) and cell:
-        return file_at(tables.beside(table, cell)).read()
+        return named_file(table, cell, remote).read()
     if isinstance(cell, bytes):
         return cell
     if isinstance(cell, dict):
@@ -170,7 +190,12 @@ def as_audio(cell: Any, table: str) -> Any:
 
             return np.asarray(cell["array"], np.float32), cell["sampling_rate"]
         if cell.get("path"):
-            return file_at(tables.beside(table, cell["path"])).read()
+            return named_file(table, cell["path"], remote).read()
     raise AudioError(
         "the audio cell is empty" if not cell else f"the audio cell is a {type(cell).__name__}"
     )
+
+
+def printable(name: str) -> str:
+    """Names may hold bytes that are no UTF-8; tables of text may not."""
+    return name.encode("utf-8", "backslashreplace").decode()

@@ -7,21 +7,19 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import fields, replace
 from typing import Any
 
 import fsspec
 
 from xcodec2.corpus import tables
-from xcodec2.corpus.manifest import (
-    ID_COLUMNS,
-    TEXT_KINDS,
-    identity,
-    pick,
-    read_parquet,
-    read_text_manifest,
-    without,
-)
-from xcodec2.corpus.recording import DatasetCell, Recording, file_at
+from xcodec2.corpus.extraction import IDENTITY, source_of
+from xcodec2.corpus.kaldi import read_kaldi
+from xcodec2.corpus.lists import TEXT_KINDS, read_text_manifest
+from xcodec2.corpus.manifest import inside, named_row, pick, read_parquet
+from xcodec2.corpus.options import Options
+from xcodec2.corpus.recording import DatasetCell, Recording, file_at, printable
+from xcodec2.corpus.segments import Times
 from xcodec2.corpus.tars import read_tar
 from xcodec2.errors import XCodec2Error
 
@@ -42,6 +40,9 @@ def read_corpus(
     id_column: str | None = None,
     subset: str | None = None,
     split: str | None = None,
+    encoding: str | None = None,
+    segments: str = "auto",
+    remote: bool = True,
 ) -> Iterator[Recording]:
     """Recordings of `source`, lazily, in a fixed order, in memory that does not grow with their
     number.
@@ -49,55 +50,106 @@ def read_corpus(
     `source` is on any fsspec file system (a path, s3://, gs://, hf://, …) and is one of
 
     - an audio file, or a folder (searched to all depths) or glob of them; the id is the path below the folder;
-    - a manifest .tsv, .csv, .jsonl (also .gz) or .parquet: paths in it are relative to it, its columns are carried
-      along. A row whose `offset` is not 0 means a segment of its file: it cannot be loaded, and the error says so.
-      The audio column is found by name (`audio`, `path`, …) or given; so is the id column (`id`, `key`, …),
-      without one the id is the path as written;
+    - a manifest: .tsv, .csv, .jsonl (also .gz), .parquet, a .txt list of paths, LJSpeech's metadata.csv, lhotse's
+      recordings, supervisions or cuts: paths in it are relative to it, its columns are carried along. The audio
+      column is found by name (`audio`, `path`, …) or given; so is the id column (`id`, `key`, …), without one the
+      id is the path as written. A row that says where its part of the file starts (`start` and `end`, `offset` and
+      `duration`, …) is that part;
+    - a folder with Kaldi's wav.scp, or the wav.scp;
     - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column: `file#row`;
+    - a folder of tokens that `xcodec2 extract` wrote: the recordings that they were made of;
     - WebDataset tars, one, a folder or a glob; the id is `tar/key`;
     - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has several.
 
-    Raises XCodec2Error for what is missing or mixed, and for an id that comes twice.
+    Args:
+        source: a path or URL.
+        audio_column: of a manifest or data set, where its name does not tell.
+        id_column: whose values name the recordings.
+        subset: of a Hugging Face data set.
+        split: of a Hugging Face data set.
+        encoding: of text manifests, UTF-8 when not given.
+        segments: the unit of columns such as `start` whose names do not tell it: "seconds",
+            "milliseconds", "samples", or "auto", which finds it out; "none" reads whole files.
+        remote: whether a manifest may name URLs. One from a stranger can name http:// and file://
+            addresses; with False these become recordings that cannot be read.
+
+    Raises:
+        XCodec2Error: for what is missing or mixed, and for an id that comes twice.
     """
     name = os.fspath(source)
-    return unique(expand(name, audio_column, id_column, subset, split), name)
+    options = Options(audio_column, id_column, subset, split, encoding, segments, remote)
+    return unique(expand(name, options), name)
 
 
-def expand(
-    source: str,
-    audio_column: str | None,
-    id_column: str | None,
-    subset: str | None,
-    split: str | None,
-) -> Iterator[Recording]:
+def expand(source: str, options: Options) -> Iterator[Recording]:
+    source, options = behind_extractions(source, options)
     fs, path = fsspec.url_to_fs(source)
     files: Iterator[str]
     if any(mark in path for mark in "*?[") and not fs.exists(path):
         root = re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0]
-        files = (file for file in sorted(fs.glob(path)) if "/." not in file[len(root) :])
+        files = (
+            file
+            for file in sorted(fs.glob(path))
+            if "/." not in file[len(root) :] and not is_tokens(fs, file)
+        )
     elif fs.isdir(path):
         if tables.is_local(fs) and any(os.path.isfile(f"{path}/{name}") for name in SAVED_DATASET):
-            yield from read_dataset(path, audio_column, id_column, subset, split)
+            yield from read_dataset(path, options)
+            return
+        if fs.exists(f"{path.rstrip('/')}/wav.scp"):
+            yield from read_file(fs, f"{path.rstrip('/')}/wav.scp", "wav.scp", options)
             return
         root, files = path.rstrip("/"), known_files(fs, path, source)
     elif fs.exists(path):
         root, files = path.rpartition("/")[0], iter([path])
     elif HUB_ID.fullmatch(source):
-        yield from read_dataset(source, audio_column, id_column, subset, split)
+        yield from read_dataset(source, options)
         return
     else:
         raise XCodec2Error(f"{source}: no such file, folder or data set")
     empty = True
     for file in files:
-        for recording in read_file(
-            fs, file, file[len(root) :].lstrip("/"), audio_column, id_column
-        ):
+        for recording in read_file(fs, file, file[len(root) :].lstrip("/"), options):
             empty = False
             yield recording
     if empty:
         raise XCodec2Error(
             f"{source}: holds no recordings; a folder is searched for {' '.join(sorted(AUDIO_SUFFIXES))}"
+            f"{manifests_in(fs, path)}"
         )
+
+
+def behind_extractions(source: str, options: Options) -> tuple[str, Options]:
+    """The corpus that a folder of tokens was made of, and how it was read; others as they are."""
+    passed = [source]
+    while "*" not in source and (found := source_of(*fsspec.url_to_fs(source))):
+        source = found["source"]
+        if options == Options():
+            given = found.get("reading")
+            texts = {field.name for field in fields(options)} - {"remote"}
+            kinds = dict.fromkeys(texts, str) | {"remote": bool}
+            if isinstance(given, dict) and all(
+                isinstance(value, kinds.get(name, ())) for name, value in given.items()
+            ):
+                options = replace(options, **given)
+        fs, path = fsspec.url_to_fs(source)
+        there = fs.exists(path) or any(mark in path for mark in "*?[") or HUB_ID.fullmatch(source)
+        if source in passed or not there or ("://" in source and not options.remote):
+            raise XCodec2Error(
+                f"{passed[-1]}: its tokens were made of {source}, which cannot be read from here; "
+                "name the recordings themselves"
+            )
+        passed.append(source)
+    return source, options
+
+
+def manifests_in(fs: Any, path: str) -> str:
+    """A hint, where a folder holds manifests: they are not read unless they are named themselves."""
+    if not fs.isdir(path):
+        return ""
+    names = sorted(entry.rpartition("/")[2] for entry in fs.ls(path, detail=False))
+    found = [name for name in names if kind_of(name) in TEXT_KINDS]
+    return f"; name one of its manifests: {', '.join(found[:5])}" if found else ""
 
 
 def kind_of(path: str) -> str:
@@ -111,10 +163,14 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     when kinds are mixed.
 
     Text manifests beside the audio are left to be named themselves: read as well, they would double
-    every row.
+    every row. So are the folders that extractions have written to: they hold tokens, and may well lie
+    below the audio.
     """
     first = None
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
+        if IDENTITY in files and parent.rstrip("/") != folder.rstrip("/"):
+            folders[:] = []
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             suffix = kind_of(name)
@@ -129,55 +185,53 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
             yield f"{parent.rstrip('/')}/{name}"
 
 
-def read_file(
-    fs: Any, path: str, name: str, audio_column: str | None, id_column: str | None
-) -> Iterator[Recording]:
+def is_tokens(fs: Any, path: str) -> bool:
+    """Whether a file is a shard that an extraction has written."""
+    data, _, name = path.rpartition("/")
+    return bool(
+        name.endswith(".parquet")
+        and data.endswith("/data")
+        and fs.exists(f"{data.rpartition('/')[0]}/{IDENTITY}")
+    )
+
+
+def read_file(fs: Any, path: str, name: str, options: Options) -> Iterator[Recording]:
     """What one file holds. `name` is its path below the corpus' root."""
     url = path if tables.is_local(fs) else fs.unstrip_protocol(path)
     kind = kind_of(path)
     if kind in TEXT_KINDS:
-        yield from read_text_manifest(url, kind, audio_column, id_column)
+        yield from read_text_manifest(url, kind, options)
     elif kind == ".parquet":
-        yield from read_parquet(url, name, audio_column, id_column)
+        yield from read_parquet(url, name, options)
     elif kind == ".tar":
-        yield from read_tar(url, name.removesuffix(".tar"), AUDIO_SUFFIXES, audio_column, id_column)
+        yield from read_tar(url, name.removesuffix(".tar"), AUDIO_SUFFIXES, options)
+    elif kind == ".scp":
+        yield from read_kaldi(url, options)
     else:
         yield Recording(printable(name), printable(url), {}, file_at(url))
 
 
-def printable(name: str) -> str:
-    """File names may hold bytes that are no UTF-8; tables of text may not."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def read_dataset(
-    name: str,
-    audio_column: str | None,
-    id_column: str | None,
-    subset: str | None,
-    split: str | None,
-) -> Iterator[Recording]:
+def read_dataset(name: str, options: Options) -> Iterator[Recording]:
     """Rows of a data set that `datasets` opens.
 
     Without an id column a row is called `split#row`.
     """
+    subset, split = options.subset, options.split
     rows = tables.dataset(name, subset, split)
     cells = tuple(c for c, feature in rows.features.items() if type(feature).__name__ == "Audio")
-    audio = pick(rows.column_names, audio_column, (*cells, "audio", "path", "file"), "audio", name)
+    known = (*cells, "audio", "path", "file")
+    audio = pick(rows.column_names, options.audio_column, known, "audio", name)
     if audio is None:
         raise XCodec2Error(f"{name}: has no audio column, only {', '.join(rows.column_names)}")
-    named = pick(rows.column_names, id_column, ID_COLUMNS, "id", name)
     called = split or str(rows.split or "row")
     light = rows.remove_columns([audio])
+    times = Times(options.segments, lambda: light)
     for number in range(len(rows)):
         row = light[number] if light.column_names else {}
-        cell = DatasetCell(name, subset, split, number, audio)
-        yield Recording(
-            identity(row, named, f"{called}#{number}"),
-            f"{name}#{called}#{number}",
-            without(row, named),
-            cell,
-        )
+        cell = DatasetCell(name, subset, split, number, audio, options.remote)
+        source = f"{name}#{called}#{number}"
+        place, duration = inside(cell, row, times, source)
+        yield named_row(name, row, f"{called}#{number}", source, place, options, duration)
 
 
 def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
@@ -188,6 +242,8 @@ def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
     with closing(sqlite3.connect("", check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
         for recording in recordings:
+            if not recording.id.isascii() and printable(recording.id) != recording.id:
+                recording = replace(recording, id=printable(recording.id))
             try:
                 seen.execute("INSERT INTO ids VALUES (?, ?)", (recording.id, recording.source))
             except sqlite3.IntegrityError as problem:

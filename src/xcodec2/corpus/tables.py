@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import fsspec
@@ -13,6 +16,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from xcodec2 import extras
 from xcodec2.errors import XCodec2Error
+
+BINARY = ("binary", "large_binary", "fixed_size_binary")  # types of Arrow, as it writes them
 
 
 def is_local(fs: Any) -> bool:
@@ -31,19 +36,99 @@ def beside(table: str, path: str) -> str:
 
 def parquet_file(url: str) -> Any:
     """The file, its metadata read. Raises XCodec2Error."""
+    with readable(url):
+        return open_parquet(*fsspec.url_to_fs(url))
+
+
+def open_parquet(fs: Any, path: str) -> Any:
+    """The Parquet file `path` of `fs`; it is to be read with `use_threads=False`.
+
+    Arrow's threads must hold nothing of Python's: they let go of it when they like, and one that
+    does so while Python ends aborts the process. A local file is therefore opened by Arrow itself,
+    and another one read in the caller's thread.
+    """
     parquet = require("pyarrow.parquet")
-    fs, path = fsspec.url_to_fs(url)
+    if is_local(fs):
+        # as bytes, since a file name need not be UTF-8
+        return parquet.ParquetFile(require("pyarrow").OSFile(os.fsencode(path)))
+    return parquet.ParquetFile(fs.open(path, "rb"), pre_buffer=False)
+
+
+def light_rows(
+    file: Any, group: int, columns: Sequence[str], name: str, batch_size: int
+) -> Iterator[dict[str, Any]]:
+    """Rows of one row group with `columns` alone, in order; empty ones where there are none.
+
+    Binary columns are left out, and of columns with one name all but the last; both are told.
+    """
+    schema = file.schema_arrow
+    kept: list[str] = []
+    binary: list[str] = []
+    for column in dict.fromkeys(columns):
+        field = schema.field(schema.get_all_field_indices(column)[-1])
+        (binary if str(field.type).startswith(BINARY) else kept).append(column)
+    if binary:
+        warnings.warn(
+            f"{name}: bytes cannot be carried along; without {', '.join(binary)}", stacklevel=2
+        )
+    tell_doubled(name, [c for c in columns if len(schema.get_all_field_indices(c)) > 1])
+    if not kept:
+        yield from ({} for _ in range(file.metadata.row_group(group).num_rows))
+        return
+    for batch in file.iter_batches(batch_size, row_groups=[group], columns=kept, use_threads=False):
+        values = [
+            plain_times(batch.column(batch.schema.get_all_field_indices(column)[-1])).to_pylist()
+            for column in kept
+        ]
+        yield from (dict(zip(kept, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def tell_doubled(table: str, names: Sequence[str]) -> None:
+    """Warn of columns that share a name: a row holds one value under it."""
+    if names:
+        said = ", ".join(repr(name) for name in dict.fromkeys(names))
+        warnings.warn(
+            f"{table}: several columns are called {said}; the last one is taken", stacklevel=2
+        )
+
+
+def plain_times(column: Any) -> Any:
+    """Times in nanoseconds as what Python can hold: microseconds, else text; durations as seconds.
+
+    Arrow needs pandas for the first and silently cuts times of day.
+    """
+    pa, pc = require("pyarrow"), require("pyarrow.compute")
+    kind = column.type
+    if pa.types.is_duration(kind):
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        return pc.divide(column.cast(pa.int64()).cast(pa.float64()), float(ticks))
+    if not (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) or kind.unit != "ns":
+        return column
+    timed = pa.types.is_timestamp(kind)
     try:
-        return parquet.ParquetFile(fs.open(path, "rb"))
-    except (OSError, ValueError) as problem:  # pyarrow's own errors are of both families
-        raise XCodec2Error(f"{url}: not a readable Parquet file ({problem})") from problem
+        return column.cast(pa.timestamp("us", kind.tz) if timed else pa.time64("us"))
+    except pa.ArrowInvalid:
+        text = column.cast(pa.string())
+        return pc.replace_substring(text, " ", "T", max_replacements=1) if timed else text
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Whatever a file system or Parquet's reader raises, as one error that names the file."""
+    try:
+        yield
+    except XCodec2Error:
+        raise
+    except Exception as problem:
+        said = " ".join(str(problem).split())
+        raise XCodec2Error(f"{name}: not a readable Parquet file ({said})") from problem
 
 
 @functools.lru_cache(maxsize=1)
 def row_group(url: str, index: int, column: str) -> Any:
     """One column of one row group: what a Parquet reader has to fetch for a single cell anyway."""
     with parquet_file(url) as file:
-        return file.read_row_group(index, columns=[column])[column]
+        return file.read_row_group(index, columns=[column], use_threads=False)[column]
 
 
 @functools.lru_cache(maxsize=1)

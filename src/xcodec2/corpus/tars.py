@@ -5,80 +5,110 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 
-from xcodec2.corpus.recording import Nowhere, Place, Recording, TarMember
+from xcodec2.corpus.manifest import inside
+from xcodec2.corpus.options import Options
+from xcodec2.corpus.recording import Nowhere, Place, Recording, TarMember, printable
+from xcodec2.corpus.segments import Times
 from xcodec2.errors import XCodec2Error
 
 TEXT_MEMBERS = ("txt", "text")
 
 
+@dataclass
+class Sample:
+    """Members of one name: suffix → (offset, size), what the small ones say, and what is wrong."""
+
+    members: dict[str, tuple[int, int]] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
 def read_tar(
-    url: str,
-    name: str,
-    audio_suffixes: frozenset[str],
-    audio_member: str | None,
-    id_column: str | None,
+    url: str, name: str, audio_suffixes: frozenset[str], options: Options
 ) -> Iterator[Recording]:
     """One recording a sample, called `name/key`: its audio member, the fields of `.json`, and
     `.txt` as `text`.
 
-    Only headers and the small members are read. `audio_member` is the suffix to take where a sample
-    has several.
+    Only headers and the small members are read. The audio column of `options` is the suffix to take
+    where a sample has several. A sample that is not as it should be costs its own row alone.
     """
-    for key, members, columns in samples(url):
+    found = samples(url, options)
+    times = Times(options.segments, lambda: (sample.columns for sample in found.values()))
+    for key, sample in found.items():
+        members, columns = sample.members, sample.columns
         audio = [
-            s for s in members if (s == audio_member if audio_member else last(s) in audio_suffixes)
-        ]
-        source, place = f"{url}::{key}", None
-        if len(audio) == 1:
-            offset, size = members[audio[0]]
-            source, place = f"{source}.{audio[0]}", TarMember(url, offset, size)
-        elif audio:
-            raise XCodec2Error(
-                f"{source}: has the audio members {', '.join(audio)}; name one as the audio column"
+            suffix
+            for suffix in members
+            if (
+                suffix == options.audio_column
+                if options.audio_column
+                else last(suffix) in audio_suffixes
             )
-        where: Place = place or Nowhere(f"{source}: has no audio member, only {', '.join(members)}")
-        if id_column is not None and id_column not in columns:
-            raise XCodec2Error(f"{source}: its .json has no {id_column!r} for the id")
-        yield Recording(
-            str(columns.pop(id_column)) if id_column else f"{name}/{key}", source, columns, where
-        )
+        ]
+        source = f"{url}::{key}"
+        fault = sample.fault
+        if not fault and len(audio) > 1:
+            fault = (
+                f"has the audio members {', '.join(audio)}; name one of them as the audio column"
+            )
+        if not fault and not audio:
+            fault = f"has no audio member, only {', '.join(members)}"
+        if not fault and options.id_column and options.id_column not in columns:
+            fault = f"its .json has no {options.id_column!r} for the id"
+        place: Place = Nowhere(f"{source}: {fault}")
+        duration = None
+        if not fault:
+            source = f"{source}.{audio[0]}"
+            place, duration = inside(TarMember(url, *members[audio[0]]), columns, times, source)
+        named = columns.get(options.id_column) if options.id_column else None
+        columns = {c: value for c, value in columns.items() if c != options.id_column}
+        row_id = f"{name}/{key}" if named is None else str(named)
+        yield Recording(printable(row_id), source, columns, place, duration)
 
 
-def samples(url: str) -> Iterator[tuple[str, dict[str, tuple[int, int]], dict[str, Any]]]:
-    """Key, {suffix: (offset, size)} and columns of each sample, in order."""
-    key = ""
-    members: dict[str, tuple[int, int]] = {}
-    columns: dict[str, Any] = {}
-    for member_key, suffix, place, small in entries(url):
-        if member_key != key and members:
-            yield key, members, columns
-            members, columns = {}, {}
-        key = member_key
-        if suffix in members:
-            raise XCodec2Error(f"{url}: holds {key}.{suffix} twice")
-        members[suffix] = place
-        columns |= small
-    if members:
-        yield key, members, columns
+def samples(url: str, options: Options) -> dict[str, Sample]:
+    """The samples by key, in order: of one tar, whose headers have to be read to its end before it
+    is known that no sample is torn apart.
+    """
+    found: dict[str, Sample] = {}
+    before = None
+    for key, suffix, place, small, fault in entries(url, options.encoding):
+        sample = found.setdefault(key, Sample())
+        if sample.members and key != before:
+            fault = "its members do not stand together in the tar; pack it sorted by name"
+        elif suffix in sample.members:
+            fault = f"holds .{suffix} twice"
+        sample.fault = sample.fault or fault
+        sample.members.setdefault(suffix, place)
+        sample.columns |= small
+        before = key
+    return found
 
 
-def entries(url: str) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any]]]:
-    """Key, suffix, (offset, size) and what a small text member says, for each file of the tar."""
+def entries(
+    url: str, encoding: str | None
+) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any], str]]:
+    """Key, suffix, (offset, size), what a small text member says, and why it says nothing, for each
+    file of the tar but the hidden ones: macOS packs a `._name` beside each name.
+    """
     fs, path = fsspec.url_to_fs(url)
     try:
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
             while member := archive.next():
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
-                if member.isfile():
-                    folder, slash, base = member.name.rpartition("/")
-                    stem, _, suffix = base.partition(".")
-                    small = content(archive, member, suffix.lower(), url)
-                    place = (member.offset_data, member.size)
-                    yield folder + slash + stem, suffix.lower(), place, small
+                parts = [part for part in member.name.split("/") if part not in ("", ".")]
+                if not member.isfile() or parts[-1].startswith(".") or "__MACOSX" in parts:
+                    continue
+                stem, _, suffix = parts[-1].partition(".")
+                small, fault = content(archive, member, suffix.lower(), encoding)
+                key = printable("/".join([*parts[:-1], stem]))
+                place = (member.offset_data, member.size)
+                yield key, printable(suffix.lower()), place, small, fault
             file.seek(
                 archive.offset
             )  # where tarfile saw the end, or what is no header, which it takes for the end
@@ -91,17 +121,17 @@ def entries(url: str) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any
 
 
 def content(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, url: str
-) -> dict[str, Any]:
+    archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, encoding: str | None
+) -> tuple[dict[str, Any], str]:
     if suffix not in (*TEXT_MEMBERS, "json"):
-        return {}
+        return {}, ""
     file = archive.extractfile(member)
     try:
-        text = file.read().decode("utf-8-sig") if file else ""
+        text = file.read().decode(encoding or "utf-8-sig") if file else ""
         fields = json.loads(text) if suffix == "json" else {"text": text.strip()}
     except ValueError as problem:
-        raise XCodec2Error(f"{url}::{member.name}: not readable ({problem})") from problem
-    return fields if isinstance(fields, dict) else {"json": fields}
+        return {}, f"its .{suffix} cannot be read ({problem})"
+    return (fields if isinstance(fields, dict) else {"json": fields}), ""
 
 
 def last(suffix: str) -> str:

@@ -1,8 +1,8 @@
-"""How good a codec is: metrics, judges, baselines, and a report of them.
+"""How good a codec is: metrics, evaluators, baselines, and a report of them.
 
 >>> from xcodec2.evaluate import FunctionSystem, evaluate
 >>> mine = FunctionSystem("mine", lambda waveform: waveform * 0.5, bit_rate=800)
->>> summary = evaluate("speech/", "report/", models=["nano"], baselines=["opus@6k"], functions=[mine])
+>>> summary = evaluate("speech/", "report/", models=["nano"], baselines=["opus@6k"], systems=[mine])
 """
 
 from __future__ import annotations
@@ -12,15 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xcodec2.evaluate.evaluation import evaluate
-    from xcodec2.evaluate.systems import FunctionSystem
+    from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
+    from xcodec2.evaluate.systems.system import Decoded, FunctionSystem, System
+    from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
 
-__all__ = ["FunctionSystem", "evaluate"]
+__all__ = [
+    "Column",
+    "Decoded",
+    "FunctionSystem",
+    "Metric",
+    "Pair",
+    "System",
+    "TokenizerSystem",
+    "evaluate",
+]
 
-_HOMES = {"FunctionSystem": "xcodec2.evaluate.systems", "evaluate": "xcodec2.evaluate.evaluation"}
+_HOMES = {
+    "Column": "xcodec2.evaluate.metrics.metric",
+    "Decoded": "xcodec2.evaluate.systems.system",
+    "FunctionSystem": "xcodec2.evaluate.systems.system",
+    "Metric": "xcodec2.evaluate.metrics.metric",
+    "Pair": "xcodec2.evaluate.metrics.metric",
+    "System": "xcodec2.evaluate.systems.system",
+    "TokenizerSystem": "xcodec2.evaluate.systems.tokenizer",
+    "evaluate": "xcodec2.evaluate.evaluation",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy only when it is asked for: training takes a filter bank from here."""
+    """Import what is heavy only when it is asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""What a system costs: computing time over speech time, and peak memory, each in a fresh process."""
+"""What a system costs: computing time over speech time, and peak memory, in a fresh process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ from typing import Any
 
 import numpy as np
 
+from xcodec2.evaluate.audio import SAMPLE_RATE
+
 SECONDS = 10
-SAMPLE_RATE = 16_000
 
 
 def costs(kind: str, name: Any, waveform: np.ndarray, device: str = "cpu") -> dict[str, Any]:
-    """real_time_factor and peak_memory_mb of one system on ten seconds of speech, or `error`.
+    """Measure one system on ten seconds of speech, in one thread of a fresh process.
 
-    kind: "model", "baseline" or "function". In one thread; memory is that of the process with
-    Python and all its libraries, and None for a codec that is a program of its own.
+    Args:
+        kind: "model", "baseline", or "made" in Python.
+        name: Of the former two, or the system itself.
+        waveform: (N,) at 16 kHz; cut or repeated.
+        device: For a model.
+
+    Returns:
+        real_time_factor (computing time over speech time) and peak_memory_mb, that of the process
+        with Python and all its libraries, None for a codec that is a program of its own; or
+        `error`.
     """
     speech = np.resize(waveform, SECONDS * SAMPLE_RATE).astype(np.float32)
     try:
@@ -44,16 +53,14 @@ def costs(kind: str, name: Any, waveform: np.ndarray, device: str = "cpu") -> di
 def _measure(kind: str, name: Any, speech: np.ndarray, device: str) -> dict[str, Any]:
     import torch
 
-    from xcodec2.evaluate.systems import baseline, model_system
+    from xcodec2.evaluate.systems.named import baseline
+    from xcodec2.evaluate.systems.tokenizer import model_system
 
     torch.set_num_threads(1)
-    system = (
-        model_system(name, device)
-        if kind == "model"
-        else baseline(name)
-        if kind == "baseline"
-        else name
-    )
+    if kind == "model":
+        system = model_system(name, device)
+    else:
+        system = baseline(name) if kind == "baseline" else name
     system(speech[:SAMPLE_RATE])  # a process's first pass is slow, and no part of the figure
     started = time.perf_counter()
     system(speech)
@@ -66,8 +73,11 @@ def _measure(kind: str, name: Any, speech: np.ndarray, device: str) -> dict[str,
 
 
 def peak_memory() -> float:
-    """MB that this process has had at most. On Linux from its own status: what getrusage says is at
-    least what the process that started it had."""
+    """MB that this process has had at most.
+
+    On Linux from its own status: what getrusage says is at least what the process that started it
+    had.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]

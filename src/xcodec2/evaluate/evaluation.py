@@ -1,10 +1,11 @@
-"""The whole evaluation: a source in, a folder with rows.parquet, summary.json and report.html out."""
+"""The whole evaluation: a source in; rows.parquet, summary.json and report.html out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,86 +13,116 @@ from tqdm import tqdm
 
 from xcodec2 import __version__
 from xcodec2.corpus import Recording, read_corpus
+from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
 from xcodec2.evaluate.journal import Journal
-from xcodec2.evaluate.knowledge import labelled, of_codes, of_phones, of_speakers
-from xcodec2.evaluate.measure import Panel, Settings, load
-from xcodec2.evaluate.metrics import MEASURES
+from xcodec2.evaluate.metrics import METRICS, NAMES, Metric
+from xcodec2.evaluate.metrics.selection import MetricSet, Selection
+from xcodec2.evaluate.probing.probes import (
+    codebook_use,
+    phone_probes,
+    read_phones,
+    speaker_probe,
+)
+from xcodec2.evaluate.report.page import page
+from xcodec2.evaluate.report.rows import write_rows
 from xcodec2.evaluate.runner import Plan, run
-from xcodec2.evaluate.summary import summarise
-from xcodec2.evaluate.systems import CodecSystem, System
-from xcodec2.evaluate.table import write_rows
+from xcodec2.evaluate.summary import summarize
+from xcodec2.evaluate.systems.system import System
+from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
 from xcodec2.files import replacing
 
 
+@renamed_arguments(
+    measures="metrics",
+    recogniser="asr",
+    speaker="speaker_encoder",
+    functions="systems",
+    judge_sample="costly_sample",
+)
 def evaluate(
     source: str | Iterable[Recording],
     out: str | Path,
     *,
     models: Sequence[str] = ("nano",),
     baselines: Sequence[str] = (),
-    functions: Sequence[System] = (),
-    measures: Sequence[str] = MEASURES,
-    recogniser: str = "moonshine",
-    speaker: str = "resemblyzer",
+    systems: Sequence[System] = (),
+    metrics: Sequence[str | type[Metric] | Metric] = NAMES,
+    asr: str = "moonshine",
+    speaker_encoder: str = "resemblyzer",
     group_by: Sequence[str] = (),
     phones: str | None = None,
     seconds: tuple[float, float] | None = None,
     sample: int | None = None,
-    judge_sample: int | None = None,
+    costly_sample: int | None = None,
     workers: int = 1,
     device: str = "cpu",
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
 ) -> dict[str, Any]:
-    """Evaluate systems on a corpus and write the report; returns what summary.json holds.
+    """Evaluate systems on a corpus and write the report.
 
-    source: as `xcodec2.corpus.read_corpus` takes it, or recordings. models: as `from_pretrained`
-    takes them. baselines: see `xcodec2.evaluate.systems.baseline`. functions: systems made in
-    Python. measures: of `metrics.MEASURES`. group_by: columns of the corpus. phones: a column or
-    folder with label files. seconds: shortest and longest recording to take. sample: so many
-    recordings, picked by their ids. judge_sample: the same for DNSMOS, DistillMOS and WER alone,
-    which cost most. cost: also measure real-time factor and memory. worst: how many of the worst
-    files to show; audio: with players.
+    A run that was interrupted resumes; what is in `out` of other systems or metrics is kept for
+    later runs. A recording that cannot be used costs its row alone.
 
-    A run that was interrupted goes on; what is in `out` of other systems or measures is kept for
-    later runs. Raises XCodec2Error for what makes the whole run senseless; a recording that cannot
-    be used costs its row alone.
+    Args:
+        source: As `xcodec2.corpus.read_corpus` takes it, or recordings.
+        out: Folder for report.html, summary.json and rows.parquet.
+        models: As `XCodec2Model.from_pretrained` takes them, or folders of exported ones (ONNX).
+        baselines: As `xcodec2.evaluate.systems.named.baseline` takes them.
+        systems: Made in Python: FunctionSystem, TokenizerSystem, or one's own.
+        metrics: Names, one's own as `module:Class`, classes, or objects.
+        asr: What WER listens with: moonshine, pocketsphinx, or a Hub id.
+        speaker_encoder: What compares voices: resemblyzer, or a Hub id.
+        group_by: Columns of the corpus.
+        phones: A column or folder with label files.
+        seconds: Shortest and longest recording to take.
+        sample: So many recordings, picked by their ids.
+        costly_sample: The same for costly metrics alone: DNSMOS, DistillMOS, WER.
+        workers: Processes.
+        device: For models.
+        cost: Whether real-time factor and memory are measured, too.
+        worst: How many of the worst files to show.
+        audio: Whether these have players.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, ….
     """
-    unknown = [name for name in measures if name not in MEASURES]
-    if unknown:
-        raise XCodec2Error(
-            f"no measure is called {', '.join(unknown)}; there are {', '.join(MEASURES)}"
-        )
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
+    selection = Selection(tuple(metrics), asr, speaker_encoder)
+    metric_set = MetricSet(selection)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise XCodec2Error(f"{folder}: cannot be made ({problem.strerror})") from problem
-    settings = Settings(tuple(dict.fromkeys(measures)), recogniser, speaker)
     recordings = chosen(list(read_corpus(source) if isinstance(source, str) else source), sample)
-    judged = (
-        None if judge_sample is None else frozenset(r.id for r in chosen(recordings, judge_sample))
-    )
+    costly_ids = None
+    if costly_sample is not None:
+        costly_ids = frozenset(r.id for r in chosen(recordings, costly_sample))
     plan = Plan(
-        tuple(models), tuple(baselines), settings, tuple(functions), device, seconds, judged
+        tuple(models), tuple(baselines), selection, tuple(systems), device, seconds, costly_ids
     )
-    systems, panel = plan.systems(), Panel(settings)
-    labels = labelled(recordings, phones) if phones else {}
+    loaded = plan.systems()
+    labels = read_phones(recordings, phones) if phones else {}
     check_columns(recordings, group_by)
 
     journal = Journal(folder)
     try:
         with tqdm(total=len(recordings), unit="file", disable=None) as bar:
-            rows = run(plan, systems, panel, recordings, journal, workers, bar.update)
+            rows = run(plan, loaded, metric_set, recordings, journal, workers, bar.update)
     finally:
         journal.close()
     if not rows:
         raise XCodec2Error("no recording is left: none is as long as seconds=... asks for")
+    columns = metric_set.columns
     summary = {
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
@@ -99,33 +130,43 @@ def evaluate(
         "selection": {
             "seconds": list(seconds) if seconds else None,
             "sample": sample,
-            "judge_sample": judge_sample,
+            "judge_sample": costly_sample,
         },
-        "measures": panel.implementations,
-        "missing": panel.missing,
+        "columns": {n: asdict(c) for n, c in columns.items() if any(n in row for row in rows)},
+        "measures": metric_set.implementations,
+        "missing": metric_set.missing,
         "wer_against": wer_against(rows),
-        "implementations": {system.name: system.implementation for system in systems},
-        **summarise(rows, [system.name for system in systems], group_by),
-        "codes": code_facts(systems, rows, labels),
-        "cost": cost_facts(plan, systems, recordings) if cost else {},
+        "implementations": {system.name: system.implementation for system in loaded},
+        **summarize(rows, [system.name for system in loaded], columns, group_by),
+        "codes": code_facts(loaded, rows, labels),
+        "cost": cost_facts(plan, loaded, recordings) if cost else {},
     }
-    write_rows(
-        folder / "rows.parquet",
-        rows,
-        {key: summary[key] for key in ("version", "source", "measures")},
+    # JSON makes lists of tuples: what is returned is what the file holds.
+    written = json.dumps(summary, indent=1, ensure_ascii=False)
+    summary = json.loads(written)
+    own = metric_set.loaded.values()
+    counts = [name for metric in METRICS for name in metric.counts]
+    counts += [name for metric in own for name in metric.counts]
+    about = {key: summary[key] for key in ("version", "source", "measures")}
+    write_rows(folder / "rows.parquet", rows, columns, list(dict.fromkeys(counts)), about)
+    write_text(folder / "summary.json", written + "\n")
+    costly = [metric.columns[0].title for metric in own if metric.cost == "high"]
+    shown = page(
+        summary, rows, loaded, recordings, columns, costly=costly, worst=worst, audio=audio
     )
-    write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    from xcodec2.evaluate.report import page
-
-    write_text(
-        folder / "report.html", page(summary, rows, systems, recordings, worst=worst, audio=audio)
-    )
+    write_text(folder / "report.html", shown)
     return summary
 
 
 def chosen(recordings: list[Recording], sample: int | None) -> list[Recording]:
-    """`sample` of the recordings, in their order, by the digests of their ids, so that more only
-    adds to fewer.
+    """A sample of the recordings, by the digests of their ids: a larger one holds a smaller one.
+
+    Args:
+        recordings: Of the corpus.
+        sample: How many; all when it is None.
+
+    Returns:
+        The sample, in the recordings' order.
     """
     if sample is None or sample >= len(recordings):
         return recordings
@@ -138,6 +179,7 @@ def chosen(recordings: list[Recording], sample: int | None) -> list[Recording]:
 
 
 def check_columns(recordings: Sequence[Recording], group_by: Sequence[str]) -> None:
+    """Raise XCodec2Error for columns that no recording has."""
     there = {name for recording in recordings for name in recording.columns}
     if missing := [name for name in group_by if name not in there]:
         known = ", ".join(sorted(there)) or "none"
@@ -163,11 +205,11 @@ def code_facts(
     facts = {}
     for system in systems:
         own = [row for row in rows if row["system"] == system.name and row.get("codes")]
-        if isinstance(system, CodecSystem) and own:
+        if isinstance(system, TokenizerSystem) and own:
             facts[system.name] = {
-                "use": of_codes(system, own),
-                "phones": of_phones(system, own, labels) if labels else None,
-                "speakers": of_speakers(system, own),
+                "use": codebook_use(system, own),
+                "phones": phone_probes(system, own, labels) if labels else None,
+                "speakers": speaker_probe(system, own),
             }
     return facts
 
@@ -178,14 +220,14 @@ def cost_facts(
     """System → real-time factor and memory, on the first recording that can be used."""
     for recording in recordings:
         try:
-            waveform, _ = load(recording)
+            waveform, _ = load_recording(recording)
             break
         except XCodec2Error:
             continue
     else:
         return {}
     wanted: list[tuple[str, Any]] = [("model", name) for name in plan.models]
-    wanted += [("function", function) for function in plan.functions]
+    wanted += [("made", system) for system in plan.made]
     wanted += [("baseline", name) for name in plan.baselines]
     return {
         system.name: costs(kind, name, waveform, plan.device)
@@ -195,5 +237,6 @@ def cost_facts(
 
 
 def write_text(path: Path, content: str) -> None:
+    """Write a whole file, or nothing."""
     with replacing(path, XCodec2Error) as file:
         file.write(content.encode("utf-8"))

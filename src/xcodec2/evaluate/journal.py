@@ -1,7 +1,7 @@
-"""What has been measured so far, one JSON line each: a run that is killed goes on from here.
+"""What has been measured so far, one JSON line each: a run that is killed resumes from here.
 
-An entry belongs to a key (recording's samples, system, text, language) and says which measures made
-it, with their implementations, so that another run adds measures or systems and repeats nothing.
+An entry belongs to a key (recording's samples, system, text, language) and says which metrics made
+it, with their implementations, so that another run adds metrics or systems and repeats nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ class Journal:
     """The entries of a folder.
 
     Lines are appended and flushed; half a line, from a run that was killed, is dropped.
+
+    Args:
+        folder: Of the report.
+
+    Raises:
+        XCodec2Error: The file is damaged, or cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,15 +55,26 @@ class Journal:
 
     def _merge(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
         known = self.entries.setdefault(key, {"made": {}, "row": {}})
-        undefined = {
-            m: why for m, why in known["row"].get("undefined", {}).items() if m not in made
-        }
+        if "error" in known["row"]:  # it was tried again
+            known["made"], known["row"] = {}, {}
+        reasons = known["row"].get("undefined", {})
+        kept = {name: why for name, why in reasons.items() if name not in made}
         known["made"].update(made)
-        known["row"].update(row)
-        known["row"]["undefined"] = undefined | row.get("undefined", {})
+        known["row"].update(row, undefined=kept | row.get("undefined", {}))
+        for column in [name for name, value in row.items() if value is None]:
+            del known["row"][column]
 
     def add(self, key: str, made: dict[str, str], row: dict[str, Any]) -> None:
-        """Keep a new entry, on disk before anything else happens."""
+        """Keep a new entry, on disk before anything else happens.
+
+        Args:
+            key: See `measure.row_key`.
+            made: Metric → implementation.
+            row: What they gave; None for a column that an earlier implementation gave.
+
+        Raises:
+            XCodec2Error: The file cannot be written.
+        """
         self._merge(key, made, row)
         line = json.dumps(
             {"key": key, "made": made, "row": row}, ensure_ascii=False, separators=(",", ":")
@@ -69,11 +86,13 @@ class Journal:
             raise XCodec2Error(f"{self.path}: cannot be written ({problem.strerror})") from problem
 
     def made(self) -> dict[str, dict[str, str]]:
-        """Key → measure → implementation."""
-        return {key: entry["made"] for key, entry in self.entries.items()}
+        """Key → metric → implementation, of what need not be measured again; failures are."""
+        return {key: e["made"] for key, e in self.entries.items() if "error" not in e["row"]}
 
     def row(self, key: str) -> dict[str, Any]:
+        """All that is known for a key."""
         return dict(self.entries[key]["row"])
 
     def close(self) -> None:
+        """Close the file."""
         self.file.close()

@@ -17,42 +17,48 @@ import torch
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.audio import SAMPLE_RATE, load_recording
 from xcodec2.evaluate.journal import Journal
-from xcodec2.evaluate.measure import Panel, Settings, Speech, load, measure, row_key
-from xcodec2.evaluate.systems import System, baseline, model_system
+from xcodec2.evaluate.measure import Speech, measure, row_key
+from xcodec2.evaluate.metrics.selection import MetricSet, Selection
+from xcodec2.evaluate.systems.named import baseline
+from xcodec2.evaluate.systems.system import System
+from xcodec2.evaluate.systems.tokenizer import model_system
 
-COSTLY = (
-    "dnsmos",
-    "distillmos",
-    "wer",
-)  # measures of about a second each, where the others take a tenth
-AHEAD = 4  # recordings a worker that wait or are under way: keeps workers busy and memory flat
+AHEAD = 4  # recordings per worker that wait or are under way: keeps workers busy and memory flat
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to evaluate, small enough to be sent to other processes, which load it for themselves.
 
-    functions: systems made in Python. seconds: recordings that are shorter or longer are left out.
-    judged: ids of the recordings that the costly judges get; all when it is None.
+    Attributes:
+        models: As `model_system` takes them.
+        baselines: As `baseline` takes them.
+        selection: The metrics.
+        made: Systems made in Python.
+        device: For models.
+        seconds: Shortest and longest recording; others are left out.
+        costly_ids: Recordings that costly metrics are measured on; all when it is None.
     """
 
     models: tuple[str, ...]
     baselines: tuple[str, ...]
-    settings: Settings
-    functions: tuple[System, ...] = ()
+    selection: Selection
+    made: tuple[System, ...] = ()
     device: str = "cpu"
     seconds: tuple[float, float] | None = None
-    judged: frozenset[str] | None = None
+    costly_ids: frozenset[str] | None = None
 
     def systems(self) -> list[System]:
-        """Loaded. Raises XCodec2Error for what cannot be, and when two have one name."""
+        """Load them. Raises XCodec2Error for what cannot be, and when two have one name."""
         systems = [model_system(source, self.device) for source in self.models]
-        systems += [*self.functions, *(baseline(name) for name in self.baselines)]
+        systems += [*self.made, *(baseline(name) for name in self.baselines)]
         names = [system.name for system in systems]
         if twice := {name for name in names if names.count(name) > 1}:
             raise XCodec2Error(
-                f"two systems are called {', '.join(sorted(twice))}; give one another folder or name"
+                f"two systems are called {', '.join(sorted(twice))}; "
+                "give one another folder or name"
             )
         if not systems:
             raise XCodec2Error("nothing to evaluate: name a model or a baseline")
@@ -61,10 +67,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """Of one recording. system → key, for all that is known now; new: key → (measure →
-    implementation, row).
+    """What was found out about one recording.
 
-    error: why the recording could not be used at all. left_out: its length is not asked for.
+    Attributes:
+        keys: System → key, for all that is known now.
+        new: Key → (metric → implementation, row).
+        error: Why the recording could not be used at all.
+        left_out: Its length is not asked for.
     """
 
     keys: Mapping[str, str]
@@ -74,40 +83,47 @@ class Result:
 
 
 class Worker:
-    """What every process has loaded: systems and judges, and the knowledge of what has been made
-    already.
+    """What every process has loaded, and what has been measured already.
+
+    Args:
+        plan: What to evaluate.
+        systems: The plan's, loaded.
+        metrics: The plan's, loaded.
+        done: Key → metric → implementation.
     """
 
     def __init__(
         self,
         plan: Plan,
         systems: Sequence[System],
-        panel: Panel,
-        made: Mapping[str, dict[str, str]],
+        metrics: MetricSet,
+        done: Mapping[str, dict[str, str]],
     ) -> None:
-        self.plan, self.systems, self.panel, self.made = plan, systems, panel, made
+        self.plan, self.systems, self.metrics, self.done = plan, systems, metrics, done
 
     def __call__(self, recording: Recording) -> Result:
         """Measure what is not known yet. Whatever is wrong with the recording is in the result."""
         try:
-            waveform, content = load(recording)
+            waveform, content = load_recording(recording)
         except XCodec2Error as problem:
             return Result({}, {}, error=str(problem))
         shortest, longest = self.plan.seconds or (0.0, float("inf"))
-        if not shortest <= len(waveform) / 16_000 <= longest:
+        if not shortest <= len(waveform) / SAMPLE_RATE <= longest:
             return Result({}, {}, left_out=True)
         columns = recording.columns
         speech = Speech(waveform, as_text(columns.get("text")), as_text(columns.get("language")))
         keys, new = {}, {}
         for system in self.systems:
             key = keys[system.name] = row_key(content, system, columns)
-            made = self.made.get(key)
-            names = self.panel.unmade(made or {})
-            if self.plan.judged is not None and recording.id not in self.plan.judged:
-                names = tuple(name for name in names if name not in COSTLY)
-            if made is None or names:
-                row = measure(speech, system, self.panel, names)
-                new[key] = ({name: self.panel.implementations[name] for name in names}, row)
+            done = self.done.get(key)
+            wanted = self.metrics.to_measure(done or {})
+            if self.plan.costly_ids is not None and recording.id not in self.plan.costly_ids:
+                wanted = tuple(metric for metric in wanted if metric.cost == "low")
+            if done is None or wanted:
+                stale = [name for m in wanted if m.name in (done or {}) for name in m.gives]
+                row = dict.fromkeys(stale) | measure(speech, system, wanted)
+                made = {m.name: self.metrics.implementations[m.name] for m in wanted}
+                new[key] = (made, row)
         return Result(keys, new)
 
 
@@ -118,18 +134,31 @@ def as_text(value: object) -> str | None:
 def run(
     plan: Plan,
     systems: Sequence[System],
-    panel: Panel,
+    metrics: MetricSet,
     recordings: Sequence[Recording],
     journal: Journal,
     workers: int,
     progress: Callable[[], object],
 ) -> list[dict[str, Any]]:
-    """Rows in the order of recordings and systems. `progress` is called after each recording.
+    """Measure all recordings, or what of them has not been measured yet.
 
-    systems, panel: what the plan says, loaded; a single worker uses them, several load their own.
+    Args:
+        plan: What to evaluate.
+        systems: The plan's, loaded; a single worker uses them, several load their own.
+        metrics: The same for metrics.
+        recordings: Of the corpus.
+        journal: Keeps every result at once.
+        workers: Processes.
+        progress: Is called after each recording.
+
+    Returns:
+        Rows in the order of recordings and systems.
+
+    Raises:
+        XCodec2Error: A worker died, or what was made in Python cannot be sent to one.
     """
     results: dict[int, Result] = {}
-    here = Worker(plan, systems, panel, journal.made())
+    here = Worker(plan, systems, metrics, journal.made())
     with pool(here, workers) as submit:
         for index, result in completed(submit, recordings, workers):
             for key, (made, row) in result.new.items():
@@ -166,10 +195,10 @@ def rows_of(
 _worker: Worker | None = None
 
 
-def _start(plan: Plan, made: Mapping[str, dict[str, str]]) -> None:
+def _start(plan: Plan, done: Mapping[str, dict[str, str]]) -> None:
     global _worker
     torch.set_num_threads(1)  # sums in another order would be other numbers
-    _worker = Worker(plan, plan.systems(), Panel(plan.settings), made)
+    _worker = Worker(plan, plan.systems(), MetricSet(plan.selection), done)
 
 
 def _work(recording: Recording) -> Result:
@@ -189,7 +218,7 @@ def pool(here: Worker, workers: int) -> Iterator[Submit]:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            yield lambda recording: done(here(recording))
+            yield lambda recording: completed_future(here(recording))
         finally:
             torch.set_num_threads(threads)
         return
@@ -197,24 +226,24 @@ def pool(here: Worker, workers: int) -> Iterator[Submit]:
         pickle.dumps(here.plan)
     except Exception as problem:
         raise XCodec2Error(
-            f"a function that cannot be sent to a process needs workers=1 ({problem})"
+            f"a system or metric that cannot be sent to a process needs workers=1 ({problem})"
         ) from problem
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), _start, (here.plan, dict(here.made))
+        workers, get_context("spawn"), _start, (here.plan, dict(here.done))
     ) as executor:
         try:
             yield lambda recording: executor.submit(_work, recording)
         except BrokenProcessPool as problem:
             raise XCodec2Error(
-                "a worker process died, perhaps for want of memory: start the same command again with fewer --workers, "
-                "it goes on from here"
+                "a worker process died, perhaps for want of memory: start the same command again "
+                "with fewer --workers, it resumes from here"
             ) from problem
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def done(result: Result) -> Future[Result]:
+def completed_future(result: Result) -> Future[Result]:
     future: Future[Result] = Future()
     future.set_result(result)
     return future

@@ -5,11 +5,11 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import UndefinedError
 from xcodec2.extras import require
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower case, letters, digits, marks and apostrophes, one space between words; the same for
     every script.
     """
@@ -26,18 +26,18 @@ class Errors:
     total: int
 
 
-def word_errors(reference: str, heard: str) -> Errors:
-    """Of the two texts after `normalise`; XCodec2Error when the reference has no words."""
-    return _errors(normalise(reference).split(), normalise(heard).split())
+def word_errors(reference: str, recognized: str) -> Errors:
+    """Of the two texts after `normalize`; UndefinedError when the reference has no words."""
+    return _errors(normalize(reference).split(), normalize(recognized).split())
 
 
-def character_errors(reference: str, heard: str) -> Errors:
+def character_errors(reference: str, recognized: str) -> Errors:
     """The same for characters, spaces among them."""
-    return _errors(list(normalise(reference)), list(normalise(heard)))
+    return _errors(list(normalize(reference)), list(normalize(recognized)))
 
 
-def _errors(reference: list[str], heard: list[str]) -> Errors:
+def _errors(reference: list[str], recognized: list[str]) -> Errors:
     if not reference:
-        raise XCodec2Error("no words to compare with")
+        raise UndefinedError("no words to compare with")
     levenshtein = require("rapidfuzz.distance.Levenshtein", extra="evaluate", purpose="WER")
-    return Errors(levenshtein.distance(reference, heard), len(reference))
+    return Errors(levenshtein.distance(reference, recognized), len(reference))

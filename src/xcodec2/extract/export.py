@@ -2,81 +2,249 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import json
 import os
 import tarfile
+import tempfile
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from xcodec2.corpus.tables import require
+from xcodec2.corpus.extraction import Extraction, Shard, open_extraction
 from xcodec2.errors import XCodec2Error
+from xcodec2.extract.names import Names, clean, key
 from xcodec2.extract.store import Store
+
+LEADING_ROWS = 5  # from which `datasets` takes the types of a WebDataset
+OWN = ("codes", "error")  # columns that are not told beside the codes
+# what a file system says of one name, and not of the whole place
+OF_ONE_NAME = {
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+}
 
 
 def export(source: str, out: str, to: str) -> dict[str, int]:
-    """Write the rows of the data set `source` that have codes to the folder `out`; how many there
-    were.
+    """Write the rows of the data set `source` that have codes to the folder `out`.
 
     npy: `ID.npy` each, uint16. webdataset: a tar for each shard, with `KEY.npy` and `KEY.json`,
     which holds the other columns; KEY is the id with dots made `_`, since there the first dot ends
-    a key. Files that are there already are kept: they come whole. Raises XCodec2Error.
+    a key. An id that cannot name a file (`../x`, `/abs`, `CON`, one that differs from another in
+    case alone, …) names it as nearly as can be; `renamed.jsonl` lists these. A row that cannot be
+    written is listed in `refused.jsonl`. Both are told in a warning. Files that are there already
+    are kept: they come whole.
+
+    Args:
+        source: what `open_extraction` opens.
+        out: a folder on any file system.
+        to: "npy" or "webdataset".
+
+    Returns:
+        Numbers of `rows` written, `left_out` for their errors, `renamed` and `refused`.
+
+    Raises:
+        XCodec2Error: when `source` holds no tokens, or `out` cannot be written.
     """
-    tokens, target = Store(source), Store(out)
-    keys = sorted(tokens.keys())
-    if not keys:
-        raise XCodec2Error(f"{source}: holds no data set of tokens (data/codes-….parquet)")
-    write: Callable[[Store, str, Any], None] = {"npy": write_npy, "webdataset": write_tar}[to]
-    counts = {"rows": 0, "left_out": 0}
-    for key in keys:
-        with tokens.fs.open(tokens.shard(key), "rb") as file:
-            rows = require("pyarrow.parquet").read_table(file)
-        good = rows.filter(rows["error"].is_null())
-        write(target, key, good)
-        counts["rows"] += len(good)
-        counts["left_out"] += len(rows) - len(good)
-    return counts
+    tokens, target = open_extraction(source), Store(out)
+    writer = NpyWriter(target, tokens) if to == "npy" else TarWriter(target, tokens)
+    left_out = 0
+    with writer.names:
+        for shard in tokens.shards():
+            rows = with_codes(shard.table())
+            left_out += shard.num_rows - len(rows)
+            writer.write(shard, rows)
+    return {"left_out": left_out, **writer.finish()}
 
 
-def write_npy(target: Store, key: str, rows: Any) -> None:
-    for name, codes in zip(rows["id"].to_pylist(), rows["codes"], strict=True):
-        if {"", ".", ".."} & set(name.split("/")) or "\0" in name:
-            raise XCodec2Error(
-                f"the id {name!r} is no file name below a folder; export to webdataset"
-            )
-        put(target, f"{target.path}/{name}.npy", functools.partial(npy, codes))
+def with_codes(table: Any) -> Any:
+    """The rows that hold codes and no error."""
+    import pyarrow.compute as pc
+
+    good = pc.is_valid(table["codes"])
+    if "error" in table.column_names:
+        good = pc.and_(good, pc.is_null(table["error"]))
+    return table.filter(good)
 
 
-def write_tar(target: Store, key: str, rows: Any) -> None:
-    put(target, f"{target.path}/codes-{key}.tar", functools.partial(tar, rows))
+class Listing:
+    """Rows that something is to be said of, in a file of JSON lines."""
+
+    def __init__(self, name: str, what: str) -> None:
+        self.name, self.what = name, what
+        self.count, self.first = 0, ""
+        self.spool = tempfile.TemporaryFile()  # noqa: SIM115  # nameless; closed by report()
+
+    def add(self, **entry: str) -> None:
+        self.first = self.first or ", ".join(f"{name} {value!a}" for name, value in entry.items())
+        self.spool.write(f"{json.dumps(entry)}\n".encode())
+        self.count += 1
+
+    def report(self, target: Store) -> None:
+        """The file, and one warning, when there are any."""
+        with self.spool:
+            if not self.count:
+                return
+            self.spool.seek(0)
+            if target.local:
+                os.makedirs(target.path, exist_ok=True)
+            target.write(f"{target.path}/{self.name}", self.spool.read())
+        more = ", …" if self.count > 1 else ""
+        warnings.warn(
+            f"{self.count} rows {self.what}: {self.name} lists them ({self.first}{more})",
+            stacklevel=4,
+        )
 
 
-def put(target: Store, path: str, content: Callable[[], bytes]) -> None:
-    if target.fs.exists(path):
-        return
-    if target.local:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-    target.write(path, content())
+class NpyWriter:
+    """A file a row."""
+
+    def __init__(self, target: Store, tokens: Extraction) -> None:
+        self.target, self.names = target, Names(clean)
+        self.rows = 0
+        self.renamed = Listing("renamed.jsonl", "have other names, since their ids cannot be names")
+        self.refused = Listing("refused.jsonl", "could not be written")
+
+    def write(self, shard: Shard, rows: Any) -> None:
+        for id, codes in zip(map(str, rows["id"].to_pylist()), rows["codes"], strict=True):
+            name = self.names.name(id)
+            try:
+                put(self.target, f"{name}.npy", functools.partial(npy, codes))
+            except XCodec2Error as problem:
+                if getattr(problem.__cause__, "errno", None) not in OF_ONE_NAME:
+                    raise
+                self.refused.add(id=id, reason=str(problem))
+                continue
+            self.rows += 1
+            if name != id:
+                self.renamed.add(id=id, file=f"{name}.npy")
+
+    def finish(self) -> dict[str, int]:
+        for listing in (self.renamed, self.refused):
+            listing.report(self.target)
+        return {
+            "rows": self.rows,
+            "renamed": self.renamed.count,
+            "refused": self.refused.count,
+        }
 
 
-def tar(rows: Any) -> bytes:
-    """One sample a row, in order."""
-    content, seen = io.BytesIO(), set()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        described = rows.drop_columns(["codes", "error"]).to_pylist()
-        for codes, row in zip(rows["codes"], described, strict=True):
-            key = row["id"].replace(".", "_")
-            if key in seen:
-                raise XCodec2Error(
-                    f"two ids are {key!r} without dots; WebDataset cannot tell them apart"
+class TarWriter:
+    """A tar a shard, that `datasets` reads, too.
+
+    It takes the types from the first rows of the first tar, and can cast nothing to a column that
+    is null in all of them. So these are rows that between them hold a value of every column, if
+    need be from other shards, and columns that are null throughout are left out.
+    """
+
+    def __init__(self, target: Store, tokens: Extraction) -> None:
+        self.target, self.names = target, Names(key)
+        self.rows = 0
+        self.leading, self.empty = leading_rows(tokens)
+        self.begun = False
+
+    def write(self, shard: Shard, rows: Any) -> None:
+        import pyarrow as pa
+
+        mine = np.ones(len(rows), bool)
+        mine[[row for name, row, _ in self.leading if name == shard.name]] = False
+        parts = [rows.filter(pa.array(mine))]
+        if not self.begun:
+            parts = [row for *_, row in self.leading] + parts
+        rows = pa.concat_tables(parts, promote_options="default")
+        if not len(rows):
+            return
+        self.begun = True
+        stem = shard.name.rpartition("/")[2].removesuffix(".parquet")
+        keys = [self.names.name(str(id)) for id in rows["id"].to_pylist()]
+        put(self.target, f"{stem}.tar", functools.partial(self.tar, keys, rows))
+        self.rows += len(rows)
+
+    def tar(self, keys: list[str], rows: Any) -> bytes:
+        """One sample a row, in order."""
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            left_out = [name for name in rows.column_names if name in (*OWN, *self.empty)]
+            described = rows.drop_columns(left_out).to_pylist()
+            for name, codes, row in zip(keys, rows["codes"], described, strict=True):
+                add(archive, f"{name}.npy", npy(codes))
+                add(
+                    archive,
+                    f"{name}.json",
+                    json.dumps(row, ensure_ascii=False, default=str).encode(),
                 )
-            seen.add(key)
-            add(archive, f"{key}.npy", npy(codes))
-            add(archive, f"{key}.json", json.dumps(row, ensure_ascii=False).encode())
-    return content.getvalue()
+        return content.getvalue()
+
+    def finish(self) -> dict[str, int]:
+        return {"rows": self.rows, "renamed": 0, "refused": 0}
+
+
+Leading = tuple[str, int, Any]  # shard, row among those with codes, the row as a table
+
+
+def leading_rows(tokens: Extraction) -> tuple[list[Leading], set[str]]:
+    """Few rows that between them have a value in every column, and the columns that have none at
+    all; LEADING_ROWS of them wherever that can be.
+    """
+    missing = [name for name in tokens.columns if name not in OWN]
+    chosen: list[Leading] = []
+    for shard in tokens.shards():
+        wanted = [name for name in missing if may_hold(shard, name)]
+        rows = with_codes(shard.table()) if wanted else None
+        while rows is not None and len(rows) and wanted:
+            filled = sum(rows[name].is_valid().to_numpy().astype(int) for name in wanted)
+            best = int(np.argmax(filled))  # the first one of equals
+            if not filled[best]:
+                break
+            chosen.append((shard.name, best, rows.slice(best, 1)))
+            found = {name for name in wanted if rows[name][best].is_valid}
+            wanted = [name for name in wanted if name not in found]
+            missing = [name for name in missing if name not in found]
+        if not missing:
+            break
+    if len(chosen) > LEADING_ROWS:
+        warnings.warn(
+            f"{tokens.name}: no {LEADING_ROWS} rows have a value in every column, from which "
+            "`datasets` would take the types; give it the features, or stream",
+            stacklevel=4,
+        )
+    return chosen, set(missing)
+
+
+def may_hold(shard: Shard, column: str) -> bool:
+    """False when the file's statistics say that the column is null throughout."""
+    metadata = shard.file.metadata
+    for group in range(metadata.num_row_groups):
+        for number in range(metadata.num_columns):
+            chunk = metadata.row_group(group).column(number)
+            if chunk.path_in_schema.split(".")[0] == column.split(".")[0]:
+                known = chunk.statistics
+                if known is None or not known.has_null_count or known.num_values:
+                    return True
+    return False
+
+
+def put(target: Store, name: str, content: Callable[[], bytes]) -> None:
+    path = f"{target.path}/{name}"
+    try:
+        if target.fs.isfile(path):
+            return
+        if target.local:
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+    except OSError as problem:
+        raise XCodec2Error(f"{path}: cannot be written ({problem.strerror})") from problem
+    target.write(path, content())
 
 
 def npy(codes: Any) -> bytes:

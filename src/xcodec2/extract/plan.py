@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import sqlite3
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any
 
 from xcodec2.corpus import Recording
+from xcodec2.extract.columns import INT64, Carried
 
 FORMAT = 1  # of the shards; a new one gives new keys
 OWN_COLUMNS = ("id", "source", "codes", "num_samples", "sample_rate", "duration", "error")
-INT64 = range(-(1 << 63), 1 << 63)
+PARTS_TOGETHER = 10  # times the rows of a unit: a longer file is decoded once for each so many
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,17 @@ class Plan(AbstractContextManager["Plan"]):
         self.rows = self.units = 0
         self.identity = identity
         kinds: dict[str, set[str]] = {}
-        for group in groups(recordings, rows):
+        carried = Carried()
+        for group in groups(gathered(recordings), rows):
+            group = [carried.of(recording) for recording in group]
             for recording in group:
                 for name, value in recording.columns.items():
                     kinds.setdefault(name, set()).update(kind(value))
             pickle.dump(group, self.spool)
             self.rows += len(group)
             self.units += 1
+        carried.tell()
+        self.changed = sorted(carried.changed)
         self.names = {name: shard_name(name, kinds) for name in kinds}
         self.columns = {
             self.names[name]: column_type(found) for name, found in sorted(kinds.items())
@@ -62,7 +68,9 @@ class Plan(AbstractContextManager["Plan"]):
 
     def key(self, group: list[Recording]) -> str:
         """16 hex digits over all that makes the shard what it is."""
-        digest = hashlib.sha256(dump([FORMAT, self.identity, self.columns]))
+        facts = [FORMAT, self.identity, self.columns]
+        # dates were once written in quotation marks: columns of such types give other keys
+        digest = hashlib.sha256(dump([*facts, self.changed] if self.changed else facts))
         for recording in group:
             digest.update(dump([recording.id, recording.source, dict(recording.columns)]))
         return digest.hexdigest()[:16]
@@ -71,18 +79,45 @@ class Plan(AbstractContextManager["Plan"]):
         self.spool.close()
 
 
+def gathered(recordings: Iterable[Recording]) -> Iterator[Recording]:
+    """The recordings that are files in their order, then the parts of each file together, so that
+    it is decoded once. Parts wait in SQLite's temporary file.
+    """
+    with closing(sqlite3.connect("", check_same_thread=False)) as waiting:
+        waiting.execute("CREATE TABLE files (name TEXT PRIMARY KEY, number INTEGER)")
+        waiting.execute("CREATE TABLE parts (file INTEGER, number INTEGER, recording BLOB)")
+        files = parts = 0
+        for recording in recordings:
+            if recording.file is None:
+                yield recording
+                continue
+            name = repr(recording.file)
+            added = waiting.execute("INSERT OR IGNORE INTO files VALUES (?, ?)", (name, files))
+            files += added.rowcount
+            row = (parts, pickle.dumps(recording), name)
+            waiting.execute("INSERT INTO parts SELECT number, ?, ? FROM files WHERE name = ?", row)
+            parts += 1
+        if parts:
+            in_order = "SELECT recording FROM parts ORDER BY file, number"
+            yield from (pickle.loads(packed) for (packed,) in waiting.execute(in_order))
+
+
 def groups(recordings: Iterable[Recording], rows: int) -> Iterator[list[Recording]]:
     """Runs of rows/2 … 2·rows, `rows` on average, that end where the content says.
 
-    A row that is added or removed then changes the unit that it is in, and not all that follow.
+    A row that is added or removed then changes the unit that it is in, and not all that follow. The
+    parts of one file stay together, up to PARTS_TOGETHER·rows of them.
     """
     group: list[Recording] = []
+    due = False
     for recording in recordings:
+        apart = not group or recording.file is None or recording.file != group[-1].file
+        if due and (apart or len(group) >= PARTS_TOGETHER * rows):
+            yield group
+            group, due = [], False
         group.append(recording)
         ends = zlib.crc32(recording.id.encode()) % max(1, rows // 2) == 0
-        if (ends and len(group) >= rows // 2) or len(group) >= 2 * rows:
-            yield group
-            group = []
+        due = due or (ends and len(group) >= rows // 2) or len(group) >= 2 * rows
     if group:
         yield group
 

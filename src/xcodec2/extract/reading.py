@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
+from threading import Condition
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Heard:
     sample_rate: int = 0
     error: str | None = None
     source: str = ""
+    died: str = ""  # how the process that read it had ended
 
 
 def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int]]:
@@ -59,37 +60,96 @@ def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     try:
         waveform, num_samples, rate = child.ask(recording, seconds)
     except Died as problem:
-        return Heard(
-            None, error=f"{recording.source}: reading it {problem}", source=recording.source
-        )
+        died = f"reading it {problem}"
+        error = f"{recording.source}: {died}"
+        return Heard(None, error=error, source=recording.source, died=died)
     except XCodec2Error as problem:
         return Heard(None, error=str(problem), source=recording.source)
     return Heard(waveform, num_samples, rate, source=recording.source)
+
+
+class Desk:
+    """Recordings that wait for a reader, each with the future of what is heard.
+
+    A reader takes the first one that it may: the parts of a file are all for the reader that has
+    decoded it, and that reader takes no other file while some of them wait.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Recording, Future[Heard]]] = []
+        self.holds: dict[int, Any] = {}  # reader → the file that it has decoded
+        self.changed = Condition()
+        self.closed = False
+
+    def put(self, recording: Recording) -> Future[Heard]:
+        future: Future[Heard] = Future()
+        with self.changed:
+            self.waiting.append((recording, future))
+            self.changed.notify_all()
+        return future
+
+    def take(self, reader: int) -> tuple[Recording, Future[Heard]] | None:
+        """Wait for one; None when the desk is closed."""
+        with self.changed:
+            while not self.closed:
+                for place, (recording, _) in enumerate(self.waiting):
+                    if self.may_take(reader, recording.file):
+                        if recording.file is not None:
+                            self.holds[reader] = recording.file
+                        return self.waiting.pop(place)
+                self.changed.wait()
+        return None
+
+    def may_take(self, reader: int, file: Any) -> bool:
+        held = self.holds.get(reader)
+        if file is None or file == held:
+            return True
+        if file in self.holds.values():
+            return False
+        return held is None or all(recording.file != held for recording, _ in self.waiting)
+
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()
 
 
 def read_ahead(
     recordings: Iterable[Recording], children: Sequence[Child], seconds: float
 ) -> Iterator[Heard]:
     """Each recording in order, while the next ones are being read."""
-    free: SimpleQueue[Child] = SimpleQueue()
-    for child in children:
-        free.put(child)
+    desk = Desk()
 
-    def read(recording: Recording) -> Heard:
-        child = free.get()
-        try:
-            return hear(recording, child, seconds)
-        finally:
-            free.put(child)
+    def serve(reader: int) -> None:
+        died: tuple[Any, str] = None, ""  # the last file that killed the reader: not tried again
+        while task := desk.take(reader):
+            recording, future = task
+            if recording.file is not None and recording.file == died[0]:
+                error = f"{recording.source}: {died[1]}"
+                future.set_result(Heard(None, error=error, source=recording.source))
+                continue
+            try:
+                heard = hear(recording, children[reader], seconds)
+            except BaseException as problem:
+                future.set_exception(problem)
+                raise
+            if heard.died:
+                died = recording.file, heard.died
+            future.set_result(heard)
 
     waiting: deque[Future[Heard]] = deque()
     with ThreadPoolExecutor(len(children)) as pool:
-        for recording in recordings:
-            waiting.append(pool.submit(read, recording))
-            if len(waiting) > AHEAD * len(children):
+        for reader in range(len(children)):
+            pool.submit(serve, reader)
+        try:
+            for recording in recordings:
+                waiting.append(desk.put(recording))
+                if len(waiting) > AHEAD * len(children):
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            desk.close()
 
 
 def pieces(heard: Iterable[Heard], rate: int) -> Iterator[list[Heard]]:

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.corpus import read_corpus
+from xcodec2.corpus.extraction import IDENTITY, SUMMARY
+from xcodec2.corpus.options import Options
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.plan import Plan, Unit
 from xcodec2.extract.progress import Progress
@@ -48,6 +50,9 @@ def extract(
     id_column: str | None = None,
     subset: str | None = None,
     split: str | None = None,
+    encoding: str | None = None,
+    segments: str = "auto",
+    remote: bool = True,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
     """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
@@ -67,12 +72,11 @@ def extract(
     settings = Settings(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
     )
-    corpus = read_corpus(
-        source, audio_column=audio_column, id_column=id_column, subset=subset, split=split
-    )
+    reading = Options(audio_column, id_column, subset, split, encoding, segments, remote)
+    corpus = read_corpus(source, **asdict(reading))
     identity = {"weights_hash": codec.facts["weights_hash"]}
     with store.locked(), Plan(corpus, rows, identity) as plan:
-        claim(store, {"source": source, **identity})
+        claim(store, {"source": source, **identity}, reading)
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
         todo = (unit for unit in plan if unit.key not in done)
@@ -143,11 +147,11 @@ def absolute(source: str) -> str:
     return os.path.abspath(source) if on_disk else source
 
 
-def claim(store: Store, identity: dict[str, Any]) -> None:
+def claim(store: Store, identity: dict[str, Any], reading: Options) -> None:
     """Refuse a place that holds tokens of another source or model: nothing there is removed by
-    mistake.
+    mistake. `reading` is noted for those who want the recordings again.
     """
-    found = store.read_json("extraction.json")
+    found = store.read_json(IDENTITY)
     if found is None and store.keys():
         raise XCodec2Error(f"{store.path}: holds shards but no extraction.json; choose another OUT")
     for name, value in identity.items():
@@ -156,7 +160,9 @@ def claim(store: Store, identity: dict[str, Any]) -> None:
                 f"{store.path}: holds tokens of the {name} {found.get(name)}, not {value}; choose another OUT"
             )
     if found is None:
-        store.write_text("extraction.json", json.dumps(identity, indent=2) + "\n")
+        given = dict(asdict(reading).items() - asdict(Options()).items())
+        noted = identity | ({"reading": given} if given else {})
+        store.write_text(IDENTITY, json.dumps(noted, indent=2, sort_keys=True) + "\n")
 
 
 def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
@@ -171,10 +177,7 @@ def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
 
 
 def has_errors(store: Store, key: str) -> bool:
-    from xcodec2.corpus.tables import require
-
-    with store.fs.open(store.shard(key), "rb") as file:
-        column = require("pyarrow.parquet").read_table(file, columns=["error"])["error"]
+    column = store.read(key, ["error"])["error"]
     return column.null_count < len(column)
 
 
@@ -188,7 +191,7 @@ def finish(
         raise XCodec2Error(
             f"{store.path}: {len(missing)} shards are not there after all; run the same command again"
         )
-    before = store.read_json("summary.json")
+    before = store.read_json(SUMMARY)
     counted = before is not None and before.get("units") == digest(keys)
     if before is not None and "times_real_time" not in before:
         counted = False  # written when real_time_factor meant the inverse
@@ -201,7 +204,7 @@ def finish(
         "times_real_time": speed,
     }
     store.write_text("README.md", card(summary))
-    store.write_text("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+    store.write_text(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
 
 

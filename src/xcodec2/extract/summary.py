@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from xcodec2.corpus.tables import require
 from xcodec2.extract.store import Store
 
 REASONS = 50  # different reasons that are told
@@ -22,10 +21,7 @@ def summarise(store: Store, keys: set[str], facts: dict[str, Any]) -> dict[str, 
     used = np.zeros(facts["codebook_size"], np.int64)
     errors: Counter[str] = Counter()
     for key in sorted(keys):
-        with store.fs.open(store.shard(key), "rb") as file:
-            shard = require("pyarrow.parquet").read_table(
-                file, columns=["source", "codes", "duration", "error"]
-            )
+        shard = store.read(key, ["source", "codes", "duration", "error"])
         codes = shard["codes"].combine_chunks().flatten().to_numpy()
         used += np.bincount(codes, minlength=len(used))
         rows, tokens = rows + len(shard), tokens + len(codes)

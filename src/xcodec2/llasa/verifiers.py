@@ -20,8 +20,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.errors import MissingExtraError, XCodec2Error
-from xcodec2.evaluate import judges
+from xcodec2.errors import EvaluatorError, MissingExtraError, XCodec2Error
+from xcodec2.evaluate import evaluators
 from xcodec2.evaluate.text import Errors, character_errors, word_errors
 from xcodec2.llasa.vocabulary import LlasaError
 
@@ -47,16 +47,16 @@ def verifier(name: str, *, load: bool = False) -> Verifier:
         measure = word_errors if kind == "wer" else character_errors
         if load:
             measure("a", "a")  # asks for what it counts with
-            judges.recogniser(model or "moonshine")
+            evaluators.asr(model or "moonshine")
         return errors(measure, model or "moonshine")
     if kind == "similarity":
         if load:
-            judges.speaker_encoder(model or "resemblyzer")
+            evaluators.speaker_encoder(model or "resemblyzer")
         return similarity(model or "resemblyzer")
     if name in MOS_PREDICTORS:
         if load:
-            judges.rater(name)
-        return lambda text, waveform, reference: float(judges.rater(name).score(waveform))
+            evaluators.mos_predictor(name)
+        return lambda text, waveform, reference: float(evaluators.mos_predictor(name).score(waveform))
     known = ", ".join(("wer", "cer", "similarity", *MOS_PREDICTORS))
     raise LlasaError(f"{name}: no such verifier; give {known} or module:function")
 
@@ -65,7 +65,7 @@ def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
     """Minus the share of words or characters that the recogniser gets wrong."""
 
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
-        found = measure(text, judges.recogniser(model).transcribe(waveform))
+        found = measure(text, evaluators.asr(model).transcribe(waveform))
         return -found.wrong / found.total
 
     return verify
@@ -79,7 +79,7 @@ def similarity(model: str) -> Verifier:
             raise LlasaError(
                 "similarity compares with a voice clip, and there is none: give --voice"
             )
-        encoder = judges.speaker_encoder(model)
+        encoder = evaluators.speaker_encoder(model)
         return float(encoder.embed(waveform) @ encoder.embed(reference))
 
     return verify
@@ -113,7 +113,7 @@ def score(verify: Verifier, text: str, waveform: np.ndarray, reference: np.ndarr
     """
     try:
         value = float(verify(text, waveform, reference))
-    except (LlasaError, MissingExtraError, judges.JudgeError):
+    except (LlasaError, MissingExtraError, EvaluatorError):
         raise  # what is missing is missing for all candidates
     except XCodec2Error:
         return -np.inf

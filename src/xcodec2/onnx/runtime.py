@@ -75,6 +75,21 @@ class OnnxCodec:
         self.sessions: dict[str, Any] = {}
         self.facts = self.read_facts(ENCODER if (self.folder / ENCODER).exists() else DECODER)
 
+    @property
+    def sample_rate(self) -> int:
+        """Hz of decoded speech."""
+        return self.facts.sample_rate
+
+    @property
+    def frame_rate(self) -> float:
+        """Codes a second."""
+        return self.facts.input_rate / self.facts.hop
+
+    @property
+    def codebook_size(self) -> int:
+        """Codes are in 0 … codebook_size - 1."""
+        return self.facts.codebook_size
+
     def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
         """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a
         list.

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from xcodec2.corpus import Recording
-from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.metrics.metric import Columns
 from xcodec2.evaluate.report import plots
 from xcodec2.evaluate.report.tables import (
     code_table,
@@ -17,10 +17,10 @@ from xcodec2.evaluate.report.tables import (
     failures,
     group_tables,
     how_measured,
-    main_table,
+    metric_table,
 )
-from xcodec2.evaluate.report.worst import Shown, ranking, worst_files
-from xcodec2.evaluate.systems import System
+from xcodec2.evaluate.report.worst import Shown, ranking_column, worst_files
+from xcodec2.evaluate.systems.system import System
 
 Row = Mapping[str, Any]
 
@@ -30,38 +30,54 @@ def page(
     rows: Sequence[Row],
     systems: Sequence[System],
     recordings: Sequence[Recording],
+    columns: Columns,
     *,
+    costly: Sequence[str],
     worst: int,
     audio: bool,
 ) -> str:
     """The whole report.
 
-    worst: how many files to show of the first system, with players when `audio`.
+    Args:
+        summary: What summary.json holds.
+        rows: Of all recordings and systems.
+        systems: The first is run again on its worst files.
+        recordings: Of the corpus.
+        columns: Of the metrics, by name.
+        costly: Titles of what was measured on a sample only, if on one.
+        worst: How many of the worst files to show.
+        audio: Whether these have players.
+
+    Returns:
+        HTML that fetches nothing.
     """
     names = [system.name for system in systems]
-    shown = worst_files(rows, systems[0], recordings, worst, audio) if worst else []
+    ranking = ranking_column(rows, columns)
+    shown = worst_files(rows, systems[0], recordings, ranking, worst, audio) if worst else []
     parts = [
         header(summary, names),
-        section("table", "Summary", main_table(summary)),
+        section("table", "Summary", metric_table(summary["systems"], columns)),
         section(
             "rate",
             "Quality against bit rate",
-            plots.quality_against_rate(summary),
-            "Bit rates are measured: bits that were written over seconds of speech. Bars are 95 % intervals; the "
-            "dashed line is the original, where it is not far off.",
+            plots.quality_against_rate(summary, columns),
+            "Bit rates are measured: bits that were written over seconds of speech. Bars are 95 % "
+            "intervals; the dashed line is the original, where it is not far off.",
         ),
         section(
             "distributions",
             "Every file",
-            plots.distributions(rows, names),
+            plots.distributions(rows, names, columns),
             "How the files spread; the bar holds the middle half, the dot is the median.",
         ),
         section(
-            "comparison", f"Against {names[0]}, file by file", comparison_table(summary, names)
+            "comparison",
+            f"Against {names[0]}, file by file",
+            comparison_table(summary, names, columns),
         ),
         *(
-            section(f"group-{column}", f"By {column}", table)
-            for column, table in group_tables(summary)
+            section(f"group-{group}", f"By {group}", table)
+            for group, table in group_tables(summary, columns)
         ),
         section(
             "codes",
@@ -71,11 +87,13 @@ def page(
             plots.code_histogram(summary["codes"]),
         ),
         section(
-            "worst", worst_title(names[0], rows), "".join(card(item, names[0]) for item in shown)
+            "worst",
+            f"The worst files of {names[0]}" + (f", by {ranking.title}" if ranking else ""),
+            "".join(card(item, names[0], columns) for item in shown),
         ),
         section("cost", "Cost", cost_table(summary["cost"])),
         section("failures", "What could not be measured", failures(summary)),
-        section("how", "How it was measured", how_measured(summary)),
+        section("how", "How it was measured", how_measured(summary, columns, costly)),
     ]
     read = files(__package__)
     css, script = (
@@ -92,6 +110,7 @@ def page(
 
 
 def header(summary: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What was evaluated on what."""
     first = summary["systems"][names[0]]
     minutes = first["seconds"] / 60
     selection = summary["selection"]
@@ -119,21 +138,17 @@ def section(
     if not content:
         return ""
     words = f"<p class='note'>{escape(note)}</p>" if note else ""
-    return f'<section id="{escape(name)}"><h2>{escape(title)}</h2>{words}{content}{more or ""}</section>'
+    inner = f"<h2>{escape(title)}</h2>{words}{content}{more or ''}"
+    return f'<section id="{escape(name)}">{inner}</section>'
 
 
-def worst_title(name: str, rows: Sequence[Row]) -> str:
-    column = ranking(rows)
-    return f"The worst files of {name}, by {COLUMNS[column].title}" if column else "The worst files"
-
-
-def card(shown: Shown, name: str) -> str:
+def card(shown: Shown, name: str, columns: Columns) -> str:
     """One file with its numbers, picture and players."""
     row = shown.row
     numbers = " ".join(
-        f"<span><b>{row[column]:.{about.digits}f}</b> {escape(about.title)}</span>"
-        for column, about in COLUMNS.items()
-        if column in row and about.measure != "invariance"
+        f"<span><b>{row[key]:.{column.digits}f}</b> {escape(column.title)}</span>"
+        for key, column in columns.items()
+        if key in row and column.per_file
     )
     text = row["columns"].get("text")
     said = f"<blockquote>{escape(str(text))}</blockquote>" if text else ""
@@ -144,6 +159,7 @@ def card(shown: Shown, name: str) -> str:
     return (
         f"<article><h3>{escape(row['id'])} <small>{row['seconds']:.1f} s</small></h3>{said}"
         f'<p class="numbers">{numbers}</p>'
-        f'<img src="{shown.picture}" alt="Spectrograms of the original, of {escape(name)}, and their difference">'
+        f'<img src="{shown.picture}" '
+        f'alt="Spectrograms of the original, of {escape(name)}, and their difference">'
         f'<p class="players">{players}</p></article>'
     )

@@ -10,29 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.metrics.metric import Column, Columns
 
 INK, FAINT, GRID = "#1f2733", "#6b7685", "#e6e9ee"
-COLOURS = (
-    "#0b6e99",
-    "#d9480f",
-    "#2b8a3e",
-    "#7048e8",
-    "#c2255c",
-    "#b08800",
-    "#5c677d",
-    "#0ca678",
-    "#e67700",
-    "#364fc7",
-)
-QUALITY = ("stoi", "estoi", "pesq_wb", "pesq_nb", "dnsmos", "distillmos", "speaker", "wer")
+COLORS = (
+    "#0b6e99", "#d9480f", "#2b8a3e", "#7048e8", "#c2255c",
+    "#b08800", "#5c677d", "#0ca678", "#e67700", "#364fc7",
+)  # fmt: skip
 LABEL_PLACES = ((6, 4), (6, -11), (-6, 4), (-6, -11), (0, 8), (0, -16), (6, 15), (6, -22))
 ANCHORS = ("original", "mulaw")  # no codecs at a rate that anyone would plot
-FEWEST_FOR_A_SHAPE = 5  # values; fewer are drawn as points alone
+MIN_FOR_A_SHAPE = 5  # values; fewer are drawn as points alone
 
 
-def colours(systems: Sequence[str]) -> dict[str, str]:
-    return {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(systems)}
+def colors(systems: Sequence[str]) -> dict[str, str]:
+    """System → its color."""
+    return {name: COLORS[index % len(COLORS)] for index, name in enumerate(systems)}
 
 
 @contextmanager
@@ -75,22 +67,26 @@ def svg(figure: Any) -> str:
     return re.sub(r'\s(width|height)="[^"]*"', "", tag) + ' class="plot">' + rest
 
 
-def quality_against_rate(summary: Mapping[str, Any]) -> str | None:
-    """A panel a metric, every system with a bit rate at its place; the original as a line where it
-    ends.
+def quality_against_rate(summary: Mapping[str, Any], columns: Columns) -> str | None:
+    """A panel per metric, every system with a bit rate at its place; the original as a line where
+    it ends.
     """
     systems = summary["systems"]
-    measured = [c for c in QUALITY if any(c in s["metrics"] for s in systems.values())]
+    measured = [
+        column
+        for name, column in columns.items()
+        if column.against_rate and any(name in s["metrics"] for s in systems.values())
+    ]
     placed = [name for name, s in systems.items() if s["bit_rate"] and name not in ANCHORS]
     if not measured or not placed:
         return None
     from matplotlib.figure import Figure
 
-    columns = min(3, len(measured))
-    rows = -(-len(measured) // columns)
+    across = min(3, len(measured))
+    down = -(-len(measured) // across)
     with style("rate"):
-        figure = Figure(figsize=(4.1 * columns, 2.9 * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        figure = Figure(figsize=(4.1 * across, 2.9 * down), layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).ravel()
         for axis, column in zip(axes, measured, strict=False):
             draw_rates(axis, column, systems, placed)
         for axis in axes[len(measured) :]:
@@ -98,13 +94,15 @@ def quality_against_rate(summary: Mapping[str, Any]) -> str | None:
         return svg(figure)
 
 
-def draw_rates(axis: Any, column: str, systems: Mapping[str, Any], placed: Sequence[str]) -> None:
-    """One panel, scaled to the codecs: the original's line is there where it is not far above them."""
-    palette = colours(list(systems))
+def draw_rates(
+    axis: Any, column: Column, systems: Mapping[str, Any], placed: Sequence[str]
+) -> None:
+    """One panel, scaled to the codecs: the original's line is there where it is not far above."""
+    palette = colors(list(systems))
     points = {
         name: (systems[name]["bit_rate"], found)
         for name in placed
-        if (found := systems[name]["metrics"].get(column))
+        if (found := systems[name]["metrics"].get(column.name))
     }
     for name, (rate, found) in points.items():
         single = found["low"] is None
@@ -121,14 +119,13 @@ def draw_rates(axis: Any, column: str, systems: Mapping[str, Any], placed: Seque
         lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
     )
     axis.xaxis.set_minor_formatter(lambda *_: "")
-    about = COLUMNS[column]
     axis.set_title(
-        about.title + (" (lower is better)" if about.better == "lower" else ""), loc="left"
+        column.title + (" (lower is better)" if column.better == "lower" else ""), loc="left"
     )
     axis.set_xlabel("bit/s, measured", fontsize=8)
     axis.margins(y=0.25)
     bottom, top = axis.get_ylim()
-    ceiling = systems.get("original", {}).get("metrics", {}).get(column)
+    ceiling = systems.get("original", {}).get("metrics", {}).get(column.name)
     if ceiling and bottom <= ceiling["mean"] <= top + 0.5 * (top - bottom):
         axis.axhline(ceiling["mean"], color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)))
     places = {
@@ -177,25 +174,29 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def distributions(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> str | None:
-    """A panel a metric: for each system its files' values as a shape, with the median and the
+def distributions(
+    rows: Sequence[Mapping[str, Any]], systems: Sequence[str], columns: Columns
+) -> str | None:
+    """A panel per metric: for each system its files' values as a shape, with the median and the
     middle half.
     """
-    columns = [c for c in COLUMNS if any(c in row for row in rows)]
-    if not columns:
+    there = [column for name, column in columns.items() if any(name in row for row in rows)]
+    if not there:
         return None
     from matplotlib.figure import Figure
 
-    across = min(3, len(columns))
-    down = -(-len(columns) // across)
+    across = min(3, len(there))
+    down = -(-len(there) // across)
     with style("distribution"):
         figure = Figure(
             figsize=(4.1 * across, (0.7 + 0.27 * len(systems)) * down), layout="constrained"
         )
         axes = figure.subplots(down, across, squeeze=False).ravel()
-        for index, (axis, column) in enumerate(zip(axes, columns, strict=False)):
+        for index, (axis, column) in enumerate(zip(axes, there, strict=False)):
             having = [
-                name for name in systems if any(r["system"] == name and column in r for r in rows)
+                name
+                for name in systems
+                if any(r["system"] == name and column.name in r for r in rows)
             ]
             draw_distribution(
                 axis,
@@ -205,23 +206,25 @@ def distributions(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> 
                 having,
                 named=index % across == 0 or having != list(systems),
             )
-        for axis in axes[len(columns) :]:
+        for axis in axes[len(there) :]:
             axis.set_visible(False)
         return svg(figure)
 
 
 def draw_distribution(
     axis: Any,
-    column: str,
+    column: Column,
     rows: Sequence[Mapping[str, Any]],
     systems: Sequence[str],
     having: Sequence[str],
     named: bool,
 ) -> None:
-    palette = colours(systems)
+    """One panel: a shape of each system's values, its middle half and its median."""
+    palette = colors(systems)
     for place, name in enumerate(reversed(having)):
-        values = np.array([row[column] for row in rows if row["system"] == name and column in row])
-        if len(values) >= FEWEST_FOR_A_SHAPE and np.ptp(values) > 1e-9:
+        own = [row for row in rows if row["system"] == name]
+        values = np.array([row[column.name] for row in own if column.name in row])
+        if len(values) >= MIN_FOR_A_SHAPE and np.ptp(values) > 1e-9:
             counts, edges = np.histogram(values, bins=40)
             smooth = np.convolve(
                 np.pad(counts, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], mode="valid"
@@ -251,11 +254,11 @@ def draw_distribution(
     axis.set_yticks(range(len(having)), list(reversed(having)) if named else [""] * len(having))
     axis.set_ylim(-0.6, len(having) - 0.4)
     axis.grid(axis="y", visible=False)
-    axis.set_title(COLUMNS[column].title, loc="left")
+    axis.set_title(column.title, loc="left")
 
 
 def code_histogram(codes: Mapping[str, Any]) -> str | None:
-    """How often the most frequent codes come, in order of frequency, beside a codebook used evenly."""
+    """How often the most frequent codes come, in order of frequency, beside an even use."""
     used = {name: facts["use"] for name, facts in codes.items()}
     if not used:
         return None
@@ -264,7 +267,7 @@ def code_histogram(codes: Mapping[str, Any]) -> str | None:
     with style("codes"):
         figure = Figure(figsize=(8.2, 2.9), layout="constrained")
         axis = figure.subplots()
-        palette = colours(list(used))
+        palette = colors(list(used))
         for name, use in used.items():
             shares = np.array(use["most_frequent"]) / use["total"]
             axis.plot(

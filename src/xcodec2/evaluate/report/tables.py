@@ -6,57 +6,55 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from xcodec2.evaluate.metrics import COLUMNS
+from xcodec2.evaluate.metrics.metric import Column, Columns
 from xcodec2.evaluate.report.plots import ANCHORS
 
 
-def main_table(summary: Mapping[str, Any]) -> str:
+def metric_table(systems: Mapping[str, Any], columns: Columns) -> str:
     """Every system and metric: the mean, and half the width of its interval."""
-    return metric_table(summary["systems"])
-
-
-def metric_table(systems: Mapping[str, Any]) -> str:
-    columns = [c for c in COLUMNS if any(c in s["metrics"] for s in systems.values())]
-    best = {column: best_of(systems, column) for column in columns}
+    there = [c for n, c in columns.items() if any(n in s["metrics"] for s in systems.values())]
+    best = {column.name: best_of(systems, column) for column in there}
     head = "".join(
-        f'<th title="{escape(COLUMNS[c].note)}">{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>'
-        for c in columns
+        f'<th title="{escape(c.note)}">{escape(c.title)}<i>{arrow(c.better)}</i></th>'
+        for c in there
     )
     body = ""
     for name, found in systems.items():
         rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
-        cells = "".join(cell(found["metrics"].get(c), c, name in best[c]) for c in columns)
+        cells = "".join(cell(found["metrics"].get(c.name), c, name in best[c.name]) for c in there)
         body += (
             f"<tr><th>{escape(name)}</th><td>{found['recordings']}</td><td>{rate}</td>{cells}</tr>"
         )
     return (
-        '<div class="wide"><table class="sortable"><thead><tr><th>system</th><th>files</th><th>bit/s</th>'
+        '<div class="wide"><table class="sortable"><thead><tr>'
+        "<th>system</th><th>files</th><th>bit/s</th>"
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def arrow(better: str) -> str:
+    """Which way is up."""
     return {"higher": " ↑", "lower": " ↓"}.get(better, "")
 
 
-def best_of(systems: Mapping[str, Any], column: str) -> set[str]:
+def best_of(systems: Mapping[str, Any], column: Column) -> set[str]:
     """The systems whose mean is the best, as shown: several when they read alike."""
-    about = COLUMNS[column]
     means = {
-        name: round(found["metrics"][column]["mean"], about.digits)
+        name: round(found["metrics"][column.name]["mean"], column.digits)
         for name, found in systems.items()
-        if column in found["metrics"] and name not in ANCHORS
+        if column.name in found["metrics"] and name not in ANCHORS
     }
-    if len(means) < 2:
+    if len(means) < 2 or not column.better:
         return set()
-    top = (min if about.better == "lower" else max)(means.values())
+    top = (min if column.better == "lower" else max)(means.values())
     return {name for name, mean in means.items() if mean == top}
 
 
-def cell(found: Mapping[str, Any] | None, column: str, best: bool) -> str:
+def cell(found: Mapping[str, Any] | None, column: Column, best: bool) -> str:
+    """A mean with its interval, bold for the best."""
     if found is None:
         return "<td>–</td>"
-    digits = COLUMNS[column].digits
+    digits = column.digits
     mean = f"{found['mean']:.{digits}f}"
     shown = f"<b>{mean}</b>" if best else mean
     if found["low"] is None:
@@ -66,33 +64,35 @@ def cell(found: Mapping[str, Any] | None, column: str, best: bool) -> str:
     return f'<td title="{interval}">{shown}{spread}</td>'
 
 
-def comparison_table(summary: Mapping[str, Any], names: Sequence[str]) -> str | None:
+def comparison_table(
+    summary: Mapping[str, Any], names: Sequence[str], columns: Columns
+) -> str | None:
     """What each other system has more than the first, on the same files; bold where the interval
     leaves out zero.
     """
     others = {name: found for name, found in summary["against_first"].items() if found}
     if not others:
         return None
-    columns = [c for c in COLUMNS if any(c in found for found in others.values())]
-    head = "".join(
-        f"<th>{escape(COLUMNS[c].title)}<i>{arrow(COLUMNS[c].better)}</i></th>" for c in columns
-    )
+    there = [c for n, c in columns.items() if any(n in found for found in others.values())]
+    head = "".join(f"<th>{escape(c.title)}<i>{arrow(c.better)}</i></th>" for c in there)
     body = ""
     for name, found in others.items():
-        cells = "".join(difference(found.get(c), c) for c in columns)
+        cells = "".join(difference(found.get(c.name), c) for c in there)
         body += f"<tr><th>{escape(name)}</th>{cells}</tr>"
     return (
-        f'<p class="note">The mean difference to {escape(names[0])} on the same files, with paired 95 % intervals; '
-        "bold where the interval leaves out zero. Below it: the share of files on which the other system is the "
-        'better one.</p><div class="wide"><table><thead><tr><th>system</th>'
+        f'<p class="note">The mean difference to {escape(names[0])} on the same files, with paired '
+        "95 % intervals; bold where the interval leaves out zero. Below it: the share of files on "
+        'which the other system is the better one.</p><div class="wide"><table><thead><tr>'
+        "<th>system</th>"
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def difference(found: Mapping[str, Any] | None, column: str) -> str:
+def difference(found: Mapping[str, Any] | None, column: Column) -> str:
+    """What another system has more, bold where the interval leaves out zero."""
     if found is None:
         return "<td>–</td>"
-    digits = COLUMNS[column].digits
+    digits = column.digits
     shown = f"{found['difference']:+.{digits}f}"
     if found["low"] is None:
         return f'<td title="one file">{shown}</td>'
@@ -102,13 +102,14 @@ def difference(found: Mapping[str, Any] | None, column: str) -> str:
     return f'<td title="{interval}">{f"<b>{shown}</b>" if certain else shown}{wins}</td>'
 
 
-def group_tables(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def group_tables(summary: Mapping[str, Any], columns: Columns) -> Iterator[tuple[str, str]]:
     """For each column to group by: a table for each of its values."""
-    for column, values in summary["groups"].items():
+    for group, values in summary["groups"].items():
         tables = (
-            f"<h3>{escape(value)}</h3>{metric_table(systems)}" for value, systems in values.items()
+            f"<h3>{escape(value)}</h3>{metric_table(systems, columns)}"
+            for value, systems in values.items()
         )
-        yield column, "".join(tables)
+        yield group, "".join(tables)
 
 
 def code_table(codes: Mapping[str, Any]) -> str | None:
@@ -131,8 +132,9 @@ def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """Label, and a value for each system."""
     wanted = {
         "use": {
-            "codes": "total:,", "different codes": "distinct:,", "of a codebook of": "codebook_size:,",
-            "entropy, bits a code": "entropy_bits:.2f", "bits a code": "bits_a_code:.0f",
+            "codes": "total:,", "different codes": "distinct:,",
+            "of a codebook of": "codebook_size:,", "entropy, bits a code": "entropy_bits:.2f",
+            "bits a code": "bits_a_code:.0f",
             "codes a second": "codes_a_second:g", "nominal bit/s": "nominal_bit_rate:.0f",
             "bit/s after entropy coding": "entropy_bit_rate:.0f",
         },
@@ -158,6 +160,7 @@ def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
 
 
 def cost_table(cost: Mapping[str, Any]) -> str | None:
+    """Real-time factor and memory of each system."""
     if not cost:
         return None
     body = ""
@@ -172,16 +175,20 @@ def cost_table(cost: Mapping[str, Any]) -> str | None:
             if memory is None
             else f"{memory:.0f} MB, Python and its libraries included"
         )
-        body += f"<tr><th>{escape(name)}</th><td>{factor:.4f}</td><td>{1 / factor:.0f}</td><td>{shown}</td></tr>"
+        body += (
+            f"<tr><th>{escape(name)}</th><td>{factor:.4f}</td><td>{1 / factor:.0f}</td>"
+            f"<td>{shown}</td></tr>"
+        )
     return (
-        '<p class="note">There and back, ten seconds of speech, one thread, on the machine that made this report and '
-        "whatever else it did.</p><table class='facts'><thead><tr><th>system</th><th>real-time factor</th>"
+        '<p class="note">There and back, ten seconds of speech, one thread, on the machine that '
+        "made this report and whatever else it did.</p><table class='facts'><thead><tr>"
+        "<th>system</th><th>real-time factor</th>"
         f"<th>times real time</th><th>peak memory</th></tr></thead><tbody>{body}</tbody></table>"
     )
 
 
 def failures(summary: Mapping[str, Any]) -> str | None:
-    """Judges that are missing, files that failed, and metrics that were not defined, with the
+    """Evaluators that are missing, files that failed, and metrics that were not defined, with the
     reasons.
     """
     parts = []
@@ -192,13 +199,16 @@ def failures(summary: Mapping[str, Any]) -> str | None:
         parts.append(f"<h3>Missing measures</h3><ul>{''.join(lines)}</ul>")
     if summary["failed"]:
         lines = (
-            f"<tr><td>{escape(f['id'])}</td><td>{escape(f['system'])}</td><td>{escape(f['error'])}</td></tr>"
+            f"<tr><td>{escape(f['id'])}</td><td>{escape(f['system'])}</td>"
+            f"<td>{escape(f['error'])}</td></tr>"
             for f in summary["failed"]
         )
-        table = "<table class='facts'><thead><tr><th>file</th><th>system</th><th>reason</th></tr></thead>"
-        parts.append(f"<h3>Failed files</h3>{table}<tbody>{''.join(lines)}</tbody></table>")
+        head = "<thead><tr><th>file</th><th>system</th><th>reason</th></tr></thead>"
+        body = f"{head}<tbody>{''.join(lines)}</tbody>"
+        parts.append(f"<h3>Failed files</h3><table class='facts'>{body}</table>")
     reasons = [
-        f"<tr><td>{escape(name)}</td><td>{escape(m)}</td><td>{count}</td><td>{escape(why)}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{escape(m)}</td><td>{count}</td>"
+        f"<td>{escape(why)}</td></tr>"
         for name, found in summary["systems"].items()
         for m, counted in found["undefined"].items()
         for why, count in counted.items()
@@ -207,24 +217,34 @@ def failures(summary: Mapping[str, Any]) -> str | None:
         head = (
             "<thead><tr><th>system</th><th>measure</th><th>files</th><th>reason</th></tr></thead>"
         )
-        parts.append(
-            f"<h3>Not defined</h3><table class='facts'>{head}<tbody>{''.join(reasons)}</tbody></table>"
-        )
+        body = f"{head}<tbody>{''.join(reasons)}</tbody>"
+        parts.append(f"<h3>Not defined</h3><table class='facts'>{body}</table>")
     return "".join(parts)
 
 
-def how_measured(summary: Mapping[str, Any]) -> str:
-    """What made each measure, and what each system is."""
-    titles: dict[str, str] = {}
-    for about in COLUMNS.values():
-        titles[about.measure] = ", ".join(filter(None, (titles.get(about.measure), about.title)))
+def how_measured(summary: Mapping[str, Any], columns: Columns, costly: Sequence[str]) -> str:
+    """What made each metric, and what each system is.
+
+    Args:
+        summary: Of the run.
+        columns: Of its metrics, by name.
+        costly: Titles of what was measured on a sample only.
+
+    Returns:
+        HTML.
+    """
+    titles: dict[str, list[str]] = {}
+    for column in columns.values():
+        titles.setdefault(column.metric, []).append(column.title)
     lines = [
-        f"<tr><th>{escape(titles[m])}</th><td>{escape(how)}</td></tr>"
+        f"<tr><th>{escape(', '.join(titles[m]))}</th><td>{escape(how)}</td></tr>"
         for m, how in summary["measures"].items()
     ]
-    if summary["selection"]["judge_sample"] is not None:
-        judged = "fewer of the recordings, picked by their ids; the numbers say of how many"
-        lines.append(f"<tr><th>DNSMOS, DistillMOS and WER are of</th><td>{judged}</td></tr>")
+    if summary["selection"]["judge_sample"] is not None and costly:
+        fewer = "fewer of the recordings, picked by their ids; the numbers say of how many"
+        *most, last = costly
+        named = f"{', '.join(most)} and {last} are of" if most else f"{last} is of"
+        lines.append(f"<tr><th>{escape(named)}</th><td>{fewer}</td></tr>")
     if summary["wer_against"]:
         lines.append(
             f"<tr><th>WER and CER are against</th><td>{escape(summary['wer_against'])}</td></tr>"
@@ -234,6 +254,7 @@ def how_measured(summary: Mapping[str, Any]) -> str:
         for n, how in summary["implementations"].items()
     ]
     return (
-        '<p class="note">All systems got the same files in one run, and were compared at 16 kHz. Intervals are 95 % '
-        f"bootstrap percentiles over files.</p><table class='facts'><tbody>{''.join(lines)}</tbody></table>"
+        '<p class="note">All systems got the same files in one run, and were compared at 16 kHz. '
+        "Intervals are 95 % bootstrap percentiles over files.</p>"
+        f"<table class='facts'><tbody>{''.join(lines)}</tbody></table>"
     )

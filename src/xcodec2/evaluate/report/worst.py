@@ -14,13 +14,12 @@ import torch
 from xcodec2.audio.spectrogram import spectrogram
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.measure import comparable, load
-from xcodec2.evaluate.metrics import COLUMNS
-from xcodec2.evaluate.systems import System
+from xcodec2.evaluate.audio import SAMPLE_RATE, load_recording, match_original
+from xcodec2.evaluate.metrics.metric import Column, Columns
+from xcodec2.evaluate.systems.system import System
 
-SAMPLE_RATE = 16_000
 RANKED_BY = ("estoi", "pesq_wb", "mel", "distillmos", "dnsmos", "speaker", "wer", "si_sdr")
-LONGEST = 20 * SAMPLE_RATE  # of what is shown and played
+MAX_SAMPLES = 20 * SAMPLE_RATE  # of what is shown and played
 RANGE = 80.0  # dB below the loudest that colours span
 DIFFERENCE = 30.0  # dB either way
 
@@ -33,15 +32,25 @@ class Shown(NamedTuple):
     sounds: dict[str, str]
 
 
-def ranking(rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The column that the worst files are found by: the first of a list that was measured."""
-    return next((column for column in RANKED_BY if any(column in row for row in rows)), None)
+def ranking_column(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Column | None:
+    """The column that the worst files are found by.
+
+    Args:
+        rows: Of all systems.
+        columns: By name.
+
+    Returns:
+        The first of a list that was measured, else the first of which one end is better.
+    """
+    names = [*RANKED_BY, *(name for name, column in columns.items() if column.better)]
+    return next((columns[name] for name in names if any(name in row for row in rows)), None)
 
 
 def worst_files(
     rows: Sequence[Mapping[str, Any]],
     system: System,
     recordings: Sequence[Recording],
+    column: Column | None,
     count: int,
     audio: bool,
 ) -> list[Shown]:
@@ -49,33 +58,33 @@ def worst_files(
 
     It is run again on them: no sound is kept in between.
     """
-    column = ranking(rows)
     if column is None:
         return []
-    own = [row for row in rows if row["system"] == system.name and column in row]
-    sign = 1 if COLUMNS[column].better == "higher" else -1
-    own.sort(key=lambda row: (sign * row[column], row["id"]))
+    own = [row for row in rows if row["system"] == system.name and column.name in row]
+    sign = 1 if column.better == "higher" else -1
+    own.sort(key=lambda row: (sign * row[column.name], row["id"]))
     by_id = {recording.id: recording for recording in recordings}
     shown = []
     for row in own[:count]:
         try:
-            original, _ = load(by_id[row["id"]])
-            heard = system(original)
-            again = comparable(heard.waveform, heard.sample_rate, len(original))
+            original, _ = load_recording(by_id[row["id"]])
+            result = system(original)
+            decoded = match_original(result.waveform, result.sample_rate, len(original))
         except XCodec2Error:  # the file is gone meanwhile; its row stays
             continue
-        original, again = original[:LONGEST], again[:LONGEST]
-        sounds = {"original": flac(original), system.name: flac(again)} if audio else {}
-        shown.append(Shown(row, picture(original, again), sounds))
+        original, decoded = original[:MAX_SAMPLES], decoded[:MAX_SAMPLES]
+        sounds = {"original": flac(original), system.name: flac(decoded)} if audio else {}
+        shown.append(Shown(row, picture(original, decoded), sounds))
     return shown
 
 
-def picture(original: np.ndarray, heard: np.ndarray) -> str:
+def picture(original: np.ndarray, decoded: np.ndarray) -> str:
     """Spectrograms of both and their difference, side by side."""
     from matplotlib.figure import Figure
 
     images = [
-        spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy() for samples in (original, heard)
+        spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy()
+        for samples in (original, decoded)
     ]
     loudest = max(float(image.max()) for image in images)
     floored = [np.maximum(image, loudest - RANGE) for image in images]
@@ -107,10 +116,12 @@ def picture(original: np.ndarray, heard: np.ndarray) -> str:
 
 
 def flac(samples: np.ndarray) -> str:
+    """(N,) at 16 kHz as a data URL."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(samples, -1, 1), SAMPLE_RATE, format="FLAC")
     return data_url("audio/flac", buffer.getvalue())
 
 
 def data_url(kind: str, content: bytes) -> str:
+    """A file of that MIME type inside a URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

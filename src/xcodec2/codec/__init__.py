@@ -1,0 +1,1 @@
+"""The codec network: its parts, how it runs, its kernels, and its checkpoints."""

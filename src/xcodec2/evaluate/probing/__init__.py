@@ -1,0 +1,1 @@
+"""What codes know: how a codebook is used, and how far codes tell phones and speakers."""

@@ -1,0 +1,238 @@
+"""Classic codecs as baselines, through their own programs, and two anchors.
+
+Bits are those of the packets that the encoder wrote, without the container's own. What a codec
+delays is taken back, so that metrics which compare sample by sample are fair to it: Opus and Speex
+say so in their files, Codec2 does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.systems.system import Decoded
+
+NARROW_RATE = 8_000
+CODEC2_MODES = ("3200", "2400", "1600", "1400", "1300", "1200", "700C", "450")
+CODEC2_FRAME = 320  # samples at 8 kHz: 40 ms, which every mode's frame divides
+# Seconds from a sound in to the same sound out, found by best STOI.
+CODEC2_DELAY = {"700C": 0.030, "450": 0.028}
+CODEC2_USUAL_DELAY = 0.0195
+SPEEX_FRAME = 320  # samples at 16 kHz, one packet
+SPEEX_MIN_SAMPLES = 8 * SAMPLE_RATE
+TIMEOUT = 600.0
+
+
+class Original:
+    """What went in: the ceiling of every metric."""
+
+    name = "original"
+    implementation = "the recording itself"
+    key = "original"
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        return Decoded(waveform, bits=16.0 * len(waveform))
+
+
+class MuLaw:
+    """8-bit μ-law at 16 kHz: a coarse and well-known quality to look at other figures by."""
+
+    name = "mulaw"
+    implementation = "8-bit μ-law at 16 kHz (μ = 255)"
+    key = "mulaw"
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        companded = (
+            np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
+        )
+        levels = np.rint(companded * 127)
+        decoded = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
+        return Decoded(decoded.astype(np.float32), bits=8.0 * len(waveform))
+
+
+class Opus:
+    """Opus, tuned for speech, by opus-tools.
+
+    Args:
+        bit_rate: Bits a second that it is asked for.
+    """
+
+    def __init__(self, bit_rate: int) -> None:
+        self.encoder = program("opusenc", "opus-tools")
+        self.decoder = program("opusdec", "opus-tools")
+        self.bit_rate = bit_rate
+        self.name = f"opus@{bit_rate / 1000:g}k"
+        self.implementation = version(self.encoder, "--version")
+        self.key = f"{self.name}:{self.implementation}"
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        with tempfile.TemporaryDirectory() as folder:
+            names = ("in.wav", "speech.opus", "out.wav")
+            wav, coded, decoded = (Path(folder) / name for name in names)
+            soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
+            rate = f"{self.bit_rate / 1000:g}"
+            run_program(self.encoder, "--quiet", "--speech", "--bitrate", rate, wav, coded)
+            output = "--quiet", "--float", "--rate", str(SAMPLE_RATE)
+            run_program(self.decoder, *output, coded, decoded)
+            return Decoded(read(decoded), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
+
+
+class Speex:
+    """Wideband Speex; the nearest of its modes at or below the rate.
+
+    In a file of one Ogg page (under about 4 s) its decoder forgets to take back the delay, so
+    silence is appended to short speech, cut off again, and its packets are not counted.
+
+    Args:
+        bit_rate: Bits a second that it is asked for.
+    """
+
+    def __init__(self, bit_rate: int) -> None:
+        self.encoder, self.decoder = program("speexenc", "speex"), program("speexdec", "speex")
+        self.bit_rate = bit_rate
+        self.name = f"speex@{bit_rate / 1000:g}k"
+        self.implementation = version(self.encoder, "--version")
+        self.key = f"{self.name}:{self.implementation}"
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        with tempfile.TemporaryDirectory() as folder:
+            names = ("in.wav", "speech.spx", "out.wav")
+            wav, coded, decoded = (Path(folder) / name for name in names)
+            padded = np.pad(waveform, (0, max(0, SPEEX_MIN_SAMPLES - len(waveform))))
+            soundfile.write(wav, padded, SAMPLE_RATE, subtype="PCM_16")
+            run_program(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
+            run_program(self.decoder, coded, decoded)
+            packets = list(ogg_packets(coded.read_bytes()))[2:][: -(-len(waveform) // SPEEX_FRAME)]
+            return Decoded(read(decoded)[: len(waveform)], bits=8.0 * sum(packets))
+
+
+class Codec2:
+    """Codec2, at 8 kHz.
+
+    Its program writes every frame in whole bytes: 28 bits of mode 700C take 32, hence 800 bit/s.
+
+    Args:
+        mode: Of CODEC2_MODES.
+    """
+
+    def __init__(self, mode: str) -> None:
+        if mode not in CODEC2_MODES:
+            raise XCodec2Error(f"codec2 has no mode {mode!r}; it has {', '.join(CODEC2_MODES)}")
+        self.encoder, self.decoder = program("c2enc", "codec2"), program("c2dec", "codec2")
+        self.mode = mode
+        self.name = f"codec2@{mode}"
+        self.implementation = f"c2enc and c2dec, {digest_of(self.encoder)}"
+        self.key = f"{self.name}:{self.implementation}"
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz, there and back."""
+        narrow = soxr.resample(waveform, SAMPLE_RATE, NARROW_RATE, quality="VHQ")
+        delay = round(CODEC2_DELAY.get(self.mode, CODEC2_USUAL_DELAY) * NARROW_RATE)
+        frames = -(-(len(narrow) + delay) // CODEC2_FRAME)
+        # Without padding the last frame would be dropped.
+        padded = np.pad(narrow, (0, frames * CODEC2_FRAME - len(narrow)))
+        with tempfile.TemporaryDirectory() as folder:
+            names = ("in.raw", "speech.bit", "out.raw")
+            raw, coded, decoded = (Path(folder) / name for name in names)
+            np.clip(np.rint(padded * 32768), -32768, 32767).astype("<i2").tofile(raw)
+            run_program(self.encoder, self.mode, raw, coded)
+            run_program(self.decoder, self.mode, coded, decoded)
+            samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
+            bits = 8.0 * coded.stat().st_size
+        wide = soxr.resample(
+            samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
+        )
+        return Decoded(wide[: len(waveform)], bits=bits)
+
+
+def program(name: str, package: str) -> str:
+    """Find a program.
+
+    Args:
+        name: Of the program.
+        package: Of Debian, which has it.
+
+    Returns:
+        Its path.
+
+    Raises:
+        XCodec2Error: It is not installed.
+    """
+    found = shutil.which(name)
+    if not found:
+        raise XCodec2Error(
+            f"{name} is not installed (Debian and Ubuntu: apt-get install {package})"
+        )
+    return found
+
+
+def run_program(*command: str | Path) -> None:
+    """Run a program to its end.
+
+    Args:
+        command: Its path and arguments.
+
+    Raises:
+        XCodec2Error: It fails, with its last words, or takes more than ten minutes.
+    """
+    try:
+        subprocess.run(
+            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT
+        )
+    except subprocess.CalledProcessError as problem:
+        last = (
+            problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        )[-1]
+        raise XCodec2Error(f"{Path(command[0]).name} failed: {last}") from problem
+    except subprocess.TimeoutExpired as problem:
+        raise XCodec2Error(f"{Path(command[0]).name} took more than {TIMEOUT:g} s") from problem
+
+
+def version(path: str, argument: str) -> str:
+    """The first line of what a program says of itself."""
+    said = subprocess.run([path, argument], capture_output=True, text=True, check=False)
+    return (said.stdout.strip() or said.stderr.strip()).splitlines()[0]
+
+
+def digest_of(path: str) -> str:
+    """For programs that do not say their version."""
+    return f"program {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
+
+
+def read(path: Path) -> np.ndarray:
+    """(N,) float32 of a WAV file at 16 kHz. Raises XCodec2Error for another rate."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate != SAMPLE_RATE:
+        raise XCodec2Error(f"a decoder gave {rate} Hz where {SAMPLE_RATE} were asked for")
+    return samples[:, 0]
+
+
+def ogg_packets(content: bytes) -> Iterator[int]:
+    """The sizes of an Ogg stream's packets, two headers first.
+
+    A page lists the sizes of segments; a packet ends with one below 255 bytes.
+    """
+    position = size = 0
+    while content[position : position + 4] == b"OggS":
+        count = content[position + 26]
+        segments = content[position + 27 : position + 27 + count]
+        for segment in segments:
+            size += segment
+            if segment < 255:
+                yield size
+                size = 0
+        position += 27 + count + sum(segments)

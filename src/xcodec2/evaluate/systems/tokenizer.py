@@ -1,0 +1,137 @@
+"""Any speech tokenizer as a system: models of this package, exported ones, and one's own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.systems.system import Decoded, System
+from xcodec2.tokenizer import SpeechTokenizer, as_array
+
+MAX_ONE_HOT = 4096  # entries of a codebook whose codes probes are given one by one
+
+
+class TokenizerSystem:
+    """A speech tokenizer, there and back.
+
+    What concerns codes themselves is measured of tokenizers of one codebook; of others, bits are.
+
+    Args:
+        name: For tables.
+        tokenizer: What encodes and decodes.
+        implementation: What it is, with versions.
+        key: What its results depend on, such as a digest of its weights: old results of the same
+            key are taken for its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tokenizer: SpeechTokenizer,
+        *,
+        implementation: str = "a speech tokenizer made in Python",
+        key: str | None = None,
+    ) -> None:
+        self.name, self.tokenizer, self.implementation = name, tokenizer, implementation
+        self.key = key or f"tokenizer:{name}"
+        self.bits_per_code = math.log2(tokenizer.codebook_size)
+
+    def codes(self, waveform: np.ndarray) -> np.ndarray:
+        """(N,) at 16 kHz → (T,) integers. Raises XCodec2Error for several codebooks."""
+        codes = as_array(self.tokenizer.encode(waveform, SAMPLE_RATE))
+        if codes.ndim != 1:
+            raise XCodec2Error(f"codes of one codebook are wanted, not of shape {codes.shape}")
+        return codes
+
+    def features(self, codes: np.ndarray) -> np.ndarray | None:
+        """What linear probes are given of codes.
+
+        Args:
+            codes: (T,).
+
+        Returns:
+            (T, F) float32: each code's digits, one-hot, for a scalar quantizer; the code itself,
+            one-hot, for a small codebook; None for a large one without digits.
+        """
+        import torch
+
+        from xcodec2.codec.quantizer import codes_to_digits
+
+        whole = torch.from_numpy(np.ascontiguousarray(codes))
+        levels = getattr(getattr(self.tokenizer, "config", None), "levels", None)
+        if levels is not None:
+            digits = codes_to_digits(whole, levels)
+        elif self.tokenizer.codebook_size <= MAX_ONE_HOT:
+            digits, levels = whole[:, None], [self.tokenizer.codebook_size]
+        else:
+            return None
+        parts = [
+            torch.nn.functional.one_hot(digits[:, k].long(), level)
+            for k, level in enumerate(levels)
+        ]
+        return torch.cat(parts, dim=1).float().numpy()
+
+    def __call__(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz → what it is decoded to, with its codes."""
+        encoded = self.tokenizer.encode(waveform, SAMPLE_RATE)
+        decoded = as_array(self.tokenizer.decode(encoded))
+        codes = as_array(encoded)
+        bits = codes.size * self.bits_per_code
+        single = codes if codes.ndim == 1 else None
+        return Decoded(decoded, self.tokenizer.sample_rate, bits, single)
+
+
+def model_system(source: str, device: str = "cpu") -> System:
+    """The system of `--model SOURCE`.
+
+    Args:
+        source: As `XCodec2Model.from_pretrained` takes it, or a folder that
+            `xcodec2 export --to onnx` has written.
+        device: For the former.
+
+    Returns:
+        The system, loaded.
+
+    Raises:
+        XCodec2Error: It cannot be loaded.
+    """
+    from xcodec2 import XCodec2Model, __version__
+
+    name = Path(source).name if Path(source).exists() else source
+    if (Path(source) / "encoder.onnx").is_file():
+        from xcodec2.onnx import OnnxCodec
+
+        digest = hashlib.sha256()
+        for part in sorted(Path(source).glob("*.onnx*")):
+            digest.update(part.read_bytes())
+        tokenizer: Any = OnnxCodec(source, threads=1)
+        key = f"onnx:{digest.hexdigest()}"
+    else:
+        tokenizer = XCodec2Model.from_pretrained(source, device=device).eval()
+        key = f"xcodec2:{all_weights(tokenizer)}"
+    described = f"{source}, {key.partition(':')[2][:16]}, open-xcodec2 {__version__}"
+    return TokenizerSystem(name, tokenizer, implementation=described, key=key)
+
+
+def all_weights(model: Any) -> str:
+    """A digest over every weight of a module.
+
+    `weights_hash` leaves the decoder out, which is evaluated here.
+
+    Args:
+        model: A torch module.
+
+    Returns:
+        SHA-256, in hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().float().contiguous().numpy().data)
+    return digest.hexdigest()
