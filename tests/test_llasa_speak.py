@@ -312,10 +312,10 @@ def test_the_same_seed_gives_the_same_speech(speaker):
 
 def test_old_names_of_arguments_are_told(speaker):
     asked = {"sampling": Sampling(temperature=0), "verifier": lambda *_: 0.0}
-    with pytest.warns(DeprecationWarning, match="how= is now called search="):
+    with pytest.warns(DeprecationWarning, match=r"speak\(how=\) is now search="):
         spoken = speaker.speak(FEW[0], how=face.Search("best-of", 2), **asked)
     assert len(spoken.searches[0].candidates) == 2
-    with pytest.warns(DeprecationWarning, match="process= is now called process_verifier="):
+    with pytest.warns(DeprecationWarning, match=r"speak\(process=\) is now process_verifier="):
         speaker.speak(FEW[0], search=face.Search("beam", 1), process=lambda *_: 0.0, **asked)
     with pytest.raises(LlasaError, match="a search needs a verifier"):
         speaker.speak(FEW[0], search=face.Search("best-of", 2))

@@ -95,12 +95,12 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
 def test_old_keys_are_read_and_told(tmp_path, old, new, value):
     whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
     (tmp_path / "recipe.toml").write_text(f"{whole}{old} = {str(value).lower()}\n")
-    with pytest.warns(DeprecationWarning, match=f"{old} is now called {new}"):
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
         recipe = read_recipe(str(tmp_path / "recipe.toml"))
     assert getattr(recipe, new) == value
     with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
         assert read_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
-    with pytest.warns(DeprecationWarning, match="inside is now called bundled"):
+    with pytest.warns(DeprecationWarning, match="inside is now bundled"):
         assert read_recipe("inside").compact_vocabulary
 
 

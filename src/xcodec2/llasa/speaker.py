@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import load_audio
+from xcodec2.deprecation import renamed_arguments
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Backend, Sampling
 from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
@@ -30,8 +31,6 @@ VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
 VERIFIER_SAMPLE_RATE = 16_000  # Hz
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -186,6 +185,7 @@ class Speaker:
         codes = self.codec.encode(audio.waveform, VERIFIER_SAMPLE_RATE).codes
         return Voice(text.strip(), codes.numpy().astype(np.int64), audio.waveform.numpy())
 
+    @renamed_arguments(how="search", process="process_verifier")
     def speak(
         self,
         text: str,
@@ -197,8 +197,6 @@ class Speaker:
         verifier: Verifier | None = None,
         process_verifier: Verifier | None = None,
         chunk: int = CHUNK,
-        how: Search | None = None,
-        process: Verifier | None = None,
     ) -> Spoken:
         """Text of any length → speech.
 
@@ -211,14 +209,10 @@ class Speaker:
             verifier: Chooses among candidates; a search needs one.
             process_verifier: Chooses among unfinished beams; the verifier when None.
             chunk: Longest piece of text that is spoken at once, in characters.
-            how: Deprecated name of `search`.
-            process: Deprecated name of `process_verifier`.
 
         Raises:
             LlasaError: For a text with nothing to speak, or one that the tokenizer cannot take.
         """
-        search = renamed(how, search, "how", "search")
-        process_verifier = renamed(process, process_verifier, "process", "process_verifier")
         if search is not None and verifier is None:
             raise LlasaError("a search needs a verifier")
         sampling = sampling or Sampling()
@@ -247,6 +241,7 @@ class Speaker:
         spoken.waveform = self.decode(spoken.codes, voice)
         return spoken
 
+    @renamed_arguments(heard="on_piece")
     def stream(
         self,
         text: str,
@@ -354,18 +349,6 @@ def codec_for(
             "give it as --model (in Python: codec=)"
         )
     return XCodec2Model.from_pretrained(name, device=device).eval()
-
-
-def renamed(old: T | None, new: T | None, old_name: str, new_name: str) -> T | None:
-    """The value of an argument that had another name before."""
-    if old is None:
-        return new
-    warnings.warn(
-        f"{old_name}= is now called {new_name}=; the old name goes with the next release",
-        DeprecationWarning,
-        stacklevel=3,
-    )
-    return old
 
 
 def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:

@@ -56,7 +56,9 @@ def verifier(name: str, *, load: bool = False) -> Verifier:
     if name in MOS_PREDICTORS:
         if load:
             evaluators.mos_predictor(name)
-        return lambda text, waveform, reference: float(evaluators.mos_predictor(name).score(waveform))
+        return lambda text, waveform, reference: float(
+            evaluators.mos_predictor(name).score(waveform)
+        )
     known = ", ".join(("wer", "cer", "similarity", *MOS_PREDICTORS))
     raise LlasaError(f"{name}: no such verifier; give {known} or module:function")
 

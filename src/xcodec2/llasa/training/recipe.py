@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from xcodec2.deprecation import warn_renamed
 from xcodec2.errors import RecipeError
 from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
@@ -134,7 +134,7 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         apply_change(values, change)
     for old, new in RENAMED.items():
         if old in values:
-            warn_renamed(old, new)
+            warn_renamed(f"recipe: {old}", new)
             values[new] = values.pop(old)
     return build(Recipe, values, "recipe")
 
@@ -142,14 +142,6 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
 def current_name(name: str) -> str:
     """Of a recipe in the package that had another name before."""
     if name in RENAMED_RECIPES and not Path(name).exists():
-        warn_renamed(name, RENAMED_RECIPES[name])
+        warn_renamed(f"recipe: {name}", RENAMED_RECIPES[name])
         return RENAMED_RECIPES[name]
     return name
-
-
-def warn_renamed(old: str, new: str) -> None:
-    warnings.warn(
-        f"recipe: {old} is now called {new}; the old name goes with the next release",
-        DeprecationWarning,
-        stacklevel=1,
-    )
