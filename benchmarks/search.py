@@ -1,4 +1,4 @@
-"""What the LLaSA inside says, and what compute spent on searching buys.
+"""What the bundled LLaSA says, and what compute spent on searching buys.
 
     python scripts/prepare_nano_data.py
     python benchmarks/search.py --picture docs/pictures/llasa-search.png
@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from make_inside import MANIFEST, sentences
+from make_bundled_llasa import MANIFEST, sentences
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier
@@ -80,7 +81,7 @@ def measure(temperature: float, lm: str | None, count: int) -> dict:
 
 
 def best_of(results: dict, size: int, name: str) -> float:
-    """The mean of `name` over what the selecting verifier keeps of each group of `size` candidates."""
+    """The mean of `name` over what the selecting verifier keeps of each `size` candidates."""
     kept = []
     for sentence in results["sentences"]:
         for start in range(0, POOL, size):
@@ -140,7 +141,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--temperature", type=float, default=1.0)
-    parser.add_argument("--lm", help="another model than the one inside")
+    parser.add_argument("--lm", help="another model than the bundled one")
     parser.add_argument("--sentences", type=int, default=6, help="the last so many of the list")
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/search.json"))

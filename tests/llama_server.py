@@ -1,7 +1,8 @@
-"""llama.cpp's own HTTP server on a loopback port, in a process of its own: `python llama_server.py
-MODEL.gguf`.
+"""llama.cpp's own HTTP server on loopback ports, in a process of its own: `python llama_server.py
+MODEL.gguf... [PORT]`.
 
-Prints the address once the model is loaded, and serves until its input ends.
+Prints the address of each model's server once it is loaded, and serves until its input ends. With
+a port there is one model, without one ports are free ones.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import sys
 import xllamacpp
 
 
-def main(path: str) -> None:
+def serve(path: str, port: int = 0) -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = path
     params.hostnames = ["127.0.0.1"]
-    params.port = 0
+    params.port = port
     params.n_ctx = 2048
     params.n_parallel = 4
     params.cpuparams.n_threads = 1
@@ -23,8 +24,10 @@ def main(path: str) -> None:
     params.warmup = False
     server = xllamacpp.Server(params)
     print(server.listening_address, flush=True)
-    sys.stdin.read()
+    return server
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    *paths, last = sys.argv[1:]
+    servers = [serve(*paths, int(last))] if last.isdigit() else [serve(p) for p in (*paths, last)]
+    sys.stdin.read()

@@ -1,65 +1,148 @@
-"""What the README shows works as it stands there."""
+"""What README and docs show works as it stands there."""
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import os
 import re
-import shlex
-import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
-from tiny import ASSETS, speech
+from docs_blocks import PAGES, ROOT, Block, as_script, blocks, lay_ready
+from tiny import speech
 
-from xcodec2.audio.io import save_audio
 from xcodec2.cli import xcodec2
 
-ROOT = Path(__file__).parent.parent
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return [content for name, content in fenced if name == language]
+PAGE_SECONDS = 1500
+BAD = (
+    "# A page\n<!-- not run: needs a GPU -->\n```\nxcodec2 train nano\n```\n\n```bash\nls a | wc\n"
+    "xcodec2 speak 'a # b' \\\n  -o - | aplay  # played\n```\n```text\nno\n```\n"
+    "```python\n1 + 1\n```\n"
+)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place with the files that the README speaks of."""
+    """A place with the files that the docs speak of."""
     monkeypatch.chdir(tmp_path)
-    for name in ("speech.mp3", "speech.wav"):
-        save_audio(tmp_path / name, speech()[:32_000], 16_000)
-    (tmp_path / "recordings").mkdir()
-    shutil.copy(ASSETS / "demo.flac", tmp_path / "recordings" / "one.flac")
+    lay_ready(tmp_path)
     return tmp_path
 
 
-def test_python_examples_run(folder, tiny_folder):
+def test_blocks_are_found(tmp_path):
+    (tmp_path / "a.md").write_text(BAD)
+    found = blocks(tmp_path / "a.md")
+    assert [block.not_run for block in found] == ["needs a GPU", None, None, None]
+    assert [block.is_shell for block in found] == [True, True, False, False]
+    assert found[1].commands() == [["xcodec2", "speak", "a # b", "-o", "-"]]
+    script = as_script(found)
+    assert "ls a | wc" in script
+    assert "1 + 1" in script
+    assert "nano" not in script
+    assert "\nno\n" not in script
+    (tmp_path / "a.md").write_text(f"<!-- blocks not run: all of it -->\n{BAD}")
+    assert {block.not_run for block in blocks(tmp_path / "a.md")} == {"all of it"}
+
+
+def test_a_command_that_fails_ends_a_page(tmp_path):
+    script = as_script([Block("", "true\nfalse | cat\ntouch there\n", None)])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "failed: " in done.stderr
+    assert not (tmp_path / "there").exists()
+
+
+def test_python_examples_of_the_readme_run(folder):
     played: list = []
     names = {"chunks_of_codes": [[1, 2, 3], [4]], "play": played.append, "wav": speech()[None]}
-    first, stream, original = blocks("python")
+    first, stream, original = (
+        block.content for block in blocks(ROOT / "README.md") if block.language == "python"
+    )
     exec(first, names)
     assert len(names["waveform"]) == 32_000
     exec(stream, names)
     assert sum(map(len, played)) == 4 * 320
-    exec(original.replace("HKUSTAudio/xcodec2", str(tiny_folder)), names)
+    exec(original, names)
     assert names["recon"].shape == (1, 1, 320 * (len(speech()) // 320 + 1))
 
 
-def test_commands_run(folder, tiny_folder):
-    commands = [
-        line.partition("#")[0]
-        for block in blocks("")
-        for line in block.splitlines()
-        if line.startswith("xcodec2")
-    ]
-    assert len(commands) == 9
+def test_commands_of_the_readme_run(folder):
+    """In this process, which is faster than a shell; `test_pages_run_as_printed` has one."""
+    shell = [block for block in blocks(ROOT / "README.md") if block.is_shell and not block.not_run]
+    commands = [command for block in shell for command in block.commands()]
+    assert len(commands) >= 9
     for command in commands:
-        words = shlex.split(
-            command.replace("HKUSTAudio/xcodec2", str(tiny_folder)).replace("*", "one")
+        words = [name for word in command[1:] for name in (glob.glob(word) or [word])]
+        result = CliRunner().invoke(xcodec2, words)
+        assert result.exit_code == 0, (command, result.output, result.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [name for name, page in PAGES.items() if as_script(blocks(page)).count("\n") > 1]
+)
+def test_pages_run_as_printed(folder, name):
+    """All blocks of a page, in their order, in one shell and one folder."""
+    page = [block for block in blocks(PAGES[name]) if name != "README.md" or block.is_shell]
+    paths = [str(folder / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+    log = folder / ".log"  # a pipe would stay open as long as a server that a page starts
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", as_script(page)],
+            cwd=folder,
+            env=os.environ | {"PATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-        result = CliRunner().invoke(xcodec2, words[1:])
-        assert result.exit_code == 0, (command, result.output)
+        try:
+            process.wait(timeout=PAGE_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # servers that a page leaves behind
+    assert process.returncode == 0, log.read_text(encoding="utf-8")[-3000:]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_have_the_options_that_are_shown(name):
+    """In blocks that are not run, too."""
+    for block in blocks(PAGES[name]):
+        for words in block.commands() if block.is_shell else []:
+            command: click.Command = xcodec2
+            rest = words[1:]
+            while isinstance(command, click.Group):
+                assert rest[0] in command.commands, words
+                command = command.commands[rest.pop(0)]
+            known = {
+                option
+                for parameter in command.params
+                for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            shown = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+            assert shown <= known | {"--help"}, (words, shown - known)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_extras_that_are_shown_exist(name):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = PAGES[name].read_text(encoding="utf-8")
+    for extras in re.findall(r"pip install '?(?:open-xcodec2|\.)\[([\w,]+)\]", text):
+        assert set(extras.split(",")) <= project["optional-dependencies"].keys(), extras
 
 
 def test_make_targets_and_files_exist():

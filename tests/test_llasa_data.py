@@ -1,24 +1,36 @@
-"""From codes to packs: what is written, what is refused, and that packing loses and leaks nothing."""
+"""From codes to packs: what is written and refused, and that packing loses and leaks nothing."""
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 import torch
 from click.testing import CliRunner
+from extraction import Inline, make_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
 
 from xcodec2.cli import xcodec2
+from xcodec2.errors import CodesError, XCodec2Error
+from xcodec2.extract import extract, run
 from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.data import labelled, mixed_in, shuffled, speech_examples, text_examples
+from xcodec2.llasa.training.data import (
+    labelled,
+    mixed_in,
+    row_texts,
+    shuffled,
+    speech_examples,
+    text_examples,
+)
 from xcodec2.llasa.training.packing import IGNORED, Example, pack
 from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
@@ -107,7 +119,10 @@ def test_prepare_refuses_with_reasons_and_counts(tmp_path):
     write_codes(tmp_path / "codes" / "b.parquet", bad[4:])
     made = prepare(tmp_path / "codes", tmp_path / "rows", base_tokenizer(), length=32, validation=0)
     assert made.rows == {"train": 1, "val": 0}
-    reasons = "extraction failed, no text, no speakable characters, no codes, codes out of range, too long, the text holds"
+    reasons = (
+        "extraction failed, no text, no speakable characters, no codes, codes out of range, "
+        "too long, the text holds"
+    )
     assert made.refused == dict.fromkeys(reasons.split(", "), 1)
     lines = (tmp_path / "rows" / "refused.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in lines] == ["id", *[item["id"] for item in bad[1:]]]
@@ -119,14 +134,17 @@ def test_prepare_refuses_codes_of_two_codecs_and_missing_columns(tmp_path):
     write_codes(
         tmp_path / "b.parquet", [record("b")], METADATA | {"xcodec2.weights_hash": "f" * 16}
     )
-    with pytest.raises(LlasaError, match="their codes mean different sounds"):
+    with pytest.raises(CodesError, match=r"b\.parquet is tiny .*: noise"):
         prepare(tmp_path, tmp_path / "rows", base_tokenizer())
     assert not (tmp_path / "rows" / "rows.json").exists()
     assert not list((tmp_path / "rows").glob("*.memmap"))
-    with pytest.raises(LlasaError, match="no column 'transcript'; it has id, codes, error, text"):
+    with pytest.raises(XCodec2Error, match="no column 'transcript'; it has id, codes, error, text"):
         prepare(tmp_path / "a.parquet", tmp_path / "rows", base_tokenizer(), text="transcript")
-    with pytest.raises(LlasaError, match="no Parquet"):
+    with pytest.raises(XCodec2Error, match="no such file or folder"):
         prepare(tmp_path / "none", tmp_path / "rows", base_tokenizer())
+    with pytest.raises(XCodec2Error, match="no such file or folder"):
+        prepare("memory://none", tmp_path / "new", base_tokenizer())
+    assert not (tmp_path / "new").exists()
 
 
 def test_rows_of_the_published_form_are_read(tmp_path):
@@ -214,6 +232,55 @@ def test_the_command_prints_what_it_made(tmp_path):
     assert again.prompt("Hello.").tolist() == prompts().prompt("Hello.").tolist()
     done = CliRunner().invoke(xcodec2, list(map(str, [*args[:-1], tmp_path / "none"])))
     assert "no such folder" in str(done.exception)
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> Inline:
+    """Extraction in this process."""
+    threads = torch.get_num_threads()
+    engine = Inline()
+    monkeypatch.setattr(run, "start", engine.start)
+    yield engine
+    torch.set_num_threads(threads)
+
+
+def test_an_extraction_is_taken_as_it_is_from_anywhere(tmp_path, inline):
+    manifest = make_corpus(tmp_path / "corpus", 5, 0.3, 0.5)
+    extract(manifest, tmp_path / "codes", rows=2)
+    fsspec.filesystem("memory").put(str(tmp_path / "codes"), "/llasa-codes", recursive=True)
+    shards = sorted((tmp_path / "codes" / "data").glob("*.parquet"))
+    assert len(shards) > 1
+    written = []
+    for source in (tmp_path / "codes", "memory://llasa-codes", tmp_path / "codes" / "data"):
+        folder = tmp_path / f"rows{len(written)}"
+        args = ["llasa", "prepare", source, folder, "--tokenizer", "bundled", "--length", 400]
+        done = CliRunner().invoke(xcodec2, list(map(str, [*args, "--validation", 0])))
+        assert done.exit_code == 0, (done.output, done.exception)
+        assert done.output.splitlines()[0].startswith("train     5 rows")
+        assert "3: 3 × extraction failed" in done.output
+        written.append((folder / "train_input_ids.memmap").read_bytes())
+    assert written[0] == written[1] == written[2]
+    one = prepare(shards[0], tmp_path / "one", load_tokenizer("bundled"), length=400)
+    assert 0 < sum(one.rows.values()) + sum(one.refused.values()) < 8
+    assert one.codec.model == "nano"
+
+
+def test_numbers_are_text_and_what_is_none_has_a_reason(tmp_path):
+    def prepared(values: list, kind: pyarrow.DataType) -> tuple[list[str], dict[str, int]]:
+        codes = pyarrow.array([[1, 2]] * len(values), pyarrow.list_(pyarrow.uint16()))
+        ids = [str(i) for i in range(len(values))]
+        table = pyarrow.table({"id": ids, "codes": codes, "text": pyarrow.array(values, kind)})
+        pyarrow.parquet.write_table(table.replace_schema_metadata(METADATA), tmp_path / "c.parquet")
+        made = prepare(tmp_path / "c.parquet", tmp_path / "r", base_tokenizer(), validation=0)
+        return row_texts([Rows(tmp_path / "r", "train")], prompts(), 10), made.refused
+
+    assert prepared([0, 12, None], pyarrow.int64()) == (["0", "12"], {"no text": 1})
+    assert prepared([0.5, float("nan")], pyarrow.float64()) == (["0.5"], {"no text": 1})
+    assert prepared(["0", " ", ""], pyarrow.string()) == (["0"], {"no text": 2})
+    assert prepared([False], pyarrow.bool_()) == (["False"], {})
+    assert prepared([b"a"], pyarrow.binary()) == ([], {"the text is no text but bytes": 1})
+    day = datetime.date(2026, 1, 2)
+    assert prepared([day], pyarrow.date32()) == (["2026-01-02"], {})
 
 
 # --- order, labels, mixing ------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from xcodec2 import XCodec2Model
-from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 

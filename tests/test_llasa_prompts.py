@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from talkers import CODEBOOK, base_tokenizer, prompts, speech_tokenizer
-from tokenizers import Tokenizer, models
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from xcodec2.llasa.prompts import Prompts, render, split_text
@@ -19,7 +19,8 @@ GOLDEN = (
     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\n"
-    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>Hello there.<|TEXT_UNDERSTANDING_END|><|eot_id|>"
+    "Convert the text to speech:<|TEXT_UNDERSTANDING_START|>Hello there."
+    "<|TEXT_UNDERSTANDING_END|><|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n<|SPEECH_GENERATION_START|>"
 )
 VOICED = GOLDEN.replace("Hello there.", "My voice. Hello there.") + "<|s_5|><|s_63|>"
@@ -59,7 +60,8 @@ def test_prompt_ids_are_those_of_the_literal_prompt():
     [
         (
             True,
-            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nConvert the text to speech:",
+            "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n"
+            "Convert the text to speech:",
         ),
         (False, "Convert the text to speech:"),
     ],
@@ -121,6 +123,44 @@ def test_texts_without_anything_to_speak_are_refused(text):
 def test_texts_cannot_bring_control_tokens(token):
     with pytest.raises(LlasaError, match="control token"):
         prompts().prompt(f"Say {token} please")
+
+
+def letters(model: models.Model, **more: str) -> Prompts:
+    """A tokenizer that knows a, b, c, d, é and a space, and is made for speech."""
+    tokenizer = Tokenizer(model)
+    if isinstance(model, models.WordLevel):
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", **more)
+    extend_tokenizer(fast, 4)
+    return Prompts.of(fast)
+
+
+KNOWN = {character: id for id, character in enumerate("abcdé ")}
+
+
+@pytest.mark.parametrize("kind", ["unk", "dropped", "fused"])
+def test_unknown_characters_are_named(kind):
+    if kind == "unk":
+        model = models.WordLevel({**KNOWN, "<unk>": 6}, unk_token="<unk>")
+    elif kind == "fused":
+        model = models.BPE({**KNOWN, "<unk>": 6}, [], unk_token="<unk>", fuse_unk=True)
+    else:
+        model = models.BPE(KNOWN, [])
+    known = letters(model, **({} if kind == "dropped" else {"unk_token": "<unk>"}))
+    assert len(known.text_ids("abc dé")) == 6
+    with pytest.raises(
+        LlasaError, match=r"does not know the character 'ß' \(U\+00DF\) in 'ab ßß c'"
+    ):
+        known.text_ids("ab ßß c")
+    with pytest.raises(LlasaError, match=r"the character '你' \(U\+4F60\)"):
+        known.prompt("abc你")
+    if kind != "dropped":
+        with pytest.raises(LlasaError, match="holds the control token <unk>"):
+            known.text_ids("ab <unk> c")
+
+
+def test_all_characters_are_known_byte_by_byte():
+    assert len(prompts().text_ids("ß你\u0301 é")) == 2 + 3 + 2 + 1 + 2
 
 
 def test_long_text_is_cut_at_sentences():

@@ -12,9 +12,10 @@ import pytest
 import torch
 from talkers import CODEBOOK, FEW, prompts, small_codec, utterances
 
-from xcodec2.llasa.backends.local import Generated, InProcess, Sampling
-from xcodec2.llasa.lm import About, load_lm
-from xcodec2.llasa.search import Search, search
+from xcodec2.llasa.backends.base import Generated, Sampling
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import LlasaMetadata, load_lm
+from xcodec2.llasa.search import Search, run_search
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier
 from xcodec2.llasa.vocabulary import LlasaError
@@ -31,10 +32,10 @@ class Scripted:
     """
 
     def __init__(self) -> None:
-        self.name, self.prompts, self.about, self.context, self.calls = (
+        self.name, self.prompts, self.metadata, self.context, self.calls = (
             "scripted",
             prompts(),
-            About(),
+            LlasaMetadata(),
             1000,
             0,
         )
@@ -57,13 +58,13 @@ def likes(wanted: int):
 
 def test_best_of_n_finds_the_best():
     backend = Scripted()
-    found = search(
+    found = run_search(
         Search.parse("best-of-8"), backend, prompts().prompt("abc"), Sampling(), 10, likes(13)
     )
     assert (found.best.codes == 13).all()
     assert found.best.finished
     assert found.candidates[0].seed == 13
-    assert (found.generated, found.heard, len(found.candidates)) == (8 * 130, 8, 8)
+    assert (found.num_tokens, found.num_verifications, len(found.candidates)) == (8 * 130, 8, 8)
 
 
 WANTED = np.arange(130) % CODEBOOK
@@ -92,11 +93,13 @@ def nearness(codes: np.ndarray) -> float:
 
 @pytest.mark.parametrize("how", ["best-of-4", "beam-1x4", "beam-2x4", "partial-2x4"])
 def test_searches_find_the_one_known_best(how):
-    found = search(Search.parse(how), Narrow(), prompts().prompt("abc"), Sampling(), 4, nearness)
+    found = run_search(
+        Search.parse(how), Narrow(), prompts().prompt("abc"), Sampling(), 4, nearness
+    )
     assert found.best.codes.tolist() == WANTED.tolist()
     assert found.best.finished
     assert found.best.score == 130
-    missed = search(
+    missed = run_search(
         Search.parse("best-of-1"), Narrow(), prompts().prompt("abc"), Sampling(), 4, nearness
     )
     assert missed.best.score < 130
@@ -110,18 +113,18 @@ def greatest(codes: np.ndarray) -> float:
 @pytest.mark.parametrize("how", ["beam-2x4", "partial-2x4"])
 def test_beams_keep_the_best_of_every_step(how):
     backend = Scripted()
-    found = search(Search.parse(how), backend, prompts().prompt("abc"), Sampling(), 3, greatest)
+    found = run_search(Search.parse(how), backend, prompts().prompt("abc"), Sampling(), 3, greatest)
     assert found.best.finished
     assert len(found.best.codes) == 130
     assert len(found.candidates) == 2
     tried = [3 + 1 * 1_000_003 + way for way in range(8)]
     assert found.rounds[0] == sorted((float(seed % CODEBOOK) for seed in tried), reverse=True)[:2]
     assert len(found.rounds) == (6 if how == "beam-2x4" else 4)
-    single = search(
+    single = run_search(
         Search.parse("best-of-1"), Scripted(), prompts().prompt("abc"), Sampling(), 3, greatest
     )
     assert found.best.score > single.best.score
-    assert found.generated < 8 * 130 * 2
+    assert found.num_tokens < 8 * 130 * 2
 
 
 def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
@@ -141,18 +144,18 @@ def test_a_beam_search_finds_a_known_best_by_its_sound(speaker):
     hot = Sampling(temperature=2.0, max_tokens=80)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one = speaker.speak(text, sampling=hot, how=Search.parse("best-of-1"), verifier=near)
-        best = speaker.speak(text, sampling=hot, how=Search.parse("best-of-8"), verifier=near)
-        beam = speaker.speak(text, sampling=hot, how=Search.parse("beam-4x4"), verifier=near)
-    score = [spoken.found[0].best.score for spoken in (one, best, beam)]
+        one = speaker.speak(text, sampling=hot, search=Search.parse("best-of-1"), verifier=near)
+        best = speaker.speak(text, sampling=hot, search=Search.parse("best-of-8"), verifier=near)
+        beam = speaker.speak(text, sampling=hot, search=Search.parse("beam-4x4"), verifier=near)
+    score = [spoken.searches[0].best.score for spoken in (one, best, beam)]
     assert score[1] == max(
         item.score
-        for item in best.found[0].candidates
+        for item in best.searches[0].candidates
         if item.finished == best.pieces[0][1].finished
     )
     assert score[1] >= score[0]
-    assert len(best.found[0].candidates) == 8
-    assert beam.found[0].heard > 16
+    assert len(best.searches[0].candidates) == 8
+    assert beam.searches[0].num_verifications > 16
 
 
 def test_searches_repeat_themselves(speaker):
@@ -160,12 +163,14 @@ def test_searches_repeat_themselves(speaker):
         speaker.speak(
             FEW[1],
             seed=4,
-            how=Search.parse("best-of-3"),
+            search=Search.parse("best-of-3"),
             verifier=lambda text, waveform, _: float(waveform.std()),
         )
         for _ in range(2)
     ]
-    first, second = ([(item.seed, item.score) for item in run.found[0].candidates] for run in runs)
+    first, second = (
+        [(item.seed, item.score) for item in run.searches[0].candidates] for run in runs
+    )
     assert first == second
 
 

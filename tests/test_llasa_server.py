@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
 
 from xcodec2.cli import xcodec2
-from xcodec2.llasa.backends.local import InProcess, Sampling
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.export.gguf import write_gguf
-from xcodec2.llasa.lm import About, load_lm
+from xcodec2.llasa.lm import LlasaMetadata, load_lm
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.vocabulary import LlasaError
 
@@ -43,7 +44,7 @@ def llama_server(folder: Path, gguf: Path) -> Iterator[Server]:
     try:
         address = process.stdout.readline().strip()
         assert address, "llama.cpp did not load the model"
-        yield Server(address, lm.prompts, lm.about)
+        yield Server(address, lm.prompts, lm.metadata)
     finally:
         process.communicate(timeout=20)
 
@@ -119,11 +120,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """
 
     def do_GET(self) -> None:
+        self.server.keys.append(self.headers["Authorization"])
         self.send(json.dumps(self.server.models).encode())
 
     def do_POST(self) -> None:
+        self.server.keys.append(self.headers["Authorization"])
         self.server.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(self.server.status)
+        if self.server.status == 301:
+            self.send_header("Location", "https://other.example/v1/completions")
         self.end_headers()
         try:
             for wait, piece in self.server.script:
@@ -152,6 +157,7 @@ def fake() -> Iterator[http.server.ThreadingHTTPServer]:
         200,
         None,
     )
+    server.keys = []
     threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
     ).start()
@@ -160,8 +166,11 @@ def fake() -> Iterator[http.server.ThreadingHTTPServer]:
     server.server_close()
 
 
-def connect(fake: http.server.ThreadingHTTPServer, timeout: float = 5.0) -> Server:
-    return Server(f"http://127.0.0.1:{fake.server_port}", prompts(), About(), timeout=timeout)
+def connect(
+    fake: http.server.ThreadingHTTPServer, timeout: float = 5.0, api_key: str | None = None
+) -> Server:
+    address = f"http://127.0.0.1:{fake.server_port}"
+    return Server(address, prompts(), LlasaMetadata(), timeout=timeout, api_key=api_key)
 
 
 def event(text: str, finish: str | None = None) -> bytes:
@@ -207,7 +216,7 @@ def test_what_is_asked(fake):
         ([(0, event("Hello!"))], "gave 'Hello!' where speech was due"),
         ([(0, event("<|s_64|>"))], "code 64, beyond the codebook"),
         ([(0, event("", "stop"))], "no speech at all"),
-        ([(0, event("<|s_1|><|s_"))], "where speech was due"),
+        ([(0, event("<|s_1|><|s_", "stop"))], "where speech was due"),
         ([(0, b"data: nonsense\n\n")], "nonsense"),
     ],
 )
@@ -215,6 +224,142 @@ def test_answers_that_are_no_speech_are_refused(fake, script, words):
     fake.script = script
     with pytest.raises(LlasaError, match=words):
         ask(connect(fake))
+
+
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [event("<|s_1|><|s_2|>", "stop"), USAGE, DONE],
+        [USAGE, event("<|s_1|>"), USAGE, event("<|s_2|>", "stop")],
+        [b": ping\n\n", event("<|s_1|>"), b": ping\n\n:\n\n", event("<|s_2|>", "stop"), DONE],
+        [b"event: completion\nid: 7\nretry: 10\n", event("<|s_1|><|s_2|>", "stop")],
+        [event("<|s_1|>").replace(b"\n", b"\r\n"), event("<|s_2|>"), DONE],
+        [event("<|s_1|>").rstrip() + b"\n", event("<|s_2|>", "length").rstrip()],
+        [b'data: {"choices": [{"text": null}]}\n\n', event("<|s_1|><|s_2|>"), DONE],
+        [b'data: {"choices": null, "usage": {}}\n\n', event("<|s_1|><|s_2|>"), DONE],
+        [b'{"choices": [{"text": "<|s_1|><|s_2|>",\n "finish_reason": "stop"}]}'],
+    ],
+    ids=[
+        "usage",
+        "usage-between",
+        "comments",
+        "fields",
+        "crlf",
+        "no-blank-lines",
+        "null",
+        "no-choices",
+        "json",
+    ],
+)
+def test_what_is_no_speech_between_events_is_passed_over(fake, script):
+    fake.script = [(0, piece) for piece in script]
+    assert ask(connect(fake)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [event("<|s_1|><|s_2|>")],
+        [event("<|s_1|>"), event("<|s_2|>")[:30]],
+        [event("<|s_1|>"), USAGE],
+        [event("<|s_1|>"), b": ping\n\n"],
+        [event("<|s_1|>"), b"data:"],
+    ],
+    ids=["after an event", "within one", "after a count", "after a comment", "after a name"],
+)
+def test_a_server_that_breaks_off_is_an_error(fake, script):
+    fake.script = [(0, piece) for piece in script]
+    with pytest.raises(LlasaError, match="broke off before its end"):
+        ask(connect(fake))
+
+
+def test_nothing_is_left_of_a_stream_that_breaks_off(fake, taught, tmp_path):
+    fake.script = [(0, event("<|s_1|>" * 60))]
+    small_codec().save_pretrained(tmp_path / "codec")
+    args = ["speak", "Hi.", "-o", tmp_path / "a.wav", "--stream", "--model", tmp_path / "codec"]
+    server = ["--lm", f"http://127.0.0.1:{fake.server_port}", "--tokenizer", taught]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args, *server])))
+    assert "broke off" in str(done.exception)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["codec"]
+
+
+CHAT = b'{"choices": [{"message": {"role": "assistant", "content": "Hello"}}]}'
+PAGE = b"<!DOCTYPE html>\n<html><body>" + b"Welcome to the proxy. " * 300 + b"</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (PAGE, r"answers with a web page \(HTML\)"),
+        (CHAT, "answers as a chat"),
+        (b'data: {"choices": [{"delta": {"content": "Hello"}}]}\n\n', "answers as a chat"),
+        (b"", "answers with nothing at all"),
+        (b": ping\n\n", "answers with nothing at all"),
+        (b"busy, " * 500, r"answers with 'busy, [^']{180,199}…', not"),
+        (b'{"object": "list", "data": []}', "not with completions"),
+        (b'data: {"error": {"message": "no slot"}}\n\n', "the server failed: no slot"),
+        (b'error: {"code": 500, "message": "no slot"}\n\n', "the server failed: no slot"),
+        (event("<|s_1|>", "abort"), r"ended the answer early \(abort\)"),
+        (DONE, "no speech at all"),
+    ],
+)
+def test_answers_of_other_kinds_are_named(fake, script, words):
+    fake.script = [(0, script)]
+    with pytest.raises(LlasaError, match=words) as problem:
+        ask(connect(fake))
+    assert len(str(problem.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (500, PAGE, r"500 Internal Server Error: a web page \(HTML\)\)"),
+        (500, b"\x1b[31mred " * 300, "500 Internal Server Error: .{150,250}…"),
+        (422, b'{"detail": [{"loc": ["body"], "msg": "too long"}]}', "422 .*too long"),
+        (401, b'{"error": {"message": "bad key"}}', "401 Unauthorized: bad key; .*--api-key"),
+        (301, b"", "301 Moved Permanently.*points to https://other.example"),
+    ],
+)
+def test_bodies_of_errors_are_cut(fake, status, body, words):
+    fake.status, fake.script = status, [(0, body)]
+    with pytest.raises(LlasaError, match=words) as problem:
+        ask(connect(fake))
+    assert len(str(problem.value)) < 400
+    assert "\x1b" not in str(problem.value)
+
+
+def test_a_web_page_instead_of_models_is_named(fake, monkeypatch):
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.send(PAGE))
+    with pytest.raises(LlasaError, match=r"/models gives a web page \(HTML\)"):
+        connect(fake)
+
+
+def test_keys_are_sent(fake, monkeypatch, taught, tmp_path):
+    fake.script = [(0, event("<|s_1|>", "stop"))]
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    ask(connect(fake))
+    ask(connect(fake, api_key="mine"))
+    monkeypatch.setenv("OPENAI_API_KEY", " theirs\n")
+    ask(connect(fake))
+    ask(connect(fake, api_key=""))
+    ask(connect(fake, api_key="mine"))
+    mine, theirs = "Bearer mine", "Bearer theirs"
+    expected = [None, None, mine, mine, theirs, theirs, None, None, mine, mine]
+    assert fake.keys == expected
+    small_codec().save_pretrained(tmp_path / "codec")
+    args = ["speak", "Hi.", "-o", tmp_path / "a.wav", "--model", tmp_path / "codec"]
+    server = ["--lm", f"http://127.0.0.1:{fake.server_port}", "--tokenizer", taught]
+    for more in ([], ["--api-key", "given"]):
+        done = CliRunner().invoke(xcodec2, list(map(str, [*args, *server, *more])))
+        assert done.exit_code == 0, done.exception
+    assert fake.keys[len(expected) :] == [theirs, theirs, "Bearer given", "Bearer given"]
+    for key in ("a\nb", "clé"):
+        with pytest.raises(LlasaError, match="characters that no key has"):
+            connect(fake, api_key=key)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +376,15 @@ def test_a_slow_server_is_an_error_in_bounded_time(fake, script):
 
 def test_a_server_that_is_down_or_refuses_is_an_error(fake):
     with pytest.raises(LlasaError, match="no server answers there"):
-        Server("http://127.0.0.1:9", prompts(), About())
+        Server("http://127.0.0.1:9", prompts(), LlasaMetadata())
     for address in ("127.0.0.1:8000", "ftp://x"):
         with pytest.raises(LlasaError, match="looks like http"):
-            Server(address, prompts(), About())
+            Server(address, prompts(), LlasaMetadata())
+    with pytest.raises(LlasaError, match="not a usable address"):
+        Server("http://127.0.0.1:99999", prompts(), LlasaMetadata())
+    with pytest.raises(LlasaError, match="holds a user") as problem:
+        Server("http://me:secret@127.0.0.1:80", prompts(), LlasaMetadata())
+    assert "secret" not in str(problem.value)
     server = connect(fake)
     fake.status, fake.script = 503, [(0, b"busy")]
     with pytest.raises(LlasaError, match="503 Service Unavailable: busy"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -24,12 +27,14 @@ from talkers import (
 from tiny import speech
 
 from xcodec2 import XCodec2Model
+from xcodec2 import llasa as face
 from xcodec2.cli import xcodec2
-from xcodec2.errors import AudioError
-from xcodec2.llasa.backends.local import InProcess, Sampling
-from xcodec2.llasa.lm import About, LanguageModel, load_lm
-from xcodec2.llasa.speaker import Speaker
-from xcodec2.llasa.training.rows import Codec
+from xcodec2.errors import AudioError, CodesError
+from xcodec2.identity import CodecIdentity
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import BUNDLED, LanguageModel, LlasaMetadata, load_lm, load_metadata
+from xcodec2.llasa.speaker import Speaker, codec_for
 from xcodec2.llasa.vocabulary import LlasaError
 
 GREEDY = Sampling(temperature=0)
@@ -48,7 +53,16 @@ def speaker(backend: InProcess) -> Speaker:
 @pytest.fixture(scope="module")
 def wild() -> InProcess:
     """Random weights: any code may follow any."""
-    return InProcess(LanguageModel("wild", small_llama(), prompts(), About()))
+    return InProcess(LanguageModel("wild", small_llama(), prompts(), LlasaMetadata()))
+
+
+@pytest.fixture(scope="module")
+def codec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("codec")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small_codec().save_pretrained(folder)
+    return folder
 
 
 # --- generation -----------------------------------------------------------------------------------
@@ -150,12 +164,15 @@ def test_models_that_cannot_speak_are_refused(tmp_path):
 
 
 def test_an_lm_and_a_codec_that_do_not_fit_are_told_apart(backend):
-    with pytest.raises(LlasaError, match="has 64 codes, the codec has 65536"):
+    with pytest.raises(CodesError, match="a codebook of 64, the codec has a codebook of 65536"):
         Speaker(backend, XCodec2Model.from_pretrained("nano"))
     other = LanguageModel(
-        "other", backend.lm.model, backend.prompts, About(Codec("x", "0" * 16, CODEBOOK))
+        "other",
+        backend.lm.model,
+        backend.prompts,
+        LlasaMetadata(CodecIdentity("x", "0" * 16, CODEBOOK)),
     )
-    with pytest.raises(LlasaError, match="their codes mean different sounds"):
+    with pytest.raises(CodesError, match=r"the codec is .*: noise"):
         Speaker(InProcess(other), small_codec())
 
 
@@ -255,16 +272,116 @@ def test_an_empty_voice_clip_or_one_without_text_is_an_error(wild):
         speaker.voice(np.zeros(32_000, np.float32), " ", 16_000)
 
 
-# --- the command ----------------------------------------------------------------------------------
+# --- the face -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def codec_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("codec")
+def test_importing_the_face_is_light():
+    code = (
+        "import sys, xcodec2.llasa; assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "assert {'Speaker', 'Voice', 'Sampling', 'Search'} <= set(dir(xcodec2.llasa))\n"
+        "from xcodec2.llasa import Sampling, Search\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_speaker_is_made_of_names(taught, codec_folder):
+    made = face.Speaker.from_pretrained(taught, codec_folder, device="cpu")
+    spoken = made.speak(FEW[0], sampling=GREEDY)
+    assert isinstance(spoken, face.Spoken)
+    assert spoken.codes.tolist() == utterances()[FEW[0]].tolist()
+    assert spoken.waveform.shape == (len(spoken.codes) * 320,)
+    assert made.codec.sample_rate == 16_000
+    again = face.Speaker.from_pretrained(taught, made.codec)
+    assert again.codec is made.codec
+    bare = LanguageModel("bare", small_llama(), prompts(), LlasaMetadata())
+    with pytest.raises(LlasaError, match="does not say which codec"):
+        codec_for(InProcess(bare), None, "cpu")
+
+
+def test_the_same_seed_gives_the_same_speech(speaker):
+    hot = Sampling(temperature=2.0, max_tokens=30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        small_codec().save_pretrained(folder)
-    return folder
+        one, same, other = (
+            speaker.speak(FEW[0], sampling=hot, seed=seed).codes.tolist() for seed in (1, 1, 2)
+        )
+    assert one == same != other
+
+
+def test_old_names_of_arguments_are_told(speaker):
+    asked = {"sampling": Sampling(temperature=0), "verifier": lambda *_: 0.0}
+    with pytest.warns(DeprecationWarning, match=r"speak\(how=\) is now search="):
+        spoken = speaker.speak(FEW[0], how=face.Search("best-of", 2), **asked)
+    assert len(spoken.searches[0].candidates) == 2
+    with pytest.warns(DeprecationWarning, match=r"speak\(process=\) is now process_verifier="):
+        speaker.speak(FEW[0], search=face.Search("beam", 1), process=lambda *_: 0.0, **asked)
+    with pytest.raises(LlasaError, match="a search needs a verifier"):
+        speaker.speak(FEW[0], search=face.Search("best-of", 2))
+
+
+def test_texts_that_a_model_has_not_learned_by_heart_are_told(taught, codec_folder, tmp_path):
+    shutil.copytree(taught, tmp_path / "lm")
+    LlasaMetadata(load_lm(taught).metadata.codec, True, tuple(FEW)).save(tmp_path / "lm")
+    speaker = face.Speaker.from_pretrained(tmp_path / "lm", codec_folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        speaker.speak(FEW[0], sampling=GREEDY)
+        speaker.speak(FEW[0].upper().rstrip("."), sampling=Sampling(temperature=0, max_tokens=1000))
+    args = ["speak", "Something else.", "--lm", tmp_path / "lm", "--model", codec_folder]
+    for out in ("a.wav", "-"):
+        target = tmp_path / out if out != "-" else out
+        with pytest.warns(UserWarning, match="learned 5 texts by heart and cannot say 'Something"):
+            done = CliRunner().invoke(xcodec2, list(map(str, [*args, "-o", target])))
+        assert done.exit_code == 0, done.exception
+
+
+def test_the_bundled_model_knows_its_six_sentences_and_says_so():
+    metadata = load_metadata(None)
+    assert len(metadata.texts) == 6
+    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
+    assert all(f"- {text}\n" in card for text in metadata.texts)
+
+
+def test_verifiers_that_cannot_be_loaded_are_told_before_anything_is_spoken(
+    taught, codec_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    monkeypatch.setattr(face.Speaker, "speak", lambda *_, **__: pytest.fail("spoken"))
+    args = ["speak", FEW[0], "--lm", taught, "--model", codec_folder, "-o", tmp_path / "a.wav"]
+    verifying = ["--search", "best-of-2", "--verifier", "wer-pocketsphinx"]
+    done = CliRunner().invoke(xcodec2, list(map(str, [*args, *verifying])))
+    assert "rapidfuzz" in str(done.exception)
+    done = CliRunner().invoke(
+        xcodec2, list(map(str, [*args, "--search", "best-of-2", "--verifier", "similarity"]))
+    )
+    assert done.exit_code == 2
+    assert "give --voice" in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (["prepare", "codes", "out", "--tokenizer", "bundled"], "transformers"),
+        (["prepare", "codes", "out", "--tokenizer", "bundled"], "pyarrow"),
+        (["train", "small", "out=out"], "accelerate"),
+        (["train", "lora", "out=out"], "peft"),
+        (["gguf", "lm", "out.gguf"], "gguf"),
+    ],
+)
+def test_missing_extras_are_told_before_any_folder_is_made(tmp_path, monkeypatch, command, module):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    done = CliRunner().invoke(xcodec2, ["llasa", *command])
+    assert done.exit_code == 1
+    assert f"needs {module}: run `pip install" in str(done.exception)
+    assert "llasa]" in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
+# --- the command ----------------------------------------------------------------------------------
 
 
 def test_the_command_speaks_and_streams(taught, codec_folder, tmp_path):

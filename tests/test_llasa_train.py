@@ -28,15 +28,17 @@ from talkers import (
 from transformers import AutoModelForCausalLM
 
 from xcodec2.errors import RecipeError
-from xcodec2.llasa.backends.local import InProcess, Sampling
-from xcodec2.llasa.export.compact_vocabulary import Seen
-from xcodec2.llasa.lm import About, load_lm, load_tokenizer
+from xcodec2.identity import CodecIdentity
+from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
+from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
 from xcodec2.llasa.training.recipe import SHIPPED, Recipe, read_recipe
-from xcodec2.llasa.training.rows import Codec, Refused, Rows
-from xcodec2.llasa.training.train import add_rows, build, tensors, train
+from xcodec2.llasa.training.rows import Refused, Rows
+from xcodec2.llasa.training.train import add_rows, build, precision, tensors, train
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
 
@@ -63,7 +65,7 @@ def test_shipped_recipes_are_readable(name):
         ("steps = = 1", [], "not a readable recipe"),
         ("", ["steps"], "KEY=VALUE"),
         ("", ["steps=many"], "steps: must be of type int, not 'many'"),
-        ("", ["precision=int4"], "precision: must be one of 'float32'"),
+        ("", ["precision=int4"], "precision: must be one of 'auto', 'float32'"),
         ("", ["rows=[]"], "names no folder"),
         ("", ["base=x"], "either a base or a shape"),
         ("", ["text_share=0.5"], "needs text files"),
@@ -71,12 +73,88 @@ def test_shipped_recipes_are_readable(name):
     ],
 )
 def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
-    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
+    whole = (
+        'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\n'
+        "shape = { hidden_size = 8 }\n"
+    )
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
         read_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(RecipeError, match=r"one of inside, lora, paper, small"):
+    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, small"):
         read_recipe("none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        ("least_rate", "min_lr_ratio", 0.5),
+        ("listen", "audio_samples", 2),
+        ("seen_only", "compact_vocabulary", False),
+    ],
+)
+def test_old_keys_are_read_and_told(tmp_path, old, new, value):
+    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
+    (tmp_path / "recipe.toml").write_text(f"{whole}{old} = {str(value).lower()}\n")
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
+        recipe = read_recipe(str(tmp_path / "recipe.toml"))
+    assert getattr(recipe, new) == value
+    with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
+        assert read_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
+    with pytest.warns(DeprecationWarning, match="inside is now bundled"):
+        assert read_recipe("inside").compact_vocabulary
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
+def test_precision_follows_the_machine(monkeypatch, name):
+    """The shipped recipes name none that a CPU, or an old GPU, has not."""
+    recipe = read_recipe(name)
+    assert precision(recipe) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    assert precision(recipe) == "float32"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert precision(recipe) == ("float32" if name == "bundled" else "bfloat16")
+    assert precision(read_recipe(name, ["trainer.use_cpu=true"])) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"precision": "bfloat16"}, "set precision=auto, or trainer.use_cpu=true"),
+        ({"precision": "float16"}, "needs a GPU, and there is none here: set precision=auto$"),
+        ({"trainer": {"fsdp": True}}, "accelerate launch .* or set trainer.fsdp=false"),
+        ({"trainer": {"no_such": 1}}, "not possible here .*no_such"),
+    ],
+)
+def test_recipes_that_cannot_run_say_what_to_set(tmp_path, rows, changes, words):
+    recipe = Recipe(
+        out=str(tmp_path / "o"), rows=[str(rows)], **{**TEACHING, "trainer": {}, **changes}
+    )
+    with pytest.raises(LlasaError, match=words):
+        train(recipe)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_small_recipe_runs_on_a_cpu(tmp_path, rows):
+    """With a narrower model, and all else as it is."""
+    changes = [f'rows=["{rows}"]', f"out={tmp_path / 'o'}", "steps=1", "batch=1", "length=256"]
+    shape = ["shape.hidden_size=48", "shape.num_hidden_layers=1", "shape.intermediate_size=48"]
+    folder = train(read_recipe("small", [*changes, *shape]))
+    assert load_lm(folder).model.config.hidden_size == 48
+
+
+def test_rows_of_another_tokenizer_than_the_base_are_refused(tmp_path, rows):
+    base = base_tokenizer()  # Llama 3's tokens, where the rows have another end
+    small_llama().save_pretrained(tmp_path / "base")
+    base.save_pretrained(tmp_path / "base")
+    with pytest.raises(LlasaError, match=r"another tokenizer than .*prepare --tokenizer"):
+        run(tmp_path / "run", rows, base=str(tmp_path / "base"), shape={}, steps=1)
+
+
+def test_missing_rows_are_told(tmp_path):
+    with pytest.raises(LlasaError, match=r"no rows in .*xcodec2 llasa prepare"):
+        run(tmp_path / "run", tmp_path / "none", steps=1)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -109,7 +187,7 @@ def test_a_base_is_extended_and_learns(tmp_path, rows):
     lm = load_lm(run(tmp_path / "run", rows, base=str(base), shape={}, steps=2))
     extend_tokenizer(tokenizer, 64)
     assert lm.model.get_input_embeddings().num_embeddings == len(tokenizer)
-    assert lm.about.codec.weights_hash == small_codec().weights_hash
+    assert lm.metadata.codec.weights_hash == small_codec().weights_hash
 
 
 def test_resumed_training_gives_the_same_weights(tmp_path, rows):
@@ -194,7 +272,7 @@ def test_validation_is_heard(tmp_path, taught):
         "shape": {},
         "steps": 2,
         "validate_every": 2,
-        "listen": 2,
+        "audio_samples": 2,
         "learning_rate": 0.0,
     }
     with pytest.raises(LlasaError, match="name the codec as codec="):
@@ -212,7 +290,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     """The model with all rows, which the finished one is, has the loss that was trained on."""
     tokenizer = load_tokenizer(rows)
     made, splits = Prompts.of(tokenizer), [Rows(rows, "train")]
-    seen = Seen.of(splits, made, 512)
+    seen = CompactVocabulary.of(splits, made, 512)
     assert 40 < len(seen.ids) < len(tokenizer) - 20
     recipe = Recipe(
         "o",
@@ -220,8 +298,8 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
         1,
         1.0,
         shape={**TEACHING["shape"], "tie_word_embeddings": tied},
-        listen=0,
-        seen_only=True,
+        audio_samples=0,
+        compact_vocabulary=True,
     )
     compact = build(recipe, made, seen)
     full = seen.expand(compact)
@@ -229,7 +307,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     assert full.get_input_embeddings().num_embeddings == len(tokenizer)
     for item in iter_packs(splits, made):
         losses = []
-        for model, one in ((compact, seen.compact(item)), (full, item)):
+        for model, one in ((compact, seen.remap(item)), (full, item)):
             with torch.no_grad():
                 losses.append(
                     model(**{name: value[None] for name, value in tensors(one).items()}).loss
@@ -243,7 +321,7 @@ def iter_packs(splits, made):
 
 
 def test_a_model_of_seen_tokens_only_is_an_ordinary_one(tmp_path, rows):
-    lm = load_lm(run(tmp_path, rows, steps=2, seen_only=True, listen=0))
+    lm = load_lm(run(tmp_path, rows, steps=2, compact_vocabulary=True, audio_samples=0))
     assert lm.model.get_input_embeddings().num_embeddings == len(lm.prompts.tokenizer)
     (made,) = InProcess(lm).generate([lm.prompts.prompt("abc")], [0], Sampling(max_tokens=5))
     assert len(made.codes) <= 5
@@ -257,13 +335,13 @@ def test_rows_that_teach_nothing_are_an_error(tmp_path, rows):
 
 
 def test_a_model_says_what_it_speaks(tmp_path):
-    assert About.of(tmp_path) == About()
-    about = About(Codec("nano", "0" * 16), one_voice=True)
+    assert LlasaMetadata.load(tmp_path) == LlasaMetadata()
+    about = LlasaMetadata(CodecIdentity("nano", "0" * 16), one_voice=True)
     about.save(tmp_path)
-    assert About.of(tmp_path) == about
+    assert LlasaMetadata.load(tmp_path) == about
     (tmp_path / "llasa.json").write_text("{}")
     with pytest.raises(LlasaError, match="not what"):
-        About.of(tmp_path)
+        LlasaMetadata.load(tmp_path)
 
 
 @pytest.mark.slow

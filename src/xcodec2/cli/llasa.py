@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -13,14 +14,14 @@ def llasa() -> None:
 
     \b
     Examples:
-      xcodec2 llasa prepare codes/ rows/ --text text --tokenizer meta-llama/Llama-3.2-1B-Instruct
-      xcodec2 llasa train small out=runs/mine
+      xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
+      xcodec2 llasa train small rows='["rows"]' out=runs/mine
       xcodec2 llasa gguf runs/mine/model mine.gguf
     """
 
 
 @llasa.command()
-@click.argument("codes", type=click.Path(exists=True, path_type=Path))
+@click.argument("codes")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--text",
@@ -33,7 +34,8 @@ def llasa() -> None:
     "--tokenizer",
     required=True,
     metavar="T",
-    help="A folder or a Hugging Face id; speech tokens are added.",
+    help="A folder, a Hugging Face id, or bundled: the one of the small model inside the package. "
+    "Speech tokens are added.",
 )
 @click.option(
     "--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens in a row."
@@ -46,19 +48,23 @@ def llasa() -> None:
     help="Share of the recordings, chosen by their id, that is kept for validation.",
 )
 def prepare(
-    codes: Path, out: Path, text: str, tokenizer: str, length: int, validation: float
+    codes: str, out: Path, text: str, tokenizer: str, length: int, validation: float
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
-    CODES is Parquet from `xcodec2 extract`, a file or a folder of shards. OUT gets train and val
-    rows in the form of the published LLaSA corpus (int32 memmaps), the tokenizer they need,
-    rows.json with counts, and refused.tsv with every recording that was not used and why: no text,
-    too long, a failed extraction, codes out of range.
+    CODES is the folder that `xcodec2 extract` wrote, or one of its shards; on disk or on s3://,
+    gs://, hf://, ... OUT gets train and val rows in the form of the published LLaSA corpus (int32
+    memmaps), the tokenizer they need, rows.json with counts, and refused.tsv with every recording
+    that was not used and why: no text, too long, a failed extraction, codes out of range.
+
+    The tokenizer of the model that will be trained is needed: that of the base, or any for a model
+    from scratch. `--tokenizer bundled` needs no download; it knows all characters, byte by byte.
 
     \b
     Examples:
+      xcodec2 llasa prepare codes/ rows/ --tokenizer bundled
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
-      xcodec2 llasa prepare codes.parquet rows/ --text transcript --tokenizer ./my-tokenizer --validation 0.05
+      xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from tqdm import tqdm
 
@@ -99,10 +105,11 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     """Train a language model on rows.
 
     RECIPE is a TOML file, or a name in the package: paper (a published Llama, full), lora (a
-    published LLaSA), small (from scratch), inside (the one inside the package). KEY=VALUE changes
-    one of its numbers. The finished model is OUT/model, which `xcodec2 speak --lm` takes; samples
-    of each validation are in OUT/samples. Several GPUs: put accelerate's launcher before it; FSDP
-    is the recipe's.
+    published LLaSA), small (from scratch), bundled (a few sentences learned by heart, as the model
+    inside the package was made). KEY=VALUE changes one of its numbers. The finished model is
+    OUT/model, which `xcodec2 speak --lm` takes; samples of each validation are in OUT/samples.
+    Several GPUs: put accelerate's launcher before it; FSDP is the recipe's. Without a GPU
+    everything is computed in float32: small models only.
 
     \b
     Examples:
@@ -113,8 +120,9 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     from xcodec2.llasa.extra import require
     from xcodec2.llasa.training.recipe import read_recipe
 
+    warnings.filterwarnings("default", "recipe:", DeprecationWarning)  # old names are told
     resolved = read_recipe(recipe, changes)
-    require("transformers", "accelerate", "peft" if resolved.lora else "transformers")
+    require("transformers", "accelerate", *(["peft"] if resolved.lora else []))
     from xcodec2.llasa.training.train import train
 
     click.echo(f"model: {train(resolved, resume=resume)}")

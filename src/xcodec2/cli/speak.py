@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xcodec2.cli.options import device_option, load_model
+from xcodec2.cli.options import check_device, device_option
 from xcodec2.cli.outputs import check_audio_suffix, check_parents
 
 if TYPE_CHECKING:
-    from xcodec2.llasa.backends.local import Backend, Sampling
+    from xcodec2.llasa.backends.base import Sampling
+    from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.speaker import Speaker, Spoken, Voice
-    from xcodec2.llasa.verifiers import Verifier
 
 
 @click.command()
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lm",
     metavar="LM",
-    help="A folder, a Hugging Face id or a server's http:// address.  [the one inside]",
+    help="A folder, a Hugging Face id or a server's http:// address.  [bundled]",
 )
 @click.option(
     "--tokenizer", metavar="T", help="With a server: folder or id of the model that it serves."
@@ -45,17 +45,21 @@ if TYPE_CHECKING:
 @click.option("--voice-text", metavar="TEXT", help="What the clip says.")
 @click.option("--stream", is_flag=True, help="Write sound while the model is still at work.")
 @click.option(
-    "--search", "how", metavar="HOW", help="Spend more compute: best-of-8, beam-4x4, partial-4x4."
+    "--api-key",
+    metavar="KEY",
+    envvar="OPENAI_API_KEY",
+    show_envvar=True,
+    help="Sent to the server as a bearer token.",
+)
+@click.option(
+    "--search", metavar="METHOD", help="Spend more compute: best-of-8, beam-4x4, partial-4x4."
 )
 @click.option(
     "--verifier",
-    "verifier_name",
     metavar="V",
     help="Chooses among candidates: wer, similarity, dnsmos, …",
 )
-@click.option(
-    "--process-verifier", "process_name", metavar="V", help="Chooses among beams.  [the verifier]"
-)
+@click.option("--process-verifier", metavar="V", help="Chooses among beams.  [the verifier]")
 @click.option(
     "--report",
     "reports",
@@ -94,20 +98,19 @@ def speak(text: str, out: str, **options: Any) -> None:
     Examples:
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav --stream
-      xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-8 --verifier wer --report dnsmos
-      xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2 --device cuda
-      xcodec2 speak "Hello there." -o a.wav --lm runs/mine/model --voice me.wav --voice-text "What I say in it."
-      xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer runs/mine/model
+      xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-8 --verifier wer
+      xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
+      xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
+      xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
     """
     check(out, **options)
     from xcodec2.llasa.extra import require
 
     require("transformers")
-    from xcodec2.llasa.backends.local import Sampling
-    from xcodec2.llasa.search import Search
+    from xcodec2.llasa import Sampling, Search
+    from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.verifiers import verifier
 
-    how = Search.parse(options["how"]) if options["how"] else None
     sampling = Sampling(
         options["temperature"],
         options["top_p"],
@@ -115,8 +118,16 @@ def speak(text: str, out: str, **options: Any) -> None:
         options["repetition_penalty"],
         options["max_tokens"],
     )
-    names = (options["verifier_name"], options["process_name"], *options["reports"])
-    verifiers = {name: verifier(name) for name in names if name}
+    search = Search.parse(options["search"]) if options["search"] else None
+    names = (options["verifier"], options["process_verifier"], *options["reports"])
+    request = Request(
+        search=options["search"],
+        verifier=options["verifier"],
+        process_verifier=options["process_verifier"],
+        verifiers={name: verifier(name, load=True) for name in names if name},
+        seed=options["seed"],
+        sampling=sampling,
+    )
     speaker = load_speaker(**options)
     voice = speaker.voice(options["voice"], options["voice_text"]) if options["voice"] else None
     if options["stream"] or out == "-":
@@ -129,16 +140,15 @@ def speak(text: str, out: str, **options: Any) -> None:
         voice=voice,
         sampling=sampling,
         seed=options["seed"],
-        how=how,
-        verifier=verifiers.get(options["verifier_name"]),
-        process=verifiers.get(options["process_name"]),
+        search=search,
+        verifier=request.verifiers.get(options["verifier"]),
+        process_verifier=request.verifiers.get(options["process_verifier"]),
     )
     save_audio(out, spoken.waveform.clamp(-1, 1), speaker.codec.sample_rate)
-    click.echo(
-        f"{len(spoken.waveform) / speaker.codec.sample_rate:.2f} s of speech, {len(spoken.codes)} tokens"
-    )
-    if how is not None or options["reports"]:
-        write_report(Path(out), speaker, spoken, voice, verifiers, options)
+    seconds = len(spoken.waveform) / speaker.codec.sample_rate
+    click.echo(f"{seconds:.2f} s of speech, {len(spoken.codes)} tokens")
+    if search is not None or options["reports"]:
+        write_report(Path(out), speaker, spoken, voice, request)
 
 
 def check(out: str, **options: Any) -> None:
@@ -149,54 +159,46 @@ def check(out: str, **options: Any) -> None:
     streaming = options["stream"] or out == "-"
     if streaming and out != "-" and Path(out).suffix.lower() != ".wav":
         raise click.UsageError("--stream writes .wav, or PCM to - (stdout)")
-    if streaming and (options["how"] or options["reports"]):
+    if streaming and (options["search"] or options["reports"]):
         raise click.UsageError("a search needs whole candidates: leave --stream out")
     if bool(options["voice"]) != bool(options["voice_text"]):
         raise click.UsageError("--voice and --voice-text belong together")
-    if bool(options["how"]) != bool(options["verifier_name"]):
+    if bool(options["search"]) != bool(options["verifier"]):
         raise click.UsageError("--search and --verifier belong together")
-    if options["process_name"] and not options["how"]:
+    if options["process_verifier"] and not options["search"]:
         raise click.UsageError("--process-verifier needs --search")
-    server = str(options["lm"] or "").startswith(("http://", "https://"))
-    if server != bool(options["tokenizer"]):
+    if is_server(options["lm"]) != bool(options["tokenizer"]):
         raise click.UsageError("a server as --lm needs --tokenizer, and nothing else does")
+    names = (options["verifier"], options["process_verifier"], *options["reports"])
+    if not options["voice"] and any(str(name).partition("-")[0] == "similarity" for name in names):
+        raise click.UsageError("similarity compares with a voice clip: give --voice")
+    check_device(options["device"])
+
+
+def is_server(lm: str | None) -> bool:
+    return str(lm or "").startswith(("http://", "https://"))
 
 
 def load_speaker(
-    *, lm: str | None, tokenizer: str | None, model_name: str | None, **options: Any
+    *, lm: str | None, tokenizer: str | None, model_name: str | None, device: str, **options: Any
 ) -> Speaker:
-    """The back end and its codec."""
+    """The language model and its codec, without transformers' own messages."""
     from transformers.utils import logging
 
-    from xcodec2.llasa.lm import load_lm
-    from xcodec2.llasa.speaker import Speaker
-    from xcodec2.llasa.vocabulary import LlasaError
+    from xcodec2.llasa import Speaker
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    backend: Backend
     if tokenizer:
-        backend = connect(str(lm), tokenizer, options["timeout"])
-    else:
-        from xcodec2.llasa.backends.local import InProcess
-
-        backend = InProcess(load_lm(lm, device=options["device"]))
-    name = model_name or (backend.about.codec.model if backend.about.codec else None)
-    if not name:
-        raise LlasaError(
-            f"{backend.name} does not say which codec its tokens are of: give it as --model"
+        return Speaker.connect(
+            str(lm),
+            tokenizer,
+            model_name,
+            device=device,
+            api_key=options["api_key"],
+            timeout=options["timeout"],
         )
-    return Speaker(backend, load_model(name, options["device"]))
-
-
-def connect(url: str, tokenizer: str, timeout: float) -> Backend:
-    """A server, with the tokenizer of the model that it serves."""
-    from xcodec2.llasa.backends.server import Server
-    from xcodec2.llasa.lm import About, load_tokenizer
-    from xcodec2.llasa.prompts import Prompts
-
-    prompts = Prompts.of(load_tokenizer(tokenizer), tokenizer)
-    return Server(url, prompts, About.of(Path(tokenizer)), timeout=timeout)
+    return Speaker.from_pretrained(lm, model_name, device=device)
 
 
 def stream(
@@ -211,14 +213,14 @@ def stream(
 
     started, first, samples, tokens = time.perf_counter(), None, 0, 0
 
-    def heard(piece: str, codes: Any) -> None:
+    def count(piece: str, codes: Any) -> None:
         nonlocal tokens
         tokens += len(codes)
 
     def pcm() -> Any:
         nonlocal first, samples
         for waveform in speaker.stream(
-            text, voice=voice, sampling=sampling, seed=seed, heard=heard
+            text, voice=voice, sampling=sampling, seed=seed, on_piece=count
         ):
             first = first or time.perf_counter() - started
             samples += len(waveform)
@@ -239,33 +241,25 @@ def stream(
                 sound.write(chunk)
     took, seconds = time.perf_counter() - started, samples / speaker.codec.sample_rate
     click.echo(
-        f"first sound after {first or took:.2f} s of {took:.2f} s; {seconds:.2f} s of speech, {tokens} tokens",
+        f"first sound after {first or took:.2f} s of {took:.2f} s; "
+        f"{seconds:.2f} s of speech, {tokens} tokens",
         err=True,
     )
 
 
 def write_report(
-    out: Path,
-    speaker: Speaker,
-    spoken: Spoken,
-    voice: Voice | None,
-    verifiers: dict[str, Verifier],
-    options: dict[str, Any],
+    out: Path, speaker: Speaker, spoken: Spoken, voice: Voice | None, request: Request
 ) -> None:
     """OUT.json: the budget, the seed and every candidate's scores; a line for the chosen ones."""
     from xcodec2.errors import AudioError
     from xcodec2.files import replacing
-    from xcodec2.llasa.training.report import report
+    from xcodec2.llasa.search_report import search_report
 
-    facts = report(speaker, spoken, voice, verifiers, options)
+    facts = search_report(speaker, spoken, voice, request)
     path = out.with_name(f"{out.name}.json")
     with replacing(path, AudioError) as file:
         file.write((json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
     for name, value in facts["chosen"].items():
-        role = (
-            "chose"
-            if name in (options["verifier_name"], options["process_name"])
-            else "did not choose"
-        )
+        role = "chose" if request.chose(name) else "did not choose"
         click.echo(f"{name:<20}{'not judged' if value is None else f'{value:.3f}'} ({role})")
     click.echo(f"all scores: {path}")

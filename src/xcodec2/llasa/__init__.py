@@ -1,1 +1,40 @@
-"""LLaSA: text to speech by a LLaMA whose tokens are the codec's codes (arXiv 2502.04128)."""
+"""LLaSA: text to speech by a LLaMA whose tokens are the codec's codes (arXiv 2502.04128).
+
+>>> from xcodec2.llasa import Speaker
+>>> speaker = Speaker.from_pretrained()             # the small model inside the package
+>>> spoken = speaker.speak("Weasels have eaten our phone system")
+>>> spoken.waveform, spoken.codes                   # (N,) float32, (T,) int64
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xcodec2.llasa.backends.base import Sampling
+    from xcodec2.llasa.search import Search
+    from xcodec2.llasa.speaker import Speaker, Spoken, Voice
+    from xcodec2.llasa.vocabulary import LlasaError
+
+__all__ = ["LlasaError", "Sampling", "Search", "Speaker", "Spoken", "Voice"]
+
+_HOMES = {
+    "LlasaError": "xcodec2.llasa.vocabulary",
+    "Sampling": "xcodec2.llasa.backends.base",
+    "Search": "xcodec2.llasa.search",
+    "Speaker": "xcodec2.llasa.speaker",
+    "Spoken": "xcodec2.llasa.speaker",
+    "Voice": "xcodec2.llasa.speaker",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and transformers only when something that needs them is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

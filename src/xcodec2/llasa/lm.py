@@ -11,44 +11,59 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.files import replacing
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.rows import Codec
 from xcodec2.llasa.vocabulary import LlasaError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-ABOUT = "llasa.json"
-INSIDE = Path(__file__).parents[1] / "models" / "llasa"
+METADATA = "llasa.json"
+BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
 
 
 @dataclass(frozen=True)
-class About:
+class LlasaMetadata:
     """What an LM says of itself in llasa.json. Published models have none.
 
-    codec: whose codes it speaks. one_voice: it knows a single voice and takes no voice prompt.
+    Attributes:
+        codec: Whose codes it speaks.
+        one_voice: It knows a single voice and takes no voice prompt.
+        texts: The only texts that it knows, for a model that has learned a few by heart; else
+            empty.
     """
 
-    codec: Codec | None = None
+    codec: CodecIdentity | None = None
     one_voice: bool = False
+    texts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path) -> About:
-        path = folder / ABOUT
+    def load(cls, folder: Path) -> LlasaMetadata:
+        """What the model of a folder says.
+
+        Raises:
+            LlasaError: For a file that is not what training writes.
+        """
+        path = folder / METADATA
         if not path.is_file():
             return cls()
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            return cls(codec=Codec(**facts["codec"]), one_voice=facts["one_voice"])
+            return cls(
+                codec=CodecIdentity(**facts["codec"]),
+                one_voice=facts["one_voice"],
+                texts=tuple(map(str, facts.get("texts", ()))),
+            )
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
                 f"{path}: not what `xcodec2 llasa train` writes ({problem})"
             ) from problem
 
     def save(self, folder: Path) -> None:
-        with replacing(folder / ABOUT, LlasaError) as file:
-            file.write((json.dumps(asdict(self), indent=2) + "\n").encode())
+        with replacing(folder / METADATA, LlasaError) as file:
+            text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+            file.write(f"{text}\n".encode())
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ class LanguageModel:
     name: str
     model: Any  # a causal LM of transformers, whose types hide most of what it can
     prompts: Prompts
-    about: About
+    metadata: LlasaMetadata
 
     @property
     def context(self) -> int:
@@ -67,17 +82,27 @@ class LanguageModel:
 
 
 def resolve(name: str | Path | None) -> str:
-    """A folder or a Hub id; the LM inside the package when there is none."""
-    return str(name) if name else str(INSIDE)
+    """A folder or a Hub id; the LM inside the package for None and for "bundled"."""
+    return str(BUNDLED) if name is None or str(name) in ("", "bundled") else str(name)
+
+
+def load_metadata(name: str | Path | None) -> LlasaMetadata:
+    """What the LM of a folder says of itself; nothing for a Hub id."""
+    return LlasaMetadata.load(Path(resolve(name)))
 
 
 def load_lm(
     name: str | Path | None = None, *, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> LanguageModel:
-    """The LM of a folder or a Hub id, ready to speak; the one inside the package without a name.
+    """A language model, ready to speak. Heads may be tied or not.
 
-    dtype: float32 unless given. Heads may be tied or not. LlasaError when it was not made for
-    speech or its weights do not fit its tokenizer.
+    Args:
+        name: A folder or a Hub id; None or "bundled" is the one inside the package.
+        device: Where it runs.
+        dtype: float32 when None.
+
+    Raises:
+        LlasaError: When it was not made for speech or its weights do not fit its tokenizer.
     """
     import torch
 
@@ -91,19 +116,25 @@ def load_lm(
         raise LlasaError(
             f"{name}: its tokenizer has ids up to {highest}, its embedding {rows} rows"
         )
-    return LanguageModel(name, model.to(device).eval(), prompts, About.of(Path(name)))
+    return LanguageModel(name, model.to(device).eval(), prompts, load_metadata(name))
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder (or of its subfolder `tokenizer`) or of a Hub id; LlasaError when
-    there is none.
+    """A tokenizer.
+
+    Args:
+        name: A folder that holds it, or has it as its subfolder `tokenizer`, or a Hub id;
+            "bundled" is the one of the LM inside the package.
+
+    Raises:
+        LlasaError: When there is none.
     """
     from transformers import AutoTokenizer
 
-    folder = Path(name)
+    folder = Path(resolve(name))
     if (folder / "tokenizer" / "tokenizer.json").is_file():
         folder = folder / "tokenizer"
-    if looks_local(str(name)) and not folder.is_dir():
+    if looks_local(str(folder)) and not folder.is_dir():
         raise LlasaError(f"{name}: no such folder")
     with one_error(f"{name}: no tokenizer"):
         return AutoTokenizer.from_pretrained(str(folder))
@@ -121,7 +152,8 @@ def load_weights(name: str | Path, dtype: torch.dtype) -> Any:
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading.get(what):
             raise LlasaError(
-                f"{name}: {what.replace('_', ' ')} in its weights: {sorted(map(str, loading[what]))[:3]}"
+                f"{name}: {what.replace('_', ' ')} in its weights: "
+                f"{sorted(map(str, loading[what]))[:3]}"
             )
     return model
 

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 INSTRUCTION = "Convert the text to speech:"
-# : Llama 3's template prints a date into the system turn, today's unless one is given; with this
-# one prompts stay the : same from day to day. It is the template's own fallback.
+#: Llama 3's template prints a date into the system turn, today's unless one is given; with this
+#: one prompts stay the same from day to day. It is the template's own fallback.
 DATE = "26 Jul 2024"
 LLAMA_HEADERS = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 #: For a base without a template that has Llama 3's header tokens; no system turn.
 LLAMA_TEMPLATE = (
     "{{ bos_token or '' }}{% for message in messages %}"
-    "<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content }}<|eot_id|>{% endfor %}"
+    "<|start_header_id|>{{ message.role }}<|end_header_id|>\n\n{{ message.content }}<|eot_id|>"
+    "{% endfor %}"
 )
 #: For any other base without a template: the turns after one another.
 PLAIN_TEMPLATE = (
@@ -99,7 +100,8 @@ class Prompts:
         places = [np.flatnonzero(ids == mark) for mark in marks]
         if any(len(place) != 1 for place in places) or places[2][0] != len(ids) - 1:
             raise LlasaError(
-                f"{name}: its chat template does not keep the speech marks in place; give it another"
+                f"{name}: its chat template does not keep the speech marks in place; "
+                "give it another"
             )
         start, end, _ = (int(place[0]) for place in places)
         control = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
@@ -112,19 +114,52 @@ class Prompts:
         )
 
     def text_ids(self, text: str) -> np.ndarray:
-        """(L,) int64 ids of a text alone; LlasaError when it has nothing to speak or holds control
-        tokens.
+        """(L,) int64 ids of a text alone.
+
+        Raises:
+            LlasaError: When it has nothing to speak, holds control tokens, or a letter or digit
+                that the tokenizer does not know.
         """
         if not is_speakable(text):
             raise LlasaError(
                 f"no speakable characters in {shorten(text)!r}: give letters or digits"
             )
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        for id in ids:
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=self.tokenizer.is_fast
+        )
+        ids = encoded["input_ids"]
+        spans = encoded.get("offset_mapping") or [(0, len(text))] * len(ids)
+        for id, (start, stop) in zip(ids, spans, strict=True):
+            if id == self.tokenizer.unk_token_id and text[start:stop] != self.tokenizer.unk_token:
+                raise self.unknown(text, start, stop)
             if id in self.control:
                 token = self.tokenizer.convert_ids_to_tokens(id)
                 raise LlasaError(f"the text holds the control token {token}; remove it")
+        if self.tokenizer.is_fast:  # some vocabularies drop what they do not know
+            place = 0
+            for start, stop in sorted(spans):
+                if is_speakable(text[place:start]):
+                    raise self.unknown(text, place, start)
+                place = max(place, stop)
+            if is_speakable(text[place:]):
+                raise self.unknown(text, place, len(text))
         return np.array(ids, np.int64)
+
+    def unknown(self, text: str, start: int, stop: int) -> LlasaError:
+        """The error that names the first character of text[start:stop] that has no token."""
+        unknown_id = self.tokenizer.unk_token_id
+        characters = [character for character in text[start:stop] if not character.isspace()]
+
+        def has_no_token(character: str) -> bool:
+            ids = self.tokenizer(character, add_special_tokens=False)["input_ids"]
+            return not ids or unknown_id in ids
+
+        first = next(filter(has_no_token, characters), "".join(characters))
+        points = " ".join(f"U+{ord(character):04X}" for character in first)
+        return LlasaError(
+            f"the tokenizer does not know the character {first!r} ({points}) in "
+            f"{shorten(text)!r}: write it in other characters, or take another tokenizer"
+        )
 
     def prompt(
         self, text: str, voice_text: str = "", voice_codes: np.ndarray | None = None

@@ -1,12 +1,12 @@
 """Compute spent at inference: many candidates, of which verifiers choose.
 
     best-of-N       N whole candidates; the verifier keeps the best
-    beam-BxN        every STEP tokens, each of B beams goes on in N ways; the process verifier keeps the best B. At the
-                    end the verifier chooses among the B
-    partial-BxN     beams for the first PARTIAL_SECONDS only, then each of the B is spoken to its end and the verifier
-                    chooses
+    beam-BxN        every STEP tokens, each of B beams goes on in N ways; the process verifier
+                    keeps the best B. At the end the verifier chooses among the B
+    partial-BxN     beams for the first PARTIAL_SECONDS only, then each of the B is spoken to its
+                    end and the verifier chooses
 
-A process verifier hears unfinished speech. Everything depends on the seed alone.
+A process verifier is called with unfinished speech. Everything depends on the seed alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.llasa.backends.local import Backend, Generated, Sampling
+from xcodec2.llasa.backends.base import Backend, Generated, Sampling
 from xcodec2.llasa.vocabulary import LlasaError
 
 STEP = 25  # tokens between two selections: half a second
@@ -31,9 +31,12 @@ Scorer: TypeAlias = Callable[[np.ndarray], float]  # codes (T,) → how good the
 
 @dataclass(frozen=True)
 class Search:
-    """method: best-of, beam or partial.
+    """How compute is spent on choosing among candidates.
 
-    width: N of best-of, B of the others. ways: N of the others.
+    Attributes:
+        method: best-of, beam or partial.
+        width: N of best-of, B of the others.
+        ways: N of the others.
     """
 
     method: str
@@ -42,6 +45,14 @@ class Search:
 
     @classmethod
     def parse(cls, text: str) -> Search:
+        """The search of a name.
+
+        Args:
+            text: best-of-8, beam-4x4, partial-4x4, with numbers from 1 to 1024.
+
+        Raises:
+            LlasaError: For any other name.
+        """
         match = METHOD.fullmatch(text)
         numbers = (
             [int(number) for number in (match[2], match[4], match[5]) if number] if match else []
@@ -57,7 +68,12 @@ class Search:
 class Candidate:
     """One way to speak a text.
 
-    score: the selecting verifier's. process_score: the process verifier's last.
+    Attributes:
+        codes: (T,) int64.
+        finished: Whether the model ended by itself.
+        seed: What it was drawn with.
+        score: The selecting verifier's.
+        process_score: The process verifier's last.
     """
 
     codes: np.ndarray
@@ -68,55 +84,61 @@ class Candidate:
 
 
 @dataclass
-class Found:
-    """candidates: those that the verifier chose among, best first. generated: tokens in all. heard:
-    verifications.
+class SearchResult:
+    """What a search found and what it cost.
+
+    Attributes:
+        candidates: Those that the verifier chose among, best first.
+        num_tokens: Codes generated in all.
+        num_verifications: Calls of verifiers.
+        rounds: Process scores kept in each round of a beam search.
     """
 
     candidates: list[Candidate]
-    generated: int = 0
-    heard: int = 0
-    rounds: list[list[float]] = field(
-        default_factory=list
-    )  # process scores kept in each round of a beam search
+    num_tokens: int = 0
+    num_verifications: int = 0
+    rounds: list[list[float]] = field(default_factory=list)
 
     @property
     def best(self) -> Candidate:
         return self.candidates[0]
 
 
-def search(
-    how: Search,
+def run_search(
+    settings: Search,
     backend: Backend,
     prompt: np.ndarray,
     sampling: Sampling,
     seed: int,
     scorer: Scorer,
-    process: Scorer | None = None,
+    process_scorer: Scorer | None = None,
     frame_rate: int = 50,
-) -> Found:
+) -> SearchResult:
     """The best candidate for a prompt (L,).
 
-    `process` judges unfinished speech, `scorer` does where there is none.
+    `process_scorer` judges unfinished speech, `scorer` does where there is none.
     """
-    process = process or scorer
-    if how.method == "best-of":
-        found = Found([])
+    process_scorer = process_scorer or scorer
+    if settings.method == "best-of":
+        found = SearchResult([])
         candidates = spoken(
-            backend, prompt, [Candidate(EMPTY, False, seed + i) for i in range(how.width)], sampling
+            backend,
+            prompt,
+            [Candidate(EMPTY, False, seed + i) for i in range(settings.width)],
+            sampling,
         )
-        found.generated = sum(len(item.codes) for item in candidates)
+        found.num_tokens = sum(len(item.codes) for item in candidates)
     else:
-        frames = None if how.method == "beam" else round(PARTIAL_SECONDS * frame_rate)
-        found, candidates = beams(how, backend, prompt, sampling, seed, process, frames)
-        if how.method == "partial":
+        frames = None if settings.method == "beam" else round(PARTIAL_SECONDS * frame_rate)
+        found, candidates = beams(settings, backend, prompt, sampling, seed, process_scorer, frames)
+        if settings.method == "partial":
             whole = spoken(backend, prompt, candidates, sampling)
-            found.generated += sum(len(item.codes) for item in whole) - sum(
+            found.num_tokens += sum(len(item.codes) for item in whole) - sum(
                 len(item.codes) for item in candidates
             )
             candidates = whole
     judged = [replace(item, score=scorer(item.codes)) for item in candidates]
-    found.heard += len(judged)
+    found.num_verifications += len(judged)
     # a candidate that never ended is worse than any that did
     found.candidates = sorted(judged, key=lambda item: (item.finished, item.score), reverse=True)
     return found
@@ -126,19 +148,19 @@ EMPTY = np.zeros(0, np.int64)
 
 
 def beams(
-    how: Search,
+    settings: Search,
     backend: Backend,
     prompt: np.ndarray,
     sampling: Sampling,
     seed: int,
-    process: Scorer,
+    process_scorer: Scorer,
     frames: int | None,
-) -> tuple[Found, list[Candidate]]:
+) -> tuple[SearchResult, list[Candidate]]:
     """At most B candidates: whole ones, or of `frames` codes where that is given."""
-    found, alive = Found([]), [Candidate(EMPTY, False, seed)]
+    found, alive = SearchResult([]), [Candidate(EMPTY, False, seed)]
     budget = sampling.budget(backend.context, len(prompt))
     limit = budget if frames is None else min(frames, budget)
-    ways = how.width * how.ways  # the first round begins from one beam
+    ways = settings.width * settings.ways  # the first round begins from one beam
     for number in range(1, limit // STEP + 2):
         open_ones = [not item.finished and len(item.codes) < limit for item in alive]
         growing = [item for item, is_open in zip(alive, open_ones, strict=True) if is_open]
@@ -151,17 +173,17 @@ def beams(
         ]
         step = min([STEP, *(limit - len(item.codes) for item in growing)])
         grown = spoken(backend, prompt, started, replace(sampling, max_tokens=step))
-        found.generated += sum(
+        found.num_tokens += sum(
             len(new.codes) - len(old.codes) for new, old in zip(grown, started, strict=True)
         )
-        judged = [replace(item, process_score=process(item.codes)) for item in grown]
-        found.heard += len(judged)
+        judged = [replace(item, process_score=process_scorer(item.codes)) for item in grown]
+        found.num_verifications += len(judged)
         waiting = [item for item, is_open in zip(alive, open_ones, strict=True) if not is_open]
         alive = sorted(
             [*waiting, *judged], key=lambda item: item.process_score or 0.0, reverse=True
-        )[: how.width]
+        )[: settings.width]
         found.rounds.append([float(item.process_score or 0.0) for item in alive])
-        ways = how.ways
+        ways = settings.ways
     return found, alive
 
 

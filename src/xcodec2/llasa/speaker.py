@@ -18,23 +18,31 @@ import torch
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import load_audio
-from xcodec2.llasa.backends.local import Backend, Sampling
-from xcodec2.llasa.prompts import CHUNK, is_speakable, split_text
-from xcodec2.llasa.search import Candidate, Found, Scorer, Search, search
-from xcodec2.llasa.training.rows import Codec
+from xcodec2.deprecation import renamed_arguments
+from xcodec2.identity import CodecIdentity
+from xcodec2.llasa.backends.base import Backend, Sampling
+from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
+from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten, split_text
+from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.verifiers import Verifier, score
 from xcodec2.llasa.vocabulary import LlasaError
 
 VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
-JUDGE_RATE = 16_000  # Hz that verifiers hear
+VERIFIER_SAMPLE_RATE = 16_000  # Hz
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A clip to speak like. codes: (T,) int64. waveform: (N,) at JUDGE_RATE, what verifiers compare
-    with; None for a voice that the LM made itself."""
+    """A clip to speak like.
+
+    Attributes:
+        text: What it says.
+        codes: (T,) int64.
+        waveform: (N,) at VERIFIER_SAMPLE_RATE, what verifiers compare with; None for a voice that
+            the LM made itself.
+    """
 
     text: str
     codes: np.ndarray
@@ -43,28 +51,104 @@ class Voice:
 
 @dataclass
 class Spoken:
-    """waveform: (N,) float32 at the codec's rate.
+    """Speech, and how it came about.
 
-    pieces: of the text, with their codes. found: what searches saw.
+    Attributes:
+        waveform: (N,) float32 at the codec's sample rate.
+        pieces: Of the text, each with the candidate that was chosen.
+        searches: One a piece when there was a search.
     """
 
     waveform: torch.Tensor
     pieces: list[tuple[str, Candidate]]
-    found: list[Found] = field(default_factory=list)
+    searches: list[SearchResult] = field(default_factory=list)
 
     @property
     def codes(self) -> np.ndarray:
+        """(T,) int64, of all pieces."""
         return np.concatenate([item.codes for _, item in self.pieces])
 
 
 class Speaker:
-    """A back end with the codec of its codes. LlasaError when the two do not belong together."""
+    """A language model with the codec of its codes.
+
+    Args:
+        backend: Where the language model runs.
+        codec: What encodes voice clips and decodes the model's codes.
+
+    Raises:
+        CodesError: When the model's codes are not this codec's.
+    """
 
     def __init__(self, backend: Backend, codec: XCodec2Model) -> None:
-        own = Codec(codec.model_id, codec.weights_hash, codec.codebook_size, codec.frame_rate)
-        named = backend.about.codec or Codec(codebook_size=backend.prompts.vocabulary.codebook_size)
-        named.check(own, f"the language model {backend.name}", "the codec")
+        own = codec.identity
+        size = backend.prompts.vocabulary.codebook_size
+        spoken = backend.metadata.codec or CodecIdentity(
+            codebook_size=size, frame_rate=own.frame_rate
+        )
+        spoken.check(own, f"what {backend.name} speaks", "the codec")
         self.backend, self.codec = backend, codec
+        self.hop = codec.sample_rate // codec.frame_rate  # samples a code
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        lm: str | Path | None = None,
+        codec: str | Path | XCodec2Model | None = None,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> Speaker:
+        """A language model in this process, with its codec.
+
+        Args:
+            lm: A folder or a Hub id; None is the small model inside the package.
+            codec: A codec, or what `XCodec2Model.from_pretrained` takes; None is the one that the
+                language model says it speaks.
+            device: Where both run.
+            dtype: Of the language model; float32 when None.
+
+        Raises:
+            LlasaError: When the model was not made for speech, or does not say which codec it
+                speaks and none is given, or the codec is another one.
+        """
+        from xcodec2.llasa.backends.local import InProcess
+
+        backend = InProcess(load_lm(lm, device=device, dtype=dtype))
+        return cls(backend, codec_for(backend, codec, device))
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        tokenizer: str | Path,
+        codec: str | Path | XCodec2Model | None = None,
+        *,
+        device: str = "cpu",
+        model: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 120.0,
+    ) -> Speaker:
+        """A language model behind an OpenAI-compatible completions server, with a codec here.
+
+        Args:
+            url: The server's address, with or without /v1.
+            tokenizer: Folder or Hub id of the model that it serves: its tokenizer is needed here.
+            codec: As in `from_pretrained`.
+            device: Where the codec runs.
+            model: The model's name at the server; the first one listed there when None.
+            api_key: Sent as a bearer token; the variable OPENAI_API_KEY when None.
+            timeout: Seconds that one whole answer may take.
+
+        Raises:
+            LlasaError: When no such server answers, or the two do not belong together.
+        """
+        from xcodec2.llasa.backends.server import Server
+
+        prompts = Prompts.of(load_tokenizer(tokenizer), str(tokenizer))
+        metadata = load_metadata(tokenizer)
+        backend = Server(url, prompts, metadata, model=model, api_key=api_key, timeout=timeout)
+        return cls(backend, codec_for(backend, codec, device))
 
     def voice(
         self,
@@ -72,22 +156,36 @@ class Speaker:
         text: str,
         sample_rate: int | None = None,
     ) -> Voice:
-        """A clip of 1 to 15 s and what it says."""
-        if self.backend.about.one_voice:
+        """A voice to speak in.
+
+        Args:
+            clip: 1 to 15 s of speech: a path, or an array with its `sample_rate` in Hz.
+            text: What the clip says.
+            sample_rate: Of an array.
+
+        Raises:
+            LlasaError: For a clip of another length, no text, or a model of one voice only.
+            AudioError: For audio that cannot be read.
+        """
+        if self.backend.metadata.one_voice:
             raise LlasaError(
-                f"{self.backend.name} knows one voice only and cannot take another: leave the clip out"
+                f"{self.backend.name} knows one voice only and cannot take another: "
+                "leave the clip out"
             )
         if not is_speakable(text):
             raise LlasaError("a voice clip needs the text that it says")
-        audio = load_audio(clip, sample_rate, target_rate=JUDGE_RATE)
-        seconds, (least, most) = audio.num_samples / audio.sample_rate, VOICE_SECONDS
-        if not least <= seconds <= most:
+        audio = load_audio(clip, sample_rate, target_rate=VERIFIER_SAMPLE_RATE)
+        seconds = audio.num_samples / audio.sample_rate
+        min_seconds, max_seconds = VOICE_SECONDS
+        if not min_seconds <= seconds <= max_seconds:
             raise LlasaError(
-                f"the voice clip has {seconds:.1f} s; give one of {least:g} to {most:g} s"
+                f"the voice clip has {seconds:.1f} s; "
+                f"give one of {min_seconds:g} to {max_seconds:g} s"
             )
-        codes = self.codec.encode(audio.waveform, JUDGE_RATE).codes
+        codes = self.codec.encode(audio.waveform, VERIFIER_SAMPLE_RATE).codes
         return Voice(text.strip(), codes.numpy().astype(np.int64), audio.waveform.numpy())
 
+    @renamed_arguments(how="search", process="process_verifier")
     def speak(
         self,
         text: str,
@@ -95,45 +193,55 @@ class Speaker:
         voice: Voice | None = None,
         sampling: Sampling | None = None,
         seed: int = 0,
-        how: Search | None = None,
+        search: Search | None = None,
         verifier: Verifier | None = None,
-        process: Verifier | None = None,
+        process_verifier: Verifier | None = None,
         chunk: int = CHUNK,
     ) -> Spoken:
         """Text of any length → speech.
 
-        With `how`, candidates are searched and `verifier` (and `process`) choose.
+        Args:
+            text: What to say.
+            voice: To speak in; without one the model chooses.
+            sampling: How tokens are drawn.
+            seed: The same seed gives the same speech.
+            search: Make many candidates, of which the verifiers choose.
+            verifier: Chooses among candidates; a search needs one.
+            process_verifier: Chooses among unfinished beams; the verifier when None.
+            chunk: Longest piece of text that is spoken at once, in characters.
+
+        Raises:
+            LlasaError: For a text with nothing to speak, or one that the tokenizer cannot take.
         """
+        if search is not None and verifier is None:
+            raise LlasaError("a search needs a verifier")
         sampling = sampling or Sampling()
         pieces: list[tuple[str, Candidate]] = []
-        found: list[Found] = []
+        searches: list[SearchResult] = []
         for index, (piece, prompt) in enumerate(self.prompts(text, voice, pieces, chunk)):
             own_seed = seed + index * CHUNK_SEEDS_APART
-            if how is None:
+            if search is None or verifier is None:
                 (made,) = self.backend.generate([prompt], [own_seed], sampling)
                 pieces.append((piece, Candidate(made.codes, made.finished, own_seed)))
             else:
-                if verifier is None:
-                    raise LlasaError("a search needs a verifier")
-                scorer = self.scorer(verifier, piece, voice)
-                steps = self.scorer(process, piece, voice) if process else None
-                result = search(
-                    how,
+                result = run_search(
+                    search,
                     self.backend,
                     prompt,
                     sampling,
                     own_seed,
-                    scorer,
-                    steps,
+                    self.scorer(verifier, piece, voice),
+                    self.scorer(process_verifier, piece, voice) if process_verifier else None,
                     self.codec.frame_rate,
                 )
-                found.append(result)
+                searches.append(result)
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
-        spoken = Spoken(torch.empty(0), pieces, found)
+        spoken = Spoken(torch.empty(0), pieces, searches)
         spoken.waveform = self.decode(spoken.codes, voice)
         return spoken
 
+    @renamed_arguments(heard="on_piece")
     def stream(
         self,
         text: str,
@@ -143,12 +251,21 @@ class Speaker:
         seed: int = 0,
         chunk: int = CHUNK,
         step: int = STREAM_STEP,
-        heard: Callable[[str, np.ndarray], None] = lambda piece, codes: None,
+        on_piece: Callable[[str, np.ndarray], None] = lambda piece, codes: None,
     ) -> Iterator[torch.Tensor]:
-        """The same speech as `speak` without a search, as chunks of waveform while the LM is still
-        at work.
+        """The same codes as `speak` without a search, decoded while the LM is still at work.
 
-        `heard` is told each piece of text with its codes when it is complete.
+        Args:
+            text: What to say.
+            voice: To speak in.
+            sampling: How tokens are drawn.
+            seed: The same seed gives the same speech.
+            chunk: Longest piece of text that is spoken at once, in characters.
+            step: Codes that are decoded at a time.
+            on_piece: Is called with each piece of text and its codes (T,) when it is complete.
+
+        Yields:
+            (N,) float32 at the codec's sample rate.
         """
         sampling = sampling or Sampling()
 
@@ -168,10 +285,10 @@ class Speaker:
                     made.append(code)
                     yield code
                 pieces.append((piece, Candidate(np.array(made, np.int64), finished, own_seed)))
-                heard(piece, pieces[-1][1].codes)
+                on_piece(piece, pieces[-1][1].codes)
                 warn_unfinished(piece, finished)
 
-        dropped = len(voice.codes) * self.codec.config.output_hop if voice is not None else 0
+        dropped = len(voice.codes) * self.hop if voice is not None else 0
         for waveform in self.codec.stream_decode(codes(), step=step):
             kept = waveform[dropped:]
             dropped = max(0, dropped - len(waveform))
@@ -181,11 +298,14 @@ class Speaker:
     def prompts(
         self, text: str, voice: Voice | None, pieces: list[tuple[str, Candidate]], chunk: int
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Each piece of text with its prompt; `pieces`, filled meanwhile, lends the first one's
-        voice to the others.
+        """Each piece of text with its prompt (L,).
+
+        `pieces`, filled meanwhile, lends the first one's voice to the others.
         """
-        for piece in split_text(text, chunk):
-            if voice is None and pieces and not self.backend.about.one_voice:
+        parts = split_text(text, chunk)
+        warn_unknown_text(parts, self.backend.metadata.texts)
+        for piece in parts:
+            if voice is None and pieces and not self.backend.metadata.one_voice:
                 first, made = pieces[0]
                 voice = Voice(first, made.codes)
             if voice is None:
@@ -194,7 +314,7 @@ class Speaker:
                 yield piece, self.backend.prompts.prompt(piece, voice.text, voice.codes)
 
     def scorer(self, verifier: Verifier, text: str, voice: Voice | None) -> Scorer:
-        """The verifier as a function of codes."""
+        """The verifier as a function of codes (T,)."""
         from soxr import resample
 
         reference = voice.waveform if voice is not None else None
@@ -203,22 +323,57 @@ class Speaker:
             if not len(codes):
                 return -np.inf
             waveform = self.decode(codes, voice).numpy()
-            if self.codec.sample_rate != JUDGE_RATE:
-                waveform = resample(waveform, self.codec.sample_rate, JUDGE_RATE)
+            if self.codec.sample_rate != VERIFIER_SAMPLE_RATE:
+                waveform = resample(waveform, self.codec.sample_rate, VERIFIER_SAMPLE_RATE)
             return score(verifier, text, waveform, reference)
 
         return scored
 
     def decode(self, codes: np.ndarray, voice: Voice | None) -> torch.Tensor:
-        """(T,) → (T·output_hop,), with the voice's codes before them for the decoder to see."""
+        """(T,) → (T·hop,), with the voice's codes before them for the decoder to see."""
         before = voice.codes if voice is not None else np.zeros(0, np.int64)
         waveform = self.codec.decode(torch.from_numpy(np.concatenate([before, codes])))
-        return waveform[len(before) * self.codec.config.output_hop :]
+        return waveform[len(before) * self.hop :]
+
+
+def codec_for(
+    backend: Backend, codec: str | Path | XCodec2Model | None, device: str
+) -> XCodec2Model:
+    """The codec that is given, or the one that the language model says it speaks."""
+    if isinstance(codec, XCodec2Model):
+        return codec
+    name = codec or (backend.metadata.codec.model if backend.metadata.codec else None)
+    if not name:
+        raise LlasaError(
+            f"{backend.name} does not say which codec its tokens are of: "
+            "give it as --model (in Python: codec=)"
+        )
+    return XCodec2Model.from_pretrained(name, device=device).eval()
+
+
+def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:
+    """A model that has learned a few texts by heart cannot say anything else."""
+    sayable = {words(text) for text in known}
+    unknown = [piece for piece in pieces if words(piece) not in sayable]
+    if known and unknown:
+        warnings.warn(
+            f"this model has learned {len(known)} texts by heart and cannot say "
+            f"{shorten(unknown[0])!r}: what comes is something else. It knows "
+            f"{', '.join(map(repr, known[:10]))}{', …' if len(known) > 10 else ''}; "
+            "for anything else give a model that reads (--lm)",
+            stacklevel=4,
+        )
+
+
+def words(text: str) -> str:
+    """Letters and digits alone, which is what is heard of a text."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def warn_unfinished(piece: str, finished: bool) -> None:
     if not finished:
         warnings.warn(
-            f"the model did not end by itself on {piece!r}: its speech may repeat or be cut; try another seed",
+            f"the model did not end by itself on {shorten(piece)!r}: "
+            "its speech may repeat or be cut; try another seed",
             stacklevel=3,
         )

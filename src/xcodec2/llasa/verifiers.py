@@ -3,8 +3,9 @@
 A verifier is any callable (text, waveform, reference) → float, greater is better. waveform and
 reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. By name there are
 
-    wer, cer          minus the recogniser's error rate (Moonshine); wer-pocketsphinx, … for another recogniser
-    similarity        cosine of the speaker encoder's vectors with the reference's
+    wer, cer            minus the recogniser's error rate (Moonshine); wer-pocketsphinx, … for
+                        another recogniser
+    similarity          cosine of the speaker encoder's vectors with the reference's
     dnsmos, distillmos  the opinion that listeners would have, 1 to 5
     module:function, file.py:function  your own
 """
@@ -25,29 +26,45 @@ from xcodec2.evaluate.text import Errors, character_errors, word_errors
 from xcodec2.llasa.vocabulary import LlasaError
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
-RATERS = ("dnsmos", "distillmos")
+MOS_PREDICTORS = ("dnsmos", "distillmos")
 
 
-def verifier(name: str) -> Verifier:
-    """The verifier of a name; what it needs is loaded when it is first called."""
+def verifier(name: str, *, load: bool = False) -> Verifier:
+    """The verifier of a name.
+
+    Args:
+        name: One of those above.
+        load: Load what it needs at once, so that what is missing is said before anything is spoken;
+            else it is loaded when it is first called.
+
+    Raises:
+        LlasaError: When there is no such verifier.
+    """
     if name.partition(":")[1]:
         return users_own(name)
     kind, _, model = name.partition("-")
     if kind in ("wer", "cer"):
-        return errors(word_errors if kind == "wer" else character_errors, model or "moonshine")
+        measure = word_errors if kind == "wer" else character_errors
+        if load:
+            measure("a", "a")  # asks for what it counts with
+            evaluators.asr(model or "moonshine")
+        return errors(measure, model or "moonshine")
     if kind == "similarity":
+        if load:
+            evaluators.speaker_encoder(model or "resemblyzer")
         return similarity(model or "resemblyzer")
-    if name in RATERS:
+    if name in MOS_PREDICTORS:
+        if load:
+            evaluators.mos_predictor(name)
         return lambda text, waveform, reference: float(
             evaluators.mos_predictor(name).score(waveform)
         )
-    raise LlasaError(
-        f"{name}: no such verifier; give wer, cer, similarity, {', '.join(RATERS)} or module:function"
-    )
+    known = ", ".join(("wer", "cer", "similarity", *MOS_PREDICTORS))
+    raise LlasaError(f"{name}: no such verifier; give {known} or module:function")
 
 
 def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
-    """Minus the share of words or characters that the recogniser hears wrongly."""
+    """Minus the share of words or characters that the recogniser gets wrong."""
 
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
         found = measure(text, evaluators.asr(model).transcribe(waveform))
@@ -57,6 +74,8 @@ def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
 
 
 def similarity(model: str) -> Verifier:
+    """The cosine of the speaker encoder's vectors of speech and voice clip."""
+
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
         if reference is None:
             raise LlasaError(

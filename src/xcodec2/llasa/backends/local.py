@@ -8,84 +8,23 @@ the rounding of the logits.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xcodec2.llasa.lm import About, LanguageModel
+from xcodec2.llasa.backends.base import Generated, Sampling
+from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.vocabulary import LlasaError
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn. temperature 0 takes the likeliest; top_k 0 and top_p 1 cut nothing off;
-    max_tokens: of one piece of text, the context's end without."""
-
-    temperature: float = 0.8
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    max_tokens: int | None = None
-
-    def __post_init__(self) -> None:
-        problems = [
-            (self.temperature < 0, "temperature must be 0 or more"),
-            (not 0 < self.top_p <= 1, "top_p must be above 0 and at most 1"),
-            (self.top_k < 0, "top_k must be 0 or more"),
-            (self.repetition_penalty <= 0, "repetition_penalty must be above 0"),
-            (self.max_tokens is not None and self.max_tokens < 1, "max_tokens must be 1 or more"),
-        ]
-        for wrong, message in problems:
-            if wrong:
-                raise LlasaError(message)
-
-    def budget(self, context: int, prompt: int) -> int:
-        """Tokens that may come after a prompt of this length; LlasaError when there is no room."""
-        room = context - prompt
-        if room < 2:
-            raise LlasaError(
-                f"the prompt has {prompt} tokens and the model's context {context}: use a shorter voice clip or text"
-            )
-        return min(room, self.max_tokens or room)
-
-
-@dataclass(frozen=True)
-class Generated:
-    """codes: (T,) int64. finished: whether the model ended by itself."""
-
-    codes: np.ndarray
-    finished: bool
-
-
-class Backend(Protocol):
-    """Where an LM runs. `context` is in tokens, prompt included."""
-
-    name: str
-    prompts: Prompts
-    about: About
-    context: int
-
-    def generate(
-        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
-    ) -> list[Generated]: ...
-
-    def stream(
-        self, prompt: np.ndarray, seed: int, sampling: Sampling
-    ) -> Generator[int, None, bool]:
-        """Codes as they come; returns whether the model ended by itself."""
-        ...
 
 
 class InProcess:
     """A back end over transformers."""
 
     def __init__(self, lm: LanguageModel) -> None:
-        self.lm, self.name, self.prompts, self.about = lm, lm.name, lm.prompts, lm.about
+        self.lm, self.name, self.prompts, self.metadata = lm, lm.name, lm.prompts, lm.metadata
         self.context = lm.context
 
     def generate(

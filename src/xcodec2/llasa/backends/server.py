@@ -2,74 +2,81 @@
 
 The prompt goes as token ids, so the server's tokenizer cannot differ; the answer comes as text,
 `<|s_17|>` by `<|s_17|>`. A server does not mask its logits for us: an answer with anything else in
-it is an error. Every wait is bounded: connecting by CONNECT_SECONDS, a whole answer by the timeout.
+it is an error, and so is one that breaks off before the server said that it is whole.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import socket
-import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from xcodec2.llasa.backends.local import Generated, Sampling
-from xcodec2.llasa.lm import About
+from xcodec2.llasa.backends.base import Generated, Sampling
+from xcodec2.llasa.backends.connection import (
+    BROKE_OFF,
+    CONNECT_SECONDS,
+    MAX_BODY,
+    Connection,
+    what_it_is,
+)
+from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import Prompts, shorten
 from xcodec2.llasa.training.rows import LENGTH
 from xcodec2.llasa.vocabulary import SPEECH_END, LlasaError
 
-CONNECT_SECONDS = 5.0
 PARALLEL = 8  # requests under way at once
 TOKEN = re.compile(r"\s*<\|s_(\d+)\|>")
+ENDED, CUT = "stop", "length"  # reasons for which an answer is whole
 
 
 class Server:
     """A back end over HTTP.
 
-    url: where the server is, with or without /v1. prompts, about: of the LM that it serves; its
-    tokenizer is needed here. model: its name there, the first that the server lists without.
-    timeout: seconds for one whole answer.
+    Args:
+        url: Where the server is, with or without /v1.
+        prompts: Of the LM that it serves; its tokenizer is needed here.
+        metadata: What that LM says of itself.
+        model: Its name there; the first that the server lists when None.
+        api_key: Sent as a bearer token; the variable OPENAI_API_KEY when None.
+        timeout: Seconds for one whole answer.
+
+    Raises:
+        LlasaError: When no such server answers.
     """
 
     def __init__(
         self,
         url: str,
         prompts: Prompts,
-        about: About,
+        metadata: LlasaMetadata,
         *,
         model: str | None = None,
+        api_key: str | None = None,
         timeout: float = 120.0,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise LlasaError(f"{url}: a server's address looks like http://127.0.0.1:8000")
-        self.name, self.prompts, self.about, self.timeout = url, prompts, about, timeout
-        self.secure, self.host, self.port = parts.scheme == "https", parts.hostname, parts.port
-        self.path = parts.path.rstrip("/") or "/v1"
+        self.connection = Connection(url, api_key)
+        self.name, self.prompts, self.metadata, self.timeout = url, prompts, metadata, timeout
         listed = self.models()
         self.model = model or str(listed[0].get("id", "default"))
         facts = next((item for item in listed if item.get("id") == self.model), listed[0])
-        self.context = int(
-            facts.get("max_model_len") or (facts.get("meta") or {}).get("n_ctx") or LENGTH
-        )
+        length = facts.get("max_model_len") or (facts.get("meta") or {}).get("n_ctx")
+        self.context = int(length or LENGTH)
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says it serves."""
-        with self.answer("GET", "/models", None, CONNECT_SECONDS) as response:
-            try:
-                listed = json.loads(response.read(1 << 20))["data"]
-            except (ValueError, KeyError, TypeError) as problem:
-                raise LlasaError(
-                    f"{self.name}: no OpenAI-compatible server answers there"
-                ) from problem
+        with self.connection.answer("GET", "/models", None, CONNECT_SECONDS) as response:
+            content = response.read(MAX_BODY)
+        try:
+            listed = json.loads(content)["data"]
+        except (ValueError, KeyError, TypeError) as problem:
+            raise LlasaError(
+                f"{self.name}: no OpenAI-compatible server answers there: "
+                f"/models gives {what_it_is(content)}"
+            ) from problem
         if not listed:
             raise LlasaError(f"{self.name}: the server has no model loaded")
         return listed
@@ -84,6 +91,7 @@ class Server:
             )
 
     def one(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> Generated:
+        """One continuation of a prompt (L,)."""
         stream, codes = self.stream(prompt, seed, sampling), []
         while True:
             try:
@@ -94,34 +102,40 @@ class Server:
     def stream(
         self, prompt: np.ndarray, seed: int, sampling: Sampling
     ) -> Generator[int, None, bool]:
-        text, finish, count = "", None, 0
-        for choice in self.events(self.request(prompt, seed, sampling)):
+        """Codes as they come; returns whether the model ended by itself."""
+        text, reason, count = "", None, 0
+        for choice in self.choices(self.request(prompt, seed, sampling)):
             text += choice.get("text") or ""
-            finish = choice.get("finish_reason") or finish
+            reason = choice.get("finish_reason") or reason
             while match := TOKEN.match(text):
                 text = text[match.end() :]
-                code = int(match[1])
-                if code >= self.prompts.vocabulary.codebook_size:
-                    raise LlasaError(
-                        f"{self.name}: gave code {code}, beyond the codebook: is it another model?"
-                    )
                 count += 1
-                yield code
+                yield self.code(match[1])
             if text.startswith(SPEECH_END):
                 return True
             if text.strip() and not could_begin(text.strip()):
-                raise LlasaError(
-                    f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
-                )
+                raise self.no_speech(text)
         if text.strip():
-            raise LlasaError(
-                f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
-            )
+            raise self.no_speech(text)
         if not count:
             raise LlasaError(
                 f"{self.name}: gave no speech at all; try another seed or a higher temperature"
             )
-        return finish == "stop"
+        return reason == ENDED
+
+    def code(self, digits: str) -> int:
+        """The code of a token's digits; LlasaError for one beyond the codebook."""
+        code = int(digits[:10])
+        if code >= self.prompts.vocabulary.codebook_size:
+            raise LlasaError(
+                f"{self.name}: gave code {code}, beyond the codebook: is it another model?"
+            )
+        return code
+
+    def no_speech(self, text: str) -> LlasaError:
+        return LlasaError(
+            f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
+        )
 
     def request(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> dict[str, Any]:
         """The body for /completions. Servers pass over the names that only others know."""
@@ -145,95 +159,41 @@ class Server:
             "spaces_between_special_tokens": False,
         }
 
-    def events(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The first choice of each server-sent event."""
-        with self.answer("POST", "/completions", body, self.timeout) as response:
-            for line in response:
-                if not line.startswith(b"data:"):
-                    continue
-                data = line[5:].strip()
-                if data == b"[DONE]":
-                    return
-                try:
-                    event = json.loads(data)
-                    yield event["choices"][0]
-                except (ValueError, KeyError, IndexError, TypeError) as problem:
-                    raise LlasaError(
-                        f"{self.name}: {shorten(data.decode(errors='replace'), 200)}"
-                    ) from problem
+    def choices(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The first choice of each event that has one; LlasaError when the answer is not whole.
 
-    @contextmanager
-    def answer(
-        self, method: str, path: str, body: dict[str, Any] | None, timeout: float
-    ) -> Iterator[Response]:
-        """The server's answer, all of it within `timeout` seconds; whatever goes wrong is one
-        LlasaError.
+        An event without choices brings a count of tokens, which some servers send unasked. An
+        answer is whole when the server gave a reason for its end, or sent [DONE].
         """
-        kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
-        connection = kind(self.host, self.port, timeout=min(CONNECT_SECONDS, timeout))
-        deadline = time.monotonic() + timeout
-        try:
-            try:
-                connection.connect()
-            except OSError as problem:
+        reason, done = None, False
+        for event in self.connection.events("/completions", body, self.timeout):
+            if event.get("done") is True:
+                done = True
+                continue
+            choices = event.get("choices")
+            if choices is None and "usage" not in event:
                 raise LlasaError(
-                    f"{self.name}: no server answers there ({problem}); start it, or check the address"
-                ) from problem
-            connection.sock.settimeout(timeout)
-            content = None if body is None else json.dumps(body)
-            connection.request(
-                method, self.path + path, content, {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            if response.status != 200:
-                said = response.read(500).decode(errors="replace")
-                raise LlasaError(
-                    f"{self.name}: the server refused ({response.status} {response.reason}: {said})"
+                    f"{self.name}: answers with {what_it_is(json.dumps(event).encode())}, "
+                    "not with completions"
                 )
-            yield Response(response, connection.sock, deadline)
-        except TimeoutError as problem:
+            if not choices:
+                continue
+            choice = choices[0] if isinstance(choices, list) else choices
+            if not isinstance(choice, dict) or not isinstance(choice.get("text", ""), str | None):
+                raise LlasaError(f"{self.name}: answers with choices that are no completions")
+            if "text" not in choice and ("delta" in choice or "message" in choice):
+                raise LlasaError(
+                    f"{self.name}: answers as a chat; an address for completions is needed, "
+                    "such as http://127.0.0.1:8000/v1"
+                )
+            reason = choice.get("finish_reason") or reason
+            yield choice
+        if reason not in (None, ENDED, CUT):
             raise LlasaError(
-                f"{self.name}: no whole answer within {timeout:g} s; the server may be overloaded: wait longer "
-                "(--timeout) or ask for less"
-            ) from problem
-        except (OSError, http.client.HTTPException) as problem:
-            raise LlasaError(
-                f"{self.name}: the connection broke ({problem or type(problem).__name__})"
-            ) from problem
-        finally:
-            connection.close()
-
-
-class Response:
-    """An answer that is read under a deadline, though the server may drip it byte by byte."""
-
-    def __init__(
-        self, response: http.client.HTTPResponse, sock: socket.socket | None, deadline: float
-    ) -> None:
-        self.response, self.sock, self.deadline = response, sock, deadline
-
-    def read(self, limit: int) -> bytes:
-        parts = b""
-        while len(parts) < limit and (part := self.some()):
-            parts += part
-        return parts
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Its lines."""
-        rest = b""
-        while part := self.some():
-            *lines, rest = (rest + part).split(b"\n")
-            yield from lines
-        if rest:
-            yield rest
-
-    def some(self) -> bytes:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        if self.sock is not None and self.sock.fileno() >= 0:
-            self.sock.settimeout(left)
-        return self.response.read1(1 << 16)
+                f"{self.name}: the server ended the answer early ({reason}); ask again"
+            )
+        if not done and reason is None:
+            raise LlasaError(f"{self.name}: {BROKE_OFF}")
 
 
 def could_begin(text: str) -> bool:

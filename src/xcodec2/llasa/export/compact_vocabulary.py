@@ -22,28 +22,28 @@ from xcodec2.llasa.training.rows import Refused, Rows
 
 
 @dataclass(frozen=True)
-class Seen:
+class CompactVocabulary:
     """ids: (S,) int64, sorted, the tokens that occur. size: of the whole vocabulary."""
 
     ids: np.ndarray
     size: int
 
     @classmethod
-    def of(cls, rows: list[Rows], prompts: Prompts, length: int) -> Seen:
+    def of(cls, rows: list[Rows], prompts: Prompts, length: int) -> CompactVocabulary:
         found = {prompts.vocabulary.speech_end, int(prompts.tokenizer.eos_token_id or 0)}
         for split in rows:
             for item in speech_examples(split, prompts, length, iter(range(len(split))), Refused()):
                 found.update(item.ids.tolist())
         return cls(np.array(sorted(found), np.int64), len(prompts.tokenizer))
 
-    def compact(self, pack: Pack) -> Pack:
+    def remap(self, pack: Pack) -> Pack:
         """The pack in ids 0 … S - 1."""
         labels = np.where(pack.labels == IGNORED, IGNORED, np.searchsorted(self.ids, pack.labels))
         return Pack(
             np.searchsorted(self.ids, pack.ids), pack.positions, labels, pack.tokens, pack.examples
         )
 
-    def raise_other(self, model: Any) -> None:
+    def add_unseen_logit(self, model: Any) -> None:
         """Let the last row of a model with S + 1 count for all tokens that do not occur."""
         others = torch.zeros(len(self.ids) + 1)
         others[-1] = math.log(max(1, self.size - len(self.ids)))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xcodec2.llasa.export.pre_tokenizer import pre_tokenizer_name
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.vocabulary import LlasaError
 
@@ -33,25 +34,31 @@ NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_he
 
 
 def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> None:
-    """Write an LM, whole or not at all; in float16, or in float32 when `full`. Llama only;
-    LlasaError otherwise.
+    """Write a language model as GGUF, whole or not at all.
+
+    Args:
+        lm: A Llama with a byte-level BPE tokenizer that splits text in a way llama.cpp has.
+        path: The file.
+        full: float32 weights; float16 without.
+
+    Raises:
+        LlasaError: For any other model or tokenizer.
     """
     import gguf
 
     config = lm.model.config
     rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
-    if config.model_type != "llama" or rope.get("rope_type", "default") not in (
-        "default",
-        "llama3",
-    ):
+    known_rope = rope.get("rope_type", "default") in ("default", "llama3")
+    if config.model_type != "llama" or not known_rope:
         raise LlasaError(
             f"{lm.name}: only Llama models are written as GGUF, not {config.model_type}"
         )
+    splitting = pre_tokenizer_name(lm.prompts.tokenizer, lm.name)
     temporary = Path(path).with_name(f".{Path(path).name}.tmp")
     writer = gguf.GGUFWriter(temporary, "llama")
     try:
         add_settings(writer, config, rope)
-        add_tokens(writer, lm)
+        add_tokens(writer, lm, splitting)
         for name, tensor in lm.model.state_dict().items():
             if name == "lm_head.weight" and config.tie_word_embeddings:
                 continue
@@ -111,8 +118,8 @@ def add_settings(writer: Any, config: Any, rope: dict[str, Any]) -> None:
     writer.add_vocab_size(config.vocab_size)
 
 
-def add_tokens(writer: Any, lm: LanguageModel) -> None:
-    """The tokenizer, byte-level BPE as Llama 3's.
+def add_tokens(writer: Any, lm: LanguageModel, splitting: str) -> None:
+    """The tokenizer, byte-level BPE with llama.cpp's name of its splitting.
 
     Codes are tokens of the user's, which are printed; marks control.
     """
@@ -120,26 +127,20 @@ def add_tokens(writer: Any, lm: LanguageModel) -> None:
 
     tokenizer, vocabulary = lm.prompts.tokenizer, lm.prompts.vocabulary
     special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
-    codes = set(vocabulary.code_ids.tolist())
+    users = set(vocabulary.code_ids.tolist()) | set(tokenizer.get_added_vocab().values())
     names = {id: name for name, id in tokenizer.get_vocab().items()}
     tokens, types = [], []
     for id in range(lm.model.config.vocab_size):
         tokens.append(names.get(id, f"[PAD{id}]"))
-        user = id in codes or names.get(id) in tokenizer.get_added_vocab()
-        kind = (
-            TokenType.CONTROL
-            if id in special
-            else TokenType.USER_DEFINED
-            if user
-            else TokenType.NORMAL
-        )
-        types.append(kind if id in names else TokenType.UNUSED)
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    merges = json.loads(backend.to_str())["model"].get("merges") if backend is not None else None
-    if not merges:  # llama.cpp refuses a vocabulary without any
-        raise LlasaError(f"{lm.name}: only byte-level BPE tokenizers are written as GGUF")
+        if id not in names:
+            types.append(TokenType.UNUSED)
+        elif id in special:
+            types.append(TokenType.CONTROL)
+        else:
+            types.append(TokenType.USER_DEFINED if id in users else TokenType.NORMAL)
+    merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_tokenizer_pre(splitting)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(

@@ -67,6 +67,22 @@ def speech_examples(
             yield labelled(ids, prompts)
 
 
+def row_texts(rows: list[Rows], prompts: Prompts, count: int) -> list[str]:
+    """The texts of the first good rows, at most `count`."""
+    found: list[str] = []
+    for split in rows:
+        for index in range(len(split)):
+            if len(found) == count:
+                return found
+            try:
+                ids = example(split[index], prompts.vocabulary)
+            except LlasaError:
+                continue
+            end = int((ids == prompts.vocabulary.text_end).argmax())
+            found.append(str(prompts.tokenizer.decode(ids[1:end])))
+    return found
+
+
 def text_examples(files: list[Path], prompts: Prompts, length: int) -> Iterator[Example]:
     """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labelled
     but the first.

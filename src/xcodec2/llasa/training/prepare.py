@@ -1,9 +1,11 @@
-"""From extraction's Parquet to rows: text and codes of each recording as one example of token ids."""
+"""From an extraction to rows: text and codes of each recording as one example of token ids."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -12,25 +14,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xcodec2.corpus.extraction import Extraction, open_extraction
 from xcodec2.files import replacing
+from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.rows import LENGTH, Codec, Refused, row_writer
+from xcodec2.llasa.training.rows import LENGTH, Refused, row_writer
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 
 if TYPE_CHECKING:
-    import pyarrow.dataset
     from transformers import PreTrainedTokenizerBase
 
-BATCH_ROWS = 256  # Parquet rows in memory at once
-ABOUT = "rows.json"  # written last: with it, the rows are whole
+METADATA = "rows.json"  # written last: with it, the rows are whole
 SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run made. refused: reasons with their counts."""
+    """What a run made.
 
-    codec: Codec
+    Attributes:
+        codec: Whose codes the rows hold.
+        length: Tokens in a row.
+        padding: The id that fills rows up.
+        rows: How many each split has.
+        tokens: How many of those are no padding.
+        refused: Reasons with their counts.
+    """
+
+    codec: CodecIdentity
     length: int
     padding: int
     rows: dict[str, int]
@@ -42,12 +53,12 @@ class Prepared:
         """What a folder says of itself; None for rows of other origin, such as the published
         corpus.
         """
-        path = folder / ABOUT
+        path = folder / METADATA
         if not path.is_file():
             return None
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**facts | {"codec": Codec(**facts["codec"])})
+            return cls(**facts | {"codec": CodecIdentity(**facts["codec"])})
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
                 f"{path}: not what `xcodec2 llasa prepare` writes ({problem})"
@@ -55,7 +66,7 @@ class Prepared:
 
 
 def prepare(
-    source: str | Path,
+    source: str | os.PathLike[str],
     folder: str | Path,
     tokenizer: PreTrainedTokenizerBase,
     *,
@@ -64,34 +75,42 @@ def prepare(
     validation: float = 0.01,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
-    """Write the rows of `source`, a Parquet file or a folder of them, with the tokenizer they need,
-    into `folder`.
+    """Write the rows of an extraction, with the tokenizer they need.
 
-    text: the column with the transcripts. length: tokens in a row, without the chat around it;
-    longer examples are refused. validation: the share of recordings, chosen by their id, that goes
-    to the split `val`. Whatever is not used is listed in refused.tsv with the reason. A tokenizer
-    without speech tokens gets them.
+    Whatever is not used is listed in refused.tsv with the reason.
+
+    Args:
+        source: What `xcodec2 extract` wrote, or one shard of it: a path, or a URL on any fsspec
+            file system.
+        folder: Where the rows go, on this machine.
+        tokenizer: One without speech tokens gets them.
+        text: The column with the transcripts.
+        length: Tokens in a row, without the chat around it; longer examples are refused.
+        validation: The share of recordings, chosen by their id, that goes to the split `val`.
+        progress: Is called with the rows done and the rows in all.
+
+    Returns:
+        What was made.
+
+    Raises:
+        XCodec2Error: For a source or a tokenizer that cannot be used.
     """
     folder = Path(folder)
-    dataset = open_codes(source, text)
-    codec = codec_of(dataset)
+    extraction = open_extraction(source, columns=("id", "codes", text))
+    codec = codec_of(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
-    codec.check(
-        replace(codec, codebook_size=prompts.vocabulary.codebook_size),
-        "the corpus",
-        "the tokenizer",
-    )
-    padding = (
-        tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    )
+    tokens_for = replace(codec, codebook_size=prompts.vocabulary.codebook_size)
+    codec.check(tokens_for, "the corpus", "the tokenizer")
+    padding = tokenizer.pad_token_id
+    padding = tokenizer.eos_token_id if padding is None else padding
     if padding is None:
         raise LlasaError("the tokenizer has neither a padding nor an end token; give it one")
 
+    total, done, refused = extraction.count_rows(), 0, Refused()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder / "tokenizer")
-    total, done, refused = dataset.count_rows(), 0, Refused()
     rows, tokens = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
     with ExitStack() as stack:
         write = {
@@ -100,12 +119,12 @@ def prepare(
         }
         listed = stack.enter_context(replacing(folder / "refused.tsv", LlasaError))
         listed.write(b"id\treason\n")
-        for record in records(dataset, text, codec):
+        for record in records(extraction, text, codec):
             try:
                 row = to_row(record, text, prompts, length)
             except LlasaError as problem:
                 refused.add(reason_class(str(problem)))
-                listed.write(f"{record['id']}\t{' '.join(str(problem).split())}\n".encode())
+                listed.write(f"{one_line(record['id'])}\t{one_line(problem)}\n".encode())
             else:
                 split = "val" if share(str(record["id"])) < validation else "train"
                 write[split](row)
@@ -114,78 +133,42 @@ def prepare(
             done += 1
             progress(done, total)
     result = Prepared(codec, length, padding, rows, tokens, dict(refused.reasons))
-    with replacing(folder / ABOUT, LlasaError) as file:
+    with replacing(folder / METADATA, LlasaError) as file:
         file.write(json.dumps(asdict(result), indent=2).encode())
     return result
 
 
-def open_codes(source: str | Path, text: str) -> pyarrow.dataset.Dataset:
-    """The Parquet behind `source`; LlasaError when it is missing or lacks a column."""
-    import pyarrow
-    import pyarrow.dataset
-
-    try:
-        dataset = pyarrow.dataset.dataset(str(source), format="parquet")
-    except (OSError, pyarrow.ArrowException) as problem:
-        raise LlasaError(
-            f"{source}: no Parquet that `xcodec2 extract` writes ({problem})"
-        ) from problem
-    for column in ("id", "codes", text):
-        if column not in dataset.schema.names:
-            there = ", ".join(dataset.schema.names) or "none"
-            raise LlasaError(f"{source}: has no column {column!r}; it has {there}")
-    return dataset
-
-
-def codec_of(dataset: pyarrow.dataset.Dataset) -> Codec:
-    """What the first shard says of the codec."""
-    fragment = next(iter(dataset.get_fragments()), None)
-    return codec_in(fragment.physical_schema.metadata if fragment else None)
-
-
-def codec_in(metadata: dict[bytes, bytes] | None) -> Codec:
-    said = {
-        key.decode(): value.decode()
-        for key, value in (metadata or {}).items()
-        if key.startswith(b"xcodec2.")
-    }
-    return Codec(
-        model=said.get("xcodec2.model"),
-        weights_hash=said.get("xcodec2.weights_hash"),
-        codebook_size=int(said.get("xcodec2.codebook_size", Codec.codebook_size)),
-        frame_rate=int(float(said.get("xcodec2.frame_rate", Codec.frame_rate))),
+def codec_of(facts: dict[str, str]) -> CodecIdentity:
+    """What a shard says of the codec."""
+    return CodecIdentity(
+        model=facts.get("model"),
+        weights_hash=facts.get("weights_hash"),
+        codebook_size=int(facts.get("codebook_size", CodecIdentity.codebook_size)),
+        frame_rate=int(float(facts.get("frame_rate", CodecIdentity.frame_rate))),
     )
 
 
-def records(dataset: pyarrow.dataset.Dataset, text: str, codec: Codec) -> Iterator[dict[str, Any]]:
+def records(extraction: Extraction, text: str, codec: CodecIdentity) -> Iterator[dict[str, Any]]:
     """The rows, shard by shard in the order of their names; LlasaError for a shard of another
     codec.
     """
-    columns = [name for name in ("id", "codes", "error", text) if name in dataset.schema.names]
-    for fragment in sorted(dataset.get_fragments(), key=lambda fragment: fragment.path):
-        codec.check(codec_in(fragment.physical_schema.metadata), "the first shard", fragment.path)
-        for batch in fragment.to_batches(
-            schema=dataset.schema,
-            columns=columns,
-            batch_size=BATCH_ROWS,
-            batch_readahead=1,
-            fragment_readahead=1,
-        ):
-            yield from batch.to_pylist()
+    for shard in extraction.shards():
+        codec.check(codec_of(shard.facts), "the first shard", shard.name)
+        error = ["error"] if "error" in shard.columns and text != "error" else []
+        yield from shard.rows(list(dict.fromkeys(["id", "codes", text, *error])))
 
 
 def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> np.ndarray:
-    """(L,) int64 ids of one recording; LlasaError, with the reason, when it cannot be an example."""
+    """(L,) int64 ids of one recording; LlasaError, with the reason, when it is no example."""
     vocabulary = prompts.vocabulary
     if record.get("error"):
         raise LlasaError(f"extraction failed: {record['error']}")
-    if not record[text]:
-        raise LlasaError("no text")
+    spoken = as_text(record[text])
     if not record["codes"]:
         raise LlasaError("no codes")
     row = [
         vocabulary.text_start,
-        *prompts.text_ids(str(record[text])),
+        *prompts.text_ids(spoken),
         vocabulary.text_end,
         vocabulary.speech_start,
         *vocabulary.to_ids(record["codes"]),
@@ -196,23 +179,37 @@ def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> 
     return np.array(row, np.int64)
 
 
+def as_text(value: Any) -> str:
+    """A cell as text, for 0 is one, too; LlasaError for an empty cell and for what is no text."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise LlasaError("no text")
+    if isinstance(value, (bytes, list, dict)):
+        raise LlasaError(f"the text is no text but {type(value).__name__}")
+    if not str(value).strip():
+        raise LlasaError("no text")
+    return str(value)
+
+
 def reason_class(reason: str) -> str:
     """A reason without what differs from case to case, for counting."""
-    for start in (
-        "extraction failed",
-        "too long",
-        "no speakable characters",
-        "the text holds",
-        "codes ",
-    ):
-        if reason.startswith(start):
-            return "codes out of range" if start == "codes " else start
-    return reason
+    classes = {
+        "extraction failed": "extraction failed",
+        "too long": "too long",
+        "no speakable characters": "no speakable characters",
+        "the text holds": "the text holds",
+        "the tokenizer does not know": "unknown character",
+        "codes ": "codes out of range",
+    }
+    return next((kind for start, kind in classes.items() if reason.startswith(start)), reason)
+
+
+def one_line(value: object) -> str:
+    """A cell of a table: neither tabs nor line breaks nor other control characters."""
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return " ".join(text.encode(errors="replace").decode().split())
 
 
 def share(id: str) -> float:
     """A number in [0, 1) that depends on the id alone."""
-    return (
-        int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-        / 2**64
-    )
+    digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

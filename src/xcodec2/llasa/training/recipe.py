@@ -7,59 +7,96 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from xcodec2.deprecation import warn_renamed
 from xcodec2.errors import RecipeError
 from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+WeightsType = Literal["float32", "bfloat16", "float16"]
 SHIPPED = Path(__file__).parents[2] / "recipes" / "llasa"
+#: Old names of keys and of recipes, read for one more release.
+RENAMED = {
+    "seen_only": "compact_vocabulary",
+    "listen": "audio_samples",
+    "least_rate": "min_lr_ratio",
+}
+RENAMED_RECIPES = {"inside": "bundled"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One run. Lengths are in tokens; a step is batch × accumulate × processes packs of `length`."""
+    """One run. Lengths are in tokens; a step is batch × accumulate × processes packs of `length`.
 
-    out: str  # folder of checkpoints, samples and the finished model
-    rows: list[str]  # folders of `xcodec2 llasa prepare`, or of the published corpus
+    Attributes:
+        out: Folder of checkpoints, samples and the finished model.
+        rows: Folders of `xcodec2 llasa prepare`, or of the published corpus.
+        steps: How many.
+        learning_rate: The highest.
+        base: An LM to start from, a folder or a Hub id; empty is random weights of `shape`.
+        shape: Fields of transformers' LlamaConfig.
+        tokenizer: Empty is the one beside the first rows.
+        compact_vocabulary: One row stands for all tokens that the rows do not hold: cheap, for
+            small fixed sets.
+        lora: Fields of peft's LoraConfig; empty lets all weights learn.
+        length: Tokens in a pack.
+        batch: Packs a process and step.
+        accumulate: Batches a step.
+        min_lr_ratio: Share of the learning rate that the cosine ends at.
+        warmup: Share of the steps.
+        weight_decay: AdamW's.
+        betas: AdamW's.
+        clip: Largest norm of the gradient.
+        precision: Of the arithmetic; auto is bfloat16 on GPUs that have it and float32 elsewhere.
+        weights: Type of the finished model's file.
+        seed: Of weights and order.
+        text: Plain text files, a document a line, mixed in to keep a base's text.
+        text_share: Of all tokens.
+        log_every: Steps.
+        save_every: Steps.
+        keep: Checkpoints.
+        validate_every: Steps.
+        validate_packs: At most so many.
+        audio_samples: Validation texts spoken at each validation.
+        codec: What decodes them; empty is the codec that the rows name.
+        one_voice: The model will know one voice only, and take no voice prompt.
+        trainer: Further TrainingArguments: fsdp, gradient_checkpointing, …
+    """
+
+    out: str
+    rows: list[str]
     steps: int
     learning_rate: float
 
-    base: str = ""  # an LM to start from, a folder or a Hub id; empty: random weights of `shape`
-    shape: dict[str, Any] = field(default_factory=dict)  # fields of transformers' LlamaConfig
-    tokenizer: str = ""  # empty: the one beside the first rows
-    # one row stands for all tokens that the rows do not hold: cheap, for small fixed sets
-    seen_only: bool = False
-    lora: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields of peft's LoraConfig; empty: all weights learn
+    base: str = ""
+    shape: dict[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
+    compact_vocabulary: bool = False
+    lora: dict[str, Any] = field(default_factory=dict)
 
     length: int = 2048
     batch: int = 1
     accumulate: int = 1
-    least_rate: float = 0.1  # share of the learning rate that the cosine ends at
-    warmup: float = 0.03  # share of the steps
+    min_lr_ratio: float = 0.1
+    warmup: float = 0.03
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
-    precision: Precision = "float32"
-    weights: Precision = "float32"  # of the finished model's file
+    precision: Precision = "auto"
+    weights: WeightsType = "float32"
     seed: int = 0
 
-    text: list[str] = field(
-        default_factory=list
-    )  # plain text files, a document a line, mixed in to keep a base's text
-    text_share: float = 0.0  # of all tokens
+    text: list[str] = field(default_factory=list)
+    text_share: float = 0.0
 
     log_every: int = 10
     save_every: int = 500
     keep: int = 2
     validate_every: int = 500
     validate_packs: int = 64
-    listen: int = 4  # validation texts spoken at each validation
-    codec: str = ""  # what decodes them; empty: the codec that the rows name
-    one_voice: bool = False  # the model will know one voice only, and take no voice prompt
-    trainer: dict[str, Any] = field(
-        default_factory=dict
-    )  # further TrainingArguments: fsdp, gradient_checkpointing, …
+    audio_samples: int = 4
+    codec: str = ""
+    one_voice: bool = False
+    trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = [
@@ -67,8 +104,8 @@ class Recipe:
             (bool(self.base) == bool(self.shape), "give either a base or a shape"),
             (self.lora and not self.base, "lora needs a base"),
             (
-                self.seen_only and (self.base or self.text or self.listen),
-                "seen_only goes with a shape, listen=0, no text",
+                self.compact_vocabulary and (self.base or self.text or self.audio_samples),
+                "compact_vocabulary goes with a shape, audio_samples=0, no text",
             ),
             (not 0 <= self.text_share < 1, "text_share must be at least 0 and below 1"),
             (self.text_share and not self.text, "text_share needs text files"),
@@ -83,11 +120,28 @@ class Recipe:
 
 
 def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a TOML file, or of a name in the package, with KEY=VALUE changes.
+    """A recipe with its changes.
 
-    Raises RecipeError.
+    Args:
+        name: A TOML file, or a name in the package.
+        changes: KEY=VALUE each.
+
+    Raises:
+        RecipeError: For what is no recipe.
     """
-    values = read_toml(find_recipe(name, SHIPPED))
+    values = read_toml(find_recipe(current_name(name), SHIPPED))
     for change in changes:
         apply_change(values, change)
+    for old, new in RENAMED.items():
+        if old in values:
+            warn_renamed(f"recipe: {old}", new)
+            values[new] = values.pop(old)
     return build(Recipe, values, "recipe")
+
+
+def current_name(name: str) -> str:
+    """Of a recipe in the package that had another name before."""
+    if name in RENAMED_RECIPES and not Path(name).exists():
+        warn_renamed(f"recipe: {name}", RENAMED_RECIPES[name])
+        return RENAMED_RECIPES[name]
+    return name

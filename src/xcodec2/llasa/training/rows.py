@@ -22,33 +22,6 @@ from xcodec2.llasa.vocabulary import LlasaError, SpeechVocabulary
 LENGTH = 2048  # tokens in a row: the context of the published models
 
 
-@dataclass(frozen=True)
-class Codec:
-    """Which codec codes are of: LMs say it of theirs, so that two that do not fit together are told
-    apart.
-    """
-
-    model: str | None = None
-    weights_hash: str | None = None
-    codebook_size: int = 65_536
-    frame_rate: int = 50
-
-    def check(self, other: Codec, this: str, that: str) -> None:
-        """LlasaError when codes of the one are not codes of the other, as far as both say."""
-        if self.codebook_size != other.codebook_size:
-            raise LlasaError(
-                f"{this} has {self.codebook_size} codes, {that} has {other.codebook_size}"
-            )
-        if (
-            None not in (self.weights_hash, other.weights_hash)
-            and self.weights_hash != other.weights_hash
-        ):
-            raise LlasaError(
-                f"{this} is for codes of {self.model} ({self.weights_hash}), {that} is {other.model} "
-                f"({other.weights_hash}): their codes mean different sounds; use the codec it was made with"
-            )
-
-
 def memmap_path(folder: Path, split: str) -> Path:
     return folder / f"{split}_input_ids.memmap"
 
@@ -77,7 +50,8 @@ class Rows:
             or math.prod(self.shape) * 4 != memmap.stat().st_size
         ):
             raise LlasaError(
-                f"{memmap}: has {memmap.stat().st_size} bytes, which is not int32 of shape {self.shape}"
+                f"{memmap}: has {memmap.stat().st_size} bytes, "
+                f"which is not int32 of shape {self.shape}"
             )
         self.name = f"{folder} ({split})"
         self.array = (

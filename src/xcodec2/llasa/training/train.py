@@ -19,22 +19,29 @@ import torch
 from torch.utils.data import IterableDataset
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.training_args import ParallelMode
 
-from xcodec2.llasa.export.compact_vocabulary import Seen
-from xcodec2.llasa.lm import About, load_tokenizer, load_weights
+from xcodec2.identity import CodecIdentity
+from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
+from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.data import mixed_in, shuffled, speech_examples, text_examples
-from xcodec2.llasa.training.listen import Listen
+from xcodec2.llasa.training.audio_samples import AudioSamplesCallback
+from xcodec2.llasa.training.data import (
+    mixed_in,
+    row_texts,
+    shuffled,
+    speech_examples,
+    text_examples,
+)
 from xcodec2.llasa.training.packing import Pack, pack
-from xcodec2.llasa.training.prepare import Prepared
+from xcodec2.llasa.training.prepare import SPLITS, Prepared
 from xcodec2.llasa.training.recipe import Recipe
-from xcodec2.llasa.training.rows import Codec, Refused, Rows, shape_path
+from xcodec2.llasa.training.rows import Refused, Rows, shape_path
 from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
 from xcodec2.processes import leave
 
-NEW_ROW_SPREAD = (
-    0.5  # of the base's own rows: new ones are told apart at once, and none begins far out
-)
+NEW_ROW_SPREAD = 0.5  # of the base's own rows: told apart at once, and none begins far out
+MAX_KNOWN_TEXTS = 1000  # of a model that has learned a few by heart, named in its llasa.json
 
 
 class Packs(IterableDataset):
@@ -48,15 +55,15 @@ class Packs(IterableDataset):
         rows: list[Rows],
         prompts: Prompts,
         recipe: Recipe,
-        seen: Seen | None,
+        compact: CompactVocabulary | None,
         *,
         training: bool,
     ) -> None:
-        self.rows, self.prompts, self.recipe, self.seen, self.training = (
+        self.rows, self.prompts, self.recipe, self.compact, self.training = (
             rows,
             prompts,
             recipe,
-            seen,
+            compact,
             training,
         )
         self.refused = Refused()
@@ -79,18 +86,18 @@ class Packs(IterableDataset):
         for number, item in enumerate(packs):
             if not self.training and number >= self.recipe.validate_packs:
                 return
-            yield tensors(self.seen.compact(item) if self.seen else item)
+            yield tensors(self.compact.remap(item) if self.compact else item)
 
     def epochs(self) -> Iterator[Any]:
         epoch = 0
         while True:
             seed = self.recipe.seed + epoch
             self.refused, before = Refused(), self.refused
-            seen = 0
+            count = 0
             for item in self.once(lambda count, seed=seed: shuffled(count, seed)):
-                seen += 1
+                count += 1
                 yield item
-            if not seen:
+            if not count:
                 raise LlasaError(f"no row can be trained on: {self.refused}")
             if self.refused.total and not before.total:
                 print(f"rows not trained on: {self.refused}", flush=True)
@@ -112,75 +119,101 @@ def tensors(item: Pack) -> dict[str, torch.Tensor]:
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
-    """Run a recipe; returns the folder of the finished model, which `xcodec2 speak --lm` takes."""
+    """Run a recipe.
+
+    Args:
+        recipe: Every number of the run.
+        resume: Go on from the newest checkpoint in its folder.
+
+    Returns:
+        The folder of the finished model, which `xcodec2 speak --lm` takes.
+
+    Raises:
+        LlasaError: For rows, a base or a machine that the recipe cannot be run with.
+    """
     out = Path(recipe.out)
     if not resume and any(out.glob("checkpoint-*")):
         raise LlasaError(
             f"{out} holds checkpoints of another run: go on with --resume, or choose another out"
         )
-    torch.manual_seed(recipe.seed)
-    codec = codec_of(recipe)
-    tokenizer = load_tokenizer(recipe.tokenizer or recipe.rows[0])
-    if "<|s_0|>" not in tokenizer.get_vocab():
-        extend_tokenizer(tokenizer, codec.codebook_size)
-    prompts = Prompts.of(tokenizer, recipe.tokenizer or recipe.rows[0])
-    sets = {
-        split: [
-            Rows(folder, split)
-            for folder in recipe.rows
-            if shape_path(Path(folder), split).is_file()
-        ]
-        for split in ("train", "val")
-    }
-    seen = (
-        Seen.of(sets["train"] + sets["val"], prompts, recipe.length) if recipe.seen_only else None
-    )
-    model = build(recipe, prompts, seen)
-    training = Packs(sets["train"], prompts, recipe, seen, training=True)
-    validation = Packs(sets["val"], prompts, recipe, seen, training=False)
-    about = About(codec=codec, one_voice=recipe.one_voice)
-    callbacks: list[TrainerCallback] = []
-    has_validation = any(map(len, sets["val"]))
-    if has_validation and recipe.listen:
-        callbacks.append(Listen(recipe, prompts, about, sets["val"]))
-    trainer = Trainer(
-        model=model,
-        args=arguments(recipe, validate=has_validation),
-        train_dataset=training,
-        eval_dataset=validation if has_validation else None,
-        callbacks=callbacks,
-    )
     last = get_last_checkpoint(str(out)) if resume and out.is_dir() else None
     if resume and last is None:
         raise LlasaError(f"{out} holds no checkpoint to resume from")
+    sets = {split: splits(recipe, split) for split in SPLITS}
+    has_validation = any(map(len, sets["val"]))
+    settings = arguments(recipe, validate=has_validation)  # before work that they may be wrong for
+    torch.manual_seed(recipe.seed)
+    codec = codec_of(recipe)
+    prompts = prompts_of(recipe, codec)
+    compact, texts = None, []
+    if recipe.compact_vocabulary:
+        compact = CompactVocabulary.of(sets["train"] + sets["val"], prompts, recipe.length)
+        texts = row_texts(sets["train"] + sets["val"], prompts, MAX_KNOWN_TEXTS)
+    metadata = LlasaMetadata(codec=codec, one_voice=recipe.one_voice, texts=tuple(texts))
+    callbacks: list[TrainerCallback] = []
+    if has_validation and recipe.audio_samples:
+        callbacks.append(AudioSamplesCallback(recipe, prompts, metadata, sets["val"]))
+    trainer = Trainer(
+        model=build(recipe, prompts, compact),
+        args=settings,
+        train_dataset=Packs(sets["train"], prompts, recipe, compact, training=True),
+        eval_dataset=Packs(sets["val"], prompts, recipe, compact, training=False)
+        if has_validation
+        else None,
+        callbacks=callbacks,
+    )
     trainer.train(resume_from_checkpoint=last)
-    folder = save(trainer, recipe, prompts, about, seen)
+    folder = save(trainer, recipe, prompts, metadata, compact)
     leave(trainer.accelerator)
     return folder
 
 
-def codec_of(recipe: Recipe) -> Codec:
+def splits(recipe: Recipe, split: str) -> list[Rows]:
+    """The rows of one split, of all folders that have it."""
+    folders = [name for name in recipe.rows if shape_path(Path(name), split).is_file()]
+    if split == "train" and not folders:
+        raise LlasaError(
+            f"recipe: no rows in {', '.join(recipe.rows)}: `xcodec2 llasa prepare CODES ROWS` "
+            "writes them; name its ROWS as rows='[\"ROWS\"]'"
+        )
+    return [Rows(folder, split) for folder in folders]
+
+
+def prompts_of(recipe: Recipe, codec: CodecIdentity) -> Prompts:
+    """The tokenizer of the recipe or of its rows, with speech tokens."""
+    name = recipe.tokenizer or recipe.rows[0]
+    tokenizer = load_tokenizer(name)
+    if "<|s_0|>" not in tokenizer.get_vocab():
+        extend_tokenizer(tokenizer, codec.codebook_size)
+    return Prompts.of(tokenizer, name)
+
+
+def codec_of(recipe: Recipe) -> CodecIdentity:
     """What the rows say of their codec; they must agree."""
     found = [(name, made.codec) for name in recipe.rows if (made := Prepared.load(Path(name)))]
     for name, codec in found[1:]:
         found[0][1].check(codec, found[0][0], name)
-    codec = found[0][1] if found else Codec()
+    codec = found[0][1] if found else CodecIdentity()
     return (
-        Codec(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate)
+        CodecIdentity(recipe.codec, codec.weights_hash, codec.codebook_size, codec.frame_rate)
         if recipe.codec
         else codec
     )
 
 
-def build(recipe: Recipe, prompts: Prompts, seen: Seen | None = None) -> Any:
+def build(recipe: Recipe, prompts: Prompts, compact: CompactVocabulary | None = None) -> Any:
     """The model before the first step."""
     tokenizer = prompts.tokenizer
     if recipe.base:
+        known = load_tokenizer(recipe.base).get_vocab()
+        own = tokenizer.get_vocab()
+        if strange := next((name for name, id in known.items() if own.get(name) != id), None):
+            raise LlasaError(
+                f"the rows have another tokenizer than {recipe.base} ({strange!r} is not the same "
+                f"in both): make them with `xcodec2 llasa prepare --tokenizer {recipe.base}`"
+            )
+        new = sorted(set(own.values()) - set(known.values()))
         model = load_weights(recipe.base, torch.float32)
-        new = sorted(
-            set(tokenizer.get_vocab().values())
-            - set(load_tokenizer(recipe.base).get_vocab().values())
-        )
         if recipe.lora and new:
             raise LlasaError(
                 "LoRA needs a base that speaks already: new tokens' rows are not learned by it"
@@ -193,15 +226,15 @@ def build(recipe: Recipe, prompts: Prompts, seen: Seen | None = None) -> Any:
         }
         defaults = {"max_position_embeddings": recipe.length, "tie_word_embeddings": True}
         try:
-            size = len(seen.ids) + 1 if seen else len(tokenizer)
+            size = len(compact.ids) + 1 if compact else len(tokenizer)
             config = LlamaConfig(**defaults | recipe.shape | ids | {"vocab_size": size})
             model = LlamaForCausalLM(config)
         except Exception as problem:  # of a handful of types, huggingface_hub's own among them
             raise LlasaError(
                 f"recipe: no model has this shape ({str(problem).splitlines()[-1].strip()})"
             ) from problem
-    if seen:
-        seen.raise_other(model)
+    if compact:
+        compact.add_unseen_logit(model)
     model.config.use_cache = False  # packed examples are told apart only without a cache
     if recipe.lora:
         from peft import LoraConfig, get_peft_model
@@ -231,8 +264,25 @@ def add_rows(model: Any, size: int, new: list[int]) -> None:
             weight[new] = known.mean(0) + NEW_ROW_SPREAD * known.std(0) * noise
 
 
+def precision(recipe: Recipe) -> str:
+    """The recipe's, or what this machine is fast and sound with; LlasaError for one it has not."""
+    on_gpu = torch.cuda.is_available() and not recipe.trainer.get("use_cpu")
+    if recipe.precision == "auto":
+        fast = on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if fast else "float32"
+    on_cpu = recipe.precision == "bfloat16" and recipe.trainer.get("use_cpu")
+    if recipe.precision != "float32" and not on_gpu and not on_cpu:
+        more = ", or trainer.use_cpu=true to compute it on the CPU"
+        raise LlasaError(
+            f"recipe: precision={recipe.precision} needs a GPU, and there is none here: set "
+            f"precision=auto{more if recipe.precision == 'bfloat16' else ''}"
+        )
+    return recipe.precision
+
+
 def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
     """The recipe in the Trainer's words."""
+    chosen = precision(recipe)
     values: dict[str, Any] = {
         "output_dir": recipe.out,
         "max_steps": recipe.steps,
@@ -241,14 +291,14 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         "gradient_accumulation_steps": recipe.accumulate,
         "learning_rate": recipe.learning_rate,
         "lr_scheduler_type": "cosine_with_min_lr",
-        "lr_scheduler_kwargs": {"min_lr_rate": recipe.least_rate},
+        "lr_scheduler_kwargs": {"min_lr_rate": recipe.min_lr_ratio},
         "warmup_steps": round(recipe.warmup * recipe.steps),
         "weight_decay": recipe.weight_decay,
         "adam_beta1": recipe.betas[0],
         "adam_beta2": recipe.betas[1],
         "max_grad_norm": recipe.clip,
-        "bf16": recipe.precision == "bfloat16",
-        "fp16": recipe.precision == "float16",
+        "bf16": chosen == "bfloat16",
+        "fp16": chosen == "float16",
         "seed": recipe.seed,
         "logging_steps": recipe.log_every,
         "save_steps": recipe.save_every,
@@ -256,19 +306,30 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
         "eval_strategy": "steps" if validate else "no",
         "eval_steps": recipe.validate_every,
         "report_to": "none",
+        "dataloader_pin_memory": torch.cuda.is_available(),
         "remove_unused_columns": False,
         "prediction_loss_only": True,
         # there are none, and looking for them costs a pass through the graph
         "ddp_find_unused_parameters": False,
     }
     try:
-        return TrainingArguments(**values | recipe.trainer)
-    except (TypeError, ValueError, ImportError) as problem:
+        made = TrainingArguments(**values | recipe.trainer)
+    except (TypeError, ValueError, ImportError, RuntimeError) as problem:
         raise LlasaError(f"recipe: not possible here ({problem})") from problem
+    if recipe.trainer.get("fsdp") and made.parallel_mode != ParallelMode.DISTRIBUTED:
+        raise LlasaError(
+            "recipe: FSDP parts a model among processes, and this is the only one: start it with "
+            "`accelerate launch -m xcodec2.cli llasa train`, or set trainer.fsdp=false"
+        )
+    return made
 
 
 def save(
-    trainer: Trainer, recipe: Recipe, prompts: Prompts, about: About, seen: Seen | None
+    trainer: Trainer,
+    recipe: Recipe,
+    prompts: Prompts,
+    metadata: LlasaMetadata,
+    compact: CompactVocabulary | None,
 ) -> Path:
     """The finished model as an ordinary folder of transformers, whole or not at all."""
     target = Path(recipe.out) / "model"
@@ -282,21 +343,27 @@ def save(
             trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(
                 partial
             )
-        finish(partial, recipe, prompts, about, seen)
+        finish(partial, recipe, prompts, metadata, compact)
         if target.exists():
             shutil.rmtree(target)
         os.replace(partial, target)
     return target
 
 
-def finish(folder: Path, recipe: Recipe, prompts: Prompts, about: About, seen: Seen | None) -> None:
+def finish(
+    folder: Path,
+    recipe: Recipe,
+    prompts: Prompts,
+    metadata: LlasaMetadata,
+    compact: CompactVocabulary | None,
+) -> None:
     """Weights in their type, the tokenizer, and what the model says of itself."""
     model = load_weights(folder, getattr(torch, recipe.weights))
-    model = seen.expand(model) if seen else model
+    model = compact.expand(model) if compact else model
     model.config.use_cache = True
     model.save_pretrained(folder)
     prompts.tokenizer.save_pretrained(folder)
-    about.save(folder)
+    metadata.save(folder)
     (folder / "training_args.bin").unlink(
         missing_ok=True
     )  # a pickle, and nothing that speaking needs

@@ -1,12 +1,12 @@
-"""Makes the LLaSA inside the package: a small language model that has learned six sentences in
+"""Makes the LLaSA bundled with the package: a small language model that has learned six sentences in
 nano's codes.
 
     python scripts/prepare_nano_data.py          # the recordings, from Debian packages
-    python scripts/make_inside.py                # about two minutes of a free CPU core; resumable
-    python scripts/make_inside.py --only-export  # again from a finished run
+    python scripts/make_bundled_llasa.py                # two minutes of a CPU core; resumable
+    python scripts/make_bundled_llasa.py --only-export  # again from a finished run
 
 It encodes the recordings with nano, and runs `xcodec2 llasa prepare` and `xcodec2 llasa train
-inside`. The same recordings and codec give the same rows. Run it again whenever nano's codes
+bundled`. The same recordings and codec give the same rows. Run it again whenever nano's codes
 change: `speak` refuses the old model then.
 """
 
@@ -25,7 +25,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from xcodec2 import XCodec2Model, __version__
-from xcodec2.llasa.lm import INSIDE
+from xcodec2.llasa.lm import BUNDLED
 from xcodec2.llasa.prompts import INSTRUCTION, LLAMA_TEMPLATE
 from xcodec2.llasa.training.prepare import prepare
 from xcodec2.llasa.training.recipe import read_recipe
@@ -118,9 +118,9 @@ def tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
 
 def export(model: Path) -> None:
     """The finished model into the package; its card and attribution stay."""
-    INSIDE.mkdir(exist_ok=True)
+    BUNDLED.mkdir(exist_ok=True)
     for file in model.iterdir():
-        shutil.copy(file, INSIDE / file.name)
+        shutil.copy(file, BUNDLED / file.name)
 
 
 def main() -> None:
@@ -129,10 +129,10 @@ def main() -> None:
     )
     parser.add_argument("--only-export", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe `inside`")
+    parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe `bundled`")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recipe = read_recipe("inside", args.changes)
+    recipe = read_recipe("bundled", args.changes)
     out = Path(recipe.out)
     if not args.only_export:
         out.mkdir(parents=True, exist_ok=True)
