@@ -41,7 +41,7 @@ evaluators: $(READY)  ## fetch the weights of the evaluation's models into the u
 
 judges: evaluators
 
-docs: $(READY)  ## write docs/cli.md from the commands' own --help
+docs: $(READY)  ## write docs/reference/cli.md from the commands' own --help
 	$(BIN)/python scripts/make_cli_docs.py
 
 clean:  ## remove the environment, the demo's results and caches

@@ -1,7 +1,7 @@
 """What windows cost: codes and samples that differ from one pass with full attention.
 
     python scripts/prepare_nano_data.py
-    python benchmarks/windows.py                       # nano; the tables of docs/long-audio-and-streams.md
+    python benchmarks/windows.py                       # nano; the tables of docs/guides/long-audio-and-streams.md
 
 Each recording is two minutes of one speaker of the test set, clip after clip.
 """

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own --help, so that the page cannot say anything else.
+"""Writes docs/reference/cli.md from the commands' own --help, so that the page cannot say anything else.
 
     python scripts/make_cli_docs.py
 
@@ -13,7 +13,7 @@ import click
 
 from xcodec2.cli import xcodec2
 
-PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
 
 
 def cli_page() -> str:

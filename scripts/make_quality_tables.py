@@ -3,7 +3,7 @@ docs/evaluation/summary.json.
 
     python scripts/make_quality_tables.py
 
-docs/evaluation.md has the command that makes that file. A test fails when a page is older than it.
+docs/guides/evaluation.md has the command that makes that file. A test fails when a page is older than it.
 """
 
 from __future__ import annotations

@@ -492,4 +492,4 @@ def test_the_page_of_the_command_line_is_up_to_date() -> None:
     page = script["PAGE"].read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f"## xcodec2 {name}\n" in page, f"{name} is not documented: run `make docs`"
-    assert page == script["cli_page"](), "docs/cli.md is stale: run `make docs`"
+    assert page == script["cli_page"](), "docs/reference/cli.md is stale: run `make docs`"

@@ -65,7 +65,7 @@ def test_every_extra_that_is_asked_for_brings_the_libraries():
 
 
 def test_no_hint_names_an_index_that_does_not_have_this_package():
-    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").glob("*.md"), ROOT / "README.md"]:
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
         assert not re.search(r"pip install[^\n`]*open-xcodec2\b", path.read_text()), path
 
 

@@ -13,7 +13,7 @@ from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 
-STATED = 8.7  # dB of streamed to offline decoding, docs/llasa.md
+STATED = 8.7  # dB of streamed to offline decoding, docs/guides/llasa.md
 
 
 @pytest.fixture(scope="module")

@@ -249,7 +249,9 @@ def test_the_documented_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_speech(tmp_path / "recordings", count=2, seconds=1.0)
     save_audio(tmp_path / "speech.wav", speech()[:8000], 16_000)
-    page = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parent.parent / "docs" / "guides" / "training.md").read_text(
+        encoding="utf-8"
+    )
     commands = [shlex.split(line)[1:] for line in re.findall(r"^xcodec2 .+$", page, re.MULTILINE)]
     assert [words[0] for words in commands] == ["train", "train", "reconstruct", "train"]
     small = ["run.batch=1", "run.crop_seconds=0.2", "run.threads=1", "run.save_every=1"]

@@ -152,7 +152,7 @@ def all_of(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
 
 @pytest.mark.parametrize("change", COPIES)
 def test_level_and_polarity_move_mel_alone(change):
-    """The table of docs/evaluation.md, "What moves a metric"."""
+    """The table of docs/guides/evaluation.md, "What moves a metric"."""
     clip = speech().numpy()[:40_000]
     found = all_of(clip, COPIES[change](clip))
     mel = found.pop("mel")

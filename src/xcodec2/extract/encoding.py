@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
 
 # Bounded latents in batches and alone differ by up to 2.4e-5 where attention is heard
-# (docs/extraction.md).
+# (docs/guides/extraction.md).
 TOLERANCE = 5e-5
 
 
