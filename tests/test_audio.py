@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import encoded, noise, same, tone
 
-from xcodec2.audio.io import BLOCK_VALUES, load_audio, resampled_length, save_audio
+from xcodec2.audio.io import load_audio, resampled_length, save_audio
+from xcodec2.audio.samples import BLOCK_VALUES
 from xcodec2.errors import AudioError
 
 # --- what comes out -------------------------------------------------------------------------------

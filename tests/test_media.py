@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import encoded, encoded_by_ffmpeg, noise, same, tone
 
-from xcodec2.audio.decoders import Content
+from xcodec2.audio.content import Content
 from xcodec2.audio.io import load_audio, resampled_length
 from xcodec2.errors import AudioError, XCodec2Error
 
@@ -280,7 +280,7 @@ def test_without_pyav_the_error_says_what_to_install(monkeypatch):
         return real_import(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without_av)
-    with pytest.raises(AudioError, match=r"pip install open-xcodec2\[media\]"):
+    with pytest.raises(AudioError, match=r"pip install .\.\[media\]"):
         load_audio(b"\0\0\0\x20ftypM4A " + bytes(100))
 
 
