@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from xcodec2.cli.options import device_option
+from xcodec2.cli.options import channel_option, device_option
 
 
 @click.command()
@@ -79,6 +79,7 @@ from xcodec2.cli.options import device_option
     help="Whether speed and memory are measured.",
 )
 @device_option
+@channel_option
 def evaluate(
     source: str,
     out: Path,
@@ -97,6 +98,7 @@ def evaluate(
     audio: bool,
     cost: bool,
     device: str,
+    channel: int | None,
 ) -> None:
     """Measure how good codecs are, and write a report.
 
@@ -141,6 +143,7 @@ def evaluate(
         judge_sample=judge_sample,
         workers=workers,
         device=device,
+        channel=channel,
         cost=cost,
         worst=worst,
         audio=audio,

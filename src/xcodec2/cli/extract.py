@@ -6,7 +6,7 @@ import json
 
 import click
 
-from xcodec2.cli.options import check_device, device_option, model_option
+from xcodec2.cli.options import channel_option, check_device, device_option, model_option
 
 
 @click.command()
@@ -61,6 +61,7 @@ from xcodec2.cli.options import check_device, device_option, model_option
 )
 @click.option("--subset", metavar="NAME", help="Of a Hugging Face data set.")
 @click.option("--split", metavar="NAME", help="Of a Hugging Face data set.")
+@channel_option
 @click.option("--retry-errors", is_flag=True, help="Do shards that have errors again.")
 def extract(
     source: str,

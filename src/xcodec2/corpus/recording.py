@@ -30,13 +30,15 @@ class Recording:
     """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row`
     inside of one.
 
-    columns: what the corpus says beside the audio: text, language, speaker, …
+    columns: what the corpus says beside the audio: text, language, speaker, … channel: the one to
+    take, from 0; None averages them.
     """
 
     id: str
     source: str
     columns: Mapping[str, object]
     place: Place
+    channel: int | None = None
 
     def open(self) -> str | os.PathLike[str] | bytes | tuple[Any, int]:
         """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate.
@@ -59,7 +61,7 @@ class Recording:
         content = self.open()
         try:
             audio, rate = content if isinstance(content, tuple) else (content, None)
-            return load_audio(audio, rate, target_rate=target_rate)
+            return load_audio(audio, rate, channel=self.channel, target_rate=target_rate)
         except XCodec2Error as problem:
             raise self.named(problem) from problem
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import fsspec
 
+from xcodec2.audio.suffixes import AUDIO_SUFFIXES
 from xcodec2.corpus import tables
 from xcodec2.corpus.manifest import (
     ID_COLUMNS,
@@ -25,8 +29,6 @@ from xcodec2.corpus.recording import DatasetCell, Recording, file_at
 from xcodec2.corpus.tars import read_tar
 from xcodec2.errors import XCodec2Error
 
-AUDIO_NAMES = "wav flac ogg oga opus mp3 m4a mp4 aac webm mka aif aiff aifc au amr wma w64 caf 3gp"
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SAVED_DATASET = (
     "dataset_dict.json",
@@ -42,6 +44,7 @@ def read_corpus(
     id_column: str | None = None,
     subset: str | None = None,
     split: str | None = None,
+    channel: int | None = None,
 ) -> Iterator[Recording]:
     """Recordings of `source`, lazily, in a fixed order, in memory that does not grow with their
     number.
@@ -57,10 +60,16 @@ def read_corpus(
     - WebDataset tars, one, a folder or a glob; the id is `tar/key`;
     - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has several.
 
+    `channel`: the one to take of each, from 0; None averages them. A warning counts the files of a
+    folder that were left out, by suffix.
+
     Raises XCodec2Error for what is missing or mixed, and for an id that comes twice.
     """
     name = os.fspath(source)
-    return unique(expand(name, audio_column, id_column, subset, split), name)
+    recordings = unique(expand(name, audio_column, id_column, subset, split), name)
+    if channel is None:
+        return recordings
+    return (replace(recording, channel=channel) for recording in recordings)
 
 
 def expand(
@@ -114,12 +123,16 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     every row.
     """
     first = None
+    left_out: Counter[str] = Counter()
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             suffix = kind_of(name)
             kind = "audio" if suffix in AUDIO_SUFFIXES else suffix
-            if name.startswith(".") or kind not in ("audio", ".tar", ".parquet"):
+            if name.startswith("."):
+                continue
+            if kind not in ("audio", ".tar", ".parquet"):
+                left_out[suffix] += 1
                 continue
             first = first or kind
             if kind != first:
@@ -127,6 +140,17 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
                     f"{source}: holds {first} and {kind} files; give a glob of the one to read"
                 )
             yield f"{parent.rstrip('/')}/{name}"
+    if left_out:
+        warnings.warn(f"{source}: left out {counted(left_out)}: no suffix of audio", stacklevel=2)
+
+
+def counted(suffixes: Counter[str]) -> str:
+    """How many files have which suffix, in words."""
+    kinds = [
+        f"{count} {printable(suffix) or 'without a suffix'}"
+        for suffix, count in sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return f"{suffixes.total()} files ({', '.join(kinds)})"
 
 
 def read_file(

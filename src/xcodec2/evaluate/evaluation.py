@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def evaluate(
     judge_sample: int | None = None,
     workers: int = 1,
     device: str = "cpu",
+    channel: int | None = None,
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
@@ -53,7 +55,7 @@ def evaluate(
     Python. measures: of `metrics.MEASURES`. group_by: columns of the corpus. phones: a column or
     folder with label files. seconds: shortest and longest recording to take. sample: so many
     recordings, picked by their ids. judge_sample: the same for DNSMOS, DistillMOS and WER alone,
-    which cost most. cost: also measure real-time factor and memory. worst: how many of the worst
+    which cost most. channel: the one to take of each recording, from 0; None averages them. cost: also measure real-time factor and memory. worst: how many of the worst
     files to show; audio: with players.
 
     A run that was interrupted goes on; what is in `out` of other systems or measures is kept for
@@ -73,7 +75,10 @@ def evaluate(
     except OSError as problem:
         raise XCodec2Error(f"{folder}: cannot be made ({problem.strerror})") from problem
     settings = Settings(tuple(dict.fromkeys(measures)), recogniser, speaker)
-    recordings = chosen(list(read_corpus(source) if isinstance(source, str) else source), sample)
+    recordings = list(read_corpus(source) if isinstance(source, str) else source)
+    if channel is not None:
+        recordings = [replace(recording, channel=channel) for recording in recordings]
+    recordings = chosen(recordings, sample)
     judged = (
         None if judge_sample is None else frozenset(r.id for r in chosen(recordings, judge_sample))
     )
@@ -100,6 +105,7 @@ def evaluate(
             "seconds": list(seconds) if seconds else None,
             "sample": sample,
             "judge_sample": judge_sample,
+            "channel": channel,
         },
         "measures": panel.implementations,
         "missing": panel.missing,

@@ -48,6 +48,7 @@ def extract(
     id_column: str | None = None,
     subset: str | None = None,
     split: str | None = None,
+    channel: int | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
     """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
@@ -55,7 +56,8 @@ def extract(
 
     What is done already is skipped; a recording that cannot be read becomes a row with an error.
     `workers` encode, one a core or a GPU when not given; each has `readers`. `rows` in a shard on
-    average. `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
+    average. `channel`: the one to take of each recording, from 0; None averages them.
+    `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
     are done again. Neither engine nor workers, readers, batch_seconds or the order of units change
     a row. Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written
     or holds something else.
@@ -68,11 +70,18 @@ def extract(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
     )
     corpus = read_corpus(
-        source, audio_column=audio_column, id_column=id_column, subset=subset, split=split
+        source,
+        audio_column=audio_column,
+        id_column=id_column,
+        subset=subset,
+        split=split,
+        channel=channel,
     )
     identity = {"weights_hash": codec.facts["weights_hash"]}
+    if channel is not None:  # without one, the keys are those of older data sets
+        identity["channel"] = channel
     with store.locked(), Plan(corpus, rows, identity) as plan:
-        claim(store, {"source": source, **identity})
+        claim(store, {"source": source, "channel": channel, **identity})
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
         todo = (unit for unit in plan if unit.key not in done)
