@@ -19,7 +19,7 @@ CONTAINERS = (
 PROMISING = ("mov", "wv", "tta", "flac", "ape", "tak", "mpc", "mpc8", "rm")
 # Codecs whose frames carry sums: FFmpeg passes damage over unless it is asked not to.
 CHECKED = ("flac", "wavpack", "tta", "shorten", "tak", "ape", "alac")
-STRICT = {"err_detect": "crccheck+bitstream+buffer+explode"}
+STRICT = "crccheck+bitstream+buffer+explode"
 TAGS = (b"ID3", b"TAG", b"APE", b"LYR")
 SLACK_SECONDS = 0.1  # containers count the encoder's delay and padding in their duration
 
@@ -51,9 +51,14 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: has no audio track")
-            if stream.codec_context.name in CHECKED:
-                stream.codec_context.options = STRICT
+            stream.codec_context.options = _options(container, stream)
+            counted = container.format.name == "flac"  # its frames are numbered
+            total, first = 0, None
             for frame in _frames(container, stream, av.InvalidDataError):
+                first = frame.pts if first is None else first
+                if counted and (frame.pts is None or _samples(frame, first) != total):
+                    raise AudioError(f"{name}: damaged after {seconds:.2f} s; copy it again")
+                total += frame.samples
                 seconds += frame.samples / frame.sample_rate
                 values = _values(
                     frame, name
@@ -75,6 +80,21 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
             f"{name}: damaged or cut short: {seconds:.2f} s of {promised:.2f} s can be read; "
             "copy it again"
         )
+
+
+def _samples(frame: Any, first: int) -> int:
+    """How many come before this frame, by its time and that of the first."""
+    return round((frame.pts - first) * frame.time_base * frame.sample_rate)
+
+
+def _options(container: Any, stream: Any) -> dict[str, str]:
+    """What the decoder is asked for."""
+    codec = stream.codec_context.name
+    options = {"err_detect": STRICT} if codec in CHECKED else {}
+    if codec == "alac" and container.format.name == "caf":
+        # ALAC's last packet says how short it is; FFmpeg 8 cuts off as much again for CAF.
+        options["flags2"] = "+skip_manual"
+    return options
 
 
 def _frames(container: Any, stream: Any, invalid: type[Exception]) -> Iterator[Any]:
