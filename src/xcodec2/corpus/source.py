@@ -150,7 +150,8 @@ def counted(suffixes: Counter[str]) -> str:
         f"{count} {printable(suffix) or 'without a suffix'}"
         for suffix, count in sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return f"{suffixes.total()} files ({', '.join(kinds)})"
+    total = suffixes.total()
+    return f"{total} file{'s' if total > 1 else ''} ({', '.join(kinds)})"
 
 
 def read_file(
