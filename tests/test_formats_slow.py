@@ -29,8 +29,16 @@ TABLE: dict[str, tuple[str, str, float]] = {
     # FFmpeg's containers and codecs
     **{
         f"ffmpeg wav {codec}": (f"{FF} s16.wav -c:a {codec} x.wav", "x.wav", EXACT)
-        for codec in ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"]
-        + ["pcm_alaw", "pcm_mulaw"]
+        for codec in [
+            "pcm_u8",
+            "pcm_s16le",
+            "pcm_s24le",
+            "pcm_s32le",
+            "pcm_f32le",
+            "pcm_f64le",
+            "pcm_alaw",
+            "pcm_mulaw",
+        ]
     },
     "ffmpeg wav adpcm_ms": (f"{FF} s16.wav -c:a adpcm_ms x.wav", "x.wav", NEAR),
     "ffmpeg wav adpcm_ima_wav": (f"{FF} s16.wav -c:a adpcm_ima_wav x.wav", "x.wav", NEAR),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -88,6 +89,11 @@ class Content:
         """`size` bytes at `position`, fewer at the end."""
         self.seek(position)
         return self.read(size)
+
+    def numbers(self, position: int, form: str) -> tuple[Any, ...]:
+        """What `struct` finds at `position`; zeros where the file ends."""
+        size = struct.calcsize(form)
+        return struct.unpack(form, self.at(position, size).ljust(size, b"\0"))
 
     def check(self, name: str) -> None:
         """Raise AudioError when reading has failed."""

@@ -51,6 +51,8 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: has no audio track")
+            if stream.codec_context is None:
+                raise AudioError(f"{name}: its audio is of a codec that FFmpeg does not know")
             stream.codec_context.options = _options(container, stream)
             counted = container.format.name == "flac"  # its frames are numbered
             total, first = 0, None

@@ -44,6 +44,7 @@ def mended(file: Content, name: str) -> Content:
         AudioError: The file ends before what its header promises.
     """
     extent = find_extent(file)
+    file.check(name)
     file.seek(0)
     if extent is None:
         return file
@@ -131,7 +132,7 @@ def chunks(file: Content, position: int, layout: str) -> Iterator[tuple[bytes, i
 def riff(file: Content, order: str) -> Extent | None:
     """WAV and RF64; of AVI, whose audio is in many pieces, the whole."""
     if file.at(8, 4) == b"AVI ":
-        (size,) = struct.unpack("<I", file.at(4, 4))
+        (size,) = file.numbers(4, "<I")
         return Extent(8, size) if size else None
     long = None
     for name, size, place in chunks(file, 12, order + "4sI"):
@@ -139,7 +140,7 @@ def riff(file: Content, order: str) -> Extent | None:
             long = place + 8
         if name == b"data":
             if long is not None and size == 0xFFFFFFFF:
-                (size,) = struct.unpack("<q", file.at(long, 8))
+                (size,) = file.numbers(long, "<q")
                 return Extent(place, size, long, "<q")
             return Extent(place, size, place - 4, order + "I")
     return None
@@ -198,7 +199,7 @@ def voc_segments(file: Content, name: str) -> int:
         AudioError: The last of several breaks off.
     """
     here, size, pieces = file.tell(), file.size, 0
-    (position,) = struct.unpack("<H", file.at(20, 2))
+    (position,) = file.numbers(20, "<H")
     while (block := file.at(position, 4))[:1] not in (b"", b"\0") and len(block) == 4:
         if block[0] > 9:  # no kind of block: SoX states 8 bytes less than it writes
             break

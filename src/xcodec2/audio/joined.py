@@ -7,7 +7,6 @@ for the end of all.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 
 from xcodec2.audio.content import Content
@@ -36,6 +35,7 @@ def parts(file: Content, name: str) -> list[Content]:
         starts = list(wav_starts(file, magic))
     elif magic in (b"caff", b"riff"):
         return [in_earnest(file, magic)]
+    file.check(name)
     file.seek(0)
     if starts == [0]:
         return [file]
@@ -48,6 +48,7 @@ def ogg_links(file: Content, name: str) -> list[int]:
     position, among_first, size = 0, False, file.size
     while position < size:
         header = file.at(position, PAGE_HEADER + 255)
+        file.check(name)
         if header[:4] != b"OggS"[: len(header)]:
             if next(found(file, OGG_START, position), None) is None:
                 break  # a tag, or what else was put behind the end
@@ -76,7 +77,7 @@ def wav_starts(file: Content, magic: bytes) -> Iterator[int]:
     position = 0
     while True:
         yield position
-        (size,) = struct.unpack("<I" if magic == b"RIFF" else ">I", file.at(position + 4, 4))
+        (size,) = file.numbers(position + 4, "<I" if magic == b"RIFF" else ">I")
         position += 8 + size + size % 2
         start = file.at(position, 12)
         if not size or start[:4] != magic or start[8:] != b"WAVE":

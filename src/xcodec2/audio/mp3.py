@@ -69,6 +69,7 @@ def walk(file: Content, name: str) -> Walk | None:
     if position is None or (position and not start):
         return None
     first = frame_at(file.at(position, 4))
+    file.check(name)
     assert first is not None
     promised = xing_frames(file.at(position, first.length))
     frames, tagged, behind_tag = (0 if promised is None else -1), False, False
@@ -159,7 +160,7 @@ def xing_frames(frame: bytes) -> int | None:
     if header is None or len(frame) < header.end() + 8:
         return None
     flags, frames = struct.unpack_from(">II", frame, header.end())
-    return frames if flags & 1 else None
+    return frames or None if flags & 1 else None
 
 
 def tag_length(file: Content, position: int) -> int:
