@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import encoded, noise, same, tone
 
-from xcodec2.audio.io import BLOCK_VALUES, load_audio, resampled_length, save_audio
+from xcodec2.audio.io import load_audio, resampled_length, save_audio
+from xcodec2.audio.samples import BLOCK_VALUES
 from xcodec2.errors import AudioError
 
 # --- what comes out -------------------------------------------------------------------------------
@@ -49,6 +50,70 @@ def test_channels_are_averaged():
 def test_a_stereo_file_of_two_equal_channels_is_that_channel():
     wave = noise(3001)[0]
     assert same(load_audio(np.stack([wave] * 3), 16000).waveform, wave)
+
+
+def test_one_channel_is_taken_bit_exact():
+    wave = noise(BLOCK_VALUES, 3)
+    for channel in (0, 2, np.int64(1)):
+        assert same(load_audio(wave, 16000, channel=channel).waveform, wave[channel])
+    content = encoded(wave, 16000, format="WAV", subtype="FLOAT")
+    assert same(load_audio(content, channel=2).waveform, wave[2])
+    assert same(load_audio(wave[0], 16000, channel=0).waveform, wave[0])
+
+
+@pytest.mark.parametrize(
+    ("channel", "says"),
+    [
+        (2, r"channels 0…1; there is no channel 2"),
+        (-1, "0 or more"),
+        (True, "0 or more"),
+        (0.0, "0 or more"),
+        ("left", "0 or more"),
+    ],
+)
+def test_a_channel_that_is_not_there_is_refused(channel, says):
+    with pytest.raises(AudioError, match=says):
+        load_audio(noise(100, 2), 16000, channel=channel)
+
+
+VOICE, NOTHING = noise(50_000)[0], np.zeros(50_000, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("channels", "says"),
+    [
+        ([VOICE, -VOICE], r"2 channels is silence beside channel 0.*--channel 0.*channel=0"),
+        ([0.9 * VOICE, -VOICE], r"26 dB softer than channel 1.*opposite phase.*--channel 1"),
+        ([NOTHING, NOTHING, VOICE, *3 * [NOTHING]], r"6 channels is 16 dB softer.*--channel 2"),
+        ([*3 * [NOTHING], VOICE], r"12 dB softer than channel 3"),
+    ],
+)
+def test_a_voice_that_averaging_takes_away_is_told_once(channels, says):
+    content = encoded(np.stack(channels), 16000, format="WAV", subtype="FLOAT")
+    with pytest.warns(UserWarning, match=says) as caught:
+        load_audio(content)
+    assert len(caught) == 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [VOICE, VOICE],
+        [VOICE, NOTHING],
+        [VOICE, noise(50_000, seed=1)[0]],
+        list(noise(50_000, 6)),
+        [NOTHING, NOTHING],
+        [np.full(9, 3e38, np.float32), np.full(9, 3e38, np.float32)],
+    ],
+)
+def test_channels_that_can_be_averaged_are_not_spoken_of(channels):
+    load_audio(np.stack(channels), 16000)
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_takes_a_channel_is_not_warned():
+    assert same(load_audio(np.stack([VOICE, -VOICE]), 16000, channel=1).waveform, -VOICE)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,39 @@ def test_encode_then_decode_keeps_the_duration(
         assert decoded.frames == 11200 or suffix == "mp3"  # MP3 pads to its own frames
 
 
+def test_a_channel_is_taken_and_a_lost_voice_is_told(
+    speech: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    left, _ = soundfile.read(speech)
+    soundfile.write(speech, np.stack([left[:, 0], -left[:, 0]], 1), 22050)
+    soundfile.write(tmp_path / "left.wav", left[:, 0], 22050)
+    model = ("--model", tiny_folder)
+    told = run("encode", speech, "-o", tmp_path / "a.npz", *model)
+    assert told.code == 0
+    assert told.err.startswith(f"xcodec2: warning: {speech}: the average of its 2 channels is")
+    assert told.err.count("\n") == 1
+    run("encode", tmp_path / "left.wav", "-o", tmp_path / "left.npz", *model)
+    expected = Codes.load(tmp_path / "left.npz").codes
+    commands = {
+        "encode": (speech, "-o", tmp_path / "b.npz"),
+        "reconstruct": (speech, "-o", tmp_path / "b.wav", "--codes", tmp_path / "b.npz"),
+    }
+    for command, args in commands.items():
+        done = run(command, *args, "--channel", "0", *model)
+        assert (done.code, done.err) == (0, "")
+        assert torch.equal(Codes.load(tmp_path / "b.npz").codes, expected)
+        assert_failed(run(command, *args, "--channel", "2", *model), 1, "no channel 2")
+        assert run(command, *args, "--channel", "-1", *model).code == 2
+    evaluated = run(
+        "evaluate", speech, "--out", tmp_path / "report", "--metrics", "none", "--no-cost",
+        "--channel", "0", *model,
+    )  # fmt: skip
+    assert evaluated.code == 0, evaluated.err
+    assert (
+        json.loads((tmp_path / "report" / "summary.json").read_text())["selection"]["channel"] == 0
+    )
+
+
 def test_several_inputs_go_to_a_folder(speech: Path, tiny_folder: Path, tmp_path: Path) -> None:
     other = speech.with_name("other.flac")
     soundfile.write(other, np.full(3200, 0.1), 16000)

@@ -64,6 +64,60 @@ def test_folder_glob_and_file(folder):
     assert [r.source for r in read_corpus(folder / "b.wav")] == [f"{folder}/b.wav"]
 
 
+def test_a_folder_gives_all_that_encode_reads_and_counts_the_rest(folder):
+    others = [
+        "sph",
+        "spx",
+        "mov",
+        "mkv",
+        "mp2",
+        "wv",
+        "tta",
+        "caf",
+        "au",
+        "snd",
+        "opus",
+        "wma",
+        "ac3",
+        "voc",
+        "m4b",
+        "Webm",
+        "3gp",
+        "ogv",
+        "wv1",
+        "w64",
+    ]
+    for suffix in others:
+        (folder / f"x.{suffix}").write_bytes(b"")
+    (folder / "a" / "more.TXT").touch()
+    (folder / "a" / "README").touch()
+    (folder / "a" / "headerless.pcm").touch()
+    (folder / ".DS_Store").touch()
+    with pytest.warns(UserWarning, match="left out") as caught:
+        found = {recording.id for recording in read_corpus(folder)}
+    assert found == {"b.wav", "a/1.WAV", "a/2.wav", *(f"x.{suffix}" for suffix in others)}
+    assert [str(warning.message) for warning in caught] == [
+        f"{folder}: left out 4 files (2 .txt, 1 without a suffix, 1 .pcm): no suffix of audio"
+    ]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_not_left_out_is_not_spoken_of(folder):
+    (folder / "notes.txt").unlink()
+    assert len(list(read_corpus(folder))) == 3
+    assert len(list(read_corpus(f"{folder}/a/*"))) == 2
+
+
+def test_one_channel_of_every_recording(tmp_path):
+    voice = tone(800, RATE)
+    (tmp_path / "two.wav").write_bytes(encoded(np.stack([voice, -voice]), RATE, format="WAV"))
+    (tmp_path / "one.wav").write_bytes(encoded(voice[None], RATE, format="WAV"))
+    one, two = read_corpus(tmp_path, channel=1)
+    assert two.load(RATE).waveform.max() > 0.4
+    with pytest.raises(AudioError, match=r"one\.wav: has one channel, 0; there is no channel 1"):
+        one.load(RATE)
+
+
 def test_nothing_and_mixtures_are_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(XCodec2Error, match="holds no recordings"):

@@ -16,6 +16,7 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 from extraction import Inline, make_corpus, recording, rows
@@ -247,6 +248,20 @@ def test_a_place_with_other_tokens_is_left_alone(tmp_path, inline, tiny_folder):
         pytest.raises(XCodec2Error, match="another extraction is writing"),
     ):
         extract(manifest, tmp_path / "out")
+
+
+def test_one_channel_of_every_recording(tmp_path, inline, tiny_folder):
+    voice = speech()[:8_000].numpy()
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", np.stack([voice, -voice], 1), 16_000)
+    out = tmp_path / "out"
+    extract(tmp_path / "in", out, model=str(tiny_folder), channel=1)
+    model = XCodec2Model.from_pretrained(tiny_folder)
+    expected = model.encode(tmp_path / "in" / "a.wav", channel=1).codes.tolist()
+    assert rows(out)["a.wav"]["codes"] == expected != model.encode(np.zeros(8_000), 16_000).codes
+    for other in (None, 0):
+        with pytest.raises(XCodec2Error, match=f"of the channel 1, not {other}; choose another"):
+            extract(tmp_path / "in", out, model=str(tiny_folder), channel=other)
 
 
 def test_a_full_disk_stops_the_run_and_room_finishes_it(manifest, tmp_path, inline):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from extraction import CrashOnce, Fatal, Hang, make_corpus, recording
 
 from xcodec2.corpus import read_corpus
@@ -46,6 +47,20 @@ def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tm
         broken.ask("x")
     with pytest.raises(Died, match="exit code"):
         raise Died(broken.stop())
+
+
+def test_a_voice_that_averaging_takes_away_is_told_by_the_worker(tmp_path, capfd):
+    voice = np.random.default_rng(0).uniform(-0.5, 0.5, 8_000)
+    soundfile.write(tmp_path / "a.wav", np.stack([voice, -voice], 1), 16_000)
+    (child,) = readers(1, 16_000)
+    try:
+        found = hear(next(read_corpus(tmp_path / "a.wav")), child, 60)
+    finally:
+        child.stop()
+    assert found.num_samples == 8_000
+    said = capfd.readouterr().err
+    assert said.startswith(f"xcodec2: warning: {tmp_path}/a.wav: the average of its 2 channels is")
+    assert said.count("\n") == 1
 
 
 def test_pieces_are_cut_by_their_length():

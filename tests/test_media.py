@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import encoded, encoded_by_ffmpeg, noise, same, tone
 
-from xcodec2.audio.decoders import Content
+from xcodec2.audio.content import Content
 from xcodec2.audio.io import load_audio, resampled_length
 from xcodec2.errors import AudioError, XCodec2Error
 

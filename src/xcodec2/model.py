@@ -125,6 +125,7 @@ class XCodec2Model(nn.Module):
         audio: AudioSource,
         sample_rate: int | None = None,
         *,
+        channel: int | None = None,
         progress: batches.Progress | None = None,
     ) -> Codes: ...
 
@@ -134,6 +135,7 @@ class XCodec2Model(nn.Module):
         audio: list[Any],
         sample_rate: int | None = None,
         *,
+        channel: int | None = None,
         progress: batches.Progress | None = None,
     ) -> list[Codes]: ...
 
@@ -142,22 +144,25 @@ class XCodec2Model(nn.Module):
         audio: AudioSource | list[Any],
         sample_rate: int | None = None,
         *,
+        channel: int | None = None,
         progress: batches.Progress | None = None,
     ) -> Codes | list[Codes]:
         """Speech → codes. A list of inputs gives a list, each item with the codes that it has
         alone.
 
         `audio`: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any
-        float or integer type, for which `sample_rate` in Hz is needed. Channels are averaged, rates
-        converted. Inputs of up to `batches.EXACT_FRAMES` frames get full attention, longer ones
+        float or integer type, for which `sample_rate` in Hz is needed. Channels are averaged, or
+        `channel`, from 0, is taken; rates are converted. Inputs of up to `batches.EXACT_FRAMES` frames get full attention, longer ones
         overlapping windows. `progress` is called with the frames done and the frames in all. Raises
         XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
         """
         self.require_encoder()
         if isinstance(audio, list):
-            loaded = [self.load_item(i, item, sample_rate) for i, item in enumerate(audio)]
+            loaded = [self.load_item(i, item, sample_rate, channel) for i, item in enumerate(audio)]
         else:
-            loaded = [load_audio(audio, sample_rate, target_rate=self.config.input_rate)]
+            loaded = [
+                load_audio(audio, sample_rate, channel=channel, target_rate=self.config.input_rate)
+            ]
         encoded = batches.encode(self, [item.waveform for item in loaded], progress)
         weights_hash = self.weights_hash
         notebook.remember(self, str(weights_hash))
@@ -275,10 +280,14 @@ class XCodec2Model(nn.Module):
         rows = [self.as_codes(row[0]).codes.cpu() for row in codes]
         return torch.stack(batches.decode(self, rows))[:, None].to(self.device)
 
-    def load_item(self, index: int, audio: Any, sample_rate: int | None) -> Audio:
+    def load_item(
+        self, index: int, audio: Any, sample_rate: int | None, channel: int | None
+    ) -> Audio:
         """One of a list, named by its place when it is refused."""
         try:
-            return load_audio(audio, sample_rate, target_rate=self.config.input_rate)
+            return load_audio(
+                audio, sample_rate, channel=channel, target_rate=self.config.input_rate
+            )
         except XCodec2Error as problem:
             raise type(problem)(f"item {index} of the list: {problem}") from problem
 

@@ -1,7 +1,7 @@
 """Audio in and out: any file, buffer, array or tensor in; mono float32 at the model's rate out.
 
-Files and arrays go through one pipeline, block by block: scale to float32, average the channels,
-resample. The same samples therefore give the same bits whatever they came in, and two hours of
+Files and arrays go through one pipeline, block by block: scale to float32, average the channels
+(or take one), resample. The same samples therefore give the same bits whatever they came in, and two hours of
 stereo need no more memory than their mono result.
 """
 
@@ -19,13 +19,14 @@ import soundfile
 import soxr
 import torch
 
-from xcodec2.audio.decoders import (
+from xcodec2.audio.content import opened
+from xcodec2.audio.decoders import StartAgainError, decoded_blocks
+from xcodec2.audio.samples import (
     BLOCK_VALUES,
-    Blocks,
-    LeftToFFmpegError,
-    ffmpeg_blocks,
-    opened,
-    sndfile_blocks,
+    Block,
+    Downmix,
+    checked_channel,
+    finite,
     to_float32,
 )
 from xcodec2.errors import AudioError
@@ -58,31 +59,50 @@ class Audio:
 
 
 def load_audio(
-    source: AudioSource, sample_rate: int | None = None, *, target_rate: int = 16_000
+    source: AudioSource,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    target_rate: int = 16_000,
 ) -> Audio:
     """Read `source` as mono float32 at `target_rate` Hz.
 
-    source: a path; bytes or a binary file object (read from its start, left open); or a (samples,)
-    or (channels, samples) array or tensor. Floats are taken as they are, signed integers scaled by
-    their full range to [-1, 1), unsigned ones likewise around their midpoint. Channels are
-    averaged. sample_rate: Hz; needed with an array, and must agree with the file otherwise.
-
     The waveform has round(num_samples * target_rate / sample_rate) samples, at least one; samples
-    already at `target_rate` pass bit-exact. Raises AudioError for what is unreadable, cut short,
-    empty or not finite.
+    already at `target_rate` pass bit-exact. Where the average of the channels is much softer than
+    one of them, a warning says so.
+
+    Args:
+        source: A path; bytes or a binary file object (read from its start, left open); or a
+            (samples,) or (channels, samples) array or tensor. Floats are taken as they are, signed
+            integers scaled by their full range to [-1, 1), unsigned ones likewise around their
+            midpoint.
+        sample_rate: Hz; needed with an array, and must agree with the file otherwise.
+        channel: The one channel to take, from 0; None averages them all.
+        target_rate: Hz.
+
+    Raises:
+        AudioError: The source is unreadable, cut short, empty or not finite, or has no such channel.
     """
     given = None if sample_rate is None else checked_rate(sample_rate)
+    taken = checked_channel(channel)
     return read_blocks(
-        source, given, lambda blocks, name: _mono_at(target_rate, blocks, name, given)
+        source, given, lambda blocks, name: _mono_at(target_rate, blocks, name, given, taken)
     )
 
 
 def read_blocks(
-    source: AudioSource, sample_rate: int | None, take: Callable[[Blocks, str], Taken]
+    source: AudioSource, sample_rate: int | None, take: Callable[[Iterator[Block], str], Taken]
 ) -> Taken:
-    """What `take` makes of the samples as they come, (Hz, (samples, channels) float32) blocks at
-    their own rate, and of the name for errors. It is called again, from the start, when another
-    decoder has to take over. Raises AudioError.
+    """What `take` makes of the samples as they come.
+
+    Args:
+        source: As in :func:`load_audio`.
+        sample_rate: Hz; needed with an array.
+        take: Is called with (Hz, (samples, channels) float32) blocks at their own rate and with the
+            name for errors; once more, from the start, when another decoder has to take over.
+
+    Raises:
+        AudioError: The source is unreadable or cut short.
     """
     if isinstance(source, (np.ndarray, torch.Tensor)):
         if sample_rate is None:
@@ -90,9 +110,9 @@ def read_blocks(
         return take(_array_blocks(source, sample_rate), "array")
     with opened(source) as (file, name):
         try:
-            return take(sndfile_blocks(file, name), name)
-        except LeftToFFmpegError:
-            return take(ffmpeg_blocks(file, name), name)
+            return take(decoded_blocks(file, name), name)
+        except StartAgainError as why:
+            return take(decoded_blocks(file, name, by_ffmpeg=str(why)), name)
 
 
 def save_audio(
@@ -117,7 +137,7 @@ def save_audio(
             f"a waveform is 1-D, float and not empty, not {samples.dtype} of shape {samples.shape}"
         )
     beyond = sum(
-        np.count_nonzero(np.abs(_finite(block, "waveform")) > 1) for block in _split(samples)
+        np.count_nonzero(np.abs(finite(block, "waveform")) > 1) for block in _split(samples)
     )
     if beyond:
         warnings.warn(
@@ -159,9 +179,12 @@ def resampled_length(num_samples: int, sample_rate: int, target_rate: int) -> in
     return max(1, (2 * num_samples * target_rate + sample_rate) // (2 * sample_rate))
 
 
-def _mono_at(target_rate: int, blocks: Blocks, name: str, given: int | None) -> Audio:
-    """Average, check and resample `blocks` as they come; only the mono result is kept."""
+def _mono_at(
+    target_rate: int, blocks: Iterator[Block], name: str, given: int | None, channel: int | None
+) -> Audio:
+    """Average (or choose), check and resample `blocks` as they come; only the mono result is kept."""
     rate, num_samples, resampler = 0, 0, None
+    downmix = Downmix(channel, name)
     pcm = (
         bytearray()
     )  # grows in place, where a list of blocks would need its size twice when joined
@@ -182,42 +205,25 @@ def _mono_at(target_rate: int, blocks: Blocks, name: str, given: int | None) -> 
             raise AudioError(
                 f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate first"
             )
-        mono = _finite(to_mono(block), name)
+        mono = downmix(block)
         num_samples += len(mono)
         pcm += (
-            _finite(resampler.resample_chunk(mono), name).tobytes() if resampler else mono.tobytes()
+            finite(resampler.resample_chunk(mono), name).tobytes() if resampler else mono.tobytes()
         )
     if not num_samples:
         raise AudioError(f"{name}: holds no audio samples")
     if resampler:
-        pcm += _finite(resampler.resample_chunk(np.zeros(0, np.float32), last=True), name).tobytes()
+        pcm += finite(resampler.resample_chunk(np.zeros(0, np.float32), last=True), name).tobytes()
         wanted = 4 * resampled_length(num_samples, rate, target_rate)
         if (
             len(pcm) != wanted
         ):  # by one sample, and only when the input is shorter than an output sample
             pcm = pcm[:wanted].ljust(wanted, b"\0")
+    downmix.warn_of_loss()
     return Audio(torch.from_numpy(np.frombuffer(pcm, np.float32)), num_samples, rate)
 
 
-def to_mono(block: np.ndarray) -> np.ndarray:
-    """(samples, channels) → (samples,), summed by channel in float64: the bits do not depend on the
-    layout.
-    """
-    if block.shape[1] == 1:
-        return np.ascontiguousarray(block[:, 0])
-    total = block[:, 0].astype(np.float64)
-    for channel in range(1, block.shape[1]):
-        total += block[:, channel]
-    return (total / block.shape[1]).astype(np.float32)
-
-
-def _finite(samples: np.ndarray, name: str) -> np.ndarray:
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: has NaN, infinite or far too large samples")
-    return samples
-
-
-def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Blocks:
+def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Iterator[Block]:
     array = _to_numpy(source)
     if array.dtype.kind not in "fiu":
         raise AudioError(f"audio must be of a float or integer type, not {array.dtype}")

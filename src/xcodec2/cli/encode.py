@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from xcodec2.cli.options import INPUT_FILE_OR_STDIN, device_option, load_model, model_option
+from xcodec2.cli.options import (
+    INPUT_FILE_OR_STDIN,
+    channel_option,
+    device_option,
+    load_model,
+    model_option,
+)
 from xcodec2.cli.outputs import (
     STDIO,
     check_decoders,
@@ -30,18 +36,23 @@ from xcodec2.cli.outputs import (
 )
 @model_option
 @device_option
-def encode(speech: tuple[Path, ...], out: str, model_name: str, device: str) -> None:
+@channel_option
+def encode(
+    speech: tuple[Path, ...], out: str, model_name: str, device: str, channel: int | None
+) -> None:
     """Encode speech into codes files.
 
-    SPEECH may have any format, rate and number of channels; - is standard input. A codes file holds
-    the codes, the length and rate of the speech and the model they come from; NumPy alone reads it
-    (`numpy.load`). With several inputs, or when OUT is a folder or ends in /, each input gets
-    OUT/NAME.npz. Results of an earlier run are replaced. Prints a line for each file written.
+    SPEECH may have any format, rate and number of channels, which are averaged; - is standard
+    input. A codes file holds the codes, the length and rate of the speech and the model they come
+    from; NumPy alone reads it (`numpy.load`). With several inputs, or when OUT is a folder or ends
+    in /, each input gets OUT/NAME.npz. Results of an earlier run are replaced. Prints a line for
+    each file written.
 
     \b
     Examples:
       xcodec2 encode speech.wav -o speech.npz
       xcodec2 encode recordings/*.mp3 -o codes/
+      xcodec2 encode interview.wav -o left.npz --channel 0
       xcodec2 encode speech.wav -o speech.npz --model HKUSTAudio/xcodec2 --device cuda
       ffmpeg -i film.mkv -f wav - | xcodec2 encode - -o film.npz
     """
@@ -51,7 +62,7 @@ def encode(speech: tuple[Path, ...], out: str, model_name: str, device: str) -> 
 
     def work(source: Path) -> Callable[[Path], str]:
         with frames_bar() as progress:
-            codes = model.encode(content_of(source), progress=progress)
+            codes = model.encode(content_of(source), channel=channel, progress=progress)
 
         def save(target: Path) -> str:
             if target == STDIO:

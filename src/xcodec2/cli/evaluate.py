@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from xcodec2.cli.options import device_option
+from xcodec2.cli.options import channel_option, device_option
 from xcodec2.cli.terminal import say
 from xcodec2.extras import require
 
@@ -92,6 +92,7 @@ RENAMED = {
 @click.option("--speaker", hidden=True)
 @click.option("--judge-sample", hidden=True, type=click.IntRange(1))
 @device_option
+@channel_option
 def evaluate(
     source: str, out: Path, models: tuple[str, ...], metrics: str | None, **options: Any
 ) -> None:

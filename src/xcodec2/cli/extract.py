@@ -6,7 +6,7 @@ import json
 
 import click
 
-from xcodec2.cli.options import check_device, device_option, model_option
+from xcodec2.cli.options import channel_option, check_device, device_option, model_option
 from xcodec2.cli.terminal import say_lines
 from xcodec2.extras import require
 
@@ -80,6 +80,7 @@ from xcodec2.extras import require
     default=True,
     help="Whether a manifest may name addresses (http://, s3://, file://, ...).",
 )
+@channel_option
 @click.option("--retry-errors", is_flag=True, help="Do shards that have errors again.")
 def extract(
     source: str,

@@ -29,6 +29,13 @@ device_option = click.option(
     help="Where the model runs: cpu, cuda, cuda:1, mps, ...",
 )
 
+channel_option = click.option(
+    "--channel",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Take this channel, counted from 0, instead of the average of all.",
+)
+
 
 def load_model(
     name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xcodec2.cli.options import INPUT_FILE, OUTPUT_FILE, device_option, load_model, model_option
+from xcodec2.cli.options import (
+    INPUT_FILE,
+    OUTPUT_FILE,
+    channel_option,
+    device_option,
+    load_model,
+    model_option,
+)
 from xcodec2.cli.outputs import check_audio_suffix, check_decoders, check_parents, check_targets
 from xcodec2.cli.terminal import say
 from xcodec2.errors import UndefinedError
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--stoi", is_flag=True, help="Also measure intelligibility, 0 to 1 (STOI).")
 @model_option
 @device_option
+@channel_option
 def reconstruct(
     speech: Path,
     out: Path,
@@ -46,6 +54,7 @@ def reconstruct(
     stoi: bool,
     model_name: str,
     device: str,
+    channel: int | None,
 ) -> None:
     """Encode speech and decode it again, with figures.
 
@@ -77,7 +86,7 @@ def reconstruct(
         model.encode(silence, model.config.input_rate)
     )  # a process's first pass is slow: not in the figures
     started = time.perf_counter()
-    codes = model.encode(speech)
+    codes = model.encode(speech, channel=channel)
     encoded = time.perf_counter()
     waveform = model.decode(codes).cpu()
     decoded = time.perf_counter()
@@ -96,7 +105,7 @@ def reconstruct(
         "decode": speed(decoded - encoded, codes.duration),
     }
     if picture_path or stoi:
-        original = load_audio(speech, target_rate=model.sample_rate).waveform
+        original = load_audio(speech, channel=channel, target_rate=model.sample_rate).waveform
         if picture_path:
             from xcodec2.audio.spectrogram import spectrogram_picture
 

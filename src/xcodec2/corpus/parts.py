@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xcodec2.corpus.recording import LocalFile, Place
+from xcodec2.corpus.recording import LocalFile, Place, Recording
 from xcodec2.corpus.segments import Segment
 from xcodec2.errors import AudioError
 
@@ -40,6 +40,23 @@ class FilePart:
         return part[list(self.segment.channels)] if self.segment.channels else part, decoded.rate
 
 
+def on_channel(recording: Recording, channel: int) -> Recording:
+    """The recording read from one channel alone, unless it names its channels itself.
+
+    Args:
+        recording: of a corpus.
+        channel: from 0.
+    """
+    place = recording.place
+    if not isinstance(place, FilePart):
+        return replace(recording, channel=channel)
+    if place.segment.channels is not None:
+        return recording
+    return replace(
+        recording, place=replace(place, segment=replace(place.segment, channels=(channel,)))
+    )
+
+
 class Decoded:
     """A file's samples at its own rate: (samples, channels) float32, its channels averaged into one
     unless they are kept `separate`.
@@ -56,12 +73,16 @@ class Decoded:
         )
 
     def keep(self, blocks: Any, name: str, separate: bool) -> Any:
-        from xcodec2.audio.io import checked_rate, to_mono
+        from xcodec2.audio.io import checked_rate
+        from xcodec2.audio.samples import Downmix, average
 
+        downmix = Downmix(None, name)
         self.rate = self.channels = self.num_samples = 0
         spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # lives as long as this
         for rate, block in blocks:
-            kept = block if separate else to_mono(block)[:, None]
+            kept = block if separate else average(block)[:, None]
+            if not separate and block.shape[1] > 1:
+                downmix.measure(block, kept[:, 0])
             if not self.rate:
                 self.rate = checked_rate(rate, f"{name}: its sample rate")
                 self.channels = kept.shape[1]
@@ -71,6 +92,7 @@ class Decoded:
             spool.write(np.ascontiguousarray(kept, np.float32).tobytes())
         if not self.num_samples:
             raise AudioError(f"{name}: holds no audio samples")
+        downmix.warn_of_loss()
         return spool
 
     def cut(self, begin: int, end: int) -> np.ndarray:

@@ -31,9 +31,9 @@ class Recording:
     """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row`
     inside of one.
 
-    columns: what the corpus says beside the audio: text, language, speaker, …
-
-    duration: what the corpus says that the whole file has; reading a file of another length fails.
+    columns: what the corpus says beside the audio: text, language, speaker, … duration: what the
+    corpus says that the whole file has; reading a file of another length fails. channel: the one to
+    take, from 0; None averages them.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Recording:
     columns: Mapping[str, object]
     place: Place
     duration: Time | None = None
+    channel: int | None = None
 
     @property
     def file(self) -> Place | None:
@@ -68,7 +69,7 @@ class Recording:
         content = self.open()
         try:
             array, rate = content if isinstance(content, tuple) else (content, None)
-            audio = load_audio(array, rate, target_rate=target_rate)
+            audio = load_audio(array, rate, channel=self.channel, target_rate=target_rate)
             if self.duration:
                 check_duration(self.duration, audio.num_samples, audio.sample_rate)
             return audio

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields, replace
@@ -12,19 +14,19 @@ from typing import Any
 
 import fsspec
 
+from xcodec2.audio.suffixes import AUDIO_SUFFIXES
 from xcodec2.corpus import tables
 from xcodec2.corpus.extraction import IDENTITY, source_of
 from xcodec2.corpus.kaldi import read_kaldi
 from xcodec2.corpus.lists import TEXT_KINDS, read_text_manifest
 from xcodec2.corpus.manifest import inside, named_row, pick, read_parquet
 from xcodec2.corpus.options import Options
+from xcodec2.corpus.parts import on_channel
 from xcodec2.corpus.recording import DatasetCell, Recording, file_at, printable
 from xcodec2.corpus.tars import read_tar
 from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
 
-AUDIO_NAMES = "wav flac ogg oga opus mp3 m4a mp4 aac webm mka aif aiff aifc au amr wma w64 caf 3gp"
-AUDIO_SUFFIXES = frozenset(f".{name}" for name in AUDIO_NAMES.split())
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SAVED_DATASET = (
     "dataset_dict.json",
@@ -44,6 +46,7 @@ def read_corpus(
     encoding: str | None = None,
     segments: str = "auto",
     remote: bool = True,
+    channel: int | None = None,
 ) -> Iterator[Recording]:
     """Recordings of `source`, lazily, in a fixed order, in memory that does not grow with their
     number.
@@ -65,6 +68,8 @@ def read_corpus(
     - a data set: a folder saved by `datasets`, or a Hub id, with `subset` and `split` where it has
       several.
 
+    A warning counts the files of a folder that were left out, by suffix.
+
     Args:
         source: a path or URL.
         audio_column: of a manifest or data set, where its name does not tell.
@@ -76,13 +81,16 @@ def read_corpus(
             "milliseconds", "samples", or "auto", which finds it out; "none" reads whole files.
         remote: whether a manifest may name URLs. One from a stranger can name http:// and file://
             addresses; with False these become recordings that cannot be read.
+        channel: the one to take of each, from 0; None averages them. Rows that name channels
+            themselves keep those.
 
     Raises:
         XCodec2Error: for what is missing or mixed, and for an id that comes twice.
     """
     name = os.fspath(source)
     options = Options(audio_column, id_column, subset, split, encoding, segments, remote)
-    return unique(expand(name, options), name)
+    recordings = unique(expand(name, options), name)
+    return recordings if channel is None else (on_channel(r, channel) for r in recordings)
 
 
 def expand(source: str, options: Options) -> Iterator[Recording]:
@@ -171,6 +179,7 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     and rows, and may well lie below the audio.
     """
     first = None
+    left_out: Counter[str] = Counter()
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
         made_here = IDENTITY in files or set(files) >= REPORT
         if made_here and parent.rstrip("/") != folder.rstrip("/"):
@@ -180,7 +189,10 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
         for name in sorted(files):
             suffix = kind_of(name)
             kind = "audio" if suffix in AUDIO_SUFFIXES else suffix
-            if name.startswith(".") or kind not in ("audio", ".tar", ".parquet"):
+            if name.startswith("."):
+                continue
+            if kind not in ("audio", ".tar", ".parquet"):
+                left_out[suffix] += 1
                 continue
             first = first or kind
             if kind != first:
@@ -188,6 +200,18 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
                     f"{source}: holds {first} and {kind} files; give a glob of the one to read"
                 )
             yield f"{parent.rstrip('/')}/{name}"
+    if left_out:
+        warnings.warn(f"{source}: left out {counted(left_out)}: no suffix of audio", stacklevel=2)
+
+
+def counted(suffixes: Counter[str]) -> str:
+    """How many files have which suffix, in words."""
+    kinds = [
+        f"{count} {printable(suffix) or 'without a suffix'}"
+        for suffix, count in sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    total = suffixes.total()
+    return f"{total} file{'s' if total > 1 else ''} ({', '.join(kinds)})"
 
 
 def is_tokens(fs: Any, path: str) -> bool:

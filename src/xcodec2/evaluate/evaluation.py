@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from xcodec2 import __version__
 from xcodec2.corpus import Recording, read_corpus
+from xcodec2.corpus.parts import on_channel
 from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
@@ -59,6 +60,7 @@ def evaluate(
     costly_sample: int | None = None,
     workers: int = 1,
     device: str = "cpu",
+    channel: int | None = None,
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
@@ -84,6 +86,7 @@ def evaluate(
         costly_sample: The same for costly metrics alone: DNSMOS, DistillMOS, WER.
         workers: Processes.
         device: For models.
+        channel: The one to take of each recording, from 0; None averages them.
         cost: Whether real-time factor and memory are measured, too.
         worst: How many of the worst files to show.
         audio: Whether these have players.
@@ -103,7 +106,10 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise XCodec2Error(f"{folder}: cannot be made ({problem.strerror})") from problem
-    recordings = chosen(list(read_corpus(source) if isinstance(source, str) else source), sample)
+    recordings = list(read_corpus(source) if isinstance(source, str) else source)
+    if channel is not None:
+        recordings = [on_channel(recording, channel) for recording in recordings]
+    recordings = chosen(recordings, sample)
     costly_ids = None
     if costly_sample is not None:
         costly_ids = frozenset(r.id for r in chosen(recordings, costly_sample))
@@ -131,6 +137,7 @@ def evaluate(
             "seconds": list(seconds) if seconds else None,
             "sample": sample,
             "judge_sample": costly_sample,
+            "channel": channel,
         },
         "columns": {n: asdict(c) for n, c in columns.items() if any(n in row for row in rows)},
         "measures": metric_set.implementations,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,16 +39,19 @@ class Heard:
     died: str = ""  # how the process that read it had ended
 
 
-def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int]]:
+def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int, list[str]]]:
     """What a reading process does; it runs in a :class:`Child`."""
     import torch
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
 
-    def read(recording: Recording) -> tuple[np.ndarray, int, int]:
-        audio = recording.load(target_rate)
-        return audio.waveform.numpy(), audio.num_samples, audio.sample_rate
+    def read(recording: Recording) -> tuple[np.ndarray, int, int, list[str]]:
+        with warnings.catch_warnings(record=True) as caught:  # this process's stderr goes nowhere
+            warnings.simplefilter("always")
+            audio = recording.load(target_rate)
+        said = [str(warning.message) for warning in caught]
+        return audio.waveform.numpy(), audio.num_samples, audio.sample_rate, said
 
     return read
 
@@ -58,13 +63,15 @@ def readers(count: int, target_rate: int) -> list[Child]:
 def hear(recording: Recording, child: Child, seconds: float) -> Heard:
     """Never raises for what is wrong with the recording: a damaged file is a row with a reason."""
     try:
-        waveform, num_samples, rate = child.ask(recording, seconds)
+        waveform, num_samples, rate, said = child.ask(recording, seconds)
     except Died as problem:
         died = f"reading it {problem}"
         error = f"{recording.source}: {died}"
         return Heard(None, error=error, source=recording.source, died=died)
     except XCodec2Error as problem:
         return Heard(None, error=str(problem), source=recording.source)
+    for text in said:
+        print(f"xcodec2: warning: {text}", file=sys.stderr)
     return Heard(waveform, num_samples, rate, source=recording.source)
 
 

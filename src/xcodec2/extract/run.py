@@ -53,6 +53,7 @@ def extract(
     encoding: str | None = None,
     segments: str = "auto",
     remote: bool = True,
+    channel: int | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
     """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
@@ -60,7 +61,8 @@ def extract(
 
     What is done already is skipped; a recording that cannot be read becomes a row with an error.
     `workers` encode, one a core or a GPU when not given; each has `readers`. `rows` in a shard on
-    average. `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
+    average. `channel`: the one to take of each recording, from 0; None averages them.
+    `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
     are done again. Neither engine nor workers, readers, batch_seconds or the order of units change
     a row. Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written
     or holds something else.
@@ -73,8 +75,10 @@ def extract(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
     )
     reading = Options(audio_column, id_column, subset, split, encoding, segments, remote)
-    corpus = read_corpus(source, **asdict(reading))
+    corpus = read_corpus(source, **asdict(reading), channel=channel)
     identity = {"weights_hash": codec.facts["weights_hash"]}
+    if channel is not None:  # without one, the keys are those of older data sets
+        identity["channel"] = channel
     with store.locked(), Plan(corpus, rows, identity) as plan:
         claim(store, {"source": source, **identity}, reading)
         keys = {unit.key for unit in plan}
