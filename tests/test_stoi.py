@@ -39,6 +39,8 @@ def test_what_has_no_value_has_a_reason(measure):
     clip = speech().numpy()
     with pytest.raises(UndefinedError, match="the decoded waveform is silent"):
         measure(clip, 0 * clip, RATE)
+    with pytest.raises(UndefinedError, match="the decoded waveform is silent"):
+        measure(clip, np.full_like(clip, 0.25), RATE)  # an offset is no sound either
     with pytest.raises(UndefinedError, match="the original waveform is silent"):
         measure(0 * clip, clip, RATE)
     with pytest.raises(UndefinedError, match="fewer than 30 frames"):
