@@ -73,7 +73,7 @@ def test_training_validates_with_the_clips_that_have_a_value(monkeypatch, tmp_pa
 
     monkeypatch.setattr(codec, "read_corpus", lambda _: recordings)
     monkeypatch.setattr(codec, "averaged", lambda _: nullcontext(perfect))
-    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2))
+    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2, valid_recogniser=""))
     with pytest.warns(UserWarning, match="r1 has no STOI: fewer than 30 frames"):
         figures = codec.validate(None, recipe, tmp_path)
     assert figures["stoi"] == pytest.approx(1.0)
