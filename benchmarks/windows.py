@@ -125,7 +125,7 @@ def main() -> None:
     for size in WINDOW_SIZES:
         for overlap in OVERLAPS:
             if 2 * overlap < size:
-                codes = [windows.encode(model, w, size=size, overlap=overlap) for w in recordings]
+                codes = [windows.encode_long(model, w, size=size, overlap=overlap) for w in recordings]
                 differ = (
                     torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
                 )

@@ -7,6 +7,8 @@ between query and key.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,15 +20,15 @@ from xcodec2.codec.masking import mean_and_variance, valid_mask, zero_tail
 
 NORM_GROUPS = 32
 EPS = 1e-6
-LOUDEST_MAGNITUDE = 1e2  # in a window of XCodec2's length
+MAX_MAGNITUDE = 1e2  # in a window of XCodec2's length
 XCODEC2_WINDOW = 1280
-SMALLEST_ENVELOPE = 1e-11
+MIN_ENVELOPE = 1e-11
 # frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a
 # CPU
 SHORT = 1000
 
 
-class RaggedGroupNorm(nn.GroupNorm):
+class MaskedGroupNorm(nn.GroupNorm):
     """GroupNorm over channels and time whose statistics stop at each item's end."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -51,9 +53,9 @@ class ResNetBlock(nn.Module):
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         width = config.width
-        self.norm1 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
+        self.norm1 = MaskedGroupNorm(NORM_GROUPS, width, eps=EPS)
         self.conv1 = Conv1d(width, width, 3, padding=1)
-        self.norm2 = RaggedGroupNorm(NORM_GROUPS, width, eps=EPS)
+        self.norm2 = MaskedGroupNorm(NORM_GROUPS, width, eps=EPS)
         self.dropout = nn.Dropout(config.dropout)
         self.conv2 = Conv1d(width, width, 3, padding=1)
 
@@ -132,7 +134,7 @@ class ISTFTHead(nn.Module):
         # A magnitude is a sum over the window: the same loudness needs more in a longer one.
         # NeuCodec never had it.
         longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
-        self.loudest = LOUDEST_MAGNITUDE * max(1.0, longer)
+        self.loudest = MAX_MAGNITUDE * max(1.0, longer)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, T, D) → (B, T·hop) float32."""
@@ -141,14 +143,14 @@ class ISTFTHead(nn.Module):
         return self.inverse_stft(spectrum, lengths)
 
     def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:
-        window = torch.hann_window(self.n_fft, device=spectrum.device)
+        window = torch.hann_window(self.n_fft, dtype=torch.float32, device=spectrum.device)
         frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
         powers = window.square().expand(1, frames.shape[1], -1)
         if lengths is not None:
             valid = valid_mask(lengths, frames.shape[1])[..., None]
             frames, powers = frames * valid, powers * valid
         side = (self.n_fft - self.hop) // 2
-        envelope = self.overlap_add(powers)[:, side:-side].clamp(min=SMALLEST_ENVELOPE)
+        envelope = self.overlap_add(powers)[:, side:-side].clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames)[:, side:-side] / envelope
 
     def overlap_add(self, frames: Tensor) -> Tensor:
@@ -161,7 +163,21 @@ class ISTFTHead(nn.Module):
         return out.flatten(1)
 
 
+class Decoded(NamedTuple):
+    """What the decoder makes of vectors.
+
+    Attributes:
+        waveform: (B, T·hop) float32.
+        hidden: (B, D, T), what its last block gave, before norm and head.
+    """
+
+    waveform: Tensor
+    hidden: Tensor
+
+
 class AcousticDecoder(nn.Module):
+    """Convolutions, attention over the whole utterance, convolutions, and an inverse STFT."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.fc = Linear(config.latent_width, config.width)
@@ -172,14 +188,12 @@ class AcousticDecoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.head = ISTFTHead(config)
 
-    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in
-        frames.
-        """
+    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Decoded:
+        """(B, T, semantic + acoustic width) → waveform; `lengths` (B,) in frames."""
         x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
         return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
 
-    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Decoded:
         """The rest of :meth:`forward`, from (B, D, T)."""
         for block in self.prior_net:
             x = block(x, lengths)
@@ -189,4 +203,4 @@ class AcousticDecoder(nn.Module):
         x = x.transpose(1, 2)
         for block in self.post_net:
             x = block(x, lengths)
-        return self.head(self.norm(x.transpose(1, 2)), lengths)
+        return Decoded(self.head(self.norm(x.transpose(1, 2)), lengths), x)

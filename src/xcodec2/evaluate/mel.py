@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.cached_tensor import cached_tensor
 
 
-@constant
+@cached_tensor
 def slaney_mel(n_fft: int, bins: int, sample_rate: int, device: torch.device) -> Tensor:
     """(bins, n_fft/2 + 1): triangles of equal area on Slaney's scale, linear below 1 kHz and
     logarithmic above.
     """
     top = _slaney_from_hertz(sample_rate / 2)
-    edges = torch.tensor(
-        [_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], dtype=torch.float64
-    )
-    hertz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft
+    exact: Any = {"dtype": torch.float64, "device": "cpu"}
+    edges = torch.tensor([_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], **exact)
+    hertz = torch.arange(n_fft // 2 + 1, **exact) * sample_rate / n_fft
     rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     area = 2 / (edges[2:] - edges[:-2])[:, None]

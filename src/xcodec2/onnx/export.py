@@ -22,7 +22,7 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.onnx.graph import Decoder, Encoder
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
 
-LARGEST_SINGLE_FILE = (
+MAX_SINGLE_FILE = (
     2**30
 )  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
 
@@ -42,10 +42,9 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".xcodec2-", dir=folder) as unfinished:
-            waveform, codes = (
-                torch.zeros(2, 3 * model.config.hop + 1),
-                torch.zeros(2, 4, dtype=torch.long),
-            )
+            samples = 3 * model.config.hop + 1
+            waveform = torch.zeros(2, samples, dtype=torch.float32, device="cpu")
+            codes = torch.zeros(2, 4, dtype=torch.long, device="cpu")
             write(
                 Encoder(model),
                 waveform,
@@ -125,7 +124,7 @@ def write(
         )
     assert program is not None
     program.model.metadata_props[METADATA] = facts.to_json()
-    program.save(path, external_data=weights > LARGEST_SINGLE_FILE)
+    program.save(path, external_data=weights > MAX_SINGLE_FILE)
 
 
 @contextmanager

@@ -56,10 +56,10 @@ class Student(nn.Module):
         self.features = nn.Linear(codec.config.semantic_width, teacher.width)
         self.phones = nn.Linear(codec.config.semantic_width, phones) if phones else None
 
-    def forward(self, heard: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, N) → features (B, T, W) and logits of phones (B, T, P)."""
         codec = self.codec
-        semantic = codec.semantic_encoder(codec.features(codec.pad(heard), None, None)[0])
+        semantic = codec.semantic_encoder(codec.features(codec.pad(inputs))[0])
         return self.features(semantic), self.phones(semantic) if self.phones else None
 
 

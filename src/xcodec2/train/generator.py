@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from xcodec2.codec.checkpoints.load import read_checkpoint
 from xcodec2.codec.config import XCodec2Config
-from xcodec2.codec.quantizer import bound_twice, centre
 from xcodec2.codec.semantic import SemanticAdapter
 from xcodec2.errors import TrainingError
 from xcodec2.model import XCodec2Model
@@ -67,49 +66,30 @@ class Generator(nn.Module):
         for name in frozen:
             codec.get_submodule(name).requires_grad_(False)
 
-    def forward(self, heard: Tensor, samples: int) -> Output:
+    def forward(self, inputs: Tensor, samples: int) -> Output:
         """Waveforms (B, N) at the input rate → reconstructions of `samples` samples at the output
         rate.
         """
         codec = self.codec
         with torch.set_grad_enabled(not set(ENCODER) <= set(self.frozen)):
-            padded = codec.pad(heard)
-            semantic = codec.semantic_encoder(codec.features(padded, None, None)[0])
-            adapted, acoustic = codec.semantic_adapter(semantic), codec.acoustic_encoder(padded)
-            frames = min(adapted.shape[-1], acoustic.shape[-1])
-            both = torch.cat([adapted[..., :frames], acoustic[..., :frames]], dim=1)  # (B, D, T)
-            latent = codec.fc_encoder(both.transpose(1, 2))
-            vectors, _ = codec.quantizer(latent)
-            projected = codec.quantizer.project(latent.float())
-        waveform, hidden = self.decode(vectors)
+            encoded = codec.encode_features(codec.pad(inputs))
+            vectors = codec.quantize(encoded.latent).vectors
+            # once more, for a sum of gradients that rounds as it did in runs of before
+            projected = codec.quantizer.project(encoded.latent.float())
+        decoded = codec.decode_vectors(vectors)
         guide = None
         if self.guidance:
             with torch.no_grad():  # the decoder's view of what was not rounded
-                bounded = bound_twice(projected, codec.config.levels)
-                unrounded = codec.quantizer.project_out(
-                    bounded / centre(codec.config.levels, bounded.device, bounded.dtype)
-                )
-                guide = self.decode(unrounded)[1]
+                guide = codec.decode_vectors(codec.quantizer.unrounded(projected)).hidden
         rebuilt = self.semantic_decoder(vectors) if self.semantic_decoder else None
         return Output(
-            waveform=waveform[:, :samples],
+            waveform=decoded.waveform[:, :samples],
             projected=projected,
-            semantic=semantic[:, :frames].detach() if rebuilt is not None else None,
+            semantic=encoded.semantic.detach() if rebuilt is not None else None,
             rebuilt=rebuilt,
-            hidden=hidden if self.guidance else None,
+            hidden=decoded.hidden if self.guidance else None,
             guide=guide,
         )
-
-    def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors → waveform, and what the last block of the decoder gave (B, width, T)."""
-        seen: list[Tensor] = []
-        hook = self.codec.acoustic_decoder.post_net[-1].register_forward_hook(
-            lambda *args: seen.append(args[-1])
-        )
-        try:
-            return self.codec.acoustic_decoder(vectors), seen[0]
-        finally:
-            hook.remove()
 
     def train(self, mode: bool = True) -> Generator:
         super().train(mode)

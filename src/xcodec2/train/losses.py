@@ -25,7 +25,7 @@ LATENT_MEAN, LATENT_DEVIATION = -0.2, 0.9
 
 def magnitudes(waveform: Tensor, window: int) -> Tensor:
     """(B, N) → (B, F, frames), hop a quarter of the window."""
-    hann = torch.hann_window(window, device=waveform.device)
+    hann = torch.hann_window(window, dtype=torch.float32, device=waveform.device)
     spectrum = torch.stft(
         waveform.float(), window, window // 4, window=hann, return_complex=True, pad_mode="constant"
     )

@@ -21,6 +21,7 @@ from xcodec2.errors import CheckpointError
 SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
 SEMANTIC_LAYER = re.compile(r"semantic_model\.encoder\.layers\.(\d+)\.")
 FILTER_TOLERANCE = 1e-6
+FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}
 
 # Parts of a checkpoint that inference has no use for, as prefixes.
 TRAINING_ONLY = ("fc_post_s.", "SemanticDecoder_module.", "discriminator.", "spec_discriminator.")
@@ -160,7 +161,7 @@ def _check_unused(
         if key.endswith((".upsample.filter", ".downsample.lowpass.filter")):
             _check_buffer(key, tensor, kaiser_sinc(torch.device("cpu"), torch.float32))
         elif key == "generator.head.istft.window":
-            _check_buffer(key, tensor, torch.hann_window(config.n_fft))
+            _check_buffer(key, tensor, torch.hann_window(config.n_fft, **FLOAT32))
         elif not (
             key == "semantic_model.masked_spec_embed"
             or key.startswith(TRAINING_ONLY)
@@ -212,8 +213,8 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
             tensors[fused] = torch.cat(
                 [state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"]
             )
-    tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft)
-    tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width)
+    tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft, **FLOAT32)
+    tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width, **FLOAT32)
     return tensors
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec.inference.precision import multiplies_bfloat16
+from xcodec2.codec.kernels.cpu_features import multiplies_bfloat16
 
 
 class Linear(nn.Linear):
@@ -66,8 +66,8 @@ def onednn_product() -> Callable[..., Any] | None:
     """
     try:
         product = torch.ops.mkldnn._linear_pointwise.default
-        ones = torch.ones(2, 2)
-        works = torch.equal(product(ones, ones, ones[0], "none", [], ""), torch.full((2, 2), 3.0))
+        ones = torch.ones(2, 2, dtype=torch.float32, device="cpu")
+        works = torch.equal(product(ones, ones, ones[0], "none", [], ""), 3 * ones)
     except (AttributeError, RuntimeError, TypeError):
         return None
     return product if works else None
