@@ -54,7 +54,9 @@ def test_moments_over_blocks_equal_those_over_the_file(model, monkeypatch):
 def test_a_window_that_holds_everything_gives_the_exact_codes(model):
     waveform = long_speech(6)
     exact = model.encode(waveform, 16_000).codes
-    assert (windows.encode_long(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
+    assert (
+        windows.encode_long(model, waveform, size=2000, overlap=250) == exact
+    ).float().mean() > 0.995
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 50])

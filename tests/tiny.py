@@ -74,7 +74,9 @@ def balance_branches(model: XCodec2Model) -> None:
     if model.config.acoustic_encoder != "waveform":
         return
     waveform = model.pad(speech()[None])
-    loudness = model.encode_features(waveform).adapted.std() / model.acoustic_encoder(waveform).std()
+    loudness = (
+        model.encode_features(waveform).adapted.std() / model.acoustic_encoder(waveform).std()
+    )
     model.acoustic_encoder.conv2.weight.mul_(loudness)
     model.acoustic_encoder.conv2.bias.mul_(loudness)
 

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from xcodec2.audio.io import Audio, AudioSource, load_audio
-from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.inference import batches, streams
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.codes import Codes
@@ -39,16 +38,6 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         decoder_only: leave the encoder out (629 M → 187 M parameters at full size); encoding raises.
         device: of the weights; by default that of a surrounding `with torch.device(…)`, else the CPU.
     """
-
-    def __init__(
-        self,
-        config: XCodec2Config | None = None,
-        *,
-        decoder_only: bool = False,
-        device: str | torch.device | None = None,
-    ) -> None:
-        super().__init__(config, decoder_only=decoder_only, device=device)
-        self.model_id = "unnamed"
 
     # ---- speech to codes and back ----------------------------------------------------------------
 
@@ -183,7 +172,9 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
                 f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}"
             )
         checked = (self.as_codes(as_chunk(chunk)).codes for chunk in chunks if not is_empty(chunk))
-        return streams.decode_stream(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
+        return streams.decode_stream(
+            self, checked, step=step, look_back=look_back, look_ahead=look_ahead
+        )
 
     def load_item(self, index: int, audio: Any, sample_rate: int | None) -> Audio:
         """One of a list, named by its place when it is refused."""

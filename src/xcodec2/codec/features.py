@@ -59,9 +59,7 @@ def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 @cached_tensor
 def povey_window(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(400,): a non-periodic Hann window to the power 0.85."""
-    hann = torch.hann_window(
-        FEATURE_WINDOW, periodic=False, dtype=torch.float64, device="cpu"
-    )
+    hann = torch.hann_window(FEATURE_WINDOW, periodic=False, dtype=torch.float64, device="cpu")
     return hann.pow(0.85).to(device, dtype)
 
 

@@ -63,6 +63,7 @@ class CodecNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config = config or XCodec2Config()
+        self.model_id = "unnamed"
         self.decoder_only = decoder_only
         self.fbank: Callable[[Tensor], Tensor] = kaldi_fbank
         with float32_parameters(device):

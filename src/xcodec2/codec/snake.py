@@ -31,9 +31,7 @@ def kaiser_sinc(device: torch.device, dtype: torch.dtype) -> Tensor:
     else:
         beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
     time = torch.arange(TAPS, dtype=torch.float64, device="cpu") - (TAPS - 1) / 2
-    window = torch.kaiser_window(
-        TAPS, periodic=False, beta=beta, dtype=torch.float64, device="cpu"
-    )
+    window = torch.kaiser_window(TAPS, periodic=False, beta=beta, dtype=torch.float64, device="cpu")
     taps = window * torch.sinc(2 * CUTOFF * time)
     return (taps / taps.sum()).to(device, dtype)
 

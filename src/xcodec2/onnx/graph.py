@@ -97,7 +97,7 @@ class Spectrogram(nn.Module):
             )
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: None) -> Tensor:
         waveform = waveform.to(PRECISE)
         mel = centered_magnitudes(waveform, self.mel) @ self.filters
         spectra = torch.cat([mel, centered_magnitudes(waveform, self.pitch)], dim=-1)
@@ -183,9 +183,7 @@ class RealISTFT(nn.Module):
         frames = (
             torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
         )
-        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(
-            min=MIN_ENVELOPE
-        )
+        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames) / envelope
 
     def overlap_add(self, frames: Tensor) -> Tensor:

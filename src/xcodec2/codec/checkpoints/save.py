@@ -22,7 +22,6 @@ from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
 
 
-
 def save_model(model: CodecNetwork, folder: str | Path) -> None:
     """Write a network to `folder`; see `XCodec2Model.save_pretrained`.
 

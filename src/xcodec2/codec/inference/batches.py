@@ -68,12 +68,16 @@ def decode(
     )
 
 
-def plan(network: CodecNetwork, frames: Sequence[int], max_frames: int | None = None) -> list[list[int]]:
+def plan(
+    network: CodecNetwork, frames: Sequence[int], max_frames: int | None = None
+) -> list[list[int]]:
     """Indices of items of so many frames, in batches of at most `max_frames` padded frames or what suits
     the device.
     """
     if network.device.type == "cpu":
-        return least_padding(frames, CPU_BATCH_FRAMES if max_frames is None else max_frames, CPU_START)
+        return least_padding(
+            frames, CPU_BATCH_FRAMES if max_frames is None else max_frames, CPU_START
+        )
     return least_padding(frames, BATCH_FRAMES if max_frames is None else max_frames, START)
 
 
@@ -145,9 +149,7 @@ def encode_batch(network: CodecNetwork, waveforms: list[Tensor]) -> list[Tensor]
     return [row[: network.config.frames(len(w))] for row, w in zip(codes, waveforms, strict=True)]
 
 
-def collate(
-    network: CodecNetwork, waveforms: Sequence[Tensor]
-) -> tuple[Tensor, Tensor | None]:
+def collate(network: CodecNetwork, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
     """Waveforms (N,) → (B, P) with zeros behind them, and lengths (B,) where they differ.
 
     Each length is whole frames, as :meth:`CodecNetwork.pad` makes of the waveform alone.
