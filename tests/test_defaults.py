@@ -18,13 +18,17 @@ from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.train import losses
 
 CLIP = speech()[:12_000]
-# What makes a new tensor of a type or on a device of the process's choice.
-FACTORIES = {
-    *("zeros", "ones", "empty", "full", "eye", "linspace", "logspace", "rand", "randn"),
-    *("hann_window", "kaiser_window", "hamming_window", "scalar_tensor"),
-    *("arange", "tensor", "as_tensor", "asarray", "randint", "randperm"),
+# What makes a new tensor of a type or on a device of the process's choice; the former by its values.
+OF_INTEGERS = {
+    f"torch.{name}" for name in ("arange", "tensor", "as_tensor", "asarray", "randint", "randperm")
 }
-OF_INTEGERS = {"arange", "tensor", "as_tensor", "randint", "randperm", "asarray"}  # their own type
+FACTORIES = OF_INTEGERS | {
+    f"torch.{name}"
+    for name in (
+        *("zeros", "ones", "empty", "full", "eye", "linspace", "logspace", "rand", "randn"),
+        *("hann_window", "kaiser_window", "hamming_window", "scalar_tensor"),
+    )
+}
 
 
 @contextlib.contextmanager
@@ -121,20 +125,22 @@ def test_a_block_that_names_a_device_is_heard():
 def test_tensors_are_made_of_a_type_on_a_device_that_the_code_names(wing):
     """So that the next line that makes one does not depend on the process again."""
     for path in sorted((Path(xcodec2.__file__).parent / wing).rglob("*.py")):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(call, ast.Call)
-                and isinstance(call.func, ast.Attribute)
-                and isinstance(call.func.value, ast.Name)
-                and call.func.value.id == "torch"
-                and call.func.attr in FACTORIES
-            ):
-                named = {keyword.arg for keyword in call.keywords}
-                if None in named:  # **settings, which the other test sees
-                    continue
-                where = f"{path.name}:{call.lineno}: torch.{call.func.attr}"
-                assert "device" in named, where
-                assert "dtype" in named or call.func.attr in OF_INTEGERS, where
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        ]
+        # built under float32_parameters
+        weights = {id(arg) for call in calls if call.func.attr == "Parameter" for arg in call.args}
+        for call in calls:
+            if id(call) in weights or ast.unparse(call.func) not in FACTORIES:
+                continue
+            named = {keyword.arg for keyword in call.keywords}
+            if None in named:  # **settings, which the other test sees
+                continue
+            where = f"{path.name}:{call.lineno}: {ast.unparse(call.func)}"
+            assert "device" in named, where
+            assert "dtype" in named or ast.unparse(call.func) in OF_INTEGERS, where
 
 
 def test_weights_lie_channels_last_and_are_contiguous_in_the_state_dict(tmp_path):

@@ -36,8 +36,8 @@ def trained(model) -> tuple[torch.Tensor, torch.Tensor]:
 def exported(model, tmp_path) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes and waveform of the graphs as ONNX's exporter traces them."""
     with torch.no_grad():
-        codes = graph.Encoder(random_model(SMALL))(WAVEFORM)
-        return codes, graph.Decoder(random_model(SMALL))(codes)
+        codes = graph.EncoderGraph(random_model(SMALL))(WAVEFORM)
+        return codes, graph.DecoderGraph(random_model(SMALL))(codes)
 
 
 def extracted(model) -> torch.Tensor:

@@ -21,7 +21,7 @@ from xcodec2 import XCodec2Error, XCodec2Model
 from xcodec2.cli import xcodec2
 from xcodec2.onnx import OnnxCodec
 from xcodec2.onnx.export import export
-from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
 
 SHALLOW = replace(XCODEC2, semantic_layers=1, layers=1, strides=(320,))
 QUIETEST_SNR = 90.0  # dB; differences of rounding lie at 98 (a single frame) to 120
@@ -65,9 +65,9 @@ def test_graphs_equal_the_model(config, num_samples):
     codes = torch.stack([item.codes for item in model.encode(list(waves), 16_000)]).long()
     expected = torch.stack(model.decode(list(codes)))
     with torch.no_grad():
-        found = Encoder(copy.deepcopy(model))(waves)
+        found = EncoderGraph(copy.deepcopy(model))(waves)
         torch.testing.assert_close(
-            Decoder(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4
+            DecoderGraph(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4
         )
     for row in zip(waves, found, codes, strict=True):
         assert not misses_beyond_rounding(model, *row)

@@ -35,8 +35,8 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
     Args:
         config: sizes and rates; the published XCodec2's by default.
-        decoder_only: leave the encoder out (629 M → 187 M parameters at full size); encoding raises.
-        device: of the weights; by default that of a surrounding `with torch.device(…)`, else the CPU.
+        decoder_only: leave the encoder out (629 M → 187 M parameters at full size); it cannot encode.
+        device: of the weights; by default that of a surrounding `with torch.device(…)`, or the CPU.
     """
 
     # ---- speech to codes and back ----------------------------------------------------------------
@@ -262,9 +262,11 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         Raises:
             CheckpointError: anything is missing, unexpected or unused.
         """
-        from xcodec2.codec.checkpoints.load import load_model
+        from xcodec2.codec.checkpoints.load import load_network
 
-        return load_model(cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only)
+        return load_network(
+            cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors in transformers' form, or our own (warning) where
@@ -273,9 +275,9 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         Raises:
             CheckpointError: the model is not whole (`decoder_only`, int8), or the disk refuses.
         """
-        from xcodec2.codec.checkpoints.save import save_model
+        from xcodec2.codec.checkpoints.save import save_network
 
-        save_model(self, folder)
+        save_network(self, folder)
 
 
 def as_chunk(chunk: Any) -> Any:

@@ -32,6 +32,7 @@ class MaskedGroupNorm(nn.GroupNorm):
     """GroupNorm over channels and time whose statistics stop at each item's end."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, D, T) → (B, D, T); `lengths` (B,) in frames."""
         if lengths is None:
             return super().forward(x)
         grouped = x.unflatten(1, (self.num_groups, -1))  # (B, G, C/G, T)
@@ -50,6 +51,8 @@ class MaskedGroupNorm(nn.GroupNorm):
 
 
 class ResNetBlock(nn.Module):
+    """Norm, SiLU and convolution, twice, and a skip around them."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         width = config.width
@@ -60,12 +63,15 @@ class ResNetBlock(nn.Module):
         self.conv2 = Conv1d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, D, T) → (B, D, T); `lengths` (B,) in frames."""
         y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
         y = self.dropout(F.silu(self.norm2(y, lengths)))
         return x + self.conv2(zero_tail(y, lengths))
 
 
 class Attention(nn.Module):
+    """Self-attention over the whole utterance, without positions."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.heads = config.heads
@@ -76,6 +82,7 @@ class Attention(nn.Module):
         self.o_proj = Linear(attended, config.width, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
             for part in self.project(x)
@@ -85,6 +92,7 @@ class Attention(nn.Module):
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, D) → queries, keys and values, each (B, T, H·head width)."""
         return self.q_proj(x), self.k_proj(x), self.v_proj(x)
 
 
@@ -100,16 +108,21 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class MLP(nn.Module):
+    """Two linear layers with SiLU between them."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.fc1 = SiLULinear(config.width, config.ffn, bias=False)
         self.fc2 = Linear(config.ffn, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         return self.fc2(self.fc1(x))
 
 
 class TransformerLayer(nn.Module):
+    """Attention and MLP, each behind a norm and with a skip around it."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(config.width, eps=EPS)
@@ -118,6 +131,7 @@ class TransformerLayer(nn.Module):
         self.mlp = MLP(config)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         x = x + self.self_attn(self.input_layernorm(x), lengths)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -143,6 +157,7 @@ class ISTFTHead(nn.Module):
         return self.inverse_stft(spectrum, lengths)
 
     def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, n_fft/2 + 1) complex → (B, T·hop), each row over its own window powers."""
         window = torch.hann_window(self.n_fft, dtype=torch.float32, device=spectrum.device)
         frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
         powers = window.square().expand(1, frames.shape[1], -1)

@@ -27,10 +27,8 @@ VARIANCE_FLOOR = 1e-7
 PITCH_FFT = 1024  # long enough to part the harmonics of a low voice
 PITCH_BINS = 80  # up to 1.25 kHz
 LOG_SPECTRUM_FLOOR = 1e-5
-LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = (
-    -5.0,
-    3.0,
-)  # brings speech to about zero mean, unit variance
+# bring speech to about zero mean, unit variance
+LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = -5.0, 3.0
 
 
 def precise_dtype(device: torch.device) -> torch.dtype:
@@ -41,6 +39,7 @@ def precise_dtype(device: torch.device) -> torch.dtype:
 
 
 def hz_to_mel(hertz: Tensor) -> Tensor:
+    """Frequencies in Hz → mel, by Kaldi's formula."""
     return 1127.0 * torch.log1p(hertz / 700.0)
 
 
@@ -103,9 +102,9 @@ def log_spectra(waveform: Tensor) -> Tensor:
     """(B, N) → (B, N/160, 160): log mel bins, and the lowest linear bins of a longer window for the
     pitch.
 
-    Frames are centred on their 160 samples and silence surrounds the waveform, so frame i of a
+    Frames are centered on their 160 samples and silence surrounds the waveform, so frame i of a
     padded item sees what it would see alone. float32; not normalized by utterance: this branch must
-    hear the level.
+    see the level.
     """
     mel = centered_magnitudes(waveform, FBANK_FFT) @ mel_filters(
         FBANK_FFT, waveform.device, torch.float32

@@ -21,7 +21,7 @@ RANGE_MARGIN = 1e-3  # keeps the outermost level reachable where tanh has not ye
 
 
 @cached_tensor
-def interval(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+def half_and_offset(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """(2, K): half the width of each dimension's interval, and how far its middle lies below 0."""
     half = [(level - 1) * (1 + RANGE_MARGIN) / 2 for level in levels]
     return torch.tensor(
@@ -31,7 +31,7 @@ def interval(levels: tuple[int, ...], device: torch.device, dtype: torch.dtype) 
 
 def bound(x: Tensor, levels: tuple[int, ...]) -> Tensor:
     """(…, K) → (…, K), squashed into the interval that rounds to each dimension's levels."""
-    half, offset = interval(levels, x.device, x.dtype)
+    half, offset = half_and_offset(levels, x.device, x.dtype)
     return (x + (offset / half).atanh()).tanh() * half - offset
 
 
@@ -76,7 +76,8 @@ class Quantized:
     """What the quantizer makes of a latent (B, T, D).
 
     Attributes:
-        vectors: (B, T, D), projected back from the K rounded numbers; gradients pass straight through.
+        vectors: (B, T, D), projected back from the K rounded numbers; gradients pass straight
+            through.
         codes: (B, T) int64.
         projected: (B, T, K) float32 or better, before the bound.
         bounded: (B, T, K), what is rounded to levels.
@@ -89,7 +90,7 @@ class Quantized:
 
     @property
     def margin(self) -> Tensor:
-        """(B, T): how far the nearest of the K numbers is from where it would round to another level.
+        """(B, T): how far the nearest of the K numbers is from the edge to another level.
 
         NaN, which compares false with everything, is never far enough.
         """

@@ -61,6 +61,7 @@ class SnakeBeta(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, N) → (B, C, N)."""
         alpha, beta = self.alpha.exp()[:, None], self.beta.exp()[:, None]
         return x + (x * alpha).sin().square() / (beta + NO_ZERO_DIVISION)
 

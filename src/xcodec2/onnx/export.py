@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xcodec2 import XCodec2Model, __version__
 from xcodec2.errors import XCodec2Error
-from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
 
 MAX_SINGLE_FILE = (
@@ -46,7 +46,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
             waveform = torch.zeros(2, samples, dtype=torch.float32, device="cpu")
             codes = torch.zeros(2, 4, dtype=torch.long, device="cpu")
             write(
-                Encoder(model),
+                EncoderGraph(model),
                 waveform,
                 ("waveform", "codes"),
                 "samples",
@@ -54,7 +54,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
                 Path(unfinished, ENCODER),
             )
             write(
-                Decoder(model),
+                DecoderGraph(model),
                 codes,
                 ("codes", "waveform"),
                 "frames",
@@ -74,6 +74,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
 
 
 def require_exporter() -> None:
+    """Raise XCodec2Error if a package is missing that the exporter needs."""
     for module in ("onnx", "onnxscript"):
         try:
             importlib.import_module(module)

@@ -69,6 +69,7 @@ class Fbank(nn.Module):
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """(B, N) → (B, F, 80) float64."""
         frames = overlapping(waveform.to(PRECISE) * features.PCM_SCALE, FEATURE_WINDOW)
         real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(
             2, dim=-1
@@ -98,13 +99,14 @@ class Spectrogram(nn.Module):
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor, lengths: None) -> Tensor:
+        """(B, N) → (B, C, T)."""
         waveform = waveform.to(PRECISE)
-        mel = centered_magnitudes(waveform, self.mel) @ self.filters
-        spectra = torch.cat([mel, centered_magnitudes(waveform, self.pitch)], dim=-1)
+        mel = magnitudes_by_matrix(waveform, self.mel) @ self.filters
+        spectra = torch.cat([mel, magnitudes_by_matrix(waveform, self.pitch)], dim=-1)
         return self.encoder.encode(features.log_scaled(spectra).float(), None)
 
 
-def centered_magnitudes(waveform: Tensor, transform: Tensor) -> Tensor:
+def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
     """(B, N) → (B, N/160, bins): :func:`features.centered_magnitudes` by a windowed Fourier matrix
     (n_fft, 2·bins).
     """
@@ -123,6 +125,7 @@ class WholeAttention(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         q, k, v = self.attention.project(x)
         attended = F.scaled_dot_product_attention(
             q, k, v, self.attention.score_bias(q, 0, q.shape[2], None)
@@ -149,6 +152,7 @@ class Polyphase(nn.Module):
         self.register_buffer("down", torch.stack([F.pad(even, (1, 0)), F.pad(odd, (0, 1))])[None])
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, C, N) → (B, C, N)."""
         batch, channels, _ = x.shape
         rows = F.pad(x, (3, 3), mode="replicate").flatten(0, 1)[:, None]
         doubled = F.conv1d(rows, self.up).unflatten(0, (batch, channels))  # (B, C, 2, N)
@@ -178,6 +182,7 @@ class RealISTFT(nn.Module):
         self.register_buffer("powers", window.square()[None, None])
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, T, D) → (B, T·hop)."""
         log_magnitude, phase = self.head.linear(x).chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=self.head.loudest)
         frames = (
@@ -197,7 +202,7 @@ class RealISTFT(nn.Module):
         return sum(moved[1:], moved[0]).flatten(1)[:, side:-side]
 
 
-class Encoder(nn.Module):
+class EncoderGraph(nn.Module):
     """(B, N) float32 waveforms at the input rate → (B, T) int64 codes, T as `config.frames(N)`.
 
     It takes the network over, and changes parts of it.
@@ -214,15 +219,16 @@ class Encoder(nn.Module):
             adapted(network.acoustic_encoder, AntiAliasedSnake, Polyphase)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """(B, N) → (B, T) int64."""
         encoded = self.network.encode_features(self.network.pad(waveform))
         return self.network.quantize(encoded.latent).codes
 
 
-class Decoder(nn.Module):
+class DecoderGraph(nn.Module):
     """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
 
-    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the network over,
-    and changes parts of it.
+    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the network
+    over, and changes parts of it.
     """
 
     kernel: Tensor
@@ -238,6 +244,7 @@ class Decoder(nn.Module):
         self.acoustic_decoder = adapted(decoder, ISTFTHead, RealISTFT)
 
     def forward(self, codes: Tensor) -> Tensor:
+        """(B, T) int64 → (B, T·output_hop)."""
         values = self.quantizer.values(codes).transpose(1, 2)  # (B, K, T)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
         embedded = F.conv1d(values, self.kernel, self.bias, padding=self.padding)

@@ -1,7 +1,7 @@
 """The codec as it is trained: with the decoder that rebuilds the semantic encoder's output from the
-quantised vector.
+quantized vector.
 
-B batch, N samples, T frames, K numbers that are quantised.
+B batch, N samples, T frames, K numbers that are quantized.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Output:
 
 
 class SemanticDecoder(nn.Module):
-    """The adapter's shape, backwards: from the quantised vector to the semantic encoder's output."""
+    """The adapter's shape, backwards: from the quantized vector to the semantic encoder's output."""
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
@@ -189,7 +189,7 @@ def semantic_error(output: Output) -> Tensor:
 
 
 def guidance_error(output: Output) -> Tensor:
-    """‖sg(h_e) - h_q‖² at the decoder's last block: what quantisation took away there."""
+    """‖sg(h_e) - h_q‖² at the decoder's last block: what quantization took away there."""
     assert output.hidden is not None
     assert output.guide is not None
     return F.mse_loss(output.hidden.float(), output.guide.float())

@@ -25,7 +25,7 @@ from xcodec2.codec.inference import int8, precision
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.errors import CheckpointError
 
-Network = TypeVar("Network", bound=CodecNetwork)
+NetworkT = TypeVar("NetworkT", bound=CodecNetwork)
 OWN_MODEL_TYPE = "open-xcodec2"
 ORIGINAL_CONFIG_FIELD = (
     "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
@@ -53,14 +53,14 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
-def load_model(
-    cls: type[Network],
+def load_network(
+    cls: type[NetworkT],
     name_or_path: str | Path,
     *,
     device: str | torch.device,
     dtype: torch.dtype,
     decoder_only: bool,
-) -> Network:
+) -> NetworkT:
     """A network with trained weights, in evaluation mode; see `XCodec2Model.from_pretrained`.
 
     Raises:
@@ -112,7 +112,7 @@ def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
 
 def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> Checkpoint:
     """Find the files, read their tensors lazily, and work out the configuration."""
-    files = hub.find(name_or_path)
+    files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
     settings = read_json(files.config) if files.config else {}
     if settings.get("model_type") == OWN_MODEL_TYPE:
@@ -142,6 +142,7 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
 
 
 def original_config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> XCodec2Config:
+    """What config.json says, where we wrote it; else what the shapes imply."""
     if ORIGINAL_CONFIG_FIELD in settings:
         return XCodec2Config.from_dict(settings[ORIGINAL_CONFIG_FIELD])
     config = original.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
@@ -185,6 +186,7 @@ def pick_state(checkpoint: Checkpoint, model: CodecNetwork) -> dict[str, Tensor]
 
 
 def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:
+    """Raise CheckpointError for a tensor of another shape than `wanted`, or of integers."""
     for key, tensor in state.items():
         if tensor.shape != wanted[key].shape:
             raise CheckpointError(
@@ -239,6 +241,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def is_zip(path: Path) -> bool:
+    """Whether the file begins as torch.save's do."""
     with path.open("rb") as file:
         return file.read(2) == b"PK"
 
@@ -253,6 +256,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; raises CheckpointError for anything else."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:

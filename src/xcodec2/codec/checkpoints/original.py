@@ -28,7 +28,7 @@ TRAINING_ONLY = ("fc_post_s.", "SemanticDecoder_module.", "discriminator.", "spe
 
 
 def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
-    """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is the same."""
+    """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is kept."""
     yield "semantic_model", "semantic_encoder"
     for i, part in enumerate(
         ("initial_conv", "residual_blocks.1", "residual_blocks.3", "final_conv"), 1
@@ -79,6 +79,7 @@ def original_keys(config: XCodec2Config, ours: Mapping[str, object]) -> dict[str
 
 
 def is_fused(key: str) -> bool:
+    """Whether the original keeps our `key` in one matrix with two others: q, k and v."""
     return key.startswith("acoustic_decoder.layers.") and key.endswith(
         ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
     )
@@ -222,7 +223,7 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
-    """The configuration that original-names tensors imply; their config.json says hardly anything."""
+    """The configuration that the original's tensors imply; its config.json says hardly anything."""
     try:
         return _infer_config(shapes)
     except KeyError as problem:

@@ -22,7 +22,7 @@ from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
 
 
-def save_model(model: CodecNetwork, folder: str | Path) -> None:
+def save_network(model: CodecNetwork, folder: str | Path) -> None:
     """Write a network to `folder`; see `XCodec2Model.save_pretrained`.
 
     Raises:
@@ -77,6 +77,7 @@ def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[st
 
 
 def write_json(path: Path, settings: Mapping[str, Any]) -> None:
+    """`settings` as JSON, under a temporary name first."""
     with replacing(path, CheckpointError) as file:
         file.write((json.dumps(settings, indent=2) + "\n").encode())
 

@@ -21,13 +21,11 @@ Progress = Callable[[int, int], object]  # frames done, frames in all
 
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
 CPU_BATCH_FRAMES = 500  # there more only makes arrays that fit no cache
-START = (
-    2000  # what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
-)
+# what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
+START = 2000
 CPU_START = 20  # there weights come from memory once a batch
-EXACT_FRAMES = (
-    3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
-)
+# a minute and its padding: up to here full attention; longer inputs go through in windows
+EXACT_FRAMES = 3001
 
 
 def encode(
@@ -71,8 +69,9 @@ def decode(
 def plan(
     network: CodecNetwork, frames: Sequence[int], max_frames: int | None = None
 ) -> list[list[int]]:
-    """Indices of items of so many frames, in batches of at most `max_frames` padded frames or what suits
-    the device.
+    """Indices of items of so many frames, in batches.
+
+    Each has at most `max_frames` padded frames, by default what suits the device.
     """
     if network.device.type == "cpu":
         return least_padding(
@@ -84,8 +83,8 @@ def plan(
 def least_padding(frames: Sequence[int], max_frames: int, start: int) -> list[list[int]]:
     """Indices of items of near lengths, in the batches that cost least together.
 
-    A batch costs its padded frames and `start` on top. It has at most `max_frames` padded frames, or one
-    item.
+    A batch costs its padded frames and `start` on top. It has at most `max_frames` padded frames,
+    or one item.
     """
     order = sorted(range(len(frames)), key=frames.__getitem__)
     costs, cuts = (

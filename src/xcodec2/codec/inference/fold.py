@@ -1,7 +1,7 @@
 """From codes to the decoder's first block in one convolution of eight channels, for inference.
 
-    codes → values ─ project_out ─ fc ─ embed →          three linear maps one behind the other: 1024 channels each
-    codes → values, 1 ──── one convolution ───→          their product, and the same sums but for rounding
+    codes → values ─ project_out ─ fc ─ embed →   three linear maps in a row, 1024 channels each
+    codes → values, 1 ──── one convolution ───→   their product: the same sums but for rounding
 
 At full size this takes 4 ms instead of 14 for 3 s of audio, and instead of 45 for 10 s. The
 convolution is put together from the weights in every call, as cheap as reading them once: nothing

@@ -42,6 +42,7 @@ class Int8Linear(nn.Module):
         self.weight = packed(quantized)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O) float32."""
         rows = x.flatten(0, -2).float()
         # aminmax is 40 times as slow
         low, high = rows.amin(-1, keepdim=True), rows.amax(-1, keepdim=True)
@@ -74,6 +75,7 @@ class Int8MLP(nn.Module):
         self.fc1, self.fc2 = Int8Linear(mlp.fc1.weight), Int8Linear(mlp.fc2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D) float32."""
         return self.fc2(F.silu(self.fc1(x), inplace=True))
 
 
@@ -87,6 +89,7 @@ class Int8Attention(Attention):
         self.qkv_proj = Int8Linear(torch.cat(weights))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, D) → queries, keys and values, each (B, T, H·head width)."""
         return self.qkv_proj(x).to(self.o_proj.weight.dtype).chunk(3, dim=-1)
 
 

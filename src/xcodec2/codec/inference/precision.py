@@ -53,7 +53,8 @@ def warn_if_slow(dtype: torch.dtype, device: torch.device) -> None:
     if device.type == "cpu" and names:
         kind = str(dtype).removeprefix("torch.")
         warnings.warn(
-            f"PyTorch finds no instructions for {kind} here ({names}): float32 is many times as fast",
+            f"PyTorch finds no instructions for {kind} here ({names}): "
+            "float32 is many times as fast",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""Encoding of files too long for one pass: overlapping windows under file-level feature statistics."""
+"""Encoding of files too long for one pass: overlapping windows, normalized as the whole file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from xcodec2.codec.features import kaldi_fbank
 from xcodec2.codec.inference.passes import encode_rows
 from xcodec2.codec.network import CodecNetwork, Moments
 
-WINDOW = 1500  # frames in one pass
-OVERLAP = 250  # frames at each end of a window that are encoded but not kept
+WINDOW_FRAMES = 1500  # frames in one pass
+OVERLAP_FRAMES = 250  # frames at each end of a window that are encoded but not kept
 STATISTICS_FRAMES = 3000  # codes' worth of fbank held at once
 
 
@@ -22,8 +22,8 @@ def encode_long(
     network: CodecNetwork,
     waveform: Tensor,
     *,
-    size: int = WINDOW,
-    overlap: int = OVERLAP,
+    size: int = WINDOW_FRAMES,
+    overlap: int = OVERLAP_FRAMES,
     done: Callable[[int], None] = lambda frames: None,
 ) -> Tensor:
     """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow
@@ -42,7 +42,7 @@ def encode_long(
             stop + max(overlap, 1), network.config.padded_frames(len(waveform))
         )  # NeuCodec ends a frame early
         codes = encode_rows(
-            network, excerpt(waveform, first * hop, last * hop)[None], moments=moments
+            network, samples_between(waveform, first * hop, last * hop)[None], moments=moments
         )
         kept.append(codes[0, start - first : stop - first])
         done(stop - start)
@@ -68,16 +68,16 @@ def file_moments(network: CodecNetwork, waveform: Tensor) -> Moments:
 
 
 def fbank_blocks(network: CodecNetwork, waveform: Tensor) -> Iterator[Tensor]:
-    """The file's fbank (1, F, 80) in pieces, each frame once and as the whole file would give it."""
+    """The file's fbank (1, F, 80) in pieces, each frame once and as in the whole file."""
     hop, side = network.config.hop, network.config.feature_padding
     last = network.config.padded_frames(len(waveform)) * hop + side
     step = STATISTICS_FRAMES * hop
     for start in range(-side, last - FEATURE_WINDOW + 1, step):
         stop = min(start + step + FEATURE_WINDOW - FEATURE_HOP, last)
-        yield kaldi_fbank(excerpt(waveform, start, stop)[None].to(network.device))
+        yield kaldi_fbank(samples_between(waveform, start, stop)[None].to(network.device))
 
 
-def excerpt(waveform: Tensor, start: int, stop: int) -> Tensor:
+def samples_between(waveform: Tensor, start: int, stop: int) -> Tensor:
     """Samples start … stop of (N,), with zeros where they lie outside."""
     inside = waveform[max(start, 0) : max(stop, 0)]
     return F.pad(inside, (max(-start, 0), stop - max(start, 0) - len(inside)))

@@ -17,8 +17,10 @@ MIN_WIDE = 1024  # channels times stride from where matrix products win over one
 
 
 class Conv1d(nn.Conv1d):
-    """nn.Conv1d whose weights lie channels-last in memory, fresh or loaded, and in `state_dict()` are
-    contiguous, as safetensors wants them. Resumed training rounds as before.
+    """nn.Conv1d whose weights lie channels-last in memory, fresh or loaded.
+
+    In `state_dict()` they are contiguous, as safetensors wants them. Resumed training rounds as
+    before.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -67,6 +69,7 @@ class Conv1d(nn.Conv1d):
 
 
 def prefers_channels_last(x: Tensor) -> bool:
+    """Whether channels-last is the faster layout for (B, C, N) on its device in its type."""
     return x.device.type == "cpu" or (x.is_cuda and x.dtype in (torch.bfloat16, torch.float16))
 
 

@@ -21,6 +21,7 @@ class Linear(nn.Linear):
     """A linear layer whose input takes the type of its weights, and so does what it gives."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O)."""
         return linear(x, self.weight, self.bias)
 
 
@@ -28,6 +29,7 @@ class SiLULinear(Linear):
     """A linear layer and SiLU behind it."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O)."""
         return linear(x, self.weight, self.bias, silu=True)
 
 
@@ -49,6 +51,7 @@ def in_type_of(weight: Tensor, x: Tensor) -> Tensor:
 
 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's product takes these two, and no gradients are wanted."""
     return (
         x.device.type == "cpu"
         and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and multiplies_bfloat16()))

@@ -27,6 +27,7 @@ def can_run(x: Tensor) -> bool:
 
 @functools.cache
 def kernels() -> ModuleType | None:
+    """The module of kernels, or None where Triton is not installed."""
     try:
         from xcodec2.codec.kernels import snake_triton_kernels
     except ImportError:
