@@ -35,7 +35,7 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
     Args:
         config: sizes and rates; the published XCodec2's by default.
-        decoder_only: leave the encoder out (629 M → 187 M parameters at full size); it cannot encode.
+        decoder_only: leave the encoder out (629 M → 187 M parameters at full size): no encoding.
         device: of the weights; by default that of a surrounding `with torch.device(…)`, or the CPU.
     """
 

@@ -100,7 +100,7 @@ class RelativeKeyAttention(nn.Module):
 
 
 class ConvModule(nn.Module):
-    """Gated pointwise, causal depthwise, pointwise; what is behind an item's end cannot reach back."""
+    """Gated pointwise, causal depthwise, pointwise; nothing behind an item's end reaches back."""
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
