@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from tiny import SPECTROGRAM, XCODEC2, random_model, speech
+from training import toy_recipe
 
 import xcodec2
 from xcodec2 import XCodec2Model
@@ -113,6 +114,22 @@ def test_nothing_depends_on_the_processs_defaults(expected, tmp_path, dtype, dev
         assert torch.equal(tensor, expected[name]), name
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_training_begins_with_the_same_weights(tmp_path, dtype):
+    from accelerate import Accelerator
+
+    from xcodec2.train.codec import starting_state
+
+    recipe = toy_recipe(tmp_path)
+    expected = starting_state(recipe, Accelerator(cpu=True)).state_dict()
+    with defaults(dtype):
+        found = starting_state(recipe, Accelerator(cpu=True)).state_dict()
+    for part in ("generator", "discriminators", "average"):
+        for name, tensor in expected[part].items():
+            assert found[part][name].dtype == tensor.dtype
+            assert torch.equal(found[part][name], tensor)
+
+
 def test_a_block_that_names_a_device_is_heard():
     with torch.device("meta"):
         assert XCodec2Model(SPECTROGRAM).device.type == "meta"
@@ -171,3 +188,28 @@ def test_filters_are_cached_as_they_are_made():
     with defaults(torch.float64):
         made = cached_tensor(lambda: torch.ones(2, dtype=torch.float32, device="cpu"))
         assert made().dtype == torch.float32
+
+
+class WithLoss(torch.nn.Module):
+    """A model as Hugging Face's Trainer trains one."""
+
+    def __init__(self, codec: XCodec2Model) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, waveform: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"loss": self.codec(waveform).square().mean()}
+
+
+@pytest.mark.slow
+def test_hugging_faces_trainer_saves_it(tmp_path):
+    from transformers import Trainer, TrainingArguments
+
+    options = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=1, save_steps=1, use_cpu=True, report_to="none",
+        per_device_train_batch_size=1,
+    )  # fmt: skip
+    model = WithLoss(random_model(XCODEC2))
+    Trainer(model, options, train_dataset=[{"waveform": CLIP[:4000]}]).train()
+    saved = safetensors.torch.load_file(tmp_path / "checkpoint-1" / "model.safetensors")
+    assert torch.equal(saved["codec.fc_encoder.weight"], model.codec.fc_encoder.weight)

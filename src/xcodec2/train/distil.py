@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import TrainingError
 from xcodec2.evaluate.phones import labels_of, phone_of_frames
@@ -63,6 +64,7 @@ class Student(nn.Module):
         return self.features(semantic), self.phones(semantic) if self.phones else None
 
 
+@float32_parameters()
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
     assert recipe.teacher
     torch.manual_seed(recipe.run.seed)
