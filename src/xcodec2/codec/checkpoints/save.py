@@ -85,7 +85,9 @@ def write_json(path: Path, settings: Mapping[str, Any]) -> None:
 def plain_state(model: CodecNetwork) -> dict[str, Tensor]:
     """The state dict with weight norm folded into plain weights."""
     state = {
-        key: tensor for key, tensor in model.state_dict().items() if ".parametrizations." not in key
+        key: tensor.detach()
+        for key, tensor in model.state_dict(keep_vars=True).items()  # no copies
+        if ".parametrizations." not in key
     }
     for name, module in model.named_modules():
         if parametrize.is_parametrized(module, "weight"):
