@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -33,11 +34,11 @@ def trained(model) -> tuple[torch.Tensor, torch.Tensor]:
     return output.projected.detach(), output.waveform.detach()
 
 
-def exported(model, tmp_path) -> tuple[torch.Tensor, torch.Tensor]:
+def exported(model) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes and waveform of the graphs as ONNX's exporter traces them."""
     with torch.no_grad():
-        codes = graph.EncoderGraph(random_model(SMALL))(WAVEFORM)
-        return codes, graph.DecoderGraph(random_model(SMALL))(codes)
+        codes = graph.EncoderGraph(copy.deepcopy(model))(WAVEFORM)
+        return codes, graph.DecoderGraph(copy.deepcopy(model))(codes)
 
 
 def extracted(model) -> torch.Tensor:
@@ -46,9 +47,9 @@ def extracted(model) -> torch.Tensor:
     return torch.cat(found)
 
 
-def everywhere(model, tmp_path) -> dict[str, torch.Tensor]:
+def everywhere(model) -> dict[str, torch.Tensor]:
     projected, training_waveform = trained(model)
-    onnx_codes, onnx_waveform = exported(model, tmp_path)
+    onnx_codes, onnx_waveform = exported(model)
     codes = model.encode(WAVEFORM[0], 16_000).codes
     return {
         "training": projected,
@@ -75,21 +76,21 @@ def louder(self, x, lengths=None) -> Decoded:
 encode_features, from_embedded = CodecNetwork.encode_features, AcousticDecoder.from_embedded
 
 
-def test_a_change_in_one_place_changes_all(model, monkeypatch, tmp_path):
-    before = everywhere(model, tmp_path)
+def test_a_change_in_one_place_changes_all(model, monkeypatch):
+    before = everywhere(model)
     monkeypatch.setattr(CodecNetwork, "encode_features", swapped_branches)
-    changed = everywhere(model, tmp_path)
+    changed = everywhere(model)
     for place in ("training", "ONNX", "extraction", "inference"):
         assert not torch.equal(before[place], changed[place]), place
     monkeypatch.undo()
     monkeypatch.setattr(AcousticDecoder, "from_embedded", louder)
-    changed = everywhere(model, tmp_path)
+    changed = everywhere(model)
     for place in ("decoding: training", "decoding: ONNX", "decoding: inference"):
         torch.testing.assert_close(2 * before[place], changed[place], msg=place)
 
 
 def test_features_are_the_same_for_the_teachers_student(model, monkeypatch):
-    student = Student(random_model(SMALL), Teacher("nowhere", width=4, rate=50.0), phones=0)
+    student = Student(copy.deepcopy(model), Teacher("nowhere", width=4, rate=50.0), phones=0)
     before = student(WAVEFORM)[0].detach()
     features = CodecNetwork.features
     monkeypatch.setattr(CodecNetwork, "features", lambda *a: (features(*a)[0] / 2, None))

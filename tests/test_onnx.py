@@ -150,7 +150,7 @@ def test_files_say_what_they_are(model, folder):
 @pytest.mark.parametrize(
     ("audio", "rate", "message"),
     [
-        (np.zeros(400, np.float32), 44_100, "hears 16000 Hz, not 44100 Hz: resample it first"),
+        (np.zeros(400, np.float32), 44_100, "takes 16000 Hz, not 44100 Hz: resample it first"),
         (np.zeros(0, np.float32), 16_000, "has 0 samples"),
         (np.zeros((2, 400), np.float32), 16_000, r"floats \(N,\)"),
         (np.zeros(400, np.int16), 16_000, r"floats \(N,\)"),
