@@ -85,7 +85,7 @@ def model_alone(
     waveforms = [
         r.load().waveform for n, r in enumerate(read_corpus(manifest)) if n % step == first
     ]
-    encoding.encode(encoder.model, waveforms[:WARM], budget)
+    encoding.encode_exactly(encoder.model, waveforms[:WARM], budget)
     ready.wait()
     go.wait()
     start, piece, samples = time.perf_counter(), [], 0
@@ -93,7 +93,7 @@ def model_alone(
         piece.append(waveform)
         samples += len(waveform)
         if samples > PIECE_SECONDS * RATE or n == len(waveforms) - 1:
-            encoding.encode(encoder.model, piece, budget)
+            encoding.encode_exactly(encoder.model, piece, budget)
             piece, samples = [], 0
     assert torch.get_num_threads() == 1
     results.put((sum(map(len, waveforms)) / RATE, time.perf_counter() - start))

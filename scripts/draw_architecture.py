@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from xcodec2.codec.network import CodecNetwork
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.network import CodecNetwork
 
 PICTURE = Path(__file__).parent.parent / "docs" / "pictures" / "architecture.svg"
 WIDTH, HEIGHT = 1185, 360

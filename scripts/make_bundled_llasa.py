@@ -28,7 +28,7 @@ from xcodec2 import XCodec2Model, __version__
 from xcodec2.llasa.lm import BUNDLED
 from xcodec2.llasa.prompts import INSTRUCTION, LLAMA_TEMPLATE
 from xcodec2.llasa.training.prepare import prepare
-from xcodec2.llasa.training.recipe import read_recipe
+from xcodec2.llasa.training.recipe import read_llasa_recipe
 from xcodec2.llasa.training.train import train
 from xcodec2.llasa.vocabulary import MARKS, code_token
 
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe `bundled`")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    recipe = read_recipe("bundled", args.changes)
+    recipe = read_llasa_recipe("bundled", args.changes)
     out = Path(recipe.out)
     if not args.only_export:
         out.mkdir(parents=True, exist_ok=True)

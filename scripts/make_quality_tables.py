@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xcodec2.evaluate.metrics import COLUMNS
-from xcodec2.evaluate.report.text import markdown, table
+from xcodec2.evaluate.report.text import markdown, summary_table
 
 ROOT = Path(__file__).parent.parent
 SUMMARY = ROOT / "docs" / "evaluation" / "summary.json"
@@ -42,10 +42,10 @@ def tables(summary: Mapping[str, Any]) -> dict[str, str]:
         f"{use['total']:,} codes, {use['distinct']:,} of them different; entropy {use['entropy_bits']:.2f} of "
         f"{use['bits_a_code']:.0f} bits a code, {use['entropy_bit_rate']:.0f} bit/s."
     )
-    of_groups = table(groups, BY_LANGUAGE)
+    of_groups = summary_table(groups, BY_LANGUAGE)
     of_groups[0][0] = f"{model} on"
     return {
-        "systems": markdown(table(summary["systems"], SHOWN)),
+        "systems": markdown(summary_table(summary["systems"], SHOWN)),
         "languages": markdown(of_groups),
         "codes": codes,
         "clips": clips(summary),

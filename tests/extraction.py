@@ -20,7 +20,7 @@ from tiny import ASSETS
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.encoding import Encoder
-from xcodec2.extract.reading import Heard
+from xcodec2.extract.reading import ReadAudio
 
 RATE = 16_000
 FACTS = {
@@ -143,12 +143,12 @@ class Inline:
             yield unit, encoder.outcomes([heard(recording, rate) for recording in unit.recordings])
 
 
-def heard(recording, rate: int) -> Heard:
+def heard(recording, rate: int) -> ReadAudio:
     try:
         audio = recording.load(rate)
     except XCodec2Error as problem:
-        return Heard(None, error=str(problem))
-    return Heard(audio.waveform.numpy(), audio.num_samples, audio.sample_rate)
+        return ReadAudio(None, error=str(problem))
+    return ReadAudio(audio.waveform.numpy(), audio.num_samples, audio.sample_rate)
 
 
 def write_shard(path: Path, ids: list[str], **more: list) -> None:

@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from xcodec2 import XCodec2Model
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.prepare import prepare
-from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.train import train
 from xcodec2.llasa.vocabulary import extend_tokenizer
 
@@ -167,4 +167,4 @@ def write_utterances(folder: Path, texts: list[str] = FEW) -> Path:
 def teach(folder: Path, texts: list[str] = FEW, **changes: Any) -> Path:
     """A small LM that has learned `utterances(texts)` by heart; returns its folder."""
     rows = write_utterances(folder, texts)
-    return train(Recipe(out=str(folder / "run"), rows=[str(rows)], **{**TEACHING, **changes}))
+    return train(LlasaRecipe(out=str(folder / "run"), rows=[str(rows)], **{**TEACHING, **changes}))

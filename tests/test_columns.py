@@ -30,7 +30,9 @@ def tokens(source: Any) -> pa.Table:
     recordings = read_corpus(source) if isinstance(source, (str, Path)) else source
     with Plan(recordings, 1000, {}) as plan:
         (unit,) = plan
-        return run.table(unit, [Outcome(None, error="x")] * len(unit.recordings), plan, {}, 65_536)
+        return run.unit_table(
+            unit, [Outcome(None, error="x")] * len(unit.recordings), plan, {}, 65_536
+        )
 
 
 def carried(source: Any) -> dict[str, list]:

@@ -28,7 +28,7 @@ from xcodec2.codec.quantizer import Quantized
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract import encoding, extract, open_extraction, run
-from xcodec2.extract.plan import Plan, Unit, groups
+from xcodec2.extract.plan import Plan, Unit, unit_groups
 
 HERE = Path(__file__).parent
 
@@ -64,9 +64,9 @@ def test_codes_depend_on_no_batch(one_thread):
     waveforms = [clip[400 * n : 400 * n + 4_000 + 700 * (n * 7 % 11)] for n in range(16)]
     expected = [model.encode(waveform, 16_000).codes for waveform in waveforms]
     for budget in (5, 30):
-        found = encoding.encode(model, waveforms, budget)
+        found = encoding.encode_exactly(model, waveforms, budget)
         assert all(torch.equal(a.int(), b) for a, b in zip(found, expected, strict=True))
-    reversed_order = encoding.encode(model, waveforms[::-1], 20)[::-1]
+    reversed_order = encoding.encode_exactly(model, waveforms[::-1], 20)[::-1]
     assert all(torch.equal(a.int(), b) for a, b in zip(reversed_order, expected, strict=True))
 
 
@@ -77,7 +77,7 @@ def test_rows_near_an_edge_are_encoded_alone(monkeypatch):
     monkeypatch.setattr(encoding, "alone", lambda model, waveform: single.append(len(waveform)))
     for tolerance, expected in ((-1.0, []), (1.0, [8_000, 9_000, 10_000])):
         monkeypatch.setattr(encoding, "TOLERANCE", tolerance)
-        encoding.encode(model, waveforms, 30)
+        encoding.encode_exactly(model, waveforms, 30)
         assert single == expected
     edges = torch.tensor([[0.49999, 0.1], [-1.5001, 0.0], [0.2, 0.0], [float("nan"), 0.0]])
     margin = Quantized(edges, edges, edges, bounded=edges).margin
@@ -87,7 +87,7 @@ def test_rows_near_an_edge_are_encoded_alone(monkeypatch):
 def test_a_row_that_cannot_be_encoded_does_not_spoil_its_batch():
     model = random_model()
     loud = torch.full((8_000,), 1e38)
-    found = encoding.encode(model, [speech()[:8_000], loud, speech()[:9_000]], 30)
+    found = encoding.encode_exactly(model, [speech()[:8_000], loud, speech()[:9_000]], 30)
     assert [type(codes) for codes in found] == [torch.Tensor, str, torch.Tensor]
     assert "too loud" in found[1]
 
@@ -382,7 +382,7 @@ def test_codes_take_little_more_than_their_bits(dtype, size):
     unit = Unit("k", [recording(f"id.{n}", None) for n in range(40)])
     outcomes = [encoding.Outcome(row, 160_000, 16_000) for row in codes]
     with Plan(unit.recordings, 10, {}) as plan:
-        table = run.table(unit, outcomes, plan, {}, size)
+        table = run.unit_table(unit, outcomes, plan, {}, size)
     written = io.BytesIO(run.parquet(table))
     column = pq.ParquetFile(written).metadata.row_group(0).column(2)
     assert column.path_in_schema == "codes.list.element"
@@ -399,14 +399,14 @@ def recordings(count: int) -> list[Recording]:
 
 def test_units_hold_every_row_once_and_change_only_where_the_source_does():
     items = recordings(2000)
-    whole = list(groups(items, 50))
+    whole = list(unit_groups(items, 50))
     assert [r for group in whole for r in group] == items
     assert max(map(len, whole)) <= 100
     assert 30 < 2000 / len(whole) < 75
-    changed = list(groups([*items[:700], recording("more", None), *items[700:]], 50))
+    changed = list(unit_groups([*items[:700], recording("more", None), *items[700:]], 50))
     same = {group[0].id for group in whole if group in changed}
     assert len(whole) - len(same) <= 3
-    assert [len(group) for group in groups(items[:3], 1)] == [1, 1, 1]
+    assert [len(group) for group in unit_groups(items[:3], 1)] == [1, 1, 1]
 
 
 def test_columns_get_one_type_for_all_rows():
@@ -429,7 +429,7 @@ def test_columns_get_one_type_for_all_rows():
         units = list(plan)
         nothing = [encoding.Outcome(None, error="x")]
         first, second = (
-            run.table(unit, nothing, plan, {}, 65_536).to_pylist()[0] for unit in units
+            run.unit_table(unit, nothing, plan, {}, 65_536).to_pylist()[0] for unit in units
         )
     assert (first["c"], first["d"], first["e"], first["f"]) == (1.0, "x", None, '[1, "ü"]')
     assert (second["d"], second["f"], second["manifest_codes"]) == ("3", '{"k": null}', "theirs")

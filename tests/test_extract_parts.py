@@ -100,7 +100,7 @@ def test_parts_have_their_own_codes_and_files_are_decoded_once(
 ):
     decoded = []
 
-    class Counted(parts.Decoded):
+    class Counted(parts.DecodedFile):
         def __init__(self, place, separate):
             decoded.append(place.path)
             super().__init__(place, separate)

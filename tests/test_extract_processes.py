@@ -17,7 +17,7 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.extract import encoding
 from xcodec2.extract.child import Child, Died
 from xcodec2.extract.cluster import Encode
-from xcodec2.extract.reading import Heard, hear, pieces, read_ahead, readers
+from xcodec2.extract.reading import ReadAudio, pieces, read_ahead, read_audio, readers
 
 HERE = Path(__file__).parent
 
@@ -32,11 +32,11 @@ def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tm
     good = next(read_corpus(manifest))
     (child,) = readers(1, 16_000)
     try:
-        hung = hear(recording("h", Hang()), child, 0.5)
+        hung = read_audio(recording("h", Hang()), child, 0.5)
         assert hung.error == "source of h: reading it took longer than 0.5 s"
         crash = recording("c", CrashOnce(str(tmp_path / "mark")))
-        assert hear(crash, child, 60).error == "source of c: reading it crashed with signal 9"
-        assert hear(crash, child, 60).error == "source of c: read a second time"
+        assert read_audio(crash, child, 60).error == "source of c: reading it crashed with signal 9"
+        assert read_audio(crash, child, 60).error == "source of c: read a second time"
         heard = list(read_ahead([good, crash, good], [child], 60))
         assert [h.error is None for h in heard] == [True, False, True]
         assert np.array_equal(heard[2].waveform, good.load().waveform.numpy())
@@ -54,7 +54,7 @@ def test_a_voice_that_averaging_takes_away_is_told_by_the_worker(tmp_path, capfd
     soundfile.write(tmp_path / "a.wav", np.stack([voice, -voice], 1), 16_000)
     (child,) = readers(1, 16_000)
     try:
-        found = hear(next(read_corpus(tmp_path / "a.wav")), child, 60)
+        found = read_audio(next(read_corpus(tmp_path / "a.wav")), child, 60)
     finally:
         child.stop()
     assert found.num_samples == 8_000
@@ -64,16 +64,16 @@ def test_a_voice_that_averaging_takes_away_is_told_by_the_worker(tmp_path, capfd
 
 
 def test_pieces_are_cut_by_their_length():
-    items = [Heard(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)] + [
-        Heard(None)
-    ]
+    items = [
+        ReadAudio(np.zeros(seconds * 10, np.float32)) for seconds in (300, 250, 60, 700, 1)
+    ] + [ReadAudio(None)]
     assert [len(piece) for piece in pieces(items, 10)] == [3, 1, 2]
 
 
 def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(manifest, monkeypatch):
     """What Ray's actors call: the recording that kills the encoder is found among its neighbours."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
-    good = [Heard(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
+    good = [ReadAudio(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
     piece = [good[0], Fatal("source of f"), *good[1:]]
     encode = Encode(encoding.Settings("nano"))
     try:

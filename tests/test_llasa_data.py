@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
 
 from xcodec2.cli import xcodec2
-from xcodec2.errors import CodesError, XCodec2Error
+from xcodec2.errors import CodesError, LlasaError, XCodec2Error
 from xcodec2.extract import extract, run
 from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
@@ -27,14 +27,13 @@ from xcodec2.llasa.training.data import (
     labelled,
     mixed_in,
     row_texts,
-    shuffled,
+    shuffled_indices,
     speech_examples,
     text_examples,
 )
 from xcodec2.llasa.training.packing import IGNORED, Example, pack
 from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
-from xcodec2.llasa.vocabulary import LlasaError
 
 METADATA = {
     "xcodec2.model": "tiny",
@@ -205,7 +204,7 @@ def test_reading_needs_no_more_memory_than_a_row(tmp_path):
     np.save(tmp_path / "train_input_ids_shape.npy", np.array(shape))
     rows = Rows(tmp_path, "train")
     refused = Refused()
-    order = itertools.chain(itertools.islice(shuffled(len(rows), 0), 100), [len(rows) - 1])
+    order = itertools.chain(itertools.islice(shuffled_indices(len(rows), 0), 100), [len(rows) - 1])
     assert len(list(speech_examples(rows, prompts(), 2048, order, refused))) == 1
     assert refused.total == 100
 
@@ -289,13 +288,13 @@ def test_numbers_are_text_and_what_is_none_has_a_reason(tmp_path):
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 700), st.integers(0, 2**32))
 def test_shuffling_meets_every_row_once(count, seed):
-    assert sorted(shuffled(count, seed)) == list(range(count))
+    assert sorted(shuffled_indices(count, seed)) == list(range(count))
 
 
 def test_shuffling_depends_on_the_seed_and_looks_random():
-    orders = [list(shuffled(1000, seed)) for seed in range(20)]
+    orders = [list(shuffled_indices(1000, seed)) for seed in range(20)]
     assert len({tuple(order) for order in orders}) == 20
-    assert orders[3] == list(shuffled(1000, 3))
+    assert orders[3] == list(shuffled_indices(1000, 3))
     correlations = [np.corrcoef(order, range(1000))[0, 1] for order in orders]
     assert max(map(abs, correlations)) < 0.15
 

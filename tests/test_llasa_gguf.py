@@ -15,11 +15,12 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.export.pre_tokenizer import pre_tokenizer_name
 from xcodec2.llasa.lm import BUNDLED, LanguageModel, LlasaMetadata, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
+from xcodec2.llasa.vocabulary import extend_tokenizer
 
 # as they stand in the tokenizer.json of Llama 3 and of Qwen 2
 LLAMA3 = (

@@ -12,8 +12,9 @@ from talkers import CODEBOOK, base_tokenizer, prompts, speech_tokenizer
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts, render, split_text
-from xcodec2.llasa.vocabulary import LlasaError, SpeechVocabulary, extend_tokenizer
+from xcodec2.llasa.vocabulary import SpeechVocabulary, extend_tokenizer
 
 GOLDEN = (
     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"

@@ -12,13 +12,13 @@ import pytest
 import torch
 from talkers import CODEBOOK, FEW, prompts, small_codec, utterances
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Generated, Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import LlasaMetadata, load_lm
 from xcodec2.llasa.search import Search, run_search
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import verifier
-from xcodec2.llasa.vocabulary import LlasaError
 
 
 @pytest.fixture(scope="module")

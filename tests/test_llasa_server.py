@@ -18,13 +18,13 @@ from click.testing import CliRunner
 from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
 
 from xcodec2.cli import xcodec2
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.lm import LlasaMetadata, load_lm
 from xcodec2.llasa.speaker import Speaker
-from xcodec2.llasa.vocabulary import LlasaError
 
 GREEDY = Sampling(temperature=0)
 

@@ -29,13 +29,12 @@ from tiny import speech
 from xcodec2 import XCodec2Model
 from xcodec2 import llasa as face
 from xcodec2.cli import xcodec2
-from xcodec2.errors import AudioError, CodesError
+from xcodec2.errors import AudioError, CodesError, LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import BUNDLED, LanguageModel, LlasaMetadata, load_lm, load_metadata
 from xcodec2.llasa.speaker import Speaker, codec_for
-from xcodec2.llasa.vocabulary import LlasaError
 
 GREEDY = Sampling(temperature=0)
 

@@ -27,7 +27,7 @@ from talkers import (
 )
 from transformers import AutoModelForCausalLM
 
-from xcodec2.errors import RecipeError
+from xcodec2.errors import LlasaError, RecipeError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
@@ -36,10 +36,10 @@ from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
-from xcodec2.llasa.training.recipe import SHIPPED, Recipe, read_recipe
+from xcodec2.llasa.training.recipe import SHIPPED, LlasaRecipe, read_llasa_recipe
 from xcodec2.llasa.training.rows import Refused, Rows
-from xcodec2.llasa.training.train import add_rows, build, precision, tensors, train
-from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
+from xcodec2.llasa.training.train import add_rows, build_model, precision, tensors, train
+from xcodec2.llasa.vocabulary import extend_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +48,14 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(out: Path, rows: Path, resume: bool = False, **changes) -> Path:
-    return train(Recipe(out=str(out), rows=[str(rows)], **{**TEACHING, **changes}), resume=resume)
+    return train(
+        LlasaRecipe(out=str(out), rows=[str(rows)], **{**TEACHING, **changes}), resume=resume
+    )
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
 def test_shipped_recipes_are_readable(name):
-    recipe = read_recipe(name, ["steps=7", "trainer.use_cpu=true", "out=there"])
+    recipe = read_llasa_recipe(name, ["steps=7", "trainer.use_cpu=true", "out=there"])
     assert (recipe.steps, recipe.trainer["use_cpu"], recipe.out) == (7, True, "there")
 
 
@@ -79,9 +81,9 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
     )
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
-        read_recipe(str(tmp_path / "recipe.toml"), changes)
+        read_llasa_recipe(str(tmp_path / "recipe.toml"), changes)
     with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, small"):
-        read_recipe("none")
+        read_llasa_recipe("none")
 
 
 @pytest.mark.parametrize(
@@ -96,25 +98,25 @@ def test_old_keys_are_read_and_told(tmp_path, old, new, value):
     whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
     (tmp_path / "recipe.toml").write_text(f"{whole}{old} = {str(value).lower()}\n")
     with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
-        recipe = read_recipe(str(tmp_path / "recipe.toml"))
+        recipe = read_llasa_recipe(str(tmp_path / "recipe.toml"))
     assert getattr(recipe, new) == value
     with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
-        assert read_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
+        assert read_llasa_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
     with pytest.warns(DeprecationWarning, match="inside is now bundled"):
-        assert read_recipe("inside").compact_vocabulary
+        assert read_llasa_recipe("inside").compact_vocabulary
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
 def test_precision_follows_the_machine(monkeypatch, name):
     """The shipped recipes name none that a CPU, or an old GPU, has not."""
-    recipe = read_recipe(name)
+    recipe = read_llasa_recipe(name)
     assert precision(recipe) == "float32"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
     assert precision(recipe) == "float32"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     assert precision(recipe) == ("float32" if name == "bundled" else "bfloat16")
-    assert precision(read_recipe(name, ["trainer.use_cpu=true"])) == "float32"
+    assert precision(read_llasa_recipe(name, ["trainer.use_cpu=true"])) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_precision_follows_the_machine(monkeypatch, name):
     ],
 )
 def test_recipes_that_cannot_run_say_what_to_set(tmp_path, rows, changes, words):
-    recipe = Recipe(
+    recipe = LlasaRecipe(
         out=str(tmp_path / "o"), rows=[str(rows)], **{**TEACHING, "trainer": {}, **changes}
     )
     with pytest.raises(LlasaError, match=words):
@@ -139,7 +141,7 @@ def test_the_small_recipe_runs_on_a_cpu(tmp_path, rows):
     """With a narrower model, and all else as it is."""
     changes = [f'rows=["{rows}"]', f"out={tmp_path / 'o'}", "steps=1", "batch=1", "length=256"]
     shape = ["shape.hidden_size=48", "shape.num_hidden_layers=1", "shape.intermediate_size=48"]
-    folder = train(read_recipe("small", [*changes, *shape]))
+    folder = train(read_llasa_recipe("small", [*changes, *shape]))
     assert load_lm(folder).model.config.hidden_size == 48
 
 
@@ -292,7 +294,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
     made, splits = Prompts.of(tokenizer), [Rows(rows, "train")]
     seen = CompactVocabulary.of(splits, made, 512)
     assert 40 < len(seen.ids) < len(tokenizer) - 20
-    recipe = Recipe(
+    recipe = LlasaRecipe(
         "o",
         ["r"],
         1,
@@ -301,7 +303,7 @@ def test_one_row_for_all_unseen_tokens_gives_the_loss_of_all_rows(rows, tied):
         audio_samples=0,
         compact_vocabulary=True,
     )
-    compact = build(recipe, made, seen)
+    compact = build_model(recipe, made, seen)
     full = seen.expand(compact)
     full.config.use_cache = False
     assert full.get_input_embeddings().num_embeddings == len(tokenizer)

@@ -43,7 +43,7 @@ def exported(model) -> tuple[torch.Tensor, torch.Tensor]:
 
 def extracted(model) -> torch.Tensor:
     """Codes of a batch, exactly."""
-    found = encoding.encode(model, [WAVEFORM[0], WAVEFORM[0, :5000]], 40.0)
+    found = encoding.encode_exactly(model, [WAVEFORM[0], WAVEFORM[0, :5000]], 40.0)
     return torch.cat(found)
 
 

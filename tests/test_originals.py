@@ -179,7 +179,7 @@ def test_another_window_or_moments_of_stacked_frames_change_codes(monkeypatch, f
 
 def normal_after_stacking(fbank: Tensor) -> Tensor:
     stacked = features.stack_frames(fbank, 2)
-    return features.normalize(stacked).reshape(fbank.shape)
+    return features.normalize_fbank(stacked).reshape(fbank.shape)
 
 
 def rotated_over_time(self: decoder.Attention, x: Tensor, lengths: Tensor | None) -> Tensor:

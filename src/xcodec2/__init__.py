@@ -1,7 +1,7 @@
 """XCodec2: 16 kHz speech → 50 tokens a second from one codebook of 65536 → speech.
 
 >>> from xcodec2 import XCodec2Model
->>> model = XCodec2Model.from_pretrained()          # the small model inside the package
+>>> model = XCodec2Model.from_pretrained()          # the small model in the package
 >>> codes = model.encode("speech.wav")
 >>> waveform = model.decode(codes)
 """

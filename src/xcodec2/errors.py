@@ -35,5 +35,9 @@ class EvaluatorError(XCodec2Error):
     """A trained model of the evaluation that cannot be loaded here; the message says how to get it."""
 
 
+class LlasaError(XCodec2Error):
+    """A language model, tokenizer, rows or recipe that cannot be used, or a generation that failed."""
+
+
 class MissingExtraError(XCodec2Error):
     """An optional library that is not installed; the message says how to install it."""

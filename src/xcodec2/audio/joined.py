@@ -19,7 +19,7 @@ OGG_START = re.compile(rb"OggS\x00[\x00-\x07]")
 FIRST_PAGE, PAGE_HEADER = 2, 27
 
 
-def parts(file: Content, name: str) -> list[Content]:
+def joined_files(file: Content, name: str) -> list[Content]:
     """The files that lie one behind another in an Ogg, FLAC or WAV; mostly one.
 
     Raises:
@@ -30,7 +30,7 @@ def parts(file: Content, name: str) -> list[Content]:
     if magic == b"OggS":
         starts = ogg_links(file, name)
     elif magic == b"fLaC" or file.at(id3_length(file), 4) == b"fLaC":
-        starts = [0, *list(found(file, FLAC_START, 0))[1:]]
+        starts = [0, *list(occurrences(file, FLAC_START, 0))[1:]]
     elif magic in (b"RIFF", b"RIFX"):
         starts = list(wav_starts(file, magic))
     elif magic in (b"caff", b"riff"):
@@ -50,7 +50,7 @@ def ogg_links(file: Content, name: str) -> list[int]:
         header = file.at(position, PAGE_HEADER + 255)
         file.check(name)
         if header[:4] != b"OggS"[: len(header)]:
-            if next(found(file, OGG_START, position), None) is None:
+            if next(occurrences(file, OGG_START, position), None) is None:
                 break  # a tag, or what else was put behind the end
             raise AudioError(
                 f"{name}: damaged at byte {position} of {size}: no Ogg page begins there; "
@@ -97,7 +97,7 @@ def in_earnest(file: Content, magic: bytes) -> Content:
     return file.part(extent.start, last if file.at(last, 4) == magic else None)
 
 
-def found(file: Content, pattern: re.Pattern[bytes], position: int) -> Iterator[int]:
+def occurrences(file: Content, pattern: re.Pattern[bytes], position: int) -> Iterator[int]:
     """Where `pattern`, of up to 8 bytes, stands from `position` on."""
     while len(window := file.at(position, WINDOW)) >= 6:
         for match in pattern.finditer(window):

@@ -33,7 +33,7 @@ class Frame:
 
     length: int
     samples: int
-    rate: int
+    sample_rate: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Walk:
 
     frames: int
     samples: int
-    rate: int
+    sample_rate: int
     promised: int | None
     tagged: bool
 
@@ -79,7 +79,10 @@ def walk(file: Content, name: str) -> Walk | None:
             window, base = file.at(position, WINDOW), position
         place = position - base
         frame = frame_at(window[place : place + 4])
-        if frame is not None and (frame.samples, frame.rate) == (first.samples, first.rate):
+        if frame is not None and (frame.samples, frame.sample_rate) == (
+            first.samples,
+            first.sample_rate,
+        ):
             frames, position = frames + 1, position + frame.length
             tagged = tagged or behind_tag
         elif length := tag_length(file, position):
@@ -87,7 +90,7 @@ def walk(file: Content, name: str) -> Walk | None:
         elif (further := sync(file, position)) is None:
             break  # what was put behind the end, or the end of a frame
         elif further == position:  # another rate: another file
-            return Walk(frames, first.samples, first.rate, promised, True)
+            return Walk(frames, first.samples, first.sample_rate, promised, True)
         else:
             raise AudioError(
                 f"{name}: damaged after {seconds(frames, first):.2f} s: {further - position} bytes "
@@ -105,11 +108,11 @@ def walk(file: Content, name: str) -> Walk | None:
             f"{name}: cut short: {seconds(frames, first):.2f} s of "
             f"{seconds(promised, first):.2f} s are there; copy it again"
         )
-    return Walk(frames, first.samples, first.rate, promised, tagged)
+    return Walk(frames, first.samples, first.sample_rate, promised, tagged)
 
 
 def seconds(frames: int, frame: Frame) -> float:
-    return max(0, frames) * frame.samples / frame.rate
+    return max(0, frames) * frame.samples / frame.sample_rate
 
 
 def sync(file: Content, position: int) -> int | None:
@@ -125,7 +128,7 @@ def sync(file: Content, position: int) -> int | None:
             if frame is None:
                 kinds = set()
                 break
-            kinds.add((frame.samples, frame.rate))
+            kinds.add((frame.samples, frame.sample_rate))
             place += frame.length
         if len(kinds) == 1:
             return at
@@ -146,12 +149,12 @@ def parsed(kind: int, rates: int) -> Frame | None:
     if version not in RATES or layer == 4 or bits in (0, 15) or place == 3:
         return None
     mpeg1, padded = version == 3, rates >> 1 & 1
-    rate = RATES[version][place]
+    sample_rate = RATES[version][place]
     bit_rate = 1000 * KILOBITS[mpeg1, layer if mpeg1 else min(layer, 2)][bits]
     if layer == 1:
-        return Frame((12 * bit_rate // rate + padded) * 4, 384, rate)
+        return Frame((12 * bit_rate // sample_rate + padded) * 4, 384, sample_rate)
     samples = 576 if layer == 3 and not mpeg1 else 1152
-    return Frame(samples // 8 * bit_rate // rate + padded, samples, rate)
+    return Frame(samples // 8 * bit_rate // sample_rate + padded, samples, sample_rate)
 
 
 def xing_frames(frame: bytes) -> int | None:

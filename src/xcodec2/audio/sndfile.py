@@ -87,7 +87,9 @@ def _check_end(
         short = total < frames < UNKNOWN and "MPEG" not in sound.subtype  # estimated, in a WAV
     elif walk.promised is None:
         if total < walk.frames * walk.samples:  # libsndfile guesses a length from the first frames
-            raise LeftToFFmpegError(f"an MP3 without a length, read to {total / walk.rate:.2f} s")
+            raise LeftToFFmpegError(
+                f"an MP3 without a length, read to {total / walk.sample_rate:.2f} s"
+            )
         return
     else:
         short = total < frames - 2 * walk.samples  # some count the header's own frame

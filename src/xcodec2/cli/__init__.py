@@ -65,14 +65,14 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """
     end = ProcessEnd() if args is None else None
     try:
-        run(args)
+        run_command(args)
     except SystemExit as leaving:
         if end:
             end.code = leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
         raise
 
 
-def run(args: Sequence[str] | None) -> NoReturn:
+def run_command(args: Sequence[str] | None) -> NoReturn:
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     os.environ.setdefault(
         "HF_HUB_VERBOSITY", "error"

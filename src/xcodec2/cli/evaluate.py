@@ -119,7 +119,7 @@ def evaluate(
     require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
     from xcodec2.evaluate import evaluate as run
     from xcodec2.evaluate.metrics import NAMES
-    from xcodec2.evaluate.report.text import lines
+    from xcodec2.evaluate.report.text import summary_lines
 
     for old, (option, name) in RENAMED.items():
         if (value := options.pop(old)) is not None:
@@ -133,6 +133,6 @@ def evaluate(
             param_hint="'--metrics'",
         )
     summary = run(source, out, models=models or ("nano",), metrics=named, **options)
-    for line in lines(summary, shutil.get_terminal_size().columns):
+    for line in summary_lines(summary, shutil.get_terminal_size().columns):
         say(line)
     say(f"report: {out / 'report.html'}")

@@ -68,9 +68,9 @@ def prepare(
     """
     from tqdm import tqdm
 
-    from xcodec2.llasa.extra import require
+    from xcodec2.llasa.extra import require_llasa
 
-    require("transformers", "pyarrow")
+    require_llasa("transformers", "pyarrow")
     from xcodec2.llasa.lm import load_tokenizer
     from xcodec2.llasa.training.prepare import prepare
 
@@ -117,12 +117,12 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
       xcodec2 llasa train small out=runs/mine --resume
       accelerate launch -m xcodec2.cli llasa train paper rows='["rows"]' out=runs/llasa
     """
-    from xcodec2.llasa.extra import require
-    from xcodec2.llasa.training.recipe import read_recipe
+    from xcodec2.llasa.extra import require_llasa
+    from xcodec2.llasa.training.recipe import read_llasa_recipe
 
     warnings.filterwarnings("default", "recipe:", DeprecationWarning)  # old names are told
-    resolved = read_recipe(recipe, changes)
-    require("transformers", "accelerate", *(["peft"] if resolved.lora else []))
+    resolved = read_llasa_recipe(recipe, changes)
+    require_llasa("transformers", "accelerate", *(["peft"] if resolved.lora else []))
     from xcodec2.llasa.training.train import train
 
     click.echo(f"model: {train(resolved, resume=resume)}")
@@ -140,9 +140,9 @@ def gguf(lm: str, out: Path, full: bool) -> None:
       xcodec2 llasa gguf runs/mine/model mine.gguf
       xcodec2 llasa gguf HKUSTAudio/Llasa-1B llasa-1b.gguf --full
     """
-    from xcodec2.llasa.extra import require
+    from xcodec2.llasa.extra import require_llasa
 
-    require("transformers", "gguf")
+    require_llasa("transformers", "gguf")
     from xcodec2.llasa.export.gguf import write_gguf
     from xcodec2.llasa.lm import load_lm
 

@@ -104,9 +104,9 @@ def speak(text: str, out: str, **options: Any) -> None:
       xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
     """
     check(out, **options)
-    from xcodec2.llasa.extra import require
+    from xcodec2.llasa.extra import require_llasa
 
-    require("transformers")
+    require_llasa("transformers")
     from xcodec2.llasa import Sampling, Search
     from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.verifiers import verifier

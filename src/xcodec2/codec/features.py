@@ -79,7 +79,7 @@ def kaldi_fbank(waveform: Tensor) -> Tensor:
     return energies.clamp(min=ENERGY_FLOOR).log()
 
 
-def normalize(
+def normalize_fbank(
     fbank: Tensor, lengths: Tensor | None = None, moments: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """Zero mean and unit variance per mel bin over the utterance, zeros behind its end.

@@ -20,7 +20,7 @@ from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, ReceptiveField, XCodec2Config
 from xcodec2.codec.decoder import AcousticDecoder, Decoded
 from xcodec2.codec.defaults import float32_parameters
-from xcodec2.codec.features import kaldi_fbank, normalize, speech_moments, stack_frames
+from xcodec2.codec.features import kaldi_fbank, normalize_fbank, speech_moments, stack_frames
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.quantizer import Quantized, Quantizer
 from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
@@ -135,7 +135,7 @@ class CodecNetwork(nn.Module):
             moments = speech_moments()
         if lengths is not None:
             lengths = (lengths + 2 * side - FEATURE_WINDOW) // FEATURE_HOP + 1
-        features = stack_frames(normalize(fbank, lengths, moments), stack).to(self.dtype)
+        features = stack_frames(normalize_fbank(fbank, lengths, moments), stack).to(self.dtype)
         return features, None if lengths is None else lengths // stack
 
     def pad(self, waveform: Tensor) -> Tensor:

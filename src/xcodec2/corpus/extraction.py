@@ -135,7 +135,7 @@ class Extraction:
         """Rows that are not there yet are told, as far as the folder knows."""
         if self.home is None:
             return
-        summary = read_json(self.fs, f"{self.home}/{SUMMARY}")
+        summary = read_json_or_empty(self.fs, f"{self.home}/{SUMMARY}")
         expected = summary.get("shards")
         if expected == len(self.paths):
             return
@@ -256,16 +256,16 @@ def identity_beside(fs: Any, path: str) -> str | None:
     return None
 
 
-def source_of(fs: Any, path: str) -> dict[str, Any] | None:
+def recorded_source(fs: Any, path: str) -> dict[str, Any] | None:
     """What an extraction's folder, or its `data`, says of the corpus it was made of: `source`, and
     under `reading` the options of `read_corpus` that were given. None for any other place.
     """
     home = identity_beside(fs, path)
-    found = read_json(fs, f"{home}/{IDENTITY}") if home else {}
+    found = read_json_or_empty(fs, f"{home}/{IDENTITY}") if home else {}
     return found if isinstance(found.get("source"), str) else None
 
 
-def read_json(fs: Any, path: str) -> dict[str, Any]:
+def read_json_or_empty(fs: Any, path: str) -> dict[str, Any]:
     """An object of JSON; empty when it is missing or damaged: it only describes."""
     try:
         content = json.loads(fs.cat_file(path))

@@ -16,7 +16,7 @@ from xcodec2.corpus.parts import FilePart
 from xcodec2.corpus.recording import Nowhere, Place, Recording, named_file
 from xcodec2.corpus.segments import Segment, Time, parse_time
 from xcodec2.corpus.tables import beside
-from xcodec2.corpus.text import lines
+from xcodec2.corpus.text import numbered_lines
 from xcodec2.errors import AudioError, XCodec2Error
 
 # File → the column that its second field becomes.
@@ -39,16 +39,20 @@ def read_kaldi(scp: str, options: Options) -> Iterator[Recording]:
     folder = scp.rpartition("/")[0]
     with ExitStack() as stack:
         fields = {
-            column: stack.enter_context(closing(table(f"{folder}/{name}", options)))
+            column: stack.enter_context(closing(read_table(f"{folder}/{name}", options)))
             for name, column in BESIDE.items()
             if exists(f"{folder}/{name}")
         }
         genders = f"{folder}/spk2gender"
-        gender = stack.enter_context(closing(table(genders, options))) if exists(genders) else None
-        recordings = stack.enter_context(closing(table(scp, options)))
+        gender = (
+            stack.enter_context(closing(read_table(genders, options))) if exists(genders) else None
+        )
+        recordings = stack.enter_context(closing(read_table(scp, options)))
 
         def row(name: str, source: str, place: Place, **more: Any) -> Recording:
-            columns: dict[str, Any] = {c: found.get(name) for c, found in fields.items()}
+            columns: dict[str, Any] = {
+                c: resolve_path.get(name) for c, resolve_path in fields.items()
+            }
             if gender:
                 columns["gender"] = gender.get(columns.get("speaker") or name)
             stated = columns.pop("duration", None)
@@ -56,20 +60,20 @@ def read_kaldi(scp: str, options: Options) -> Iterator[Recording]:
             return Recording(name, source, columns | more, place, seconds)
 
         if exists(f"{folder}/segments") and options.segments != "none":
-            yield from parts(f"{folder}/segments", scp, recordings, options, row)
+            yield from segment_recordings(f"{folder}/segments", scp, recordings, options, row)
             return
         for name, entry in recordings.items():
-            place, source, rate = entry_of(scp, name, entry, options)
-            if rate:
-                place = FilePart(place, Segment(seconds_of("0"), rate=rate))
+            place, source, sample_rate = entry_of(scp, name, entry, options)
+            if sample_rate:
+                place = FilePart(place, Segment(seconds_of("0"), sample_rate=sample_rate))
             yield row(name, source, place)
 
 
-def parts(
+def segment_recordings(
     url: str, scp: str, recordings: Lookup, options: Options, row: Any
 ) -> Iterator[Recording]:
     """`utterance recording start end [channel]`, an end of -1 being that of the file."""
-    for number, line in lines(url, options.encoding):
+    for number, line in numbered_lines(url, options.encoding):
         fields = line.split()
         if len(fields) not in (4, 5):
             raise XCodec2Error(
@@ -82,9 +86,9 @@ def parts(
         try:
             if entry is None:
                 raise AudioError(f"its recording {recording} is not in {scp}")
-            place, file, rate = entry_of(scp, recording, entry, options)
+            place, file, sample_rate = entry_of(scp, recording, entry, options)
             channels = (int(channel[0]),) if channel and channel[0].isdigit() else None
-            segment = Segment(seconds_of(start), seconds_of(end), None, rate, channels)
+            segment = Segment(seconds_of(start), seconds_of(end), None, sample_rate, channels)
             place, source = FilePart(place, segment), file + segment.fragment
         except AudioError as problem:
             place = Nowhere(f"{source}: {problem}")
@@ -103,13 +107,17 @@ def entry_of(scp: str, name: str, entry: str, options: Options) -> tuple[Place, 
         reason = f"{source}: lies in a Kaldi archive ({entry}); write wav files with wav-copy"
         return Nowhere(reason), source, None
     with_rate = RATE.fullmatch(entry)
-    path, rate = (with_rate[1], int(with_rate[2])) if with_rate else (entry, None)
-    if with_rate and "://" not in scp + entry and os.path.exists(found(scp, entry)):
-        path, rate = entry, None  # a file whose name ends so
-    return named_file(scp, found(scp, path), options.remote), found(scp, path), rate
+    path, sample_rate = (with_rate[1], int(with_rate[2])) if with_rate else (entry, None)
+    if with_rate and "://" not in scp + entry and os.path.exists(resolve_path(scp, entry)):
+        path, sample_rate = entry, None  # a file whose name ends so
+    return (
+        named_file(scp, resolve_path(scp, path), options.remote),
+        resolve_path(scp, path),
+        sample_rate,
+    )
 
 
-def found(manifest: str, path: str) -> str:
+def resolve_path(manifest: str, path: str) -> str:
     """A path of a toolkit that takes it from where the command runs: beside the manifest if it is
     there, else so.
     """
@@ -138,11 +146,11 @@ def exists(url: str) -> bool:
     return bool(fs.exists(path))
 
 
-def table(url: str, options: Options) -> Lookup:
+def read_table(url: str, options: Options) -> Lookup:
     """`name rest of the line`, by name."""
 
     def pairs() -> Iterator[tuple[str, str]]:
-        for _, line in lines(url, options.encoding):
+        for _, line in numbered_lines(url, options.encoding):
             name, *rest = line.split(maxsplit=1)
             yield name, rest[0].strip() if rest else ""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
-from xcodec2.corpus.kaldi import exists, found
+from xcodec2.corpus.kaldi import exists, resolve_path
 from xcodec2.corpus.lookup import Lookup
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.parts import FilePart
@@ -68,9 +68,9 @@ def read_cuts(url: str, options: Options) -> Iterator[Recording]:
         columns |= {"custom": custom[0]} if len(custom) == 1 else {}
         columns |= {name: row.get(name) for name in ("start", "duration")}
         for said in supervisions:
-            end = number_of(said.get("start")) + number_of(said.get("duration"))
-            if number_of(said.get("start")) < -OVERSHOOT or end > (
-                number_of(row.get("duration")) + OVERSHOOT
+            end = float_or_zero(said.get("start")) + float_or_zero(said.get("duration"))
+            if float_or_zero(said.get("start")) < -OVERSHOOT or end > (
+                float_or_zero(row.get("duration")) + OVERSHOOT
             ):
                 recording = (
                     f"its supervision {said.get('id')!r} reaches beyond the cut, so that its text says "
@@ -97,13 +97,16 @@ def built(
             raise AudioError(recording)
         whole = row is recording
         segment = None if whole else segment_of(row, recording)
-        file, channels = source_of(recording, row.get("channel"), whole)
-        source = found(url, file)
+        file, channels = audio_source(recording, row.get("channel"), whole)
+        source = resolve_path(url, file)
         place = named_file(url, source, options.remote)
         stated = parse_time(recording.get("duration"), "seconds")
         if segment and options.segments != "none":
             segment = Segment(
-                segment.begin, length=segment.length, rate=segment.rate, channels=channels
+                segment.begin,
+                length=segment.length,
+                sample_rate=segment.sample_rate,
+                channels=channels,
             )
             source += segment.fragment
             place, stated = FilePart(place, segment), None
@@ -119,11 +122,11 @@ def segment_of(row: Mapping[str, Any], recording: Mapping[str, Any]) -> Segment:
     )
     if begin is None or length is None:
         raise AudioError("has no start and duration")
-    rate = recording.get("sampling_rate")
-    return Segment(begin, length=length, rate=int(rate) if rate else None)
+    sample_rate = recording.get("sampling_rate")
+    return Segment(begin, length=length, sample_rate=int(sample_rate) if sample_rate else None)
 
 
-def source_of(
+def audio_source(
     recording: Mapping[str, Any], channel: Any, whole: bool
 ) -> tuple[str, tuple[int, ...] | None]:
     """The file of a recording, and the channels of it that are asked for; None for all."""
@@ -164,5 +167,5 @@ def recordings_beside(url: str) -> str:
     return near
 
 
-def number_of(value: Any) -> float:
+def float_or_zero(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0

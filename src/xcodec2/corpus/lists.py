@@ -16,7 +16,7 @@ from xcodec2.corpus.manifest import AUDIO_COLUMNS, match, read_rows
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.recording import Recording
 from xcodec2.corpus.tables import beside
-from xcodec2.corpus.text import first_line, json_rows, lines, separated_rows
+from xcodec2.corpus.text import first_line, json_rows, numbered_lines, separated_rows
 from xcodec2.errors import XCodec2Error
 
 JSON_KINDS = (".jsonl", ".ndjson", ".json")
@@ -69,7 +69,7 @@ def fields_of(line: str, delimiter: str) -> list[str]:
 
 def listed_rows(url: str, encoding: str | None) -> Rows:
     """One path a line, and after a tab its text where there is one."""
-    for number, line in lines(url, encoding):
+    for number, line in numbered_lines(url, encoding):
         path, tab, text = line.partition("\t")
         yield number, {"path": path.strip()} | ({"text": text} if tab else {})
 
@@ -96,14 +96,14 @@ def pattern_of(url: str, name: str) -> str:
 
 def fairseq_rows(url: str, root: str, options: Options) -> Callable[[], Rows] | None:
     """The lists of wav2vec: a folder in the first line, then a path and its number of samples."""
-    found = lines(url, options.encoding)
+    found = numbered_lines(url, options.encoding)
     next(found, None)
     second = next(found, (0, ""))[1].split("\t")
     if len(second) != 2 or not second[1].strip().isdigit():
         return None
 
     def rows() -> Rows:
-        listed = lines(url, options.encoding)
+        listed = numbered_lines(url, options.encoding)
         next(listed)
         for number, line in listed:
             path, tab, count = line.partition("\t")

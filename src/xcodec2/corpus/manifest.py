@@ -14,7 +14,7 @@ from xcodec2.corpus.parts import FilePart
 from xcodec2.corpus.recording import Nowhere, ParquetCell, Place, Recording, TarMember, named_file
 from xcodec2.corpus.segments import Segment, Time
 from xcodec2.corpus.tables import beside, light_rows, parquet_file
-from xcodec2.corpus.times import Times, words
+from xcodec2.corpus.times import Times, name_words
 from xcodec2.errors import AudioError, XCodec2Error
 
 AUDIO_COLUMNS = (
@@ -62,7 +62,7 @@ def match(columns: tuple[str, ...], known: tuple[str, ...]) -> str | None:
     exact = next((name for name in known if name in columns), None)
     if exact is not None:
         return exact
-    for spelled in (str.casefold, lambda name: "_".join(words(name))):
+    for spelled in (str.casefold, lambda name: "_".join(name_words(name))):
         names = {spelled(name): name for name in reversed(columns)}
         if (found := next((n for n in known if spelled(n) in names), None)) is not None:
             return names[spelled(found)]
@@ -169,7 +169,7 @@ def read_parquet(url: str, name: str, options: Options) -> Iterator[Recording]:
                 continue
             source = f"{url}#{number}"
             cell: Place = ParquetCell(url, group, position, audio, options.remote)
-            place, duration = inside(cell, row, times, source)
+            place, duration = embedded_audio(cell, row, times, source)
             yield named_row(url, row, f"{name}#{number}", source, place, options, duration)
 
 
@@ -181,14 +181,14 @@ def parquet_rows(url: str, columns: list[str]) -> Iterator[tuple[int, int, dict[
                 yield group, position, row
 
 
-def inside(
+def embedded_audio(
     cell: Place, row: Mapping[str, Any], times: Times, source: str
 ) -> tuple[Place, Time | None]:
     """The place of a row whose audio lies in the table: the part of it that the row means, unless
     that has been cut out before.
     """
     try:
-        segment, duration = times.of(row, inside=True)
+        segment, duration = times.of(row, embedded=True)
     except AudioError as problem:
         return Nowhere(f"{source}: {problem}"), None
     return (FilePart(cell, segment) if segment else cell), duration

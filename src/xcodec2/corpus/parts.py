@@ -30,14 +30,16 @@ class FilePart:
     def read(self) -> tuple[np.ndarray, int]:
         separate = self.segment.channels is not None
         decoded = last_decoded(self.file, separate)
-        begin, end = self.segment.within(decoded.rate, decoded.num_samples)
+        begin, end = self.segment.within(decoded.sample_rate, decoded.num_samples)
         part = decoded.cut(begin, end)
         for channel in self.segment.channels or ():
             if channel >= len(part):
                 raise AudioError(
                     f"has {len(part)} channels, and the row asks for channel {channel} from 0"
                 )
-        return part[list(self.segment.channels)] if self.segment.channels else part, decoded.rate
+        return part[
+            list(self.segment.channels)
+        ] if self.segment.channels else part, decoded.sample_rate
 
 
 def on_channel(recording: Recording, channel: int) -> Recording:
@@ -57,7 +59,7 @@ def on_channel(recording: Recording, channel: int) -> Recording:
     )
 
 
-class Decoded:
+class DecodedFile:
     """A file's samples at its own rate: (samples, channels) float32, its channels averaged into one
     unless they are kept `separate`.
     """
@@ -65,11 +67,11 @@ class Decoded:
     def __init__(self, place: Place, separate: bool) -> None:
         from xcodec2.audio.io import read_blocks
 
-        self.rate = self.channels = self.num_samples = 0
+        self.sample_rate = self.channels = self.num_samples = 0
         content = place.read()
-        audio, rate = content if isinstance(content, tuple) else (content, None)
+        audio, sample_rate = content if isinstance(content, tuple) else (content, None)
         self.spool = read_blocks(
-            audio, rate, lambda blocks, name: self.keep(blocks, name, separate)
+            audio, sample_rate, lambda blocks, name: self.keep(blocks, name, separate)
         )
 
     def keep(self, blocks: Any, name: str, separate: bool) -> Any:
@@ -77,16 +79,16 @@ class Decoded:
         from xcodec2.audio.samples import Downmix, average
 
         downmix = Downmix(None, name)
-        self.rate = self.channels = self.num_samples = 0
+        self.sample_rate = self.channels = self.num_samples = 0
         spool = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115  # lives as long as this
-        for rate, block in blocks:
+        for sample_rate, block in blocks:
             kept = block if separate else average(block)[:, None]
             if not separate and block.shape[1] > 1:
                 downmix.measure(block, kept[:, 0])
-            if not self.rate:
-                self.rate = checked_rate(rate, f"{name}: its sample rate")
+            if not self.sample_rate:
+                self.sample_rate = checked_rate(sample_rate, f"{name}: its sample rate")
                 self.channels = kept.shape[1]
-            elif (rate, kept.shape[1]) != (self.rate, self.channels):
+            elif (sample_rate, kept.shape[1]) != (self.sample_rate, self.channels):
                 raise AudioError(f"{name}: changes its rate or channels midway; convert it first")
             self.num_samples += len(kept)
             spool.write(np.ascontiguousarray(kept, np.float32).tobytes())
@@ -103,22 +105,22 @@ class Decoded:
         return values.reshape(-1, self.channels).T
 
 
-_last: tuple[Any, Decoded | AudioError] | None = None
+_last: tuple[Any, DecodedFile | AudioError] | None = None
 
 
-def last_decoded(place: Place, separate: bool) -> Decoded:
+def last_decoded(place: Place, separate: bool) -> DecodedFile:
     """The file decoded, or as it was decoded last: a process keeps one.
 
     A file on disk that has changed since is decoded again. One that cannot be decoded is not tried
     again for each of its rows.
     """
     global _last
-    known = (place, separate, version(place))
+    known = (place, separate, file_version(place))
     if _last is None or _last[0] != known:
         _last = None  # its memory is needed
-        found: Decoded | AudioError
+        found: DecodedFile | AudioError
         try:
-            found = Decoded(place, separate)
+            found = DecodedFile(place, separate)
         except AudioError as problem:
             found = problem
         _last = known, found
@@ -127,7 +129,7 @@ def last_decoded(place: Place, separate: bool) -> Decoded:
     return _last[1]
 
 
-def version(place: Place) -> Any:
+def file_version(place: Place) -> Any:
     if not isinstance(place, LocalFile):
         return None
     try:

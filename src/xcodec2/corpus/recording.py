@@ -68,8 +68,8 @@ class Recording:
 
         content = self.open()
         try:
-            array, rate = content if isinstance(content, tuple) else (content, None)
-            audio = load_audio(array, rate, channel=self.channel, target_rate=target_rate)
+            array, sample_rate = content if isinstance(content, tuple) else (content, None)
+            audio = load_audio(array, sample_rate, channel=self.channel, target_rate=target_rate)
             if self.duration:
                 check_duration(self.duration, audio.num_samples, audio.sample_rate)
             return audio
@@ -197,6 +197,6 @@ def as_audio(cell: Any, table: str, remote: bool = True) -> Any:
     )
 
 
-def printable(name: str) -> str:
+def utf8_name(name: str) -> str:
     """Names may hold bytes that are no UTF-8; tables of text may not."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -32,33 +32,35 @@ class Time:
     text: str
     decimals: int | None = None  # None for a whole number
 
-    def samples(self, rate: int, unit: str | None = None) -> int:
+    def samples(self, sample_rate: int, unit: str | None = None) -> int:
         """Rounded half up, after the eighth decimal was rounded away as lhotse does: 0.29 s at
         16 kHz are 4640 samples, and not the 4639 that cutting a float down can give.
         """
         unit = self.unit or unit
-        exact = self.value if unit == "samples" else self.value * rate / PER_SECOND[unit or ""]
+        exact = (
+            self.value if unit == "samples" else self.value * sample_rate / PER_SECOND[unit or ""]
+        )
         return floor(round(exact, 8) + Fraction(1, 2))
 
-    def seconds(self, rate: int, unit: str | None = None) -> float:
+    def seconds(self, sample_rate: int, unit: str | None = None) -> float:
         unit = self.unit or unit
-        return float(self.value / (rate if unit == "samples" else PER_SECOND[unit or ""]))
+        return float(self.value / (sample_rate if unit == "samples" else PER_SECOND[unit or ""]))
 
 
 @dataclass(frozen=True)
 class Segment:
     """A part of a file: from `begin` to `end`, or `length` long, or to the end of the file.
 
-    rate: Hz that the positions count in, or that the file is said to have. channels: those to
-    average, all when None. inside: the table holds the audio itself, which may be the part already.
+    sample_rate: Hz that the positions count in, or that the file is said to have. channels: those to
+    average, all when None. embedded: the table holds the audio itself, which may be the part already.
     """
 
     begin: Time
     end: Time | None = None
     length: Time | None = None
-    rate: int | None = None
+    sample_rate: int | None = None
     channels: tuple[int, ...] | None = None
-    inside: bool = False
+    embedded: bool = False
 
     @property
     def label(self) -> str:
@@ -74,94 +76,100 @@ class Segment:
         channels = f":channel{'+'.join(map(str, self.channels))}" if self.channels else ""
         return f"#{self.label}{SHORT.get(unit, unit)}{channels}"
 
-    def within(self, rate: int, num_samples: int) -> tuple[int, int]:
+    def within(self, sample_rate: int, num_samples: int) -> tuple[int, int]:
         """First sample and the one after the last. Raises AudioError, which says why not."""
-        if self.rate not in (None, rate):
+        if self.sample_rate not in (None, sample_rate):
             raise AudioError(
-                f"is at {rate} Hz, but the part {self.label} is stated for {self.rate} Hz"
+                f"is at {sample_rate} Hz, but the part {self.label} is stated for {self.sample_rate} Hz"
             )
-        if self.inside and self.is_whole(rate, num_samples):
+        if self.embedded and self.is_whole(sample_rate, num_samples):
             return 0, num_samples
         known = [t.unit for t in (self.begin, self.end, self.length) if t]
         if None not in known:
-            return self.bounds(rate, num_samples, None)
-        fitting = [unit for unit in (*PER_SECOND, "samples") if self.fits(rate, num_samples, unit)]
+            return self.bounds(sample_rate, num_samples, None)
+        fitting = [
+            unit for unit in (*PER_SECOND, "samples") if self.fits(sample_rate, num_samples, unit)
+        ]
         if len(fitting) > 1:
             raise AudioError(
                 f"the part {self.label} can be in {' or '.join(fitting)}: give --segments "
                 f"{fitting[0]}, say, or call the column {'start_ms' if 'milliseconds' in fitting else 'start_s'}"
             )
-        return self.bounds(rate, num_samples, fitting[0] if fitting else "seconds")
+        return self.bounds(sample_rate, num_samples, fitting[0] if fitting else "seconds")
 
-    def span(self, rate: int, num_samples: int, unit: str | None) -> tuple[int, int]:
+    def span(self, sample_rate: int, num_samples: int, unit: str | None) -> tuple[int, int]:
         """Samples, unchecked. The start and the length are rounded each by itself."""
-        begin = self.begin.samples(rate, unit)
+        begin = self.begin.samples(sample_rate, unit)
         if self.end:
-            end = num_samples if self.end.value == -1 else self.end.samples(rate, unit)
+            end = num_samples if self.end.value == -1 else self.end.samples(sample_rate, unit)
         elif self.length:
-            end = begin + self.length.samples(rate, unit)
+            end = begin + self.length.samples(sample_rate, unit)
             end = num_samples if self.length.value == -1 else end
         else:
             end = num_samples
         return begin, end
 
-    def fits(self, rate: int, num_samples: int, unit: str) -> bool:
+    def fits(self, sample_rate: int, num_samples: int, unit: str) -> bool:
         """Whether whole numbers can mean `unit`: as much as speech lasts, not far past the end."""
-        begin, end = self.span(rate, num_samples, unit)
+        begin, end = self.span(sample_rate, num_samples, unit)
         told = self.end or self.length
         return (
             begin < num_samples
             and end <= 1.25 * num_samples
-            and (end - begin >= SHORTEST * rate or bool(told and told.unit))
-            and self.agrees(rate, num_samples, unit)
+            and (end - begin >= SHORTEST * sample_rate or bool(told and told.unit))
+            and self.agrees(sample_rate, num_samples, unit)
         )
 
-    def agrees(self, rate: int, num_samples: int, unit: str | None) -> bool:
+    def agrees(self, sample_rate: int, num_samples: int, unit: str | None) -> bool:
         """Whether a duration beside start and end is theirs, or that of the file."""
         if not (self.end and self.length):
             return True
-        begin, end = self.span(rate, num_samples, unit)
+        begin, end = self.span(sample_rate, num_samples, unit)
         return any(
-            close(self.length, true / rate, rate, unit) for true in (end - begin, num_samples)
+            is_close(self.length, true / sample_rate, sample_rate, unit)
+            for true in (end - begin, num_samples)
         )
 
-    def bounds(self, rate: int, num_samples: int, unit: str | None) -> tuple[int, int]:
-        begin, end = self.span(rate, num_samples, unit)
+    def bounds(self, sample_rate: int, num_samples: int, unit: str | None) -> tuple[int, int]:
+        begin, end = self.span(sample_rate, num_samples, unit)
         if begin < 0:
             raise AudioError(f"the part {self.label} begins before the file")
         if end <= begin and begin < num_samples:
             raise AudioError(
                 f"the part {self.label} is empty; to the end of the file is a duration or end of -1"
             )
-        if not self.agrees(rate, num_samples, unit):
+        if not self.agrees(sample_rate, num_samples, unit):
             assert self.length
             raise AudioError(
-                f"the part {self.label} has {(end - begin) / rate:.3f} s, "
+                f"the part {self.label} has {(end - begin) / sample_rate:.3f} s, "
                 f"but its duration is said to be {self.length.text}"
             )
         stated = self.length or self.end
         if not begin and stated and not (self.end and self.length):
             exact = stated.decimals is not None and (unit or stated.unit) != "samples"
             slack = min(ROUNDING, 10.0 ** -(stated.decimals or 0)) if exact else 0
-            if abs(end - num_samples) < slack * rate:
+            if abs(end - num_samples) < slack * sample_rate:
                 return 0, num_samples
         in_samples = (self.begin.unit or unit) == "samples"
-        if begin >= num_samples or end > num_samples + (0 if in_samples else OVERSHOOT * rate):
+        if begin >= num_samples or end > num_samples + (
+            0 if in_samples else OVERSHOOT * sample_rate
+        ):
             raise AudioError(
                 f"the part {self.label} {'begins' if begin >= num_samples else 'ends'} beyond the "
-                f"end of the file, which has {num_samples / rate:.3f} s ({num_samples} samples); "
+                f"end of the file, which has {num_samples / sample_rate:.3f} s ({num_samples} samples); "
                 "--segments none if the file is the part already"
             )
         return begin, min(end, num_samples)
 
-    def is_whole(self, rate: int, num_samples: int) -> bool:
+    def is_whole(self, sample_rate: int, num_samples: int) -> bool:
         """Whether the audio is as long as the part: then it has been cut out before."""
         for unit in (*PER_SECOND, "samples"):
-            begin, end = self.span(rate, num_samples, unit)
+            begin, end = self.span(sample_rate, num_samples, unit)
             to_end = not (self.end or self.length)
             if (
                 not to_end
-                and abs(end - begin - num_samples) <= tolerance(num_samples / rate) * rate
+                and abs(end - begin - num_samples)
+                <= tolerance(num_samples / sample_rate) * sample_rate
             ):
                 return True
         return False
@@ -172,23 +180,23 @@ def tolerance(seconds: float) -> float:
     return max(0.1, 0.02 * seconds)
 
 
-def close(said: Time, true: float, rate: int, unit: str | None = None) -> bool:
+def is_close(said: Time, true: float, sample_rate: int, unit: str | None = None) -> bool:
     """Whether a stated duration is about `true` seconds; a whole number may be cut or rounded."""
     for each in (said.unit or unit,) if said.unit or unit else (*PER_SECOND, "samples"):
         slack = tolerance(true)
         if said.decimals is None and each == "seconds":
             slack = max(slack, min(0.999, 0.2 * true))
-        if abs(said.seconds(rate, each) - true) <= slack:
+        if abs(said.seconds(sample_rate, each) - true) <= slack:
             return True
     return False
 
 
-def check_duration(said: Time, num_samples: int, rate: int) -> None:
+def check_duration(said: Time, num_samples: int, sample_rate: int) -> None:
     """Raise AudioError where a row states another duration than the file has: it may mean a part
     whose begin it does not state.
     """
-    true = num_samples / rate
-    if said.value > 0 and not close(said, true, rate):
+    true = num_samples / sample_rate
+    if said.value > 0 and not is_close(said, true, sample_rate):
         unit = " ms" if said.unit == "milliseconds" else ""
         raise AudioError(
             f"its duration is said to be {said.text}{unit}, "

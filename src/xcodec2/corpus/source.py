@@ -16,13 +16,13 @@ import fsspec
 
 from xcodec2.audio.suffixes import AUDIO_SUFFIXES
 from xcodec2.corpus import tables
-from xcodec2.corpus.extraction import IDENTITY, source_of
+from xcodec2.corpus.extraction import IDENTITY, recorded_source
 from xcodec2.corpus.kaldi import read_kaldi
 from xcodec2.corpus.lists import TEXT_KINDS, read_text_manifest
-from xcodec2.corpus.manifest import inside, named_row, pick, read_parquet
+from xcodec2.corpus.manifest import embedded_audio, named_row, pick, read_parquet
 from xcodec2.corpus.options import Options
 from xcodec2.corpus.parts import on_channel
-from xcodec2.corpus.recording import DatasetCell, Recording, file_at, printable
+from xcodec2.corpus.recording import DatasetCell, Recording, file_at, utf8_name
 from xcodec2.corpus.tars import read_tar
 from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
@@ -134,7 +134,7 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
 def behind_extractions(source: str, options: Options) -> tuple[str, Options]:
     """The corpus that a folder of tokens was made of, and how it was read; others as they are."""
     passed = [source]
-    while "*" not in source and (found := source_of(*fsspec.url_to_fs(source))):
+    while "*" not in source and (found := recorded_source(*fsspec.url_to_fs(source))):
         source = found["source"]
         if options == Options():
             given = found.get("reading")
@@ -207,7 +207,7 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
 def counted(suffixes: Counter[str]) -> str:
     """How many files have which suffix, in words."""
     kinds = [
-        f"{count} {printable(suffix) or 'without a suffix'}"
+        f"{count} {utf8_name(suffix) or 'without a suffix'}"
         for suffix, count in sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
     ]
     total = suffixes.total()
@@ -237,7 +237,7 @@ def read_file(fs: Any, path: str, name: str, options: Options) -> Iterator[Recor
     elif kind == ".scp":
         yield from read_kaldi(url, options)
     else:
-        yield Recording(printable(name), printable(url), {}, file_at(url))
+        yield Recording(utf8_name(name), utf8_name(url), {}, file_at(url))
 
 
 def read_dataset(name: str, options: Options) -> Iterator[Recording]:
@@ -259,7 +259,7 @@ def read_dataset(name: str, options: Options) -> Iterator[Recording]:
         row = light[number] if light.column_names else {}
         cell = DatasetCell(name, subset, split, number, audio, options.remote)
         source = f"{name}#{called}#{number}"
-        place, duration = inside(cell, row, times, source)
+        place, duration = embedded_audio(cell, row, times, source)
         yield named_row(name, row, f"{called}#{number}", source, place, options, duration)
 
 
@@ -271,8 +271,8 @@ def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
     with closing(sqlite3.connect("", check_same_thread=False)) as seen:
         seen.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
         for recording in recordings:
-            if not recording.id.isascii() and printable(recording.id) != recording.id:
-                recording = replace(recording, id=printable(recording.id))
+            if not recording.id.isascii() and utf8_name(recording.id) != recording.id:
+                recording = replace(recording, id=utf8_name(recording.id))
             try:
                 seen.execute("INSERT INTO ids VALUES (?, ?)", (recording.id, recording.source))
             except sqlite3.IntegrityError as problem:

@@ -47,10 +47,10 @@ def open_parquet(fs: Any, path: str) -> Any:
     does so while Python ends aborts the process. A local file is therefore opened by Arrow itself,
     and another one read in the caller's thread.
     """
-    parquet = require("pyarrow.parquet")
+    parquet = require_extract("pyarrow.parquet")
     if is_local(fs):
         # as bytes, since a file name need not be UTF-8
-        return parquet.ParquetFile(require("pyarrow").OSFile(os.fsencode(path)))
+        return parquet.ParquetFile(require_extract("pyarrow").OSFile(os.fsencode(path)))
     return parquet.ParquetFile(fs.open(path, "rb"), pre_buffer=False)
 
 
@@ -97,7 +97,7 @@ def plain_times(column: Any) -> Any:
 
     Arrow needs pandas for the first and silently cuts times of day.
     """
-    pa, pc = require("pyarrow"), require("pyarrow.compute")
+    pa, pc = require_extract("pyarrow"), require_extract("pyarrow.compute")
     kind = column.type
     if pa.types.is_duration(kind):
         ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
@@ -137,7 +137,7 @@ def dataset(name: str, subset: str | None, split: str | None) -> Any:
 
     Raises XCodec2Error.
     """
-    datasets = require("datasets")
+    datasets = require_extract("datasets")
     try:
         if os.path.isdir(name):
             found = datasets.load_from_disk(name)
@@ -158,6 +158,6 @@ def dataset(name: str, subset: str | None, split: str | None) -> Any:
     return found
 
 
-def require(module: str) -> Any:
+def require_extract(module: str) -> Any:
     """A library of the extra `extract`, or MissingExtraError."""
     return extras.require(module, extra="extract", purpose="a data set")

@@ -10,9 +10,9 @@ from typing import Any
 
 import fsspec
 
-from xcodec2.corpus.manifest import inside
+from xcodec2.corpus.manifest import embedded_audio
 from xcodec2.corpus.options import Options
-from xcodec2.corpus.recording import Nowhere, Place, Recording, TarMember, printable
+from xcodec2.corpus.recording import Nowhere, Place, Recording, TarMember, utf8_name
 from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
 
@@ -64,11 +64,13 @@ def read_tar(
         duration = None
         if not fault:
             source = f"{source}.{audio[0]}"
-            place, duration = inside(TarMember(url, *members[audio[0]]), columns, times, source)
+            place, duration = embedded_audio(
+                TarMember(url, *members[audio[0]]), columns, times, source
+            )
         named = columns.get(options.id_column) if options.id_column else None
         columns = {c: value for c, value in columns.items() if c != options.id_column}
         row_id = f"{name}/{key}" if named is None else str(named)
-        yield Recording(printable(row_id), source, columns, place, duration)
+        yield Recording(utf8_name(row_id), source, columns, place, duration)
 
 
 def samples(url: str, options: Options) -> dict[str, Sample]:
@@ -106,9 +108,9 @@ def entries(
                     continue
                 stem, _, suffix = parts[-1].partition(".")
                 small, fault = content(archive, member, suffix.lower(), encoding)
-                key = printable("/".join([*parts[:-1], stem]))
+                key = utf8_name("/".join([*parts[:-1], stem]))
                 place = (member.offset_data, member.size)
-                yield key, printable(suffix.lower()), place, small, fault
+                yield key, utf8_name(suffix.lower()), place, small, fault
             file.seek(
                 archive.offset
             )  # where tarfile saw the end, or what is no header, which it takes for the end

@@ -68,7 +68,7 @@ def first_line(url: str, encoding: str | None) -> str:
     return ""
 
 
-def lines(url: str, encoding: str | None) -> Iterator[tuple[int, str]]:
+def numbered_lines(url: str, encoding: str | None) -> Iterator[tuple[int, str]]:
     """Number and text of every line that is not empty."""
     with text_file(url, encoding) as file:
         for number, line in enumerate(file, 1):
@@ -108,7 +108,7 @@ def separated_rows(
 
 
 def json_rows(url: str, encoding: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in lines(url, encoding):
+    for number, line in numbered_lines(url, encoding):
         try:
             row = json.loads(line)
         except ValueError as problem:

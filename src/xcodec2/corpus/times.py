@@ -48,10 +48,10 @@ class Columns:
     end: tuple[tuple[str, str | None], ...] = ()
     length: tuple[tuple[str, str | None], ...] = ()
     pair: str | None = None
-    rate: str | None = None
+    sample_rate: str | None = None
 
 
-def words(name: str) -> list[str]:
+def name_words(name: str) -> list[str]:
     """`startTime`, `Start Time`, `start-time[ms]` → their words, in lower case."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return [word for word in re.split(r"[^a-z0-9]+", parted.casefold()) if word]
@@ -60,10 +60,10 @@ def words(name: str) -> list[str]:
 def find_columns(names: Iterable[str]) -> Columns:
     roles: dict[str, list[tuple[str, str | None]]] = {"begin": [], "end": [], "length": []}
     names = list(names)
-    spoken = {name: words(name) for name in names}
+    spoken = {name: name_words(name) for name in names}
     onset = any("onset" in said for said in spoken.values())
     both = {"from", "to"} <= {" ".join(said) for said in spoken.values()}
-    pair = rate = None
+    pair = sample_rate = None
     for name, said in spoken.items():
         found = role_of(said, onset, both)
         if found:
@@ -71,9 +71,9 @@ def find_columns(names: Iterable[str]) -> Columns:
         elif "_".join(said) in PAIRS:
             pair = name
         elif said in (["sampling", "rate"], ["sample", "rate"]):
-            rate = name
+            sample_rate = name
     given = {role: tuple(sorted(f, key=lambda c: c[1] is None)) for role, f in roles.items()}
-    return Columns(**given, pair=pair, rate=rate)
+    return Columns(**given, pair=pair, sample_rate=sample_rate)
 
 
 def role_of(said: list[str], onset: bool, both: bool) -> tuple[str, str | None] | None:
@@ -116,7 +116,7 @@ class Times:
         self.columns = Columns()
 
     def of(
-        self, row: Mapping[str, Any], inside: bool = False
+        self, row: Mapping[str, Any], embedded: bool = False
     ) -> tuple[Segment | None, Time | None]:
         """The part that a row means, or the duration that it states for the whole file.
 
@@ -147,7 +147,7 @@ class Times:
         elif end and length and length.unit is None and length.decimals is not None:
             length = replace(length, unit="seconds")
         assert begin
-        return Segment(begin, end, length, self.rate(row, begin), inside=inside), None
+        return Segment(begin, end, length, self.sample_rate(row, begin), embedded=embedded), None
 
     def stated(self, row: Mapping[str, Any]) -> tuple[Time | None, Time | None, Time | None]:
         columns = self.columns
@@ -161,7 +161,7 @@ class Times:
         lengths = tuple(
             (name, unit)
             for name, unit in columns.length
-            if not end or (unit != "unknown" and {"duration", "dur"} & set(words(name)))
+            if not end or (unit != "unknown" and {"duration", "dur"} & set(name_words(name)))
         )
         return begin, end, self.one(row, lengths, begin)
 
@@ -189,7 +189,7 @@ class Times:
     def says_duration(self, row: Mapping[str, Any]) -> bool:
         """Counts of samples or frames, and the length of who knows what, are left alone."""
         named = [n for n, _ in self.columns.length if parse_time(row.get(n), None) is not None]
-        return any({"duration", "dur"} & set(words(name)) for name in named)
+        return any({"duration", "dur"} & set(name_words(name)) for name in named)
 
     def in_seconds(self, row: Mapping[str, Any]) -> bool:
         """Whether the columns that tell no unit are in seconds, in this row or in another."""
@@ -213,9 +213,9 @@ class Times:
         pair = row.get(columns.pair) if columns.pair else None
         return isinstance(pair, (list, tuple)) and any(isinstance(v, float) for v in pair)
 
-    def rate(self, row: Mapping[str, Any], begin: Time) -> int | None:
+    def sample_rate(self, row: Mapping[str, Any], begin: Time) -> int | None:
         """What samples are counted at, where a column says so."""
-        if begin.unit != "samples" or not self.columns.rate:
+        if begin.unit != "samples" or not self.columns.sample_rate:
             return None
-        stated = parse_time(row.get(self.columns.rate), None)
+        stated = parse_time(row.get(self.columns.sample_rate), None)
         return int(stated.value) if stated else None

@@ -29,7 +29,7 @@ from xcodec2.evaluate.probing.probes import (
 )
 from xcodec2.evaluate.report.page import page
 from xcodec2.evaluate.report.rows import write_rows
-from xcodec2.evaluate.runner import Plan, run
+from xcodec2.evaluate.runner import EvaluationPlan, run_evaluation
 from xcodec2.evaluate.summary import summarize
 from xcodec2.evaluate.systems.system import System
 from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
@@ -113,7 +113,7 @@ def evaluate(
     costly_ids = None
     if costly_sample is not None:
         costly_ids = frozenset(r.id for r in chosen(recordings, costly_sample))
-    plan = Plan(
+    plan = EvaluationPlan(
         tuple(models), tuple(baselines), selection, tuple(systems), device, seconds, costly_ids
     )
     loaded = plan.systems()
@@ -123,7 +123,9 @@ def evaluate(
     journal = Journal(folder)
     try:
         with tqdm(total=len(recordings), unit="file", disable=None) as bar:
-            rows = run(plan, loaded, metric_set, recordings, journal, workers, bar.update)
+            rows = run_evaluation(
+                plan, loaded, metric_set, recordings, journal, workers, bar.update
+            )
     finally:
         journal.close()
     if not rows:
@@ -198,7 +200,7 @@ def check_columns(recordings: Sequence[Recording], group_by: Sequence[str]) -> N
 def wer_against(rows: Sequence[Mapping[str, Any]]) -> str | None:
     """What the error rates compare with, in words."""
     kinds = {row["wer_against_transcript"] for row in rows if "wer_against_transcript" in row}
-    words = {1: "the transcripts", 0: "what the recogniser hears in the original"}
+    words = {1: "the transcripts", 0: "what the recognizer hears in the original"}
     return (
         " or, where there is none, ".join(words[kind] for kind in sorted(kinds, reverse=True))
         or None
@@ -222,7 +224,7 @@ def code_facts(
 
 
 def cost_facts(
-    plan: Plan, systems: Sequence[System], recordings: Sequence[Recording]
+    plan: EvaluationPlan, systems: Sequence[System], recordings: Sequence[Recording]
 ) -> dict[str, Any]:
     """System → real-time factor and memory, on the first recording that can be used."""
     for recording in recordings:

@@ -29,7 +29,7 @@ AHEAD = 4  # recordings per worker that wait or are under way: keeps workers bus
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What to evaluate, small enough to be sent to other processes, which load it for themselves.
 
     Attributes:
@@ -94,7 +94,7 @@ class Worker:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: EvaluationPlan,
         systems: Sequence[System],
         metrics: MetricSet,
         done: Mapping[str, dict[str, str]],
@@ -111,7 +111,9 @@ class Worker:
         if not shortest <= len(waveform) / SAMPLE_RATE <= longest:
             return Result({}, {}, left_out=True)
         columns = recording.columns
-        speech = Speech(waveform, as_text(columns.get("text")), as_text(columns.get("language")))
+        speech = Speech(
+            waveform, text_or_none(columns.get("text")), text_or_none(columns.get("language"))
+        )
         keys, new = {}, {}
         for system in self.systems:
             key = keys[system.name] = row_key(content, system, columns)
@@ -127,12 +129,12 @@ class Worker:
         return Result(keys, new)
 
 
-def as_text(value: object) -> str | None:
+def text_or_none(value: object) -> str | None:
     return str(value) if isinstance(value, str) and value.strip() else None
 
 
-def run(
-    plan: Plan,
+def run_evaluation(
+    plan: EvaluationPlan,
     systems: Sequence[System],
     metrics: MetricSet,
     recordings: Sequence[Recording],
@@ -195,7 +197,7 @@ def rows_of(
 _worker: Worker | None = None
 
 
-def _start(plan: Plan, done: Mapping[str, dict[str, str]]) -> None:
+def _start(plan: EvaluationPlan, done: Mapping[str, dict[str, str]]) -> None:
     global _worker
     torch.set_num_threads(1)  # sums in another order would be other numbers
     _worker = Worker(plan, plan.systems(), MetricSet(plan.selection), done)

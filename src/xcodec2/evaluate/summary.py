@@ -41,7 +41,7 @@ def summarize(
     first = systems[0]
     return {
         "systems": {name: of_rows(of_system[name], columns) for name in systems},
-        "groups": {name: groups(rows, systems, columns, name) for name in group_by},
+        "groups": {name: summarize_groups(rows, systems, columns, name) for name in group_by},
         "against_first": {
             name: compared(of_system[first], of_system[name], columns)
             for name in systems
@@ -162,7 +162,7 @@ def compared(ours: Sequence[Row], theirs: Sequence[Row], columns: Columns) -> di
     return result
 
 
-def groups(
+def summarize_groups(
     rows: Sequence[Row], systems: Sequence[str], columns: Columns, group_by: str
 ) -> dict[str, Any]:
     """Value of a column of the corpus → system → the same numbers as for all; values of a single

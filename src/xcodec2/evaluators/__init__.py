@@ -125,13 +125,13 @@ def mos_predictor(name: str = "dnsmos") -> MOSPredictor:
         EvaluatorError: It cannot be loaded.
     """
     if name == "dnsmos":
-        from xcodec2.evaluators.dnsmos import DNSMOS
+        from xcodec2.evaluators.dnsmos import DNSMOSPredictor
 
-        return DNSMOS()
+        return DNSMOSPredictor()
     if name == "distillmos":
-        from xcodec2.evaluators.distillmos import DistillMOS
+        from xcodec2.evaluators.distillmos import DistillMOSPredictor
 
-        return DistillMOS()
+        return DistillMOSPredictor()
     from xcodec2.evaluators.hub import HubMOSPredictor
 
     return HubMOSPredictor(name)

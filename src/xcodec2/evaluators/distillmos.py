@@ -66,7 +66,7 @@ def compressed_spectrum(waveform: Tensor) -> Tensor:
     return (magnitude**0.3 * spectrum / magnitude).permute(0, 3, 1, 2)
 
 
-class DistillMOS:
+class DistillMOSPredictor:
     name = "DistillMOS"
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ OVERALL = np.poly1d(
 )  # from the network's scale to that of listeners
 
 
-class DNSMOS:
+class DNSMOSPredictor:
     name = "DNSMOS"
 
     def __init__(self) -> None:

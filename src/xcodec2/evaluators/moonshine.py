@@ -1,4 +1,4 @@
-"""Moonshine, an English recogniser (Jeffries et al., 2024), quantised ONNX, run greedily."""
+"""Moonshine, an English recognizer (Jeffries et al., 2024), quantized ONNX, run greedily."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Moonshine:
     def __init__(self, size: str = "base") -> None:
         tokenizers = require("tokenizers", extra="evaluate", purpose="Moonshine")
         self.name = f"Moonshine {size}"
-        self.implementation = f"{size}, quantised, {weights.MOONSHINE.described}"
+        self.implementation = f"{size}, quantized, {weights.MOONSHINE.described}"
         folder = f"package/dist/model/{size}/quantized"
         self.encoder = session(weights.find(weights.MOONSHINE, f"{folder}/encoder_model.onnx"))
         self.decoder = session(
@@ -48,8 +48,8 @@ class Moonshine:
         encoded = self.encoder.run(None, {"input_values": samples[None]})[0]
         cache = self.empty_cache()
         tokens = [START]
-        most = min(MAX_TOKENS, 8 + math.ceil(TOKENS_PER_SECOND * len(samples) / SAMPLE_RATE))
-        while len(tokens) <= most and tokens[-1] != END:
+        max_tokens = min(MAX_TOKENS, 8 + math.ceil(TOKENS_PER_SECOND * len(samples) / SAMPLE_RATE))
+        while len(tokens) <= max_tokens and tokens[-1] != END:
             first = len(tokens) == 1
             inputs = {
                 "input_ids": [tokens[-1:]],

@@ -1,4 +1,4 @@
-"""PocketSphinx, a recogniser of English that shares nothing with neural ones; its model is in its
+"""PocketSphinx, a recognizer of English that shares nothing with neural ones; its model is in its
 package.
 """
 
@@ -19,7 +19,7 @@ class PocketSphinx:
     def __init__(self) -> None:
         pocketsphinx = require("pocketsphinx", extra="evaluate", purpose="PocketSphinx")
         self.implementation = f"en-us, pocketsphinx {importlib.metadata.version('pocketsphinx')}"
-        # Means taken over the whole utterance: the running ones would depend on what was heard
+        # Means taken over the whole utterance: the running ones would depend on what came
         # before.
         self.decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, cmn="batch", loglevel="FATAL")
 
@@ -31,5 +31,5 @@ class PocketSphinx:
         self.decoder.start_utt()
         self.decoder.process_raw(pcm, no_search=False, full_utt=True)
         self.decoder.end_utt()
-        heard = self.decoder.hyp()
-        return heard.hypstr if heard else ""
+        hypothesis = self.decoder.hyp()
+        return hypothesis.hypstr if hypothesis else ""

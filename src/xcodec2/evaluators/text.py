@@ -1,4 +1,4 @@
-"""Words and characters that a recogniser got wrong."""
+"""Words and characters that a recognizer got wrong."""
 
 from __future__ import annotations
 

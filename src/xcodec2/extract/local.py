@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from xcodec2.extract.child import Child
 from xcodec2.extract.encoding import Outcome, Settings
 from xcodec2.extract.plan import Unit
-from xcodec2.extract.reading import close
+from xcodec2.extract.reading import stop_all
 from xcodec2.extract.worker import surviving
 
 
@@ -52,7 +52,7 @@ def run(
             yield from (future.result() for future in done)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        close(children)
+        stop_all(children)
 
 
 def for_each(settings: Settings, workers: int) -> list[Settings]:

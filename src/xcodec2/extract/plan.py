@@ -43,7 +43,7 @@ class Plan(AbstractContextManager["Plan"]):
         self.identity = identity
         kinds: dict[str, set[str]] = {}
         carried = Carried()
-        for group in groups(gathered(recordings), rows):
+        for group in unit_groups(gathered(recordings), rows):
             group = [carried.of(recording) for recording in group]
             for recording in group:
                 for name, value in recording.columns.items():
@@ -102,7 +102,7 @@ def gathered(recordings: Iterable[Recording]) -> Iterator[Recording]:
             yield from (pickle.loads(packed) for (packed,) in waiting.execute(in_order))
 
 
-def groups(recordings: Iterable[Recording], rows: int) -> Iterator[list[Recording]]:
+def unit_groups(recordings: Iterable[Recording], rows: int) -> Iterator[list[Recording]]:
     """Runs of rows/2 … 2·rows, `rows` on average, that end where the content says.
 
     A row that is added or removed then changes the unit that it is in, and not all that follow. The
@@ -155,7 +155,7 @@ def shard_name(name: str, taken: Iterable[str]) -> str:
     return name
 
 
-def cell(value: Any, column: str) -> Any:
+def typed_cell(value: Any, column: str) -> Any:
     """A value as its column's type."""
     if value is None or (isinstance(value, str) and column == "text"):
         return value

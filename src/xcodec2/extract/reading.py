@@ -26,7 +26,7 @@ MEMORY_LIMIT = (
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReadAudio:
     """One recording, decoded and resampled, (N,) float32 at the model's rate, or the reason why
     not.
     """
@@ -60,42 +60,42 @@ def readers(count: int, target_rate: int) -> list[Child]:
     return [Child("xcodec2.extract.reading:reader", target_rate, quiet=True) for _ in range(count)]
 
 
-def hear(recording: Recording, child: Child, seconds: float) -> Heard:
+def read_audio(recording: Recording, child: Child, seconds: float) -> ReadAudio:
     """Never raises for what is wrong with the recording: a damaged file is a row with a reason."""
     try:
-        waveform, num_samples, rate, said = child.ask(recording, seconds)
+        waveform, num_samples, sample_rate, said = child.ask(recording, seconds)
     except Died as problem:
         died = f"reading it {problem}"
         error = f"{recording.source}: {died}"
-        return Heard(None, error=error, source=recording.source, died=died)
+        return ReadAudio(None, error=error, source=recording.source, died=died)
     except XCodec2Error as problem:
-        return Heard(None, error=str(problem), source=recording.source)
+        return ReadAudio(None, error=str(problem), source=recording.source)
     for text in said:
         print(f"xcodec2: warning: {text}", file=sys.stderr)
-    return Heard(waveform, num_samples, rate, source=recording.source)
+    return ReadAudio(waveform, num_samples, sample_rate, source=recording.source)
 
 
 class Desk:
-    """Recordings that wait for a reader, each with the future of what is heard.
+    """Recordings that wait for a reader, each with the future of its audio.
 
     A reader takes the first one that it may: the parts of a file are all for the reader that has
     decoded it, and that reader takes no other file while some of them wait.
     """
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[Recording, Future[Heard]]] = []
+        self.waiting: list[tuple[Recording, Future[ReadAudio]]] = []
         self.holds: dict[int, Any] = {}  # reader → the file that it has decoded
         self.changed = Condition()
         self.closed = False
 
-    def put(self, recording: Recording) -> Future[Heard]:
-        future: Future[Heard] = Future()
+    def put(self, recording: Recording) -> Future[ReadAudio]:
+        future: Future[ReadAudio] = Future()
         with self.changed:
             self.waiting.append((recording, future))
             self.changed.notify_all()
         return future
 
-    def take(self, reader: int) -> tuple[Recording, Future[Heard]] | None:
+    def take(self, reader: int) -> tuple[Recording, Future[ReadAudio]] | None:
         """Wait for one; None when the desk is closed."""
         with self.changed:
             while not self.closed:
@@ -123,7 +123,7 @@ class Desk:
 
 def read_ahead(
     recordings: Iterable[Recording], children: Sequence[Child], seconds: float
-) -> Iterator[Heard]:
+) -> Iterator[ReadAudio]:
     """Each recording in order, while the next ones are being read."""
     desk = Desk()
 
@@ -133,18 +133,18 @@ def read_ahead(
             recording, future = task
             if recording.file is not None and recording.file == died[0]:
                 error = f"{recording.source}: {died[1]}"
-                future.set_result(Heard(None, error=error, source=recording.source))
+                future.set_result(ReadAudio(None, error=error, source=recording.source))
                 continue
             try:
-                heard = hear(recording, children[reader], seconds)
+                audio = read_audio(recording, children[reader], seconds)
             except BaseException as problem:
                 future.set_exception(problem)
                 raise
-            if heard.died:
-                died = recording.file, heard.died
-            future.set_result(heard)
+            if audio.died:
+                died = recording.file, audio.died
+            future.set_result(audio)
 
-    waiting: deque[Future[Heard]] = deque()
+    waiting: deque[Future[ReadAudio]] = deque()
     with ThreadPoolExecutor(len(children)) as pool:
         for reader in range(len(children)):
             pool.submit(serve, reader)
@@ -159,23 +159,23 @@ def read_ahead(
             desk.close()
 
 
-def pieces(heard: Iterable[Heard], rate: int) -> Iterator[list[Heard]]:
+def pieces(audio: Iterable[ReadAudio], sample_rate: int) -> Iterator[list[ReadAudio]]:
     """Neighbours together until they last PIECE_SECONDS.
 
     Codes do not depend on the cut; memory does.
     """
-    piece: list[Heard] = []
+    piece: list[ReadAudio] = []
     samples = 0
-    for item in heard:
+    for item in audio:
         piece.append(item)
         samples += 0 if item.waveform is None else len(item.waveform)
-        if samples >= PIECE_SECONDS * rate:
+        if samples >= PIECE_SECONDS * sample_rate:
             yield piece
             piece, samples = [], 0
     if piece:
         yield piece
 
 
-def close(children: Iterable[Any]) -> None:
+def stop_all(children: Iterable[Any]) -> None:
     for child in children:
         child.stop()

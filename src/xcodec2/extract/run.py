@@ -16,8 +16,8 @@ from xcodec2.corpus.options import Options
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.plan import Plan, Unit
 from xcodec2.extract.progress import Progress
-from xcodec2.extract.store import Store, parquet, table
-from xcodec2.extract.summary import card, summarise
+from xcodec2.extract.store import Store, parquet, unit_table
+from xcodec2.extract.summary import count_extraction, dataset_card
 
 if TYPE_CHECKING:
     from xcodec2.extract.encoding import Settings
@@ -26,10 +26,10 @@ ROWS = 1000  # in one shard, on average
 
 
 @dataclass(frozen=True)
-class Codec:
+class CodecDescription:
     """What the driver has to know of the model; it does not keep it."""
 
-    rate: int
+    sample_rate: int
     facts: dict[str, Any]
 
 
@@ -69,7 +69,7 @@ def extract(
     """
     from xcodec2.extract.encoding import Settings
 
-    source, store, codec = absolute(os.fspath(source)), Store(os.fspath(out)), describe(model)
+    source, store, codec = absolute(os.fspath(source)), Store(os.fspath(out)), describe_codec(model)
     workers = workers or default_workers(device)
     settings = Settings(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
@@ -87,15 +87,17 @@ def extract(
         progress = Progress(
             plan.rows, sum(len(unit.recordings) for unit in plan if unit.key in done)
         )
-        with closing(start(engine, todo, settings, workers, codec.rate, address)) as finished:
+        with closing(
+            start(engine, todo, settings, workers, codec.sample_rate, address)
+        ) as finished:
             for unit, outcomes in finished:
-                rows_of_unit = table(
+                rows_of_unit = unit_table(
                     unit, outcomes, plan, metadata(codec.facts), codec.facts["codebook_size"]
                 )
                 store.write(store.shard(unit.key), parquet(rows_of_unit))
                 progress.add(outcomes)
         progress.bar.close()
-        return finish(
+        return finish_extraction(
             store, keys, codec.facts | {"source": source, "columns": plan.columns}, progress
         )
 
@@ -105,36 +107,36 @@ def start(
     units: Iterator[Unit],
     settings: Settings,
     workers: int,
-    rate: int,
+    sample_rate: int,
     address: str | None,
 ) -> Any:
     """The units with their outcomes, as a generator that ends its processes when it is closed."""
     if engine == "ray":
         from xcodec2.extract import cluster
 
-        return cluster.run(units, settings, workers, rate, address)
+        return cluster.run(units, settings, workers, sample_rate, address)
     from xcodec2.extract import local
 
     return local.run(units, settings, workers)
 
 
-def describe(name: str) -> Codec:
+def describe_codec(name: str) -> CodecDescription:
     from xcodec2 import XCodec2Model, __version__
 
     model = XCodec2Model.from_pretrained(name)
-    hop, rate = model.config.hop, model.config.input_rate
+    hop, sample_rate = model.config.hop, model.config.input_rate
     more = (
         model.config.frames(hop) - 1
     )  # 1 where the encoder pads, as XCodec2 does; NeuCodec does not
-    return Codec(
-        rate,
+    return CodecDescription(
+        sample_rate,
         {
             "model": model.model_id,
             "weights_hash": model.weights_hash,
             "version": __version__,
             "frame_rate": model.frame_rate,
             "codebook_size": model.codebook_size,
-            "frames": f"N//{hop}{' + 1' if more else ''} codes for N samples at {rate} Hz",
+            "frames": f"N//{hop}{' + 1' if more else ''} codes for N samples at {sample_rate} Hz",
         },
     )
 
@@ -185,7 +187,7 @@ def has_errors(store: Store, key: str) -> bool:
     return column.null_count < len(column)
 
 
-def finish(
+def finish_extraction(
     store: Store, keys: set[str], facts: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
     """Check that every unit is there, then count; a run that found all done takes the count of the
@@ -196,23 +198,23 @@ def finish(
             f"{store.path}: {len(missing)} shards are not there after all; run the same command again"
         )
     before = store.read_json(SUMMARY)
-    counted = before is not None and before.get("units") == digest(keys)
+    counted = before is not None and before.get("units") == keys_digest(keys)
     if before is not None and "times_real_time" not in before:
         counted = False  # written when real_time_factor meant the inverse
     if counted and before is not None and progress.done == progress.before:
         return before
     speed = progress.speed()
-    summary = summarise(store, keys, facts) | {
-        "units": digest(keys),
+    summary = count_extraction(store, keys, facts) | {
+        "units": keys_digest(keys),
         "real_time_factor": 1 / speed if speed else None,  # computing time over duration
         "times_real_time": speed,
     }
-    store.write_text("README.md", card(summary))
+    store.write_text("README.md", dataset_card(summary))
     store.write_text(SUMMARY, json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     return summary
 
 
-def digest(keys: set[str]) -> str:
+def keys_digest(keys: set[str]) -> str:
     return hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[:16]
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import fsspec
 
 from xcodec2.corpus.extraction import SHARD
-from xcodec2.corpus.tables import is_local, open_parquet, readable, require
+from xcodec2.corpus.tables import is_local, open_parquet, readable, require_extract
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.encoding import Outcome
-from xcodec2.extract.plan import Plan, Unit, cell
+from xcodec2.extract.plan import Plan, Unit, typed_cell
 from xcodec2.files import replacing
 
 TEMPORARY = re.compile(r"\.xcodec2-[0-9a-f]{16}\.tmp")
@@ -114,7 +114,7 @@ class Store:
         return content if isinstance(content, dict) else None
 
 
-def table(
+def unit_table(
     unit: Unit,
     outcomes: Sequence[Outcome],
     plan: Plan,
@@ -122,7 +122,7 @@ def table(
     codebook_size: int,
 ) -> Any:
     """A unit's rows in the order of the source; every shard of a plan has the same schema."""
-    pa = require("pyarrow")
+    pa = require_extract("pyarrow")
     code = pa.uint16() if codebook_size <= 1 << 16 else pa.uint32()
     carried = [(new, old, plan.columns[new]) for old, new in sorted(plan.names.items())]
     schema = pa.schema(
@@ -148,7 +148,7 @@ def table(
         "duration": [o.num_samples / o.sample_rate if o else None for o in known],
         "error": [o.error for o in outcomes],
         **{
-            new: [cell(r.columns.get(old), kind) for r in unit.recordings]
+            new: [typed_cell(r.columns.get(old), kind) for r in unit.recordings]
             for new, old, kind in carried
         },
     }
@@ -161,7 +161,7 @@ def parquet(rows: Any) -> bytes:
     choice takes 2.3 in a shard of a thousand rows and 4 in one of forty.
     """
     content = io.BytesIO()
-    require("pyarrow.parquet").write_table(
+    require_extract("pyarrow.parquet").write_table(
         rows,
         content,
         compression="zstd",

@@ -14,7 +14,7 @@ from xcodec2.extract.store import Store
 REASONS = 50  # different reasons that are told
 
 
-def summarise(store: Store, keys: set[str], facts: dict[str, Any]) -> dict[str, Any]:
+def count_extraction(store: Store, keys: set[str], facts: dict[str, Any]) -> dict[str, Any]:
     """Rows, hours, tokens, errors by reason and use of the codebook, as JSON has it."""
     rows = tokens = 0
     seconds = 0.0
@@ -57,7 +57,7 @@ def reason(error: str, source: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "N", error.replace(source, "").lstrip(": "))
 
 
-def card(summary: dict[str, Any]) -> str:
+def dataset_card(summary: dict[str, Any]) -> str:
     """The README.md of the data set, whose header tells the Hub and `datasets` where the rows are."""
     return f"""---
 configs:
@@ -89,7 +89,7 @@ from datasets import load_dataset
 rows = load_dataset("PATH_OF_THIS_FOLDER", split="train").filter(lambda row: row["error"] is None)
 ```
 
-The whole count is in `summary.json`. The licence is that of the audio.
+The whole count is in `summary.json`. The license is that of the audio.
 
 ```json
 {json.dumps(summary["errors_by_reason"], indent=2, ensure_ascii=False)}

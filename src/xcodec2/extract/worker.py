@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from xcodec2.corpus import Recording
 from xcodec2.extract.child import Child, Died
 from xcodec2.extract.encoding import Encoder, Outcome, Settings
-from xcodec2.extract.reading import Heard, pieces, read_ahead, readers
+from xcodec2.extract.reading import ReadAudio, pieces, read_ahead, readers
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
@@ -18,17 +18,19 @@ def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]
     """What an encoding process does: it runs in a :class:`Child` and has readers of its own."""
     keep_freed_memory()
     encoder = Encoder(settings)
-    rate = encoder.model.config.input_rate
-    children = readers(settings.readers, rate)
+    sample_rate = encoder.model.config.input_rate
+    children = readers(settings.readers, sample_rate)
 
     def work(recordings: Sequence[Recording]) -> list[Outcome]:
-        heard = read_ahead(recordings, children, settings.time_limit)
-        return [outcome for piece in pieces(heard, rate) for outcome in encoder.outcomes(piece)]
+        audio = read_ahead(recordings, children, settings.time_limit)
+        return [
+            outcome for piece in pieces(audio, sample_rate) for outcome in encoder.outcomes(piece)
+        ]
 
     return work
 
 
-def listener(settings: Settings) -> Callable[[Sequence[Heard]], list[Outcome]]:
+def encoding_worker(settings: Settings) -> Callable[[Sequence[ReadAudio]], list[Outcome]]:
     """What an encoding process does that is given what others have read; it runs in a
     :class:`Child`.
     """
@@ -50,7 +52,7 @@ def keep_freed_memory() -> None:
 
 
 def surviving(
-    items: Sequence[Recording] | Sequence[Heard], child: Child, again: bool = True
+    items: Sequence[Recording] | Sequence[ReadAudio], child: Child, again: bool = True
 ) -> list[Outcome]:
     """One outcome for each.
 

@@ -1,7 +1,7 @@
 """LLaSA: text to speech by a LLaMA whose tokens are the codec's codes (arXiv 2502.04128).
 
 >>> from xcodec2.llasa import Speaker
->>> speaker = Speaker.from_pretrained()             # the small model inside the package
+>>> speaker = Speaker.from_pretrained()             # the small model in the package
 >>> spoken = speaker.speak("Weasels have eaten our phone system")
 >>> spoken.waveform, spoken.codes                   # (N,) float32, (T,) int64
 """
@@ -12,15 +12,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xcodec2.errors import LlasaError
     from xcodec2.llasa.backends.base import Sampling
     from xcodec2.llasa.search import Search
     from xcodec2.llasa.speaker import Speaker, Spoken, Voice
-    from xcodec2.llasa.vocabulary import LlasaError
 
 __all__ = ["LlasaError", "Sampling", "Search", "Speaker", "Spoken", "Voice"]
 
 _HOMES = {
-    "LlasaError": "xcodec2.llasa.vocabulary",
+    "LlasaError": "xcodec2.errors",
     "Sampling": "xcodec2.llasa.backends.base",
     "Search": "xcodec2.llasa.search",
     "Speaker": "xcodec2.llasa.speaker",

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.vocabulary import LlasaError
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ class LanguageModel:
 
 
 def resolve(name: str | Path | None) -> str:
-    """A folder or a Hub id; the LM inside the package for None and for "bundled"."""
+    """A folder or a Hub id; the LM in the package for None and for "bundled"."""
     return str(BUNDLED) if name is None or str(name) in ("", "bundled") else str(name)
 
 
@@ -124,7 +124,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
     Args:
         name: A folder that holds it, or has it as its subfolder `tokenizer`, or a Hub id;
-            "bundled" is the one of the LM inside the package.
+            "bundled" is the one of the LM in the package.
 
     Raises:
         LlasaError: When there is none.

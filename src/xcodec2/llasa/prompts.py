@@ -16,13 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xcodec2.llasa.vocabulary import (
-    SPEECH_START,
-    TEXT_END,
-    TEXT_START,
-    LlasaError,
-    SpeechVocabulary,
-)
+from xcodec2.errors import LlasaError
+from xcodec2.llasa.vocabulary import SPEECH_START, TEXT_END, TEXT_START, SpeechVocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

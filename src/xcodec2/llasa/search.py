@@ -18,8 +18,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Backend, Generated, Sampling
-from xcodec2.llasa.vocabulary import LlasaError
 
 STEP = 25  # tokens between two selections: half a second
 PARTIAL_SECONDS = 2.0
@@ -116,7 +116,7 @@ def run_search(
 ) -> SearchResult:
     """The best candidate for a prompt (L,).
 
-    `process_scorer` judges unfinished speech, `scorer` does where there is none.
+    `process_scorer` scores unfinished speech, `scorer` does where there is none.
     """
     process_scorer = process_scorer or scorer
     if settings.method == "best-of":
@@ -137,10 +137,10 @@ def run_search(
                 len(item.codes) for item in candidates
             )
             candidates = whole
-    judged = [replace(item, score=scorer(item.codes)) for item in candidates]
-    found.num_verifications += len(judged)
+    scored = [replace(item, score=scorer(item.codes)) for item in candidates]
+    found.num_verifications += len(scored)
     # a candidate that never ended is worse than any that did
-    found.candidates = sorted(judged, key=lambda item: (item.finished, item.score), reverse=True)
+    found.candidates = sorted(scored, key=lambda item: (item.finished, item.score), reverse=True)
     return found
 
 
@@ -176,11 +176,11 @@ def beams(
         found.num_tokens += sum(
             len(new.codes) - len(old.codes) for new, old in zip(grown, started, strict=True)
         )
-        judged = [replace(item, process_score=process_scorer(item.codes)) for item in grown]
-        found.num_verifications += len(judged)
+        scored = [replace(item, process_score=process_scorer(item.codes)) for item in grown]
+        found.num_verifications += len(scored)
         waiting = [item for item, is_open in zip(alive, open_ones, strict=True) if not is_open]
         alive = sorted(
-            [*waiting, *judged], key=lambda item: item.process_score or 0.0, reverse=True
+            [*waiting, *scored], key=lambda item: item.process_score or 0.0, reverse=True
         )[: settings.width]
         found.rounds.append([float(item.process_score or 0.0) for item in alive])
         ways = settings.ways

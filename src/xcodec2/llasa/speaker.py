@@ -19,13 +19,13 @@ import torch
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import load_audio
 from xcodec2.deprecation import renamed_arguments
+from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Backend, Sampling
 from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten, split_text
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.verifiers import Verifier, score
-from xcodec2.llasa.vocabulary import LlasaError
 
 VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
 VERIFIER_SAMPLE_RATE = 16_000  # Hz
@@ -102,7 +102,7 @@ class Speaker:
         """A language model in this process, with its codec.
 
         Args:
-            lm: A folder or a Hub id; None is the small model inside the package.
+            lm: A folder or a Hub id; None is the small model in the package.
             codec: A codec, or what `XCodec2Model.from_pretrained` takes; None is the one that the
                 language model says it speaks.
             device: Where both run.
@@ -353,8 +353,8 @@ def codec_for(
 
 def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:
     """A model that has learned a few texts by heart cannot say anything else."""
-    sayable = {words(text) for text in known}
-    unknown = [piece for piece in pieces if words(piece) not in sayable]
+    sayable = {spoken_characters(text) for text in known}
+    unknown = [piece for piece in pieces if spoken_characters(piece) not in sayable]
     if known and unknown:
         warnings.warn(
             f"this model has learned {len(known)} texts by heart and cannot say "
@@ -365,7 +365,7 @@ def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:
         )
 
 
-def words(text: str) -> str:
+def spoken_characters(text: str) -> str:
     """Letters and digits alone, which is what is heard of a text."""
     return "".join(filter(str.isalnum, text.casefold()))
 

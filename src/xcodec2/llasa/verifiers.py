@@ -3,8 +3,8 @@
 A verifier is any callable (text, waveform, reference) → float, greater is better. waveform and
 reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. By name there are
 
-    wer, cer            minus the recogniser's error rate (Moonshine); wer-pocketsphinx, … for
-                        another recogniser
+    wer, cer            minus the recognizer's error rate (Moonshine); wer-pocketsphinx, … for
+                        another recognizer
     similarity          cosine of the speaker encoder's vectors with the reference's
     dnsmos, distillmos  the opinion that listeners would have, 1 to 5
     module:function, file.py:function  your own
@@ -21,9 +21,8 @@ from typing import TypeAlias
 import numpy as np
 
 from xcodec2 import evaluators
-from xcodec2.errors import EvaluatorError, MissingExtraError, XCodec2Error
+from xcodec2.errors import EvaluatorError, LlasaError, MissingExtraError, XCodec2Error
 from xcodec2.evaluators.text import Errors, character_errors, word_errors
-from xcodec2.llasa.vocabulary import LlasaError
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
 MOS_PREDICTORS = ("dnsmos", "distillmos")
@@ -64,7 +63,7 @@ def verifier(name: str, *, load: bool = False) -> Verifier:
 
 
 def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
-    """Minus the share of words or characters that the recogniser gets wrong."""
+    """Minus the share of words or characters that the recognizer gets wrong."""
 
     def verify(text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
         found = measure(text, evaluators.asr(model).transcribe(waveform))

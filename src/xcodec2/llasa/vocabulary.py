@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import LlasaError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,12 +32,6 @@ MARKS = (
     "<|SPEECH_UNDERSTANDING_START|>",
     "<|SPEECH_UNDERSTANDING_END|>",
 )
-
-
-class LlasaError(XCodec2Error):
-    """A language model, a tokenizer, rows or a recipe that cannot be used, or a generation that
-    failed.
-    """
 
 
 def code_token(code: int) -> str:
@@ -120,8 +114,8 @@ class SpeechVocabulary:
 
     def _codes_of(self, ids: np.ndarray) -> np.ndarray:
         table = self._code_at
-        inside = (ids >= 0) & (ids < len(table))
-        return np.where(inside, table[np.where(inside, ids, 0)], -1)
+        valid = (ids >= 0) & (ids < len(table))
+        return np.where(valid, table[np.where(valid, ids, 0)], -1)
 
     @cached_property
     def _code_at(self) -> np.ndarray:

@@ -20,7 +20,7 @@ from xcodec2 import XCodec2Model, __version__
 from xcodec2.errors import XCodec2Error
 from xcodec2.extras import require
 from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
-from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
+from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, CodecFacts
 
 MAX_SINGLE_FILE = (
     2**30
@@ -78,10 +78,10 @@ def require_exporter() -> None:
     require("onnx", "onnxscript", extra="onnx", purpose="export to ONNX")
 
 
-def facts_of(model: XCodec2Model) -> Facts:
+def facts_of(model: XCodec2Model) -> CodecFacts:
     """What a runtime must know beside the graphs."""
     config = model.config
-    return Facts(
+    return CodecFacts(
         model=model.model_id,
         version=__version__,
         weights_hash=str(model.weights_hash),
@@ -98,7 +98,7 @@ def write(
     example: torch.Tensor,
     names: tuple[str, str],
     length: str,
-    facts: Facts,
+    facts: CodecFacts,
     path: Path,
 ) -> None:
     """One graph with free batch (first dimension) and length (second)."""

@@ -33,7 +33,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Facts:
+class CodecFacts:
     """What the graphs do not say about themselves."""
 
     model: str
@@ -172,11 +172,11 @@ class OnnxCodec:
             self.sessions[name] = open_session(self.folder / name, self.providers, self.threads)
         return self.sessions[name]
 
-    def read_facts(self, name: str) -> Facts:
+    def read_facts(self, name: str) -> CodecFacts:
         """What a file says of its model."""
         properties = self.session(name).get_modelmeta().custom_metadata_map
         try:
-            return Facts(**json.loads(properties[METADATA]))
+            return CodecFacts(**json.loads(properties[METADATA]))
         except (KeyError, ValueError, TypeError) as problem:
             raise CheckpointError(
                 f"{self.folder / name}: was not written by this version of "

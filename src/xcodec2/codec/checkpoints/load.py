@@ -114,7 +114,7 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
     """Find the files, read their tensors lazily, and work out the configuration."""
     files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
-    settings = read_json(files.config) if files.config else {}
+    settings = read_json_object(files.config) if files.config else {}
     if settings.get("model_type") == OWN_MODEL_TYPE:
         values = {key: value for key, value in settings.items() if key != "model_type"}
         return Checkpoint(files.name, OWN_MODEL_TYPE, XCodec2Config.from_dict(values), tensors)
@@ -255,7 +255,7 @@ def is_pickle(path: Path) -> bool:
     return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json_object(path: Path) -> dict[str, Any]:
     """A JSON object; raises CheckpointError for anything else."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))

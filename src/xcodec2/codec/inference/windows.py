@@ -82,5 +82,5 @@ def fbank_blocks(network: CodecNetwork, waveform: Tensor) -> Iterator[Tensor]:
 
 def samples_between(waveform: Tensor, start: int, stop: int) -> Tensor:
     """Samples start … stop of (N,), with zeros where they lie outside."""
-    inside = waveform[max(start, 0) : max(stop, 0)]
-    return F.pad(inside, (max(-start, 0), stop - max(start, 0) - len(inside)))
+    covered = waveform[max(start, 0) : max(stop, 0)]
+    return F.pad(covered, (max(-start, 0), stop - max(start, 0) - len(covered)))

@@ -19,12 +19,12 @@ def rise(x, doubled, alpha, beta, taps, lengths, channels, values, plane, block:
     n = value // channels
     channel = value % channels
     last = (tl.load(lengths + tl.program_id(1)) - 1).to(tl.int32)
-    inside = n <= last
+    valid = n <= last
     even = tl.full((block,), 0.0, tl.float32)
     odd = tl.full((block,), 0.0, tl.float32)
     for k in tl.static_range(7):
         at = tl.minimum(tl.maximum(n + (k - 3), 0), last)
-        near = tl.load(x + item + at * channels + channel, mask=inside, other=0.0).to(tl.float32)
+        near = tl.load(x + item + at * channels + channel, mask=valid, other=0.0).to(tl.float32)
         if k < 6:
             even += near * tl.load(taps + 11 - 2 * k)
         if k > 0:
@@ -35,8 +35,8 @@ def rise(x, doubled, alpha, beta, taps, lengths, channels, values, plane, block:
     odd *= 2.0
     even_sine = tl.sin(even * a)
     odd_sine = tl.sin(odd * a)
-    tl.store(doubled + item + value, even + even_sine * even_sine / b, mask=inside)
-    tl.store(doubled + plane + item + value, odd + odd_sine * odd_sine / b, mask=inside)
+    tl.store(doubled + item + value, even + even_sine * even_sine / b, mask=valid)
+    tl.store(doubled + plane + item + value, odd + odd_sine * odd_sine / b, mask=valid)
 
 
 @triton.jit
@@ -49,15 +49,15 @@ def fall(doubled, out, taps, lengths, channels, values, plane, block: tl.constex
     n = value // channels
     channel = value % channels
     last = (tl.load(lengths + tl.program_id(1)) - 1).to(tl.int32)
-    inside = n <= last
+    valid = n <= last
     even = doubled + item + channel
     odd = even + plane
     total = tl.full((block,), 0.0, tl.float32)
     for k in tl.static_range(6):
         at = n + (k - 3)
         source = tl.where(at < 0, even, odd + tl.minimum(at, last) * channels)
-        total += tl.load(source, mask=inside, other=0.0) * tl.load(taps + 2 * k)
+        total += tl.load(source, mask=valid, other=0.0) * tl.load(taps + 2 * k)
         at = n + (k - 2)
         source = tl.where(at > last, odd + last * channels, even + tl.maximum(at, 0) * channels)
-        total += tl.load(source, mask=inside, other=0.0) * tl.load(taps + 2 * k + 1)
+        total += tl.load(source, mask=valid, other=0.0) * tl.load(taps + 2 * k + 1)
     tl.store(out + item + value, total.to(out.dtype.element_ty), mask=value < values)

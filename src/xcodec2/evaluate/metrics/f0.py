@@ -14,7 +14,7 @@ from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 HOP = 160
 WINDOW = 512  # samples that are compared with those one period later: two periods of 62 Hz
 MIN_PITCH, MAX_PITCH = 60.0, 500.0  # Hz
-DIP = 0.15  # the first period whose normalised difference falls below this is taken
+DIP = 0.15  # the first period whose normalized difference falls below this is taken
 VOICED = 0.45  # a frame whose best period is worse has no pitch; about what Praat calls voiced
 QUIET = 1e-4  # of the loudest frame's power (-40 dB): has no pitch that anyone hears
 GROSS = 0.2  # a pitch that is off by more is another one (an octave error, mostly), not a bad copy

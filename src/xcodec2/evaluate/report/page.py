@@ -89,7 +89,7 @@ def page(
         section(
             "worst",
             f"The worst files of {names[0]}" + (f", by {ranking.title}" if ranking else ""),
-            "".join(card(item, names[0], columns) for item in shown),
+            "".join(recording_card(item, names[0], columns) for item in shown),
         ),
         section("cost", "Cost", cost_table(summary["cost"])),
         section("failures", "What could not be measured", failures(summary)),
@@ -142,7 +142,7 @@ def section(
     return f'<section id="{escape(name)}">{inner}</section>'
 
 
-def card(shown: Shown, name: str, columns: Columns) -> str:
+def recording_card(shown: Shown, name: str, columns: Columns) -> str:
     """One file with its numbers, picture and players."""
     row = shown.row
     numbers = " ".join(

@@ -21,7 +21,9 @@ def metric_table(systems: Mapping[str, Any], columns: Columns) -> str:
     body = ""
     for name, found in systems.items():
         rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
-        cells = "".join(cell(found["metrics"].get(c.name), c, name in best[c.name]) for c in there)
+        cells = "".join(
+            mean_cell(found["metrics"].get(c.name), c, name in best[c.name]) for c in there
+        )
         body += (
             f"<tr><th>{escape(name)}</th><td>{found['recordings']}</td><td>{rate}</td>{cells}</tr>"
         )
@@ -50,7 +52,7 @@ def best_of(systems: Mapping[str, Any], column: Column) -> set[str]:
     return {name for name, mean in means.items() if mean == top}
 
 
-def cell(found: Mapping[str, Any] | None, column: Column, best: bool) -> str:
+def mean_cell(found: Mapping[str, Any] | None, column: Column, best: bool) -> str:
     """A mean with its interval, bold for the best."""
     if found is None:
         return "<td>–</td>"

@@ -11,7 +11,7 @@ from xcodec2.evaluate.report.tables import code_lines
 MAX_REASONS = 8  # lines; the report has all of them
 
 
-def lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
+def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     """What a run found out, to be read without the report.
 
     Args:
@@ -38,12 +38,12 @@ def lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         name: [*system_cells(found, columns), *cost_cells(summary["cost"].get(name, {}))]
         for name, found in systems.items()
     }
-    yield from blocks(heads, cells, width, notes)
+    yield from table_blocks(heads, cells, width, notes)
     codes = [(label, row) for label, row in code_lines(summary["codes"]) if set(row) != {"–"}]
     if codes:
         of_system = zip(*(row for _, row in codes), strict=True)
         cells = dict(zip(summary["codes"], map(list, of_system), strict=True))
-        yield from blocks([["codes"], *([label] for label, _ in codes)], cells, width)
+        yield from table_blocks([["codes"], *([label] for label, _ in codes)], cells, width)
     reasons = [f"missing: {name}: {why}" for name, why in summary["missing"].items()]
     reasons += undefined(systems)
     costs = summary["cost"].items()
@@ -62,7 +62,7 @@ def system_cells(found: Mapping[str, Any], columns: Columns) -> list[str]:
     cells = [str(found["recordings"]), rate_of(found) or "–"]
     for name, column in columns.items():
         metric = found["metrics"].get(name)
-        cell = number_of(metric, column)
+        cell = mean_text(metric, column)
         if metric and metric["low"] is not None:
             cell += f" ±{(metric['high'] - metric['low']) / 2:.{column.digits}f}"
         cells.append(cell)
@@ -97,7 +97,7 @@ def undefined(systems: Mapping[str, Any]) -> list[str]:
     return shown
 
 
-def blocks(
+def table_blocks(
     heads: Sequence[Sequence[str]],
     systems: Mapping[str, Sequence[str]],
     width: int,
@@ -133,7 +133,7 @@ def blocks(
                 yield f"{line}  {note}".rstrip()
 
 
-def number_of(found: Mapping[str, Any] | None, column: Column) -> str:
+def mean_text(found: Mapping[str, Any] | None, column: Column) -> str:
     """A mean as tables show it."""
     return "–" if found is None else f"{found['mean']:.{column.digits}f}"
 
@@ -143,7 +143,7 @@ def rate_of(found: Mapping[str, Any]) -> str:
     return "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
 
 
-def table(systems: Mapping[str, Any], columns: Columns) -> list[list[str]]:
+def summary_table(systems: Mapping[str, Any], columns: Columns) -> list[list[str]]:
     """A table with a row per system.
 
     Args:
@@ -156,7 +156,7 @@ def table(systems: Mapping[str, Any], columns: Columns) -> list[list[str]]:
     there = [c for n, c in columns.items() if any(n in s["metrics"] for s in systems.values())]
     cells = [["system", "files", "bit/s", *(column.title for column in there)]]
     for name, found in systems.items():
-        means = (number_of(found["metrics"].get(column.name), column) for column in there)
+        means = (mean_text(found["metrics"].get(column.name), column) for column in there)
         cells.append([name, str(found["recordings"]), rate_of(found), *means])
     return cells
 

@@ -20,7 +20,7 @@ from xcodec2.evaluate.systems.system import System
 
 RANKED_BY = ("estoi", "pesq_wb", "mel", "distillmos", "dnsmos", "speaker", "wer", "si_sdr")
 MAX_SAMPLES = 20 * SAMPLE_RATE  # of what is shown and played
-RANGE = 80.0  # dB below the loudest that colours span
+RANGE = 80.0  # dB below the loudest that colors span
 DIFFERENCE = 30.0  # dB either way
 
 

@@ -74,7 +74,7 @@ class Opus:
         self.decoder = program("opusdec", "opus-tools")
         self.bit_rate = bit_rate
         self.name = f"opus@{bit_rate / 1000:g}k"
-        self.implementation = version(self.encoder, "--version")
+        self.implementation = program_version(self.encoder, "--version")
         self.key = f"{self.name}:{self.implementation}"
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
@@ -104,7 +104,7 @@ class Speex:
         self.encoder, self.decoder = program("speexenc", "speex"), program("speexdec", "speex")
         self.bit_rate = bit_rate
         self.name = f"speex@{bit_rate / 1000:g}k"
-        self.implementation = version(self.encoder, "--version")
+        self.implementation = program_version(self.encoder, "--version")
         self.key = f"{self.name}:{self.implementation}"
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
@@ -202,7 +202,7 @@ def run_program(*command: str | Path) -> None:
         raise XCodec2Error(f"{Path(command[0]).name} took more than {TIMEOUT:g} s") from problem
 
 
-def version(path: str, argument: str) -> str:
+def program_version(path: str, argument: str) -> str:
     """The first line of what a program says of itself."""
     said = subprocess.run([path, argument], capture_output=True, text=True, check=False)
     return (said.stdout.strip() or said.stderr.strip()).splitlines()[0]

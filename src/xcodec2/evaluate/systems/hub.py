@@ -122,8 +122,8 @@ class HubCodec:
     def options(self) -> dict[str, Any]:
         """What asks the encoder for the bit rate."""
         if self.kind in BANDWIDTHS:  # which take the lowest of their rates when none is named
-            most = max(self.model.config.target_bandwidths)
-            return {"bandwidth": most if self.bit_rate is None else self.bit_rate / 1000}
+            highest = max(self.model.config.target_bandwidths)
+            return {"bandwidth": highest if self.bit_rate is None else self.bit_rate / 1000}
         if self.bit_rate is None:
             return {}
         names = inspect.signature(self.model.encode).parameters

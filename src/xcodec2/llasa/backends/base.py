@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.vocabulary import LlasaError
 
 
 @dataclass(frozen=True)

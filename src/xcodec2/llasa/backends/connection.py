@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from xcodec2.llasa.vocabulary import LlasaError
+from xcodec2.errors import LlasaError
 
 CONNECT_SECONDS = 5.0
 MAX_SAID = 200  # characters of a server's own words in a message
@@ -103,7 +103,7 @@ class Connection:
         with self.answer("POST", path, body, timeout) as response:
             other = b""  # lines that are no events
             some = False
-            for block in blocks(response):
+            for block in event_blocks(response):
                 data = b"\n".join(line[5:].strip() for line in block if line.startswith(b"data:"))
                 failed = [line[6:] for line in block if line.startswith(b"error:")]  # llama.cpp
                 if failed:
@@ -168,7 +168,7 @@ class Response:
         return self.response.read1(1 << 16)
 
 
-def blocks(lines: Response) -> Iterator[list[bytes]]:
+def event_blocks(lines: Response) -> Iterator[list[bytes]]:
     """Lines of one event each: a blank line ends it, and so does the next line of data where a
     server leaves the blank one out, as long as the data before is whole.
     """

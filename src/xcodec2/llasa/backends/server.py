@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Generated, Sampling
 from xcodec2.llasa.backends.connection import (
     BROKE_OFF,
@@ -26,7 +27,7 @@ from xcodec2.llasa.backends.connection import (
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import Prompts, shorten
 from xcodec2.llasa.training.rows import LENGTH
-from xcodec2.llasa.vocabulary import SPEECH_END, LlasaError
+from xcodec2.llasa.vocabulary import SPEECH_END
 
 PARALLEL = 8  # requests under way at once
 TOKEN = re.compile(r"\s*<\|s_(\d+)\|>")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.export.pre_tokenizer import pre_tokenizer_name
 from xcodec2.llasa.lm import LanguageModel
-from xcodec2.llasa.vocabulary import LlasaError
 
 LAYER_NAMES = {
     "input_layernorm": "attn_norm",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from xcodec2.llasa.vocabulary import LlasaError
+from xcodec2.errors import LlasaError
 
 CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

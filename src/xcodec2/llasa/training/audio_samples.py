@@ -11,15 +11,14 @@ from transformers import TrainerCallback
 
 from xcodec2 import XCodec2Model
 from xcodec2.audio.io import save_audio
-from xcodec2.errors import XCodec2Error
+from xcodec2.errors import LlasaError, XCodec2Error
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import row_texts
-from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.rows import Rows
-from xcodec2.llasa.vocabulary import LlasaError
 
 
 class AudioSamplesCallback(TrainerCallback):
@@ -28,7 +27,7 @@ class AudioSamplesCallback(TrainerCallback):
     """
 
     def __init__(
-        self, recipe: Recipe, prompts: Prompts, metadata: LlasaMetadata, rows: list[Rows]
+        self, recipe: LlasaRecipe, prompts: Prompts, metadata: LlasaMetadata, rows: list[Rows]
     ) -> None:
         self.recipe, self.prompts, self.metadata = recipe, prompts, metadata
         self.texts = row_texts(rows, prompts, recipe.audio_samples)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.packing import IGNORED, Example
 from xcodec2.llasa.training.rows import Refused, Rows, example
-from xcodec2.llasa.vocabulary import LlasaError
 
 ROUNDS = 4  # of the Feistel network; more mix no better at these sizes
 
 
-def shuffled(count: int, seed: int) -> Iterator[int]:
+def shuffled_indices(count: int, seed: int) -> Iterator[int]:
     """0 … count - 1 in an order that looks random and needs no memory, however large `count` is.
 
     A Feistel network permutes the next power of four; what falls outside is permuted on until it
@@ -29,15 +29,15 @@ def shuffled(count: int, seed: int) -> Iterator[int]:
         while True:
             left, right = value >> half, value & mask
             for key in keys:
-                left, right = right, left ^ (mixed(right ^ key) & mask)
+                left, right = right, left ^ (hash64(right ^ key) & mask)
             value = left << half | right
             if value < count:
                 break
         yield value
 
 
-def mixed(value: int) -> int:
-    """A 64-bit hash of a number (the finaliser of SplitMix64)."""
+def hash64(value: int) -> int:
+    """A 64-bit hash of a number (the finalizer of SplitMix64)."""
     value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
     value = (value ^ value >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
     return value ^ value >> 31

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xcodec2.corpus.extraction import Extraction, open_extraction
+from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.rows import LENGTH, Refused, row_writer
-from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
+from xcodec2.llasa.vocabulary import extend_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -97,7 +98,7 @@ def prepare(
     """
     folder = Path(folder)
     extraction = open_extraction(source, columns=("id", "codes", text))
-    codec = codec_of(extraction.facts)
+    codec = shard_codec(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
@@ -138,7 +139,7 @@ def prepare(
     return result
 
 
-def codec_of(facts: dict[str, str]) -> CodecIdentity:
+def shard_codec(facts: dict[str, str]) -> CodecIdentity:
     """What a shard says of the codec."""
     return CodecIdentity(
         model=facts.get("model"),
@@ -153,7 +154,7 @@ def records(extraction: Extraction, text: str, codec: CodecIdentity) -> Iterator
     codec.
     """
     for shard in extraction.shards():
-        codec.check(codec_of(shard.facts), "the first shard", shard.name)
+        codec.check(shard_codec(shard.facts), "the first shard", shard.name)
         error = ["error"] if "error" in shard.columns and text != "error" else []
         yield from shard.rows(list(dict.fromkeys(["id", "codes", text, *error])))
 
@@ -163,7 +164,7 @@ def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> 
     vocabulary = prompts.vocabulary
     if record.get("error"):
         raise LlasaError(f"extraction failed: {record['error']}")
-    spoken = as_text(record[text])
+    spoken = cell_text(record[text])
     if not record["codes"]:
         raise LlasaError("no codes")
     row = [
@@ -179,7 +180,7 @@ def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> 
     return np.array(row, np.int64)
 
 
-def as_text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as text, for 0 is one, too; LlasaError for an empty cell and for what is no text."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise LlasaError("no text")

@@ -24,7 +24,7 @@ RENAMED_RECIPES = {"inside": "bundled"}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class LlasaRecipe:
     """One run. Lengths are in tokens; a step is batch × accumulate × processes packs of `length`.
 
     Attributes:
@@ -119,7 +119,7 @@ class Recipe:
                 raise RecipeError(f"recipe: {message}")
 
 
-def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+def read_llasa_recipe(name: str, changes: Sequence[str] = ()) -> LlasaRecipe:
     """A recipe with its changes.
 
     Args:
@@ -136,7 +136,7 @@ def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         if old in values:
             warn_renamed(f"recipe: {old}", new)
             values[new] = values.pop(old)
-    return build(Recipe, values, "recipe")
+    return build(LlasaRecipe, values, "recipe")
 
 
 def current_name(name: str) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
-from xcodec2.llasa.vocabulary import LlasaError, SpeechVocabulary
+from xcodec2.llasa.vocabulary import SpeechVocabulary
 
 LENGTH = 2048  # tokens in a row: the context of the published models
 

@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.training_args import ParallelMode
 
+from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
@@ -29,15 +30,15 @@ from xcodec2.llasa.training.audio_samples import AudioSamplesCallback
 from xcodec2.llasa.training.data import (
     mixed_in,
     row_texts,
-    shuffled,
+    shuffled_indices,
     speech_examples,
     text_examples,
 )
 from xcodec2.llasa.training.packing import Pack, pack
 from xcodec2.llasa.training.prepare import SPLITS, Prepared
-from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.rows import Refused, Rows, shape_path
-from xcodec2.llasa.vocabulary import LlasaError, extend_tokenizer
+from xcodec2.llasa.vocabulary import extend_tokenizer
 from xcodec2.processes import leave
 
 NEW_ROW_SPREAD = 0.5  # of the base's own rows: told apart at once, and none begins far out
@@ -54,7 +55,7 @@ class Packs(IterableDataset):
         self,
         rows: list[Rows],
         prompts: Prompts,
-        recipe: Recipe,
+        recipe: LlasaRecipe,
         compact: CompactVocabulary | None,
         *,
         training: bool,
@@ -94,7 +95,7 @@ class Packs(IterableDataset):
             seed = self.recipe.seed + epoch
             self.refused, before = Refused(), self.refused
             count = 0
-            for item in self.once(lambda count, seed=seed: shuffled(count, seed)):
+            for item in self.once(lambda count, seed=seed: shuffled_indices(count, seed)):
                 count += 1
                 yield item
             if not count:
@@ -118,7 +119,7 @@ def tensors(item: Pack) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in parts.items()}
 
 
-def train(recipe: Recipe, *, resume: bool = False) -> Path:
+def train(recipe: LlasaRecipe, *, resume: bool = False) -> Path:
     """Run a recipe.
 
     Args:
@@ -143,7 +144,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     has_validation = any(map(len, sets["val"]))
     settings = arguments(recipe, validate=has_validation)  # before work that they may be wrong for
     torch.manual_seed(recipe.seed)
-    codec = codec_of(recipe)
+    codec = rows_codec(recipe)
     prompts = prompts_of(recipe, codec)
     compact, texts = None, []
     if recipe.compact_vocabulary:
@@ -154,7 +155,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     if has_validation and recipe.audio_samples:
         callbacks.append(AudioSamplesCallback(recipe, prompts, metadata, sets["val"]))
     trainer = Trainer(
-        model=build(recipe, prompts, compact),
+        model=build_model(recipe, prompts, compact),
         args=settings,
         train_dataset=Packs(sets["train"], prompts, recipe, compact, training=True),
         eval_dataset=Packs(sets["val"], prompts, recipe, compact, training=False)
@@ -163,12 +164,12 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         callbacks=callbacks,
     )
     trainer.train(resume_from_checkpoint=last)
-    folder = save(trainer, recipe, prompts, metadata, compact)
+    folder = save_model(trainer, recipe, prompts, metadata, compact)
     leave(trainer.accelerator)
     return folder
 
 
-def splits(recipe: Recipe, split: str) -> list[Rows]:
+def splits(recipe: LlasaRecipe, split: str) -> list[Rows]:
     """The rows of one split, of all folders that have it."""
     folders = [name for name in recipe.rows if shape_path(Path(name), split).is_file()]
     if split == "train" and not folders:
@@ -179,7 +180,7 @@ def splits(recipe: Recipe, split: str) -> list[Rows]:
     return [Rows(folder, split) for folder in folders]
 
 
-def prompts_of(recipe: Recipe, codec: CodecIdentity) -> Prompts:
+def prompts_of(recipe: LlasaRecipe, codec: CodecIdentity) -> Prompts:
     """The tokenizer of the recipe or of its rows, with speech tokens."""
     name = recipe.tokenizer or recipe.rows[0]
     tokenizer = load_tokenizer(name)
@@ -188,7 +189,7 @@ def prompts_of(recipe: Recipe, codec: CodecIdentity) -> Prompts:
     return Prompts.of(tokenizer, name)
 
 
-def codec_of(recipe: Recipe) -> CodecIdentity:
+def rows_codec(recipe: LlasaRecipe) -> CodecIdentity:
     """What the rows say of their codec; they must agree."""
     found = [(name, made.codec) for name in recipe.rows if (made := Prepared.load(Path(name)))]
     for name, codec in found[1:]:
@@ -201,7 +202,9 @@ def codec_of(recipe: Recipe) -> CodecIdentity:
     )
 
 
-def build(recipe: Recipe, prompts: Prompts, compact: CompactVocabulary | None = None) -> Any:
+def build_model(
+    recipe: LlasaRecipe, prompts: Prompts, compact: CompactVocabulary | None = None
+) -> Any:
     """The model before the first step."""
     tokenizer = prompts.tokenizer
     if recipe.base:
@@ -264,7 +267,7 @@ def add_rows(model: Any, size: int, new: list[int]) -> None:
             weight[new] = known.mean(0) + NEW_ROW_SPREAD * known.std(0) * noise
 
 
-def precision(recipe: Recipe) -> str:
+def precision(recipe: LlasaRecipe) -> str:
     """The recipe's, or what this machine is fast and sound with; LlasaError for one it has not."""
     on_gpu = torch.cuda.is_available() and not recipe.trainer.get("use_cpu")
     if recipe.precision == "auto":
@@ -280,7 +283,7 @@ def precision(recipe: Recipe) -> str:
     return recipe.precision
 
 
-def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
+def arguments(recipe: LlasaRecipe, *, validate: bool) -> TrainingArguments:
     """The recipe in the Trainer's words."""
     chosen = precision(recipe)
     values: dict[str, Any] = {
@@ -324,9 +327,9 @@ def arguments(recipe: Recipe, *, validate: bool) -> TrainingArguments:
     return made
 
 
-def save(
+def save_model(
     trainer: Trainer,
-    recipe: Recipe,
+    recipe: LlasaRecipe,
     prompts: Prompts,
     metadata: LlasaMetadata,
     compact: CompactVocabulary | None,
@@ -343,16 +346,16 @@ def save(
             trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(
                 partial
             )
-        finish(partial, recipe, prompts, metadata, compact)
+        finish_model(partial, recipe, prompts, metadata, compact)
         if target.exists():
             shutil.rmtree(target)
         os.replace(partial, target)
     return target
 
 
-def finish(
+def finish_model(
     folder: Path,
-    recipe: Recipe,
+    recipe: LlasaRecipe,
     prompts: Prompts,
     metadata: LlasaMetadata,
     compact: CompactVocabulary | None,
