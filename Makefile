@@ -27,10 +27,11 @@ test: $(READY)  ## the fast tests
 slow: $(READY)  ## the tests with full-size models and long audio
 	$(BIN)/python -m pytest -m slow
 
-lint: $(READY)  ## ruff and mypy, changing nothing
+lint: $(READY)  ## ruff, mypy and import-linter, changing nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

@@ -20,7 +20,7 @@ import pytest
 from extraction import write_shard
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.extract.export import export
+from xcodec2.extract.export import export_rows
 from xcodec2.extract.names import clean, key
 
 LONG = "Überlänge " * 40
@@ -125,7 +125,7 @@ def test_npy_has_every_row_below_its_folder(tokens, tmp_path):
     with pytest.warns(
         UserWarning, match=r"named otherwise.*: \d+, listed in renamed\.jsonl \(id '../x'"
     ):
-        counts = export(str(tokens), str(tmp_path / "out"), "npy")
+        counts = export_rows(str(tokens), str(tmp_path / "out"), "npy")
     written = contents(tmp_path / "out")
     everything = GOOD + BAD + COLLIDING
     assert counts["rows"] == len(written) == len(everything)
@@ -146,7 +146,7 @@ def test_npy_has_every_row_below_its_folder(tokens, tmp_path):
 def test_webdataset_has_every_row_under_a_key_of_its_own(tokens, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        counts = export(str(tokens), str(tmp_path / "out"), "webdataset")
+        counts = export_rows(str(tokens), str(tmp_path / "out"), "webdataset")
     found = samples(tmp_path / "out")
     assert counts["rows"] == len(found) == len(GOOD + BAD + COLLIDING)
     assert {sample["json"]["id"] for sample in found.values()} == {*GOOD, *BAD, *COLLIDING}
@@ -172,11 +172,11 @@ def test_a_second_run_keeps_what_is_there(tokens, tmp_path):
     for form in ("npy", "webdataset"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            first = export(str(tokens), str(tmp_path / form), form)
+            first = export_rows(str(tokens), str(tmp_path / form), form)
             times = {path: path.stat().st_mtime_ns for path in (tmp_path / form).rglob("*.[nt]*")}
             (gone, *_) = sorted(path for path in times if path.is_file())
             gone.unlink()
-            assert export(str(tokens), str(tmp_path / form), form) == first
+            assert export_rows(str(tokens), str(tmp_path / form), form) == first
         assert gone.is_file()
         changed = [p for p, t in times.items() if p.is_file() and p.stat().st_mtime_ns != t]
         assert changed == [gone]
@@ -186,7 +186,7 @@ def test_one_name_that_the_disk_refuses_is_one_refusal(tokens, tmp_path):
     (tmp_path / "out" / "fine.npy").mkdir(parents=True)  # a folder of that name, say
     (tmp_path / "out" / "sub").write_text("a file where a folder should be")
     with pytest.warns(UserWarning, match=r"could not be written: 2, listed in refused\.jsonl"):
-        counts = export(str(tokens), str(tmp_path / "out"), "npy")
+        counts = export_rows(str(tokens), str(tmp_path / "out"), "npy")
     refused = [json.loads(line) for line in (tmp_path / "out" / "refused.jsonl").open()]
     assert [entry["id"] for entry in refused] == ["fine", "sub/fine"]
     assert counts["rows"] == len(GOOD + BAD + COLLIDING) - counts["refused"]
@@ -194,10 +194,10 @@ def test_one_name_that_the_disk_refuses_is_one_refusal(tokens, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_error(tokens, tmp_path):
     with pytest.raises(XCodec2Error, match="cannot be written"):
-        export(str(tokens), "/proc/nowhere", "npy")
+        export_rows(str(tokens), "/proc/nowhere", "npy")
     (tmp_path / "empty").mkdir()
     with pytest.raises(XCodec2Error, match="holds no Parquet"):
-        export(str(tmp_path / "empty"), str(tmp_path / "o"), "npy")
+        export_rows(str(tmp_path / "empty"), str(tmp_path / "o"), "npy")
 
 
 def test_urls_are_read_and_written(tokens, tmp_path):
@@ -205,8 +205,8 @@ def test_urls_are_read_and_written(tokens, tmp_path):
     memory.put(str(tokens), "/exports/tokens", recursive=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        counts = export("memory://exports/tokens", "memory://exports/npy", "npy")
-        export("memory://exports/tokens", str(tmp_path / "tars"), "webdataset")
+        counts = export_rows("memory://exports/tokens", "memory://exports/npy", "npy")
+        export_rows("memory://exports/tokens", str(tmp_path / "tars"), "webdataset")
     found = [path for path in memory.find("/exports/npy") if path.endswith(".npy")]
     assert len(found) == counts["rows"] == len(samples(tmp_path / "tars"))
 
@@ -240,7 +240,7 @@ def test_datasets_reads_what_webdataset_export_writes(streaming, tmp_path):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        export(str(tmp_path / "tokens"), str(tmp_path / "tars"), "webdataset")
+        export_rows(str(tmp_path / "tokens"), str(tmp_path / "tars"), "webdataset")
     loaded = datasets.load_dataset(
         "webdataset",
         data_files=str(tmp_path / "tars" / "*.tar"),

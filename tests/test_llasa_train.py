@@ -31,9 +31,9 @@ from xcodec2.errors import LlasaError, RecipeError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
-from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import pack
 from xcodec2.llasa.training.recipe import SHIPPED, LlasaRecipe, read_llasa_recipe

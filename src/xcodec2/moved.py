@@ -57,7 +57,7 @@ MOVED = {
     "xcodec2.llasa.recipe": "xcodec2.llasa.training.recipe",
     "xcodec2.llasa.report": "xcodec2.llasa.search_report",
     "xcodec2.llasa.rows": "xcodec2.llasa.training.rows",
-    "xcodec2.llasa.seen": "xcodec2.llasa.export.compact_vocabulary",
+    "xcodec2.llasa.seen": "xcodec2.llasa.training.compact_vocabulary",
     "xcodec2.llasa.server": "xcodec2.llasa.backends.server",
     "xcodec2.llasa.speak": "xcodec2.llasa.speaker",
     "xcodec2.llasa.tokens": "xcodec2.llasa.vocabulary",

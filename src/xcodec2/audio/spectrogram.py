@@ -17,7 +17,7 @@ from xcodec2.files import replacing
 WINDOW_SECONDS = 0.025
 HOP_SECONDS = 0.005
 MAX_COLUMNS = 4000  # longer speech gets a wider hop: more than a picture can show costs memory only
-DYNAMIC_RANGE = 80.0  # dB below the loudest point of all panels that the colours span
+DYNAMIC_RANGE = 80.0  # dB below the loudest point of all panels that the colors span
 
 
 def spectrogram(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:

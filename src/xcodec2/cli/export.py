@@ -38,7 +38,7 @@ def export(source: str, out: str, to: str) -> None:
             say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
     require("pyarrow.parquet", extra="extract", purpose="xcodec2 export")
-    from xcodec2.extract.export import export as export_tokens
+    from xcodec2.extract.export import export_rows as export_tokens
 
     counts = export_tokens(source, out, to)
     refused = f", {counts['refused']} refused" if counts["refused"] else ""

@@ -41,7 +41,7 @@ class Resemblyzer:
         )
 
     def embed(self, waveform: np.ndarray) -> np.ndarray:
-        """(N,) → (256,), the normalised mean over partial utterances of 1.6 s."""
+        """(N,) → (256,), the normalized mean over partial utterances of 1.6 s."""
         samples = torch.from_numpy(checked(waveform))
         samples = samples * max(1.0, TARGET_RMS / float(samples.square().mean().sqrt()))
         starts = partial_starts(len(samples))
@@ -70,7 +70,7 @@ def partial_starts(num_samples: int) -> list[int]:
 
 
 def mel_spectrum(samples: Tensor) -> Tensor:
-    """(N,) → (frames, 40), power, frames centred."""
+    """(N,) → (frames, 40), power, frames centered."""
     window = torch.hann_window(WINDOW)
     spectrum = torch.stft(
         samples, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True

@@ -34,7 +34,7 @@ OF_ONE_NAME = {
 }
 
 
-def export(source: str, out: str, to: str) -> dict[str, int]:
+def export_rows(source: str, out: str, to: str) -> dict[str, int]:
     """Write the rows of the data set `source` that have codes to the folder `out`.
 
     npy: `ID.npy` each, uint16. webdataset: a tar for each shard, with `KEY.npy` and `KEY.json`,

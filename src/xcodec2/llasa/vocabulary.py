@@ -18,6 +18,7 @@ from xcodec2.errors import LlasaError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+LENGTH = 2048  # tokens of text and speech together: the context of the published models
 TEXT_START, TEXT_END = "<|TEXT_UNDERSTANDING_START|>", "<|TEXT_UNDERSTANDING_END|>"
 SPEECH_START, SPEECH_END = "<|SPEECH_GENERATION_START|>", "<|SPEECH_GENERATION_END|>"
 # : In the published order. Those not named above are for tasks that only the published models were

@@ -141,7 +141,7 @@ def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
             "bit/s after entropy coding": "entropy_bit_rate:.0f",
         },
         "phones": {
-            "phones: labelled frames": "frames:,", "phones: different phones": "phones:d",
+            "phones: labeled frames": "frames:,", "phones: different phones": "phones:d",
             "phone purity": "phone_purity:.3f", "cluster purity": "cluster_purity:.3f",
             "PNMI": "pnmi:.3f", "PNMI by chance (phones shuffled)": "pnmi_by_chance:.3f",
             "phone purity on held-out recordings": "held_out_purity:.3f",

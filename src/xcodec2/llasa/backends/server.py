@@ -26,8 +26,7 @@ from xcodec2.llasa.backends.connection import (
 )
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import Prompts, shorten
-from xcodec2.llasa.training.rows import LENGTH
-from xcodec2.llasa.vocabulary import SPEECH_END
+from xcodec2.llasa.vocabulary import LENGTH, SPEECH_END
 
 PARALLEL = 8  # requests under way at once
 TOKEN = re.compile(r"\s*<\|s_(\d+)\|>")

@@ -19,8 +19,8 @@ from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.training.rows import LENGTH, Refused, row_writer
-from xcodec2.llasa.vocabulary import extend_tokenizer
+from xcodec2.llasa.training.rows import Refused, row_writer
+from xcodec2.llasa.vocabulary import LENGTH, extend_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -20,8 +20,6 @@ from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.llasa.vocabulary import SpeechVocabulary
 
-LENGTH = 2048  # tokens in a row: the context of the published models
-
 
 def memmap_path(folder: Path, split: str) -> Path:
     return folder / f"{split}_input_ids.memmap"

@@ -2,7 +2,7 @@
 
     rows → random order → chat and labels → packs → Trainer (accelerate, FSDP) → OUT/model
 
-Every number is the recipe's. Checkpoints hold optimiser, schedule, random state and the position in
+Every number is the recipe's. Checkpoints hold optimizer, schedule, random state and the position in
 the data.
 """
 
@@ -23,10 +23,10 @@ from transformers.training_args import ParallelMode
 
 from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
-from xcodec2.llasa.export.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.audio_samples import AudioSamplesCallback
+from xcodec2.llasa.training.compact_vocabulary import CompactVocabulary
 from xcodec2.llasa.training.data import (
     mixed_in,
     row_texts,
