@@ -20,8 +20,10 @@ class KernelHook(BuildHookInterface):
         module = runpy.run_path(str(Path(self.root) / KERNELS / "build.py"))
         if problem := module["compile_library"]():
             self.app.display_warning(
-                f"open-xcodec2: the compiled activation was left out ({problem}); encoding with full-size models will "
-                "be slower. Install a C compiler (gcc or clang) and install open-xcodec2 again to have it."
+                f"open-xcodec2: the compiled activation was left out ({problem}); encoding with "
+                "full-size models will "
+                "be slower. Install a C compiler (gcc or clang) and install open-xcodec2 again to "
+                "have it."
             )
             return
         build_data["artifacts"].append(f"/{KERNELS}/{module['LIBRARY'].name}")

@@ -148,7 +148,9 @@ def pipeline(
 
 
 def side_by_side(manifest: Path, args: argparse.Namespace) -> None:
-    """The whole command of this checkout and of another in turn; asserts that the codes are equal."""
+    """The whole command of this checkout and of another in turn; asserts that the codes are
+    equal.
+    """
     places = {"this checkout": SOURCE, str(args.against): args.against.resolve() / "src"}
     speeds: dict[str, list[float]] = {name: [] for name in places}
     rows = max(50, args.rows // 20)

@@ -1,7 +1,7 @@
 """Encode and decode on a GPU: time by stage, type and batch, the share of the chip's peak, and
 equal codes.
 
-    python benchmarks/gpu.py                                 # about two minutes; needs PyTorch for CUDA
+    python benchmarks/gpu.py  # about two minutes; needs PyTorch for CUDA
     python benchmarks/gpu.py --batches 32 --types bfloat16 --profile
 
 Random weights at full size. Times are medians of CUDA events around calls on tensors that are on
@@ -83,7 +83,8 @@ def stages(model: XCodec2Model, x: Tensor) -> dict[str, Callable[[], Any]]:
 def by_batch(model: XCodec2Model, batches: list[int], seconds: float, ceiling: float) -> None:
     names = ["features", "semantic", "acoustic", "encode", "decode"]
     print(
-        f"\n{model.dtype}, {seconds:g} s an item; a product of {SIDE} × {SIDE} matrices: {ceiling / 1e12:.0f} TFLOP/s"
+        f"\n{model.dtype}, {seconds:g} s an item; a product of {SIDE} × {SIDE} matrices: "
+        f"{ceiling / 1e12:.0f} TFLOP/s"
     )
     print(
         "| batch | "
@@ -123,7 +124,9 @@ def short_calls(model: XCodec2Model, lengths: list[float]) -> None:
 
 
 def lists(model: XCodec2Model, count: int) -> None:
-    """The way users call it: lists of utterances of 1 to 10 s, copies to and from the GPU included."""
+    """The way users call it: lists of utterances of 1 to 10 s, copies to and from the GPU
+    included.
+    """
     clip = speech().repeat(3)
     items = [clip[: int(RATE * (1 + 9 * i / count))] for i in range(count)]
     seconds = sum(len(item) for item in items) / RATE
@@ -135,7 +138,8 @@ def lists(model: XCodec2Model, count: int) -> None:
         began = time.perf_counter()
         call()
         print(
-            f"{model.dtype}, {name}, a list of {count}: {seconds / (time.perf_counter() - began):.0f}× real time"
+            f"{model.dtype}, {name}, a list of {count}: "
+            f"{seconds / (time.perf_counter() - began):.0f}× real time"
         )
 
 
@@ -175,7 +179,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     print(
-        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {date.today()}; random weights at full size"
+        f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, {date.today()}; random "
+        "weights at full size"
     )
     model = random_model(XCodec2Config())
     clips = [speech(), speech()[:40_000], speech()[30_000:]]
@@ -184,7 +189,8 @@ def main() -> None:
     for name in args.types:
         model.to(getattr(torch, name))
         print(
-            f"\ncodes of three clips as on the CPU in float32: {equal(model.encode(clips, RATE), right)}"
+            "\ncodes of three clips as on the CPU in float32: "
+            f"{equal(model.encode(clips, RATE), right)}"
         )
         by_batch(model, args.batches, args.seconds, peak(model.dtype))
         lists(model, 200)

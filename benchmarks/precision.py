@@ -1,9 +1,11 @@
 """Encode and decode in bfloat16 or int8 against float32: time, equal codes, and how far the
 waveforms are apart.
 
-    python benchmarks/precision.py full --seconds 1 3 10     # random weights: python benchmarks/speed.py weights full
+    # random weights: python benchmarks/speed.py weights full
+    python benchmarks/precision.py full --seconds 1 3 10
     python benchmarks/precision.py nano --files speech/*.flac --dtype int8
-    python benchmarks/precision.py full --transformers --seconds 3   # decoding there, by turns, as well
+    # decoding there, by turns, as well
+    python benchmarks/precision.py full --transformers --seconds 3
 
 Medians of `--repeat` turns; both models decode the codes that float32 gives. Signal to noise in dB:
 median and least. Files are also held against what was spoken: the evaluation's ESTOI, PESQ and mel
@@ -78,7 +80,8 @@ def summarise(files: list[dict[str, Any]], spoken: list[np.ndarray]) -> None:
     """The last lines: all files together, and against what was spoken in them."""
     distances = [file["distance"] for file in files]
     print(
-        f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} dB; "
+        f"{len(files)} files: {statistics.median(distances):.1f} dB, least {min(distances):.1f} "
+        "dB; "
         f"{100 * statistics.mean(file['equal'] for file in files):.2f} % of codes equal; "
         f"decoding {statistics.median(file['ratio'] for file in files):.2f}×"
     )
@@ -118,10 +121,12 @@ def compare(
     decode, waves = timed(decoders, repeat)
     same = float((given.codes == codes["low"].codes).float().mean())
     distance = snr(waves["low"], waves["float32"])
-    line = f"{name}: encode {encode['float32']:.3f} → {encode['low']:.3f} s, {100 * same:.2f} % of codes equal; "
+    line = f"{name}: encode {encode['float32']:.3f} → {encode['low']:.3f} s, "
+    line += f"{100 * same:.2f} % of codes equal; "
     line += f"decode {decode['float32']:.3f} → {decode['low']:.3f} s, {distance:.1f} dB"
     if peer:
-        line += f"; transformers {decode['transformers']:.3f} s: {decode['transformers'] / decode['low']:.2f}×"
+        theirs = decode["transformers"]
+        line += f"; transformers {theirs:.3f} s: {theirs / decode['low']:.2f}×"
     print(line, flush=True)
     return {
         "ratio": decode["float32"] / decode["low"],

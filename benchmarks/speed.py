@@ -1,14 +1,18 @@
 """Encode and decode against transformers' Xcodec2Model and the original package: time, memory and
 equal codes, interleaved in one run.
 
-    python benchmarks/speed.py weights full                      # random weights at full size, 2.5 GB
-    python benchmarks/speed.py environment original              # a virtual environment with the original, 1.3 GB
+    python benchmarks/speed.py weights full  # random weights at full size, 2.5 GB
+    # a virtual environment with the original, 1.3 GB
+    python benchmarks/speed.py environment original
     python benchmarks/speed.py run full --seconds 1 3 10 --original original --plot speed.png
-    python benchmarks/speed.py run full --seconds 60 --repeat 1  # transformers needs 12 GB and minutes
-    python benchmarks/speed.py run full --seconds --mixed 40     # 40 utterances of 1 to 5 s: one list, one by one
-    python benchmarks/speed.py exact full --seconds 10 60 --mixed 40  # whose codes are those of float64? 10 GB
-    python benchmarks/speed.py stages full --seconds 3           # semantic and acoustic encoder on their own
-    python benchmarks/speed.py run nano --alone --threads 1      # a model that transformers cannot load
+    # transformers needs 12 GB and minutes
+    python benchmarks/speed.py run full --seconds 60 --repeat 1
+    # 40 utterances of 1 to 5 s: one list, one by one
+    python benchmarks/speed.py run full --seconds --mixed 40
+    # whose codes are those of float64? 10 GB
+    python benchmarks/speed.py exact full --seconds 10 60 --mixed 40
+    python benchmarks/speed.py stages full --seconds 3  # semantic and acoustic encoder on their own
+    python benchmarks/speed.py run nano --alone --threads 1  # a model that transformers cannot load
 
 Each implementation runs in a process of its own, and only one works at a time. Times are medians;
 memory is what the process grew by at its peak, over what it held before. On a machine that does
@@ -99,7 +103,8 @@ def show(row: dict[str, Any], names: list[str]) -> str:
     cells = [row["task"], f"{ours['seconds']:.3f} s, {ours['bytes'] / 2**30:.2f} GiB"]
     for name in names[1:]:
         theirs = row[name]
-        cell = f"{theirs['seconds']:.3f} s, {theirs['bytes'] / 2**30:.2f} GiB: {theirs['seconds'] / ours['seconds']:.2f}×"
+        ratio = theirs["seconds"] / ours["seconds"]
+        cell = f"{theirs['seconds']:.3f} s, {theirs['bytes'] / 2**30:.2f} GiB: {ratio:.2f}×"
         equal = theirs["equal codes"]
         cells.append(cell if equal is None else f"{cell}, {100 * equal:.2f} % equal")
     return "| " + " | ".join(cells) + " |"

@@ -1,7 +1,7 @@
 """What windows cost: codes and samples that differ from one pass with full attention.
 
     python scripts/prepare_nano_data.py
-    python benchmarks/windows.py                       # nano; the tables of docs/guides/long-audio-and-streams.md
+    python benchmarks/windows.py  # nano; the tables of docs/guides/long-audio-and-streams.md
 
 Each recording is two minutes of one speaker of the test set, clip after clip.
 """
@@ -135,7 +135,8 @@ def main() -> None:
 
     decoded = [full_decode(model, codes) for codes in exact]
     print(
-        "\n| step | look-back | look-ahead | latency, ms | SNR to full decode, dB | step at a join |"
+        "\n| step | look-back | look-ahead | latency, ms | SNR to full decode, dB | step at a join "
+        "|"
     )
     print("|---|---|---|---|---|---|")
     for step, look_back, look_ahead in STREAMS:
@@ -146,7 +147,8 @@ def main() -> None:
         worst = max(click(s, d, step, hop) for s, d in zip(streamed, decoded, strict=True))
         latency = 1000 * (step + look_ahead) / model.frame_rate
         print(
-            f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} |",
+            f"| {step} | {look_back} | {look_ahead} | {latency:.0f} | {quality:.1f} | {worst:.2f} "
+            "|",
             flush=True,
         )
     heard(model, manifest)

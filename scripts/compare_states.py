@@ -1,16 +1,17 @@
 """Does a change leave every code, sample and weight as it was? Two checkouts, bit for bit.
 
     git worktree add ../before v0.1.0
-    (cd ../before && PYTHONPATH=src python -m xcodec2.codec.kernels.build)  # the compiled activation
+    # the compiled activation
+    (cd ../before && PYTHONPATH=src python -m xcodec2.codec.kernels.build)
     python scripts/compare_states.py ../before .
-    python scripts/compare_states.py ../before . --only nano onnx           # parts of it, in seconds
+    python scripts/compare_states.py ../before . --only nano onnx  # parts of it, in seconds
 
-Each checkout runs the same battery in a process of its own, with one thread: nano on real speech (one
-by one, mixed lengths, windows over long audio, streams, bfloat16, int8); XCodec2, NeuCodec and the
-spectrogram encoder at small sizes with the tests' random weights, with gradients, too; checkpoints in
-every form that is written; ONNX; extraction; and training of codec and semantic encoder, resumed once.
-What comes out is compared bit for bit, or, with a number for how far apart it is, listed. The exit
-status is 1 if anything differs.
+Each checkout runs the same battery in a process of its own, with one thread: nano on real speech
+(one by one, mixed lengths, windows over long audio, streams, bfloat16, int8); XCodec2, NeuCodec and
+the spectrogram encoder at small sizes with the tests' random weights, with gradients, too;
+checkpoints in every form that is written; ONNX; extraction; and training of codec and semantic
+encoder, resumed once. What comes out is compared bit for bit, or, with a number for how far apart
+it is, listed. The exit status is 1 if anything differs.
 
 Only public names are called, the tests' helpers of each checkout, and few inner modules, by any of
 the names that they have had: so a checkout of years ago can stand on one side.

@@ -1,5 +1,5 @@
-"""Makes the LLaSA bundled with the package: a small language model that has learned six sentences in
-nano's codes.
+"""Makes the LLaSA bundled with the package: a small language model that has learned six sentences
+in nano's codes.
 
     python scripts/prepare_nano_data.py          # the recordings, from Debian packages
     python scripts/make_bundled_llasa.py                # two minutes of a CPU core; resumable

@@ -3,7 +3,8 @@ docs/evaluation/summary.json.
 
     python scripts/make_quality_tables.py
 
-docs/guides/evaluation.md has the command that makes that file. A test fails when a page is older than it.
+docs/guides/evaluation.md has the command that makes that file. A test fails when a page is older
+than it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def tables(summary: Mapping[str, Any]) -> dict[str, str]:
     }
     use = summary["codes"][model]["use"]
     codes = (
-        f"{use['total']:,} codes, {use['distinct']:,} of them different; entropy {use['entropy_bits']:.2f} of "
+        f"{use['total']:,} codes, {use['distinct']:,} of them different; entropy "
+        f"{use['entropy_bits']:.2f} of "
         f"{use['bits_a_code']:.0f} bits a code, {use['entropy_bit_rate']:.0f} bit/s."
     )
     of_groups = summary_table(groups, BY_LANGUAGE)

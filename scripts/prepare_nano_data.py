@@ -52,7 +52,9 @@ def prepare_natural(out: Path, cache: Path) -> list[Result]:
 def prepare_synthetic(
     out: Path, cache: Path, options: argparse.Namespace, natural: list[Result]
 ) -> list[Spoken]:
-    """Let the synthetic voices speak; the tables follow them, so that training can begin meanwhile."""
+    """Let the synthetic voices speak; the tables follow them, so that training can begin
+    meanwhile.
+    """
     from nano_data.synthesis import build_units, units
 
     wanted = units(options.seed, options.hibari_seconds, options.kokoro_seconds, options.parts)

@@ -80,7 +80,8 @@ def main() -> None:
     except XCodec2Error as error:
         sys.exit(f"error: {error}")
     print(
-        f"{len(recordings) - problems} of {len(recordings)} recordings have features in {arguments.out}"
+        f"{len(recordings) - problems} of {len(recordings)} recordings have features in "
+        f"{arguments.out}"
     )
 
 

@@ -84,7 +84,9 @@ def recording(name: str, place: object) -> Recording:
 def make_corpus(
     folder: Path, rows: int, shortest: float = 0.3, longest: float = 1.5, bad: bool = True
 ) -> Path:
-    """A manifest of pieces of the demo clip of many lengths; with `bad`, three rows cannot be read."""
+    """A manifest of pieces of the demo clip of many lengths; with `bad`, three rows cannot be
+    read.
+    """
     clip, _ = soundfile.read(ASSETS / "demo.flac", dtype="float32")
     random = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)

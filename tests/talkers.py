@@ -30,11 +30,14 @@ CODEBOOK = 64
 LLAMA3_TEMPLATE = """{{- bos_token }}
 {%- if not date_string is defined %}{% set date_string = strftime_now("%d %b %Y") %}{% endif %}
 {{- "<|start_header_id|>system<|end_header_id|>\\n\\n" }}
-{{- "Cutting Knowledge Date: December 2023\\n" }}{{- "Today Date: " + date_string + "\\n\\n" }}{{- "<|eot_id|>" }}
+{{- "Cutting Knowledge Date: December 2023\\n" }}{{- "Today Date: " + date_string + "\\n\\n" }}\
+{{- "<|eot_id|>" }}
 {%- for message in messages %}
-{{- "<|start_header_id|>" + message["role"] + "<|end_header_id|>\\n\\n" + message["content"] | trim + "<|eot_id|>" }}
+{{- "<|start_header_id|>" + message["role"] + "<|end_header_id|>\\n\\n" \
++ message["content"] | trim + "<|eot_id|>" }}
 {%- endfor %}
-{%- if add_generation_prompt %}{{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}{%- endif %}"""
+{%- if add_generation_prompt %}\
+{{- "<|start_header_id|>assistant<|end_header_id|>\\n\\n" }}{%- endif %}"""
 
 
 def base_tokenizer(

@@ -309,7 +309,9 @@ def test_any_float_type_is_saved(tmp_path, suffix, dtype):
 
 
 def test_ten_minutes_of_vorbis_do_not_overflow_the_stack(tmp_path):
-    """In one write they end the process: libsndfile 1.2.2 keeps its analysis buffer on the stack."""
+    """In one write they end the process: libsndfile 1.2.2 keeps its analysis buffer on the
+    stack.
+    """
     save_audio(tmp_path / "long.ogg", np.zeros(600 * 16000, np.float32), 16000)
     assert soundfile.info(tmp_path / "long.ogg").frames == 600 * 16000
 

@@ -332,7 +332,9 @@ def test_weight_norm_of_training_is_folded_when_saved(tmp_path):
 
 
 def test_saving_over_a_model_in_use_keeps_it_whole(tmp_path):
-    """The file is memory-mapped by the model being saved; it is replaced, never rewritten in place."""
+    """The file is memory-mapped by the model being saved; it is replaced, never rewritten in
+    place.
+    """
     random_model(NEUCODEC).save_pretrained(tmp_path)
     model = XCodec2Model.from_pretrained(tmp_path)
     expected = model.encode(speech(), 16_000).codes

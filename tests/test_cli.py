@@ -401,8 +401,8 @@ def test_debug_shows_where(speech: Path, tmp_path: Path, monkeypatch: pytest.Mon
     result = run("encode", speech, "-o", tmp_path / "a.npz")
     assert result.code == 1
     assert (
-        result.err
-        == "xcodec2: error: ZeroDivisionError: a bug (unexpected: `xcodec2 --debug ...` shows where)\n"
+        result.err == "xcodec2: error: ZeroDivisionError: a bug "
+        "(unexpected: `xcodec2 --debug ...` shows where)\n"
     )
     with pytest.raises(ZeroDivisionError):
         main(["--debug", "encode", str(speech), "-o", str(tmp_path / "a.npz")])
@@ -485,7 +485,8 @@ def test_help_imports_nothing_slow() -> None:
     script = (
         "import sys\nfrom xcodec2.cli import main\n"
         "try:\n    main({args})\nexcept SystemExit:\n    pass\n"
-        "print('HEAVY', [m for m in ('torch', 'numpy', 'soundfile', 'huggingface_hub', 'tqdm') if m in sys.modules])"
+        "print('HEAVY', [m for m in ('torch', 'numpy', 'soundfile', 'huggingface_hub', 'tqdm') if "
+        "m in sys.modules])"
     )
     for args in ([], ["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)):
         done = subprocess.run(

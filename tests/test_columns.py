@@ -104,7 +104,8 @@ def test_types_of_parquet_keep_their_meaning(column, expected, tmp_path):
 def test_what_duckdb_and_pandas_write_keeps_its_meaning(tmp_path):
     duckdb, pandas = pytest.importorskip("duckdb"), pytest.importorskip("pandas")
     duckdb.sql(
-        f"COPY (SELECT 'x.wav' AS path, 1.5 AS price, sum(2)::HUGEINT AS total, DATE '2024-02-29' AS day, "
+        "COPY (SELECT 'x.wav' AS path, 1.5 AS price, sum(2)::HUGEINT AS total, DATE '2024-02-29' "
+        "AS day, "
         f"TIMESTAMP '2024-02-29 12:00:00' AS moment, TIME '01:02:03' AS clock, UUID '{ID}' AS key, "
         f"'x'::BLOB AS raw) TO '{tmp_path}/duck.parquet' (FORMAT parquet)"
     )

@@ -19,7 +19,8 @@ from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.train import losses
 
 CLIP = speech()[:12_000]
-# What makes a new tensor of a type or on a device of the process's choice; the former by its values.
+# What makes a new tensor of a type or on a device of the process's choice; the former by its
+# values.
 OF_INTEGERS = {
     f"torch.{name}" for name in ("arange", "tensor", "as_tensor", "asarray", "randint", "randperm")
 }

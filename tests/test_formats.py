@@ -1,4 +1,6 @@
-"""What people hand us: chained, joined, streamed, cut and damaged files, each sample once or an error."""
+"""What people hand us: chained, joined, streamed, cut and damaged files, each sample once or an
+error.
+"""
 
 from __future__ import annotations
 

@@ -284,7 +284,9 @@ def test_paths_that_are_none(path):
 
 
 def test_weights_that_were_read_are_all_there(published):
-    """The fixture itself: what the tests above call published has every key of the published form."""
+    """The fixture itself: what the tests above call published has every key of the published
+    form.
+    """
     assert {key.split(".")[0] for key in published} == {
         "CodecEnc",
         "SemanticEncoder_module",

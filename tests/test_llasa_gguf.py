@@ -30,7 +30,8 @@ LLAMA3 = (
 QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 TEXT = (
     "It's 12345 o'clock; DON'T count 2026 to 99,999.50 twice!!  Two  spaces,\n\n  lines\r\n\t tabs "
-    "x=y+3 (ab) 'quoted' ... naïve café 你好 нет 1st 22nd 333rd 4444 don't we'll I'M he'd\n\n\n end "
+    "x=y+3 (ab) 'quoted' ... naïve café 你好 нет 1st 22nd 333rd 4444 don't we'll I'M he'd\n"
+    "\n\n end "
 )
 
 

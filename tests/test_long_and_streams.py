@@ -142,7 +142,9 @@ print(peaks[1] - peaks[0])
 
 
 def test_memory_does_not_grow_with_length_beyond_the_audio_itself():
-    """Four minutes more are 15 MB of samples in and out; windows and statistics must add nothing."""
+    """Four minutes more are 15 MB of samples in and out; windows and statistics must add
+    nothing.
+    """
     import pathlib
 
     result = subprocess.run(

@@ -1,4 +1,6 @@
-"""What people hand us: lists, pipes, Kaldi's folders, lhotse's and NeMo's manifests, other encodings."""
+"""What people hand us: lists, pipes, Kaldi's folders, lhotse's and NeMo's manifests, other
+encodings.
+"""
 
 from __future__ import annotations
 
@@ -256,7 +258,7 @@ def test_kaldi_paths_are_from_the_folder_or_from_here(kaldi, folder, monkeypatch
         list(read_corpus(kaldi))
 
 
-# ---- lhotse, NeMo ----------------------------------------------------------------------------------
+# ---- lhotse, NeMo --------------------------------------------------------------------------------
 
 # as lhotse 1.33.0 writes them
 RECORDINGS = [
@@ -364,7 +366,7 @@ def test_nemo(folder):
     assert "for a part of it, say where it starts" in reason(cut)
 
 
-# ---- addresses, tokens beside audio -----------------------------------------------------------------
+# ---- addresses, tokens beside audio --------------------------------------------------------------
 
 
 def test_addresses_of_a_manifest_can_be_refused(folder):

@@ -26,7 +26,9 @@ CLASSES = [
 
 @pytest.fixture(autouse=True)
 def forgotten():
-    """Each old name is imported as if for the first time (but llasa.train: transformers is slow)."""
+    """Each old name is imported as if for the first time (but llasa.train: transformers is
+    slow).
+    """
     for name in MOVED:
         sys.modules.pop(name, None)
 

@@ -1,4 +1,6 @@
-"""Exported models: the same codes and the same sound in ONNX Runtime and OpenVINO, without PyTorch."""
+"""Exported models: the same codes and the same sound in ONNX Runtime and OpenVINO, without
+PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,8 @@ from xcodec2.onnx import OnnxCodec
 codec = OnnxCodec(sys.argv[1], threads=1)
 codes = codec.encode(np.load(sys.argv[2]), 16_000)
 wave = codec.decode(codes)
-print(json.dumps([codes.tolist(), len(wave), sorted({name.partition(".")[0] for name in sys.modules})]))
+imported = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps([codes.tolist(), len(wave), imported]))
 """
     np.save(tmp_path / "wave.npy", speech()[:8_000].numpy())
     command = [sys.executable, "-c", program, str(folder), str(tmp_path / "wave.npy")]

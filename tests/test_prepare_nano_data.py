@@ -201,7 +201,8 @@ def test_a_missing_tool_or_package_is_one_line(
         (
             transcripts.fillets,
             "script/city/dialogs_cs.lua",
-            'dialogId("a", "f", "Hi.")\ndialogStr("Ahoj.")\n\ndialogId("b", "f", "No.")\ndialogStr("Ne.")',
+            'dialogId("a", "f", "Hi.")\ndialogStr("Ahoj.")\n\n'
+            'dialogId("b", "f", "No.")\ndialogStr("Ne.")',
             "sound/city/cs/b.ogg",
             "Ne.",
         ),

@@ -29,7 +29,9 @@ NAMES = ["finite", "ahead", "wide"]
 
 
 def reach(gradient: Tensor, hop: int, frame: int) -> tuple[int, int]:
-    """Frames before and behind `frame` that a gradient (N,), `hop` values a frame, has anything in."""
+    """Frames before and behind `frame` that a gradient (N,), `hop` values a frame, has anything
+    in.
+    """
     touched = gradient.unflatten(0, (-1, hop)).abs().amax(-1).nonzero()[:, 0]
     return frame - int(touched[0]), int(touched[-1]) - frame
 

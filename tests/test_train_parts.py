@@ -221,9 +221,11 @@ def test_heard_and_target_are_one_sound_at_two_rates(tmp_path):
 
 def toy_recipe_at(folder: Path, rate: int) -> Recipe:
     path = folder / "recipe.toml"
-    run = '[run]\nout = "x"\nsteps = 1\nbatch = 2\ncrop_seconds = 0.1\n[optimiser]\nrate = [[0, 1e-3]]\n'
+    run = '[run]\nout = "x"\nsteps = 1\nbatch = 2\ncrop_seconds = 0.1\n'
+    optimiser = "[optimiser]\nrate = [[0, 1e-3]]\n"
     path.write_text(
-        f'{run}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n{MODEL}sample_rate = {rate}\n'
+        f'{run}{optimiser}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n'
+        f"{MODEL}sample_rate = {rate}\n"
     )
     return read_recipe(str(path))
 
@@ -475,7 +477,9 @@ def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
 
 
 def test_a_fresh_adapter_is_alive_and_begins_silent():
-    """nano's own is dead: its first activation gives 0 everywhere, and no gradient comes through."""
+    """nano's own is dead: its first activation gives 0 everywhere, and no gradient comes
+    through.
+    """
 
     def features_and_gradient(*changes: str) -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)

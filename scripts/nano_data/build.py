@@ -87,7 +87,9 @@ def build_clips(clips: Iterable[Clip], out: Path, pool: Pool) -> list[Result]:
 
 
 def build_unit(clips: Sequence[Clip], rules: Rules, folder: Path, pool: Pool) -> list[Outcome]:
-    """Prepare the clips of one folder under a temporary name, then rename it; one outcome per clip."""
+    """Prepare the clips of one folder under a temporary name, then rename it; one outcome per
+    clip.
+    """
     key = unit_key(clips, rules)
     finished = _read_record(folder, key)
     if finished is not None:
@@ -173,7 +175,9 @@ def write_rejected(path: Path, results: Iterable[Result], spoken: Iterable[Spoke
 
 
 def write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """Tab-separated values that Python's csv module reads with its defaults but for the delimiter."""
+    """Tab-separated values that Python's csv module reads with its defaults but for the
+    delimiter.
+    """
     content = io.StringIO()
     csv.writer(content, delimiter="\t", lineterminator="\n").writerows(rows)
     write_text(path, content.getvalue())

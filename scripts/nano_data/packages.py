@@ -11,7 +11,9 @@ class PackageError(RuntimeError):
 
 
 def fetch_package(name: str, cache: Path) -> Path:
-    """Folder that holds the unpacked package: downloaded with apt-get unless it is there already."""
+    """Folder that holds the unpacked package: downloaded with apt-get unless it is there
+    already.
+    """
     folder = cache / name
     if not folder.is_dir():
         partial = cache / f"{name}.partial"
@@ -26,7 +28,9 @@ def fetch_package(name: str, cache: Path) -> Path:
 
 
 def fetch_npm(name: str, cache: Path) -> Path:
-    """Folder that holds the unpacked npm package NAME@VERSION; nothing of it is installed or run."""
+    """Folder that holds the unpacked npm package NAME@VERSION; nothing of it is installed or
+    run.
+    """
     folder = cache / f"npm-{name.replace('/', '-')}"
     if not folder.is_dir():
         partial = cache / f"{folder.name}.partial"

@@ -134,8 +134,10 @@ def made_up(rng: random.Random) -> str:
             f"Call me back at {clock} on {rng.choice(DAYS)}, please.",
             f"The bill comes to {rng.randint(2, 900)} dollars and {rng.randint(1, 99)} cents.",
             f"Is {name} still at {rng.randint(2, 250)} {rng.choice(STREETS)} Street?",
-            f"{name} and {other} carried {rng.randint(12, 9000)} {rng.choice(THINGS)} up the stairs.",
-            f"Turn left after {rng.randint(50, 900)} metres, then take the {rng.randint(2, 9)}th exit.",
+            f"{name} and {other} carried {rng.randint(12, 9000)} {rng.choice(THINGS)} up the "
+            "stairs.",
+            f"Turn left after {rng.randint(50, 900)} metres, then take the {rng.randint(2, 9)}th "
+            "exit.",
             f"No, {name}, the code is {' '.join(str(rng.randint(0, 9)) for _ in range(6))}.",
             f"Why did {other} sell {rng.randint(2, 60)} percent of the {rng.choice(THINGS)}?",
         )

@@ -1,4 +1,6 @@
-"""What goes into the data of `nano`: one entry per collection of speech, as the packages have it."""
+"""What goes into the data of `nano`: one entry per collection of speech, as the packages have
+it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,7 +68,8 @@ def _asterisk(
 
 ALLISON = "Allison Smith (theivrvoice.com), paid for by Digium"
 JUNE = (
-    "June Wallack (junewallack.com), translated by Clod Patry, Kristopher Lalletti and June Wallack, "
+    "June Wallack (junewallack.com), translated by Clod Patry, Kristopher Lalletti and June "
+    "Wallack, "
     "paid for by Digium, Unlimitel and BGM Informatique"
 )
 CARLO = "Carlo Flora (carloflora.com, segreterietelefoniche.it), translated by Silvia Petrin"
@@ -244,7 +247,8 @@ SOURCES = (
         language="",
         speaker="",
         licence="GPL-2+",
-        credit="the KTuberling authors and volunteers (Eric Bischoff, Albert Astals Cid and others, KDE)",
+        credit="the KTuberling authors and volunteers (Eric Bischoff, Albert Astals Cid and others,"
+        " KDE)",
     ),
     Source(
         name="ktuberling-nn",

@@ -82,7 +82,9 @@ def warp(spectrum: np.ndarray, factor: float) -> np.ndarray:
 
 
 def spectral_tilt(bins: int, decibels: tuple[float, ...]) -> np.ndarray:
-    """(bins, 1) natural log gains: cosines of 1, 2, … half periods over the spectrum's square root."""
+    """(bins, 1) natural log gains: cosines of 1, 2, … half periods over the spectrum's square
+    root.
+    """
     place = np.sqrt(np.arange(bins) / bins)
     curve = sum(db * np.cos(np.pi * (n + 1) * place) for n, db in enumerate(decibels))
     return (curve * np.log(10) / 20)[:, None].astype(np.float32)

@@ -32,11 +32,15 @@ class UndefinedError(XCodec2Error):
 
 
 class EvaluatorError(XCodec2Error):
-    """A trained model of the evaluation that cannot be loaded here; the message says how to get it."""
+    """A trained model of the evaluation that cannot be loaded here; the message says how to get
+    it.
+    """
 
 
 class LlasaError(XCodec2Error):
-    """A language model, tokenizer, rows or recipe that cannot be used, or a generation that failed."""
+    """A language model, tokenizer, rows or recipe that cannot be used, or a generation that
+    failed.
+    """
 
 
 class MissingExtraError(XCodec2Error):

@@ -4,12 +4,13 @@ Run it in an environment that holds the original (a separate one for each, outsi
 
     pip install torch==2.13.0 transformers==4.48.3 einops einx safetensors av
     pip install --no-deps vector-quantize-pytorch==1.17.8 torchtune==0.5.0
-    pip install --no-deps xcodec2==0.1.5                                        # the one environment
+    pip install --no-deps xcodec2==0.1.5  # the one environment
     pip install --no-deps neucodec==0.0.6 local_attention hyper_connections     # the other
     cd tests/goldens
     python make_original.py xcodec2 --speech CLIP... --out original_xcodec2.safetensors
     python make_original.py neucodec --speech CLIP... --out original_neucodec.safetensors
-    python make_original.py xcodec2 --speech CLIP --full FOLDER   # full size, 3.3 GB, to be kept outside git
+    # full size, 3.3 GB, to be kept outside git
+    python make_original.py xcodec2 --speech CLIP --full FOLDER
 
 The speech is Debian's `asterisk-core-sounds-it-g722` (Carlo Flora, CC-BY-3.0):
 vm-marked-nonurgent.g722, conf-hasleft.g722 and one-moment-please.g722 for the stored goldens. The
@@ -104,7 +105,9 @@ def rotary_class():
 
 
 def install_stubs():
-    """Make `import torchaudio` and `from torchtune.modules import RotaryPositionalEmbeddings` work."""
+    """Make `import torchaudio` and `from torchtune.modules import RotaryPositionalEmbeddings`
+    work.
+    """
     rotary = rotary_class()
     stub(
         "torchaudio", transforms=stub("torchaudio.transforms")
@@ -183,7 +186,9 @@ def xcodec2_class(sizes):
 
 
 def xcodec2_config(sizes):
-    """The configuration that goes with the size; of these fields the original uses the first alone."""
+    """The configuration that goes with the size; of these fields the original uses the first
+    alone.
+    """
     from xcodec2.configuration_bigcodec import BigCodecConfig
 
     return BigCodecConfig(
@@ -254,7 +259,9 @@ def gain(name):
 
 
 def spread(name, shape, generator):
-    """A well-spread random value for the parameter of that name: none constant, nothing saturated."""
+    """A well-spread random value for the parameter of that name: none constant, nothing
+    saturated.
+    """
     uniform = functools.partial(torch.rand, shape, generator=generator)
     normal = functools.partial(torch.randn, shape, generator=generator)
     if name.endswith("act.alpha"):
@@ -275,7 +282,9 @@ def spread(name, shape, generator):
 
 
 def spread_head(state):
-    """Louder, wider output: log-magnitudes with a few past the clip at log(100), phases all round."""
+    """Louder, wider output: log-magnitudes with a few past the clip at log(100), phases all
+    round.
+    """
     weight, bias = state["generator.head.out.weight"], state["generator.head.out.bias"]
     bins = weight.shape[0] // 2
     weight[:bins] *= 1.2
@@ -406,7 +415,8 @@ def describe(codes, latent, recon):
     counts = torch.stack([(levels == level).sum(0) for level in range(4)])
     return (
         f"T={len(codes)} distinct={len(codes.unique())} least level count={counts.min().item()} "
-        f"latent std={latent.std(0).min():.2f}..{latent.std(0).max():.2f} margin={margin(latent):.1e} "
+        f"latent std={latent.std(0).min():.2f}..{latent.std(0).max():.2f} "
+        f"margin={margin(latent):.1e} "
         f"recon rms={recon.square().mean().sqrt():.3f} peak={recon.abs().max():.2f}"
     )
 

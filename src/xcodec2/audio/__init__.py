@@ -1,4 +1,6 @@
-"""Audio in and out: any file, rate or array becomes a float waveform, and waveforms become files."""
+"""Audio in and out: any file, rate or array becomes a float waveform, and waveforms become
+files.
+"""
 
 from xcodec2.audio.io import Audio, AudioSource, load_audio, save_audio
 

@@ -1,4 +1,6 @@
-"""The bytes of an audio file, as decoders see them: without a name, in part, with a mended header."""
+"""The bytes of an audio file, as decoders see them: without a name, in part, with a mended
+header.
+"""
 
 from __future__ import annotations
 

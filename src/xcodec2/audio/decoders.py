@@ -1,4 +1,6 @@
-"""What is inside of an audio file, as float32 blocks: libsndfile first, FFmpeg for what it leaves."""
+"""What is inside of an audio file, as float32 blocks: libsndfile first, FFmpeg for what it
+leaves.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Audio in and out: any file, buffer, array or tensor in; mono float32 at the model's rate out.
 
 Files and arrays go through one pipeline, block by block: scale to float32, average the channels
-(or take one), resample. The same samples therefore give the same bits whatever they came in, and two hours of
-stereo need no more memory than their mono result.
+(or take one), resample. The same samples therefore give the same bits whatever they came in, and
+two hours of stereo need no more memory than their mono result.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def load_audio(
         target_rate: Hz.
 
     Raises:
-        AudioError: The source is unreadable, cut short, empty or not finite, or has no such channel.
+        AudioError: The source is unreadable, cut short, empty or not finite, or has no such
+        channel.
     """
     given = None if sample_rate is None else checked_rate(sample_rate)
     taken = checked_channel(channel)
@@ -182,7 +183,9 @@ def resampled_length(num_samples: int, sample_rate: int, target_rate: int) -> in
 def _mono_at(
     target_rate: int, blocks: Iterator[Block], name: str, given: int | None, channel: int | None
 ) -> Audio:
-    """Average (or choose), check and resample `blocks` as they come; only the mono result is kept."""
+    """Average (or choose), check and resample `blocks` as they come; only the mono result is
+    kept.
+    """
     rate, num_samples, resampler = 0, 0, None
     downmix = Downmix(channel, name)
     pcm = (
@@ -203,7 +206,8 @@ def _mono_at(
                 )
         elif block_rate != rate:
             raise AudioError(
-                f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate first"
+                f"{name}: changes from {rate} to {block_rate} Hz midway; convert it to one rate "
+                "first"
             )
         mono = downmix(block)
         num_samples += len(mono)
@@ -236,7 +240,8 @@ def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Iterator[Bloc
         raise AudioError(f"audio of shape {array.shape} is empty")
     if len(channels) > MAX_ARRAY_CHANNELS:
         raise AudioError(
-            f"audio of shape {array.shape} would have {len(channels)} channels, at most {MAX_ARRAY_CHANNELS} are "
+            f"audio of shape {array.shape} would have {len(channels)} channels, at most "
+            f"{MAX_ARRAY_CHANNELS} are "
             "taken: the shape is (channels, samples), so pass the transpose"
         )
     for block in _split(channels.T):

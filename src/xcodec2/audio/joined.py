@@ -1,7 +1,7 @@
 """Files that are several laid one behind another, found by walking through their pages or chunks.
 
-Icecast and recorders chain Ogg streams, `cat` joins FLAC and WAV; decoders take the end of the first
-for the end of all.
+Icecast and recorders chain Ogg streams, `cat` joins FLAC and WAV; decoders take the end of the
+first for the end of all.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def wav_starts(file: Content, magic: bytes) -> Iterator[int]:
 
 
 def in_earnest(file: Content, magic: bytes) -> Content:
-    """Without the headers that libsndfile, when it cannot seek back, as in a pipe, writes before the
-    file and again behind it.
+    """Without the headers that libsndfile, when it cannot seek back, as in a pipe, writes before
+    the file and again behind it.
     """
     extent, size = find_extent(file), file.size
     file.seek(0)

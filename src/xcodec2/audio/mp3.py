@@ -1,7 +1,7 @@
 """The frames of an MP3 (MPEG-1, 2 and 2.5, layers I to III), walked through without decoding.
 
-Most MP3s do not say how long they are, and those that do may be cut or joined: what is there is known
-only from the frames themselves.
+Most MP3s do not say how long they are, and those that do may be cut or joined: what is there is
+known only from the frames themselves.
 """
 
 from __future__ import annotations

@@ -95,7 +95,8 @@ class Downmix:
         loss = f"{10 * math.log10(most / left):.0f} dB softer than" if left else "silence beside"
         count = len(self.energies) - 1
         warnings.warn(
-            f"{self.name}: the average of its {count} channels is {loss} channel {loudest}: they are "
+            f"{self.name}: the average of its {count} channels is {loss} channel {loudest}: they "
+            "are "
             "in opposite phase, or the voice is in a few of them; take one of them with "
             f"`--channel {loudest}`, in Python channel={loudest}",
             stacklevel=3,

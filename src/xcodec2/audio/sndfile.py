@@ -67,8 +67,8 @@ def sndfile_blocks(file: Content, name: str) -> Iterator[Block]:
 
 
 def _frames(sound: soundfile.SoundFile, file: Content) -> int:
-    """Samples in each channel. Of GSM in a WAV, whole blocks only: libsndfile counts a byte of padding
-    as a block more, and decodes what is left from the one before.
+    """Samples in each channel. Of GSM in a WAV, whole blocks only: libsndfile counts a byte of
+    padding as a block more, and decodes what is left from the one before.
     """
     if sound.subtype == "GSM610" and sound.format in ("WAV", "WAVEX"):
         here, extent = file.tell(), find_extent(file)

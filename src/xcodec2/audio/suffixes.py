@@ -1,4 +1,5 @@
-"""The suffixes by which a folder, a glob or a tar is searched for audio; one list for every command.
+"""The suffixes by which a folder, a glob or a tar is searched for audio; one list for every
+command.
 
 A file that is named is read whatever its suffix: only the content counts. Headerless samples (.raw,
 .pcm, .vox, .sln, .gsm, .g722, …) are left out: nothing in them says what they are.
@@ -6,7 +7,10 @@ A file that is named is read whatever its suffix: only the content counts. Heade
 
 from __future__ import annotations
 
-_PCM = "wav wave bwf rf64 w64 aif aiff aifc afc au snd caf sph nist voc ircam sf paf pvf avr 8svx iff sox"
+_PCM = (
+    "wav wave bwf rf64 w64 aif aiff aifc afc au snd caf sph nist voc ircam sf paf pvf avr 8svx iff "
+    "sox"
+)
 _LOSSLESS = "flac wv tta ape tak shn alac"
 _LOSSY = "mp1 mp2 mp3 mpga ogg oga opus spx aac adts ac3 eac3 ec3 dts mpc mp+ amr awb wma ra rm oma"
 _FILM = (

@@ -61,7 +61,8 @@ for command in (
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted,
-    with one line why. Without `args` the process is the command's own, and ends as `ProcessEnd` says.
+    with one line why. Without `args` the process is the command's own, and ends as `ProcessEnd`
+    says.
     """
     end = ProcessEnd() if args is None else None
     try:

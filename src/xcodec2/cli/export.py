@@ -19,8 +19,8 @@ def export(source: str, out: str, to: str) -> None:
 
     TOKENS is what `xcodec2 extract` wrote, on disk or at a URL. npy: a tree of ID.npy files;
     webdataset: one tar for each shard. Rows with an error are left out. An id that cannot name a
-    file (../x, CON, ...) gets a name near to it, which OUT/renamed.jsonl tells. LLaSA's rows of text and tokens are made by
-    `xcodec2 llasa prepare`.
+    file (../x, CON, ...) gets a name near to it, which OUT/renamed.jsonl tells. LLaSA's rows of
+    text and tokens are made by `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
     decoder.onnx, which run without PyTorch; needs the extra `onnx`.

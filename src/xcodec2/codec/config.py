@@ -30,8 +30,17 @@ POSSIBLY_ZERO = (
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Frames that one frame depends on, before and behind it. A code depends on the speech of its own frame and of
-    so many others; a frame of decoded samples on its own code and so many others."""
+    """Frames that one frame depends on, before and behind it.
+
+    A code depends on the speech of its own frame and of so many others; a frame of decoded samples
+    on its own code and so many others.
+
+    Attributes:
+        encoder_back: Frames of speech before, for a code.
+        encoder_ahead: Frames of speech behind.
+        decoder_back: Codes before, for a frame of samples.
+        decoder_ahead: Codes behind.
+    """
 
     encoder_back: int
     encoder_ahead: int
@@ -43,8 +52,9 @@ class ReceptiveField:
 class XCodec2Config:
     """Sizes and rates of one codec; a checkpoint carries it whole.
 
-    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the published
-    convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small models learn from at once.
+    ``acoustic_encoder`` chooses what the acoustic branch listens to: ``"waveform"`` is the
+    published convolutional encoder, ``"spectrogram"`` a cheaper one on log spectra that small
+    models learn from at once.
     """
 
     # rates
@@ -78,8 +88,9 @@ class XCodec2Config:
     ffn: int = 4096
     dropout: float = 0.1
 
-    # receptive field: without a window attention sees everything, norms run over the whole recording, convolutions
-    # look as far ahead as back. With one nothing depends on more than some frames, and each frame is normed alone.
+    # receptive field: without a window attention sees everything, norms run over the whole
+    # recording, convolutions look as far ahead as back. With one nothing depends on more than some
+    # frames, and each frame is normed alone.
     attention_window: tuple[
         int, ...
     ] = ()  # frames back and ahead that each attention layer sees; () is no limit
@@ -136,7 +147,9 @@ class XCodec2Config:
                 raise CheckpointError(f"impossible model configuration: {message}")
 
     def _check_types(self) -> None:
-        """Whole numbers of a size that some model could have: a damaged file must not cost hours or memory."""
+        """Whole numbers of a size that some model could have: a damaged file must not cost hours or
+        memory.
+        """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in ("strides", "levels"):
@@ -207,12 +220,14 @@ class XCodec2Config:
         return num_samples // self.hop + 1
 
     def frames(self, num_samples: int) -> int:
-        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature padding."""
+        """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature
+        padding.
+        """
         padded = self.padded_frames(num_samples) * self.hop + 2 * self.feature_padding
         fbank_frames = (padded - FEATURE_WINDOW) // FEATURE_HOP + 1
         return min(self.padded_frames(num_samples), fbank_frames // self.feature_stack)
 
-    # ---- how far it sees ----------------------------------------------------------------------------------------
+    # ---- how far it sees -------------------------------------------------------------------------
 
     @property
     def acoustic_kernels(self) -> tuple[int, ...]:
@@ -274,7 +289,9 @@ class XCodec2Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> XCodec2Config:
-        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does not know."""
+        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does
+        not know.
+        """
         if not isinstance(values, Mapping):
             raise CheckpointError(
                 f"a model configuration must be an object of fields, not {values!r}"

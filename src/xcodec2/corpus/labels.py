@@ -86,7 +86,9 @@ def labels_of(recording: Recording, phones: str) -> list[Interval] | None:
 
 
 def base_folder(recording: Recording) -> Path:
-    """Where a manifest's relative paths begin: what of the audio's path is not the manifest's own."""
+    """Where a manifest's relative paths begin: what of the audio's path is not the manifest's
+    own.
+    """
     source = Path(recording.source)
     for column in ("path", "audio", "audio_path", "audio_filepath", "file"):
         named = recording.columns.get(column)

@@ -73,7 +73,8 @@ def read_cuts(url: str, options: Options) -> Iterator[Recording]:
                 float_or_zero(row.get("duration")) + OVERSHOOT
             ):
                 recording = (
-                    f"its supervision {said.get('id')!r} reaches beyond the cut, so that its text says "
+                    f"its supervision {said.get('id')!r} reaches beyond the cut, so that its text "
+                    "says "
                     "more than can be heard; lhotse's trim_to_supervisions mends that"
                 )
         yield built(url, number, row, recording, columns, options)

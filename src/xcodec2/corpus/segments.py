@@ -51,8 +51,9 @@ class Time:
 class Segment:
     """A part of a file: from `begin` to `end`, or `length` long, or to the end of the file.
 
-    sample_rate: Hz that the positions count in, or that the file is said to have. channels: those to
-    average, all when None. embedded: the table holds the audio itself, which may be the part already.
+    sample_rate: Hz that the positions count in, or that the file is said to have. channels: those
+    to average, all when None. embedded: the table holds the audio itself, which may be the part
+    already.
     """
 
     begin: Time
@@ -80,7 +81,8 @@ class Segment:
         """First sample and the one after the last. Raises AudioError, which says why not."""
         if self.sample_rate not in (None, sample_rate):
             raise AudioError(
-                f"is at {sample_rate} Hz, but the part {self.label} is stated for {self.sample_rate} Hz"
+                f"is at {sample_rate} Hz, but the part {self.label} is stated for "
+                f"{self.sample_rate} Hz"
             )
         if self.embedded and self.is_whole(sample_rate, num_samples):
             return 0, num_samples
@@ -93,7 +95,8 @@ class Segment:
         if len(fitting) > 1:
             raise AudioError(
                 f"the part {self.label} can be in {' or '.join(fitting)}: give --segments "
-                f"{fitting[0]}, say, or call the column {'start_ms' if 'milliseconds' in fitting else 'start_s'}"
+                f"{fitting[0]}, say, or call the column "
+                f"{'start_ms' if 'milliseconds' in fitting else 'start_s'}"
             )
         return self.bounds(sample_rate, num_samples, fitting[0] if fitting else "seconds")
 
@@ -156,7 +159,8 @@ class Segment:
         ):
             raise AudioError(
                 f"the part {self.label} {'begins' if begin >= num_samples else 'ends'} beyond the "
-                f"end of the file, which has {num_samples / sample_rate:.3f} s ({num_samples} samples); "
+                f"end of the file, which has {num_samples / sample_rate:.3f} s ({num_samples} "
+                "samples); "
                 "--segments none if the file is the part already"
             )
         return begin, min(end, num_samples)

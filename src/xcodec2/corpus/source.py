@@ -59,7 +59,8 @@ def read_corpus(
       metadata.csv, lhotse's recordings, supervisions or cuts: paths in it are relative to it, its
       columns are carried along. The audio column is found by name (`audio`, `path`, …) or given; so
       is the id column (`id`, `key`, …), without one the id is the path as written. A row that says
-      where its part of the file starts (`start` and `end`, `offset` and `duration`, …) is that part;
+      where its part of the file starts (`start` and `end`, `offset` and `duration`, …) is that
+      part;
     - a folder with Kaldi's wav.scp, or the wav.scp;
     - Parquet files, one, a folder or a glob, that hold the audio themselves; without an id column:
       `file#row`;
@@ -126,7 +127,8 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
             yield recording
     if empty:
         raise XCodec2Error(
-            f"{source}: holds no recordings; a folder is searched for {' '.join(sorted(AUDIO_SUFFIXES))}"
+            f"{source}: holds no recordings; a folder is searched for "
+            f"{' '.join(sorted(AUDIO_SUFFIXES))}"
             f"{manifests_in(fs, path)}"
         )
 
@@ -280,7 +282,8 @@ def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
                     "SELECT source FROM ids WHERE id = ?", (recording.id,)
                 ).fetchone()
                 raise XCodec2Error(
-                    f"{source}: two recordings have the id {recording.id!r}: {other} and {recording.source}; "
+                    f"{source}: two recordings have the id {recording.id!r}: {other} and "
+                    f"{recording.source}; "
                     "make them differ, or name another column as the id"
                 ) from problem
             yield recording

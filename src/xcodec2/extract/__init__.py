@@ -1,6 +1,7 @@
 """A corpus in, shards of tokens out: resumable, on one laptop or on a Ray cluster.
 
-    corpus → plan (units of rows, keyed by content) → engine (local or ray): read → encode → store (one Parquet a unit)
+    corpus → plan (units of rows, keyed by content) → engine (local or ray): read → encode → store
+    (one Parquet a unit)
 
 >>> from xcodec2.extract import extract, open_extraction
 >>> summary = extract("data/nano/test/manifest.tsv", "tokens")

@@ -92,7 +92,9 @@ class Child:
 
 
 def serve(descriptor: int) -> None:
-    """The child's life: set up once, then one answer a request, until the parent hangs up or dies."""
+    """The child's life: set up once, then one answer a request, until the parent hangs up or
+    dies.
+    """
     die_with_parent()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN

@@ -32,7 +32,9 @@ TOLERANCE = 5e-5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recording: codes (T,) uint16 (uint32 for larger codebooks), or an error."""
+    """What became of one recording: codes (T,) uint16 (uint32 for larger codebooks), or an
+    error.
+    """
 
     codes: np.ndarray | None
     num_samples: int = 0

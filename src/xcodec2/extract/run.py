@@ -163,7 +163,8 @@ def claim(store: Store, identity: dict[str, Any], reading: Options) -> None:
     for name, value in identity.items():
         if found is not None and found.get(name) != value:
             raise XCodec2Error(
-                f"{store.path}: holds tokens of the {name} {found.get(name)}, not {value}; choose another OUT"
+                f"{store.path}: holds tokens of the {name} {found.get(name)}, not {value}; choose "
+                "another OUT"
             )
     if found is None:
         given = dict(asdict(reading).items() - asdict(Options()).items())
@@ -195,7 +196,8 @@ def finish_extraction(
     """
     if missing := keys - store.keys():
         raise XCodec2Error(
-            f"{store.path}: {len(missing)} shards are not there after all; run the same command again"
+            f"{store.path}: {len(missing)} shards are not there after all; run the same command "
+            "again"
         )
     before = store.read_json(SUMMARY)
     counted = before is not None and before.get("units") == keys_digest(keys)

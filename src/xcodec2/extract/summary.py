@@ -58,7 +58,17 @@ def reason(error: str, source: str) -> str:
 
 
 def dataset_card(summary: dict[str, Any]) -> str:
-    """The README.md of the data set, whose header tells the Hub and `datasets` where the rows are."""
+    """Write the README.md of the data set; its header tells the Hub where the rows are.
+
+    Args:
+        summary: As :func:`count_extraction` gives it.
+
+    Returns:
+        Markdown with a header of YAML.
+    """
+    carried = "".join(
+        f"| `{name}` | carried along, {kind} |\n" for name, kind in summary["columns"].items()
+    )
     return f"""---
 configs:
 - config_name: default
@@ -71,8 +81,10 @@ tags:
 
 # Speech tokens
 
-{summary["hours"]:.2f} hours of speech as {summary["tokens"]:,} tokens in {summary["rows"]:,} rows, made by
-`xcodec2 extract` {summary["version"]} with the model {summary["model"]} (weights {summary["weights_hash"]}):
+{summary["hours"]:.2f} hours of speech as {summary["tokens"]:,} tokens in \
+{summary["rows"]:,} rows, made by
+`xcodec2 extract` {summary["version"]} with the model {summary["model"]} \
+(weights {summary["weights_hash"]}):
 {summary["frame_rate"]} tokens a second from a codebook of {summary["codebook_size"]}.
 {summary["errors"]:,} rows have no tokens but an error.
 
@@ -83,7 +95,7 @@ tags:
 | `codes` | the tokens, 0 … {summary["codebook_size"] - 1}; {summary["frames"]} |
 | `num_samples`, `sample_rate`, `duration` | of the audio that came in; seconds |
 | `error` | why there are no tokens; null where there are |
-{"".join(f"| `{name}` | carried along, {kind} |{chr(10)}" for name, kind in summary["columns"].items())}
+{carried}
 ```python
 from datasets import load_dataset
 rows = load_dataset("PATH_OF_THIS_FOLDER", split="train").filter(lambda row: row["error"] is None)
