@@ -40,6 +40,11 @@ def find_recipe(name_or_path: str, shipped: Path) -> Path:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a recipe.
+
+    Raises:
+        RecipeError: The file cannot be read, or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
@@ -101,6 +106,16 @@ def build(kind: Any, value: Any, place: str) -> Any:
 
 
 def build_table(kind: Any, value: Any, place: str) -> Any:
+    """A table → an instance of a dataclass, checked.
+
+    Args:
+        kind: The dataclass.
+        value: The table.
+        place: Its name in the recipe, for errors.
+
+    Raises:
+        RecipeError: The table lacks a key, or has one that is unknown or of another type.
+    """
     if not isinstance(value, Mapping):
         raise RecipeError(f"{place}: must be a table, not {value!r}")
     hints = typing.get_type_hints(kind)

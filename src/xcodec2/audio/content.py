@@ -58,9 +58,13 @@ class Content:
         return max(0, (last if self._end is None else min(last, self._end)) - self._start)
 
     def tell(self) -> int:
+        """Bytes from the start of the content."""
         return self._file.tell() - self._start
 
     def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, all that are left without; empty, with `failure` set, when reading
+        fails.
+        """
         try:
             position = self.tell()
             if self._end is not None:
@@ -73,6 +77,7 @@ class Content:
         return self._mended(position, data) if self._patches else data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to `offset` as files do; -1 for what lies before the start."""
         try:
             if whence == os.SEEK_SET:
                 if offset < 0:

@@ -147,6 +147,7 @@ def riff(file: Content, order: str) -> Extent | None:
 
 
 def w64(file: Content) -> Extent | None:
+    """Where a Sony Wave64 says that its samples are; None when it does not."""
     position = 40
     for _ in range(CHUNKS):
         header = file.at(position, 24)
@@ -170,6 +171,7 @@ def form(file: Content) -> Extent | None:
 
 
 def caf(file: Content) -> Extent | None:
+    """Where a Core Audio file says that its samples are; None when it does not."""
     for name, size, place in chunks(file, 8, ">4sq"):
         if name == b"data":  # begins with the number of edits, of 4 bytes
             return Extent(place + 4, max(0, size - 4), place - 8, ">q", 4)

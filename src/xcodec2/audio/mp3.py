@@ -112,6 +112,7 @@ def walk(file: Content, name: str) -> Walk | None:
 
 
 def seconds(frames: int, frame: Frame) -> float:
+    """What so many frames last."""
     return max(0, frames) * frame.samples / frame.sample_rate
 
 
@@ -144,6 +145,7 @@ def frame_at(header: bytes) -> Frame | None:
 
 @cache
 def parsed(kind: int, rates: int) -> Frame | None:
+    """A frame by two bytes of its header; None where they are those of no frame."""
     version, layer = kind >> 3 & 3, 4 - (kind >> 1 & 3)
     bits, place = rates >> 4, rates >> 2 & 3
     if version not in RATES or layer == 4 or bits in (0, 15) or place == 3:

@@ -27,6 +27,7 @@ class Sequential(soundfile.SoundFile):
     """
 
     def seekable(self) -> bool:
+        """False, so that libsndfile reads from start to end."""
         return False
 
 

@@ -1,5 +1,6 @@
 """The command `xcodec2`: one verb per module. Whatever is slow to import is imported inside the
-command bodies, so that help costs no torch."""
+command bodies, so that help costs no torch.
+"""
 
 from __future__ import annotations
 
@@ -74,6 +75,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def run_command(args: Sequence[str] | None) -> NoReturn:
+    """Run one command, and turn its failure into one line and an exit code.
+
+    Args:
+        args: What stands behind `xcodec2`; those of the process without.
+    """
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     os.environ.setdefault(
         "HF_HUB_VERBOSITY", "error"

@@ -23,6 +23,7 @@ class ProcessEnd:
         atexit.register(self)
 
     def __call__(self) -> None:
+        """Flush the standard streams and end, with 1 where the output could not be written."""
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

@@ -176,6 +176,7 @@ def check(out: str, **options: Any) -> None:
 
 
 def is_server(lm: str | None) -> bool:
+    """Whether `--lm` is the address of a server."""
     return str(lm or "").startswith(("http://", "https://"))
 
 

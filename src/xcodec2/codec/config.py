@@ -236,10 +236,12 @@ class XCodec2Config:
 
     @property
     def adapter_kernels(self) -> tuple[int, ...]:
+        """Kernel sizes of the semantic adapter's convolutions, in order."""
         return (3,) * 4
 
     @property
     def decoder_kernels(self) -> tuple[int, ...]:
+        """Kernel sizes of the decoder's convolutions, in order."""
         return (7, *(3,) * 8)
 
     def aheads(self, kernels: Sequence[int]) -> tuple[int, ...]:

@@ -155,10 +155,12 @@ class Shard:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns, in order."""
         return list(self.file.schema_arrow.names)
 
     @property
     def num_rows(self) -> int:
+        """Rows, with and without codes."""
         return int(self.file.metadata.num_rows)
 
     @property

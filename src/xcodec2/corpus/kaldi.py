@@ -128,6 +128,11 @@ def resolve_path(manifest: str, path: str) -> str:
 
 
 def seconds_of(text: str) -> Time:
+    """A field of `segments` as a time in seconds.
+
+    Raises:
+        AudioError: It is no number.
+    """
     stated = parse_time(text, "seconds")
     if stated is None:
         raise AudioError(f"{text!r} is no time in seconds")
@@ -135,6 +140,7 @@ def seconds_of(text: str) -> Time:
 
 
 def number_or_text(text: str) -> float | str:
+    """A field as a number where it is one."""
     try:
         return float(text)
     except ValueError:
@@ -142,6 +148,7 @@ def number_or_text(text: str) -> float | str:
 
 
 def exists(url: str) -> bool:
+    """Whether there is a file of that URL."""
     fs, path = fsspec.url_to_fs(url)
     return bool(fs.exists(path))
 

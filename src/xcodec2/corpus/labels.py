@@ -47,6 +47,7 @@ def read_labels(path: Path) -> list[Interval]:
 
 
 def from_textgrid(content: str) -> list[Interval]:
+    """Praat's long form: the tier `phones`, or the last one."""
     tiers = dict(TIER.findall(content))
     wanted = tiers["phones"] if "phones" in tiers else list(tiers.values())[-1]
     found = INTERVAL.findall(wanted)
@@ -54,6 +55,7 @@ def from_textgrid(content: str) -> list[Interval]:
 
 
 def from_xlabel(content: str) -> list[Interval]:
+    """xlabel's form: each line has an end in seconds, and begins where the one before ends."""
     lines = re.split(r"^#\s*$", content, maxsplit=1, flags=re.MULTILINE)[1].splitlines()
     intervals: list[Interval] = []
     for line in filter(str.strip, lines):
@@ -64,6 +66,7 @@ def from_xlabel(content: str) -> list[Interval]:
 
 
 def from_htk(content: str) -> list[Interval]:
+    """HTK's form: each line has start and end in units of 100 ns."""
     lines = [line.split() for line in content.splitlines() if line.strip()]
     return [Interval(int(start) * 1e-7, int(end) * 1e-7, phone) for start, end, phone, *_ in lines]
 

@@ -117,6 +117,11 @@ def built(
 
 
 def segment_of(row: Mapping[str, Any], recording: Mapping[str, Any]) -> Segment:
+    """The part of its recording that a supervision or cut means.
+
+    Raises:
+        AudioError: It has no start or duration.
+    """
     begin, length = (
         parse_time(row.get("start"), "seconds"),
         parse_time(row.get("duration"), "seconds"),
@@ -169,4 +174,5 @@ def recordings_beside(url: str) -> str:
 
 
 def float_or_zero(value: Any) -> float:
+    """A number as it is, and 0 for anything else."""
     return float(value) if isinstance(value, (int, float)) else 0.0

@@ -61,6 +61,7 @@ def form_of(url: str, kind: str, options: Options) -> Callable[[], Rows]:
 
 
 def fields_of(line: str, delimiter: str) -> list[str]:
+    """The fields of a line; none where it is not whole."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:  # a field that goes on in the next line, or another delimiter

@@ -22,11 +22,14 @@ class Lookup:
                 raise XCodec2Error(f"{what}: holds {pair[0]!r} twice") from problem
 
     def get(self, name: str) -> str | None:
+        """The value of a name; None where there is none."""
         row = self.database.execute("SELECT value FROM found WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
 
     def close(self) -> None:
+        """Remove the table."""
         self.database.close()
 
     def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values, in the order in which they came."""
         return self.database.execute("SELECT name, value FROM found ORDER BY rowid")

@@ -59,6 +59,9 @@ def pick(
 
 @functools.lru_cache(maxsize=256)
 def match(columns: tuple[str, ...], known: tuple[str, ...]) -> str | None:
+    """The column that one of the known names is meant by: spelled so, in another case, or in
+    another style.
+    """
     exact = next((name for name in known if name in columns), None)
     if exact is not None:
         return exact
@@ -70,6 +73,11 @@ def match(columns: tuple[str, ...], known: tuple[str, ...]) -> str | None:
 
 
 def audio_column(columns: Any, url: str, options: Options, also: tuple[str, ...] = ()) -> str:
+    """The column with the audio.
+
+    Raises:
+        XCodec2Error: None is named so, or the one that was asked for is missing.
+    """
     found = pick(columns, options.audio_column, also + AUDIO_COLUMNS, "audio", url)
     if found is None:
         raise XCodec2Error(
@@ -134,6 +142,7 @@ def named_row(
     options: Options,
     duration: Time | None = None,
 ) -> Recording:
+    """The recording of a row, which takes its id from a column, or else has `name`."""
     named = pick(row, options.id_column, ID_COLUMNS, "id", url)
     return Recording(identity(row, named, name), source, without(row, named), place, duration)
 
@@ -147,6 +156,7 @@ def sliced(url: str, path: str) -> tuple[str, tuple[int, int] | None]:
 
 
 def holds_files(path: str) -> bool:
+    """Whether a path is that of an archive or a table, by its suffix."""
     return os.path.splitext(path.lower())[1] in HOLDERS
 
 
@@ -207,9 +217,11 @@ def audio_cells(schema: Any) -> tuple[str, ...]:
 
 
 def identity(row: Mapping[str, Any], column: str | None, otherwise: str) -> str:
+    """The cell as text, or `otherwise` where it is empty or there is no such column."""
     value = row[column] if column is not None else None
     return otherwise if value is None or value == "" else str(value)
 
 
 def without(row: Mapping[str, Any], column: str | None) -> dict[str, Any]:
+    """The row but for a column."""
     return {name: value for name, value in row.items() if name != column}

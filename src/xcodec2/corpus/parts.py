@@ -28,6 +28,12 @@ class FilePart:
     segment: Segment
 
     def read(self) -> tuple[np.ndarray, int]:
+        """The part's samples, (channels, samples) or (samples,) float32, and their sample rate in
+        Hz.
+
+        Raises:
+            AudioError: The file cannot be read, or the part lies outside of it.
+        """
         separate = self.segment.channels is not None
         decoded = last_decoded(self.file, separate)
         begin, end = self.segment.within(decoded.sample_rate, decoded.num_samples)
@@ -75,6 +81,16 @@ class DecodedFile:
         )
 
     def keep(self, blocks: Any, name: str, separate: bool) -> Any:
+        """Write blocks to a temporary file, anew each time, since decoding may start again.
+
+        Args:
+            blocks: Sample rate in Hz and (samples, channels) float32 each.
+            name: Of the file, for errors.
+            separate: Keep the channels; without, their average is kept.
+
+        Raises:
+            AudioError: The sample rate or the number of channels changes midway, or is none.
+        """
         from xcodec2.audio.io import checked_rate
         from xcodec2.audio.samples import Downmix, average
 
@@ -130,6 +146,7 @@ def last_decoded(place: Place, separate: bool) -> DecodedFile:
 
 
 def file_version(place: Place) -> Any:
+    """What changes when a local file does; None for any other place."""
     if not isinstance(place, LocalFile):
         return None
     try:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Place(Protocol):
-    def read(self) -> Any: ...
+    """Where the audio of a recording is."""
+
+    def read(self) -> Any:
+        """What `load_audio` takes: a path, bytes, or an array with its sample rate."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Recording:
             raise self.named(problem) from problem
 
     def named(self, problem: XCodec2Error) -> XCodec2Error:
+        """The error with the recording's source in its message, once."""
         return (
             problem if self.source in str(problem) else type(problem)(f"{self.source}: {problem}")
         )
@@ -84,17 +89,23 @@ class Recording:
 
 @dataclass(frozen=True)
 class LocalFile:
+    """A file on this machine."""
+
     path: str
 
     def read(self) -> str:
+        """Its path, from which decoders read only what they need."""
         return self.path
 
 
 @dataclass(frozen=True)
 class RemoteFile:
+    """A file on any file system of fsspec."""
+
     url: str
 
     def read(self) -> bytes:
+        """All its bytes."""
         fs, path = fsspec.url_to_fs(self.url)
         return fs.cat_file(path)
 
@@ -108,6 +119,11 @@ class TarMember:
     size: int
 
     def read(self) -> bytes:
+        """The member's bytes, without those of the others.
+
+        Raises:
+            AudioError: The archive ends before them.
+        """
         fs, path = fsspec.url_to_fs(self.url)
         content = fs.cat_file(path, self.offset, self.offset + self.size)
         if len(content) != self.size:
@@ -128,6 +144,7 @@ class ParquetCell:
     remote: bool = True  # whether the cell may name a URL
 
     def read(self) -> Any:
+        """What the cell holds, or the file that it names."""
         cell = tables.row_group(self.url, self.row_group, self.column)[self.row].as_py()
         return as_audio(cell, self.url, self.remote)
 
@@ -144,6 +161,7 @@ class DatasetCell:
     remote: bool = True
 
     def read(self) -> Any:
+        """What the cell holds, or the file that it names."""
         rows = tables.dataset(self.name, self.subset, self.split)
         return as_audio(rows[self.row][self.column], self.name, self.remote)
 
@@ -155,10 +173,16 @@ class Nowhere:
     reason: str
 
     def read(self) -> Any:
+        """Nothing.
+
+        Raises:
+            AudioError: Always, with the reason.
+        """
         raise AudioError(self.reason)
 
 
 def file_at(url: str) -> LocalFile | RemoteFile:
+    """The place of a URL or path."""
     if "://" not in url:  # asking fsspec would cost more than reading a row of a manifest
         return LocalFile(url)
     return (

@@ -43,6 +43,12 @@ class Time:
         return floor(round(exact, 8) + Fraction(1, 2))
 
     def seconds(self, sample_rate: int, unit: str | None = None) -> float:
+        """The position in seconds.
+
+        Args:
+            sample_rate: Of the file in Hz, for positions in samples.
+            unit: What a number without a unit counts.
+        """
         unit = self.unit or unit
         return float(self.value / (sample_rate if unit == "samples" else PER_SECOND[unit or ""]))
 
@@ -134,6 +140,20 @@ class Segment:
         )
 
     def bounds(self, sample_rate: int, num_samples: int, unit: str | None) -> tuple[int, int]:
+        """First sample and the one behind the last, within the file.
+
+        Args:
+            sample_rate: Of the file, in Hz.
+            num_samples: Of the file, in each channel.
+            unit: What numbers without a unit count.
+
+        Returns:
+            Two positions in samples.
+
+        Raises:
+            AudioError: The part is empty, lies outside of the file, or its duration says something
+                else.
+        """
         begin, end = self.span(sample_rate, num_samples, unit)
         if begin < 0:
             raise AudioError(f"the part {self.label} begins before the file")

@@ -95,6 +95,11 @@ def read_corpus(
 
 
 def expand(source: str, options: Options) -> Iterator[Recording]:
+    """The recordings of one source: of a folder, a glob, a table, an archive or a data set.
+
+    Raises:
+        XCodec2Error: It holds none, or cannot be read.
+    """
     source, options = behind_extractions(source, options)
     fs, path = fsspec.url_to_fs(source)
     files: Iterator[str]

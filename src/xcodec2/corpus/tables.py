@@ -21,6 +21,7 @@ BINARY = ("binary", "large_binary", "fixed_size_binary")  # types of Arrow, as i
 
 
 def is_local(fs: Any) -> bool:
+    """Whether a file system is this machine's."""
     return isinstance(fs, LocalFileSystem)
 
 

@@ -125,6 +125,11 @@ def entries(
 def content(
     archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, encoding: str | None
 ) -> tuple[dict[str, Any], str]:
+    """The fields of a member that is text or JSON, or why they cannot be had.
+
+    Returns:
+        Columns, and the reason; one of them is empty.
+    """
     if suffix not in (*TEXT_MEMBERS, "json"):
         return {}, ""
     file = archive.extractfile(member)
@@ -137,4 +142,5 @@ def content(
 
 
 def last(suffix: str) -> str:
+    """The last suffix of several, with its dot."""
     return "." + suffix.rpartition(".")[2]

@@ -33,6 +33,9 @@ def text_file(url: str, encoding: str | None, newline: str | None = None) -> Ite
 
 
 def undecodable(url: str, encoding: str | None, problem: UnicodeError) -> str:
+    """The error's message for a text file that is not in the encoding expected: which line, and
+    what to try.
+    """
     with fsspec.open(url, "rb", compression="infer") as file:
         for number, line in enumerate(file, 1):
             if number == 1 and line[:2] in MARKS and not encoding:
@@ -51,6 +54,11 @@ def undecodable(url: str, encoding: str | None, problem: UnicodeError) -> str:
 
 
 def refuse_nul(text: str, url: str, number: int) -> None:
+    """Stop at text that was read in the wrong encoding.
+
+    Raises:
+        XCodec2Error: The line holds a NUL character.
+    """
     if "\0" in text:
         raise XCodec2Error(
             f"{url}, line {number}: holds NUL characters, as UTF-16 without a mark does when read "
@@ -108,6 +116,11 @@ def separated_rows(
 
 
 def json_rows(url: str, encoding: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each line that is not empty.
+
+    Raises:
+        XCodec2Error: A line is no object of JSON.
+    """
     for number, line in numbered_lines(url, encoding):
         try:
             row = json.loads(line)

@@ -58,6 +58,7 @@ def name_words(name: str) -> list[str]:
 
 
 def find_columns(names: Iterable[str]) -> Columns:
+    """Which columns of a table say when a part begins, when it ends and how long it is."""
     roles: dict[str, list[tuple[str, str | None]]] = {"begin": [], "end": [], "length": []}
     names = list(names)
     spoken = {name: name_words(name) for name in names}
@@ -150,6 +151,7 @@ class Times:
         return Segment(begin, end, length, self.sample_rate(row, begin), embedded=embedded), None
 
     def stated(self, row: Mapping[str, Any]) -> tuple[Time | None, Time | None, Time | None]:
+        """Begin, end and length of a row, each None where the row does not say it."""
         columns = self.columns
         pair = row.get(columns.pair) if columns.pair else None
         if isinstance(pair, (list, tuple)) and len(pair) == 2 and not columns.begin:

@@ -130,6 +130,7 @@ class Worker:
 
 
 def text_or_none(value: object) -> str | None:
+    """Text that says something; None for anything else."""
     return str(value) if isinstance(value, str) and value.strip() else None
 
 
@@ -246,6 +247,7 @@ def pool(here: Worker, workers: int) -> Iterator[Submit]:
 
 
 def completed_future(result: Result) -> Future[Result]:
+    """A future that has its result."""
     future: Future[Result] = Future()
     future.set_result(result)
     return future
@@ -265,5 +267,6 @@ def completed(
 
 
 def finished(waiting: dict[Future[Result], int]) -> Iterator[tuple[int, Result]]:
+    """Take what is done out of `waiting`, as soon as something is."""
     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
         yield waiting.pop(future), future.result()

@@ -185,5 +185,6 @@ def summarize_groups(
 
 
 def value_of(row: Row, column: str) -> str:
+    """A cell of the corpus as a group's name."""
     value = row["columns"].get(column)
     return "(none)" if value is None or value == "" else str(value)

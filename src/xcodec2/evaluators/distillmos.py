@@ -46,6 +46,7 @@ class Network(nn.Module):
         self.linear3 = nn.Linear(WIDTH, 1)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """(B, N) at 16 kHz → (B,) scores between 0 and 1."""
         x = self.cnn(compressed_spectrum(waveform)).flatten(1, 2)  # (B, 1024, frames)
         x = self.linear_proj(self.norm(self.norm_input(x)).transpose(1, 2))
         x = self.transformer_encoder(x + self.pe)
@@ -67,6 +68,8 @@ def compressed_spectrum(waveform: Tensor) -> Tensor:
 
 
 class DistillMOSPredictor:
+    """DistillMOS (Stahl and Gamper, 2025), a small model of listeners' opinions, in PyTorch."""
+
     name = "DistillMOS"
 
     def __init__(self) -> None:

@@ -15,6 +15,8 @@ OVERALL = np.poly1d(
 
 
 class DNSMOSPredictor:
+    """DNSMOS P.835 (Reddy et al., 2022), of which the overall quality is taken, in ONNX Runtime."""
+
     name = "DNSMOS"
 
     def __init__(self) -> None:

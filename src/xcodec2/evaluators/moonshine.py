@@ -19,6 +19,8 @@ LONGEST = 30 * SAMPLE_RATE  # of one piece; the model takes 64 s and is best on 
 
 
 class Moonshine:
+    """The recognizer, in one of its two sizes."""
+
     languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self, size: str = "base") -> None:
@@ -79,6 +81,7 @@ class Moonshine:
         return -float(logarithms[np.arange(len(tokens) - 1), tokens[1:]].mean())
 
     def empty_cache(self) -> dict[str, np.ndarray]:
+        """Keys and values before the first token, as the decoder's inputs are called."""
         empty = np.zeros((0, self.heads, 1, self.width), np.float32)
         return {
             f"past_key_values.{layer}.{side}.{part}": empty

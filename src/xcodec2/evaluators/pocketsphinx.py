@@ -13,6 +13,8 @@ from xcodec2.extras import require
 
 
 class PocketSphinx:
+    """The recognizer, with its model of US English."""
+
     name = "PocketSphinx"
     languages: frozenset[str] | None = frozenset({"en"})
 

@@ -25,6 +25,8 @@ TARGET_RMS = 10 ** (-30 / 20)  # quieter speech is raised to -30 dB of full scal
 
 
 class Resemblyzer:
+    """A speaker encoder (Wan et al., 2018): an LSTM over mel spectra, in PyTorch."""
+
     name = "Resemblyzer"
 
     def __init__(self) -> None:

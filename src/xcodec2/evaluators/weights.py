@@ -32,6 +32,7 @@ class PackagedWeights:
 
     @property
     def described(self) -> str:
+        """Package and version."""
         return f"{self.package} {self.version}"
 
 
@@ -154,4 +155,5 @@ def find(weights: PackagedWeights, file: str) -> Path:
 
 
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

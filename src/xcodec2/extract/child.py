@@ -50,6 +50,11 @@ class Child:
             raise Died(self.stop()) from problem
 
     def start(self) -> Connection:
+        """Start the process and wait until it is ready.
+
+        Raises:
+            Died: It ended before, or took longer than START_SECONDS.
+        """
         ours, theirs = Pipe()
         command = [sys.executable, "-c", MAIN, str(theirs.fileno())]
         output = (
@@ -68,6 +73,12 @@ class Child:
         return ours
 
     def receive(self, pipe: Connection, seconds: float | None) -> Any:
+        """The process's next answer.
+
+        Raises:
+            Died: It ended, or took longer than `seconds`.
+            XCodec2Error: What the process raised, by its message.
+        """
         if not pipe.poll(seconds):
             self.stop()
             raise Died(f"took longer than {seconds:g} s")

@@ -32,6 +32,7 @@ class Read:
         self.children = readers(settings.readers, sample_rate)
 
     def __call__(self, block: Block) -> Iterator[Block]:
+        """A block of units → blocks of a piece each."""
         for number, packed in zip(block["unit"], block["content"], strict=True):
             audio = read_ahead(pickle.loads(packed), self.children, self.settings.time_limit)
             first = 0
@@ -49,6 +50,7 @@ class Encode:
         self.child = Child("xcodec2.extract.worker:encoding_worker", settings)
 
     def __call__(self, block: Block) -> Block:
+        """A block of pieces → a block of their outcomes."""
         results = [
             pickle.dumps(surviving(pickle.loads(packed), self.child)) for packed in block["content"]
         ]
@@ -85,6 +87,11 @@ def run(
 def run_some(
     ray: Any, units: list[Unit], settings: Settings, workers: int, sample_rate: int
 ) -> Iterator[tuple[Unit, list[Outcome]]]:
+    """The units of one Ray Data pipeline, as they are finished.
+
+    Raises:
+        XCodec2Error: Ray gave back fewer rows than it was given.
+    """
     gpus = 1 if settings.device.startswith("cuda") else 0
     actors = ray.data.ActorPoolStrategy(min_size=1, max_size=workers)  # may grow when nodes join
     items = [{"unit": n, "content": pickle.dumps(unit.recordings)} for n, unit in enumerate(units)]

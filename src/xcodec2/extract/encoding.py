@@ -103,6 +103,7 @@ def encode_exactly(
 
 
 def encode_together(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor | str]:
+    """One batch: rows that are certain from one pass, the others alone."""
     codes: list[Tensor | None] = [None] * len(waveforms)
     if len(waveforms) > 1:
         with contextlib.suppress(
@@ -116,6 +117,7 @@ def encode_together(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor
 
 
 def alone(model: XCodec2Model, waveform: Tensor) -> Tensor | str:
+    """Codes (T,) of one waveform, or why there are none."""
     try:
         return batches.encode(model, [waveform])[0]
     except (XCodec2Error, RuntimeError) as problem:
@@ -139,4 +141,5 @@ def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor |
 
 
 def narrow(codes: Any, codebook_size: int) -> np.ndarray:
+    """(T,) codes in the narrowest unsigned type that holds the codebook."""
     return codes.numpy().astype(np.uint16 if codebook_size <= 1 << 16 else np.uint32)

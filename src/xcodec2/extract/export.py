@@ -85,6 +85,7 @@ class Listing:
         self.spool = tempfile.TemporaryFile()  # noqa: SIM115  # nameless; closed by report()
 
     def add(self, **entry: str) -> None:
+        """Note one row."""
         self.first = self.first or ", ".join(f"{name} {value!a}" for name, value in entry.items())
         self.spool.write(f"{json.dumps(entry)}\n".encode())
         self.count += 1
@@ -117,6 +118,15 @@ class NpyWriter:
         self.refused = Listing("refused.jsonl", "rows that could not be written")
 
     def write(self, shard: Shard, rows: Any) -> None:
+        """A file for each row; rows whose file cannot be written are listed.
+
+        Args:
+            shard: Where the rows come from.
+            rows: A table with `id` and `codes`.
+
+        Raises:
+            XCodec2Error: The disk is full, say: no matter of one name.
+        """
         for id, codes in zip(map(str, rows["id"].to_pylist()), rows["codes"], strict=True):
             name = self.names.name(id)
             try:
@@ -131,6 +141,7 @@ class NpyWriter:
                 self.renamed.add(id=id, file=f"{name}.npy")
 
     def finish(self) -> dict[str, int]:
+        """Write the lists; how many rows were written, renamed and refused."""
         for listing in (self.renamed, self.refused):
             listing.report(self.target)
         return {
@@ -155,6 +166,15 @@ class TarWriter:
         self.begun = False
 
     def write(self, shard: Shard, rows: Any) -> None:
+        """One tar for a shard's rows.
+
+        Args:
+            shard: Where the rows come from, after which the tar is called.
+            rows: A table with all columns.
+
+        Raises:
+            XCodec2Error: The tar cannot be written.
+        """
         import pyarrow as pa
 
         mine = np.ones(len(rows), bool)
@@ -187,6 +207,7 @@ class TarWriter:
         return content.getvalue()
 
     def finish(self) -> dict[str, int]:
+        """How many rows were written, renamed and refused."""
         return {"rows": self.rows, "renamed": 0, "refused": 0}
 
 
@@ -236,6 +257,11 @@ def may_hold(shard: Shard, column: str) -> bool:
 
 
 def put(target: Store, name: str, content: Callable[[], bytes]) -> None:
+    """Write a file, unless it is there already.
+
+    Raises:
+        XCodec2Error: It cannot be written.
+    """
     path = f"{target.path}/{name}"
     try:
         if target.fs.isfile(path):
@@ -250,12 +276,14 @@ def put(target: Store, name: str, content: Callable[[], bytes]) -> None:
 
 
 def npy(codes: Any) -> bytes:
+    """Codes as the content of a .npy file."""
     content = io.BytesIO()
     np.save(content, codes.values.to_numpy(zero_copy_only=False))
     return content.getvalue()
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Put a member into a tar."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))

@@ -75,6 +75,7 @@ def key(id: str) -> str:
 
 
 def clean_part(part: str) -> str:
+    """One part of a path as every system takes it."""
     part = UNFIT.sub("_", part)
     if part == "..":
         return "__"

@@ -23,6 +23,10 @@ PARTS_TOGETHER = 10  # times the rows of a unit: a longer file is decoded once f
 
 @dataclass(frozen=True)
 class Unit:
+    """Rows that are done or not done as a whole; `key` is a digest of all that decides their
+    shard.
+    """
+
     key: str
     recordings: list[Recording]
 
@@ -123,6 +127,7 @@ def unit_groups(recordings: Iterable[Recording], rows: int) -> Iterator[list[Rec
 
 
 def dump(value: Any) -> bytes:
+    """JSON that is the same for the same value."""
     return json.dumps(value, sort_keys=True, default=str).encode()
 
 

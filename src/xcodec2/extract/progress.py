@@ -25,6 +25,7 @@ class Progress:
         self.start = self.told = time.monotonic()
 
     def add(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what was done; without a terminal, tell of it now and then."""
         self.done += len(outcomes)
         self.errors += sum(outcome.codes is None for outcome in outcomes)
         self.seconds += sum(o.num_samples / o.sample_rate for o in outcomes if o.codes is not None)
@@ -38,6 +39,7 @@ class Progress:
             )
 
     def state(self) -> str:
+        """Hours of audio, speed and errors so far."""
         return f"{self.seconds / 3600:.2f} h, {self.speed():.0f}x real time, {self.errors} errors"
 
     def speed(self) -> float:
@@ -45,6 +47,7 @@ class Progress:
         return self.seconds / max(1e-9, time.monotonic() - self.start)
 
     def left(self) -> str:
+        """The time that the rest will take at the speed so far."""
         share = (self.rows - self.done) / max(1, self.done - self.before)
         minutes = share * (time.monotonic() - self.start) / 60
         return f"{minutes / 60:.1f} h" if minutes > 90 else f"{minutes:.0f} min"

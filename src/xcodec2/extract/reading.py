@@ -57,6 +57,7 @@ def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int
 
 
 def readers(count: int, target_rate: int) -> list[Child]:
+    """So many reading processes, which start when they are first asked."""
     return [Child("xcodec2.extract.reading:reader", target_rate, quiet=True) for _ in range(count)]
 
 
@@ -89,6 +90,7 @@ class Desk:
         self.closed = False
 
     def put(self, recording: Recording) -> Future[ReadAudio]:
+        """Leave a recording; the future has its audio."""
         future: Future[ReadAudio] = Future()
         with self.changed:
             self.waiting.append((recording, future))
@@ -108,6 +110,7 @@ class Desk:
         return None
 
     def may_take(self, reader: int, file: Any) -> bool:
+        """Whether the file of a recording is that reader's to decode."""
         held = self.holds.get(reader)
         if file is None or file == held:
             return True
@@ -116,6 +119,7 @@ class Desk:
         return held is None or all(recording.file != held for recording, _ in self.waiting)
 
     def close(self) -> None:
+        """Let readers that wait go."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
@@ -177,5 +181,6 @@ def pieces(audio: Iterable[ReadAudio], sample_rate: int) -> Iterator[list[ReadAu
 
 
 def stop_all(children: Iterable[Any]) -> None:
+    """End processes."""
     for child in children:
         child.stop()

@@ -121,6 +121,7 @@ def start(
 
 
 def describe_codec(name: str) -> CodecDescription:
+    """Sample rate and facts of a model by name; it is loaded for them."""
     from xcodec2 import XCodec2Model, __version__
 
     model = XCodec2Model.from_pretrained(name)
@@ -142,6 +143,7 @@ def describe_codec(name: str) -> CodecDescription:
 
 
 def metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Facts as Parquet's metadata has them: text by text."""
     return {f"xcodec2.{name}": str(value) for name, value in facts.items()}
 
 
@@ -184,6 +186,7 @@ def settle(store: Store, wanted: set[str], retry_errors: bool) -> set[str]:
 
 
 def has_errors(store: Store, key: str) -> bool:
+    """Whether a shard has rows without codes."""
     column = store.read(key, ["error"])["error"]
     return column.null_count < len(column)
 
@@ -217,10 +220,12 @@ def finish_extraction(
 
 
 def keys_digest(keys: set[str]) -> str:
+    """16 hexadecimal digits that stand for a set of units."""
     return hashlib.sha256(" ".join(sorted(keys)).encode()).hexdigest()[:16]
 
 
 def default_workers(device: str) -> int:
+    """GPUs, CPU cores, or one."""
     import torch
 
     return torch.cuda.device_count() if device == "cuda" else cores() if device == "cpu" else 1
@@ -232,4 +237,5 @@ def default_readers(device: str, workers: int) -> int:
 
 
 def cores() -> int:
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -73,6 +73,7 @@ class Store:
         return {match[1] for name in names if (match := SHARD.fullmatch(name))}
 
     def shard(self, key: str) -> str:
+        """The path of a unit's shard."""
         return f"{self.shards}/codes-{key}.parquet"
 
     def read(self, key: str, columns: list[str]) -> Any:
@@ -97,13 +98,20 @@ class Store:
             raise XCodec2Error(f"{path}: cannot be written ({problem})") from problem
 
     def remove(self, keys: Sequence[str]) -> None:
+        """Delete shards."""
         for key in keys:
             self.fs.rm_file(self.shard(key))
 
     def write_text(self, name: str, text: str) -> None:
+        """Write a text file, whole or not at all."""
         self.write(f"{self.path}/{name}", text.encode())
 
     def read_json(self, name: str) -> dict[str, Any] | None:
+        """An object in the folder; None when there is none.
+
+        Raises:
+            XCodec2Error: The file is damaged.
+        """
         path = f"{self.path}/{name}"
         if not self.fs.exists(path):
             return None

@@ -61,6 +61,11 @@ class LlasaMetadata:
             ) from problem
 
     def save(self, folder: Path) -> None:
+        """Write it beside a model, whole or not at all.
+
+        Raises:
+            LlasaError: It cannot be written.
+        """
         with replacing(folder / METADATA, LlasaError) as file:
             text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
             file.write(f"{text}\n".encode())

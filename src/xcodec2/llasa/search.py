@@ -101,6 +101,7 @@ class SearchResult:
 
     @property
     def best(self) -> Candidate:
+        """The candidate of the highest score that is finished, if one is."""
         return self.candidates[0]
 
 

@@ -104,5 +104,6 @@ def plain(value: float) -> float | None:
 
 
 def mean(values: list[float | None]) -> float | None:
+    """The mean of the values that there are; None of none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -371,6 +371,7 @@ def spoken_characters(text: str) -> str:
 
 
 def warn_unfinished(piece: str, finished: bool) -> None:
+    """Say that a piece of text may not have been spoken to its end."""
     if not finished:
         warnings.warn(
             f"the model did not end by itself on {shorten(piece)!r}: "

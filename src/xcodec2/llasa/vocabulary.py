@@ -89,6 +89,7 @@ class SpeechVocabulary:
 
     @property
     def codebook_size(self) -> int:
+        """How many codes have a token."""
         return len(self.code_ids)
 
     def to_ids(self, codes: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -135,7 +135,8 @@ class WholeAttention(nn.Module):
 
 class Polyphase(nn.Module):
     """:class:`AntiAliasedSnake` by two small convolutions that all channels share: even and odd
-    values of the doubled rate are two channels of one signal."""
+    values of the doubled rate are two channels of one signal.
+    """
 
     up: Tensor
     down: Tensor

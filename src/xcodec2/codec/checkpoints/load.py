@@ -35,7 +35,8 @@ NEUCODEC_RATE = 24_000
 
 class NoInitialization(TorchFunctionMode):
     """Modules built under it keep what memory their weights got: random values of tensors that hold
-    none would cost the import of PyTorch's compiler, seconds."""
+    none would cost the import of PyTorch's compiler, seconds.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":

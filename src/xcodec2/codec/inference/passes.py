@@ -19,7 +19,8 @@ from xcodec2.errors import XCodec2Error
 @contextmanager
 def inference(network: CodecNetwork) -> Iterator[None]:
     """No gradients, no dropout even in the middle of training, neither autocast nor TF32: the
-    weights' dtype is the precision."""
+    weights' dtype is the precision.
+    """
     training = [module for module in network.modules() if module.training]
     for module in training:
         module.training = False
@@ -38,7 +39,8 @@ def inference(network: CodecNetwork) -> Iterator[None]:
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
     """A GPU's float32 with all its bits: by default its convolutions round what they multiply to
-    11, and 4 % of all codes change."""
+    11, and 4 % of all codes change.
+    """
     switches = float32_switches() if device.type == "cuda" else []
     before = [getattr(place, name) for place, name, _ in switches]
     for place, name, exact in switches:

@@ -37,6 +37,7 @@ class FrameConv1d(nn.Conv1d):
         return self.pads[0] + int(self.padding[0]), self.pads[1] + int(self.padding[0])
 
     def padded(self, x: Tensor) -> Tensor:
+        """(B, C, T) with the zeros before and behind it that the convolution reads."""
         return F.pad(x, self.pads) if any(self.pads) else x
 
     def forward(self, x: Tensor) -> Tensor:

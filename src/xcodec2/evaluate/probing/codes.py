@@ -41,7 +41,8 @@ def entropy(counts: np.ndarray) -> float:
 class PhoneFit:
     """phone_purity: share of frames whose phone is the usual one of their code. cluster_purity:
     share of frames whose code is the usual one of their phone. pnmi: what codes say of the phone,
-    as a share of the phones' entropy."""
+    as a share of the phones' entropy.
+    """
 
     phone_purity: float
     cluster_purity: float

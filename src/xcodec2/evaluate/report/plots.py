@@ -149,7 +149,8 @@ def draw_rates(
 def label_offsets(places: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Where each label stands beside its point, in points (places are in pixels at 100 a inch): the
     first of a few places where it covers no other point and no label; the least bad one where there
-    is none."""
+    is none.
+    """
     boxes: list[tuple[float, float, float, float]] = [
         (x - 5, y - 5, x + 5, y + 5) for x, y in places.values()
     ]

@@ -84,7 +84,18 @@ class Backend(Protocol):
 
     def generate(
         self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
-    ) -> list[Generated]: ...
+    ) -> list[Generated]:
+        """Continue prompts until they end or `sampling.max_tokens` is reached.
+
+        Args:
+            prompts: (P,) int64 ids each.
+            seeds: One for each prompt.
+            sampling: How tokens are drawn.
+
+        Returns:
+            One for each prompt, in order.
+        """
+        ...
 
     def stream(
         self, prompt: np.ndarray, seed: int, sampling: Sampling

@@ -145,6 +145,7 @@ class Response:
         self.response, self.sock, self.deadline = response, sock, deadline
 
     def read(self, limit: int) -> bytes:
+        """Up to `limit` bytes."""
         parts = b""
         while len(parts) < limit and (part := self.some()):
             parts += part
@@ -160,6 +161,11 @@ class Response:
             yield rest
 
     def some(self) -> bytes:
+        """The next bytes, as soon as there are some; none at the end.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+        """
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -226,6 +232,7 @@ def said(content: bytes) -> str:
 
 
 def is_web_page(content: bytes) -> bool:
+    """Whether a server answered with a page for people."""
     return content.lstrip()[:200].lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
 
 

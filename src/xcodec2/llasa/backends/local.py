@@ -38,6 +38,19 @@ class InProcess:
     def stream(
         self, prompt: np.ndarray, seed: int, sampling: Sampling
     ) -> Generator[int, None, bool]:
+        """Codes one by one; the generator's value says whether the speech ended by itself.
+
+        Args:
+            prompt: (P,) int64 ids.
+            seed: Of the drawing.
+            sampling: How tokens are drawn.
+
+        Yields:
+            Codes.
+
+        Returns:
+            Whether the end of speech was drawn.
+        """
         vocabulary = self.prompts.vocabulary
         for (token,) in self.steps([prompt], [seed], sampling):
             if token == vocabulary.speech_end:
@@ -46,6 +59,7 @@ class InProcess:
         return False
 
     def finish(self, tokens: np.ndarray) -> Generated:
+        """Tokens that were drawn → codes, and whether the speech ended."""
         finished = len(tokens) > 0 and int(tokens[-1]) == self.prompts.vocabulary.speech_end
         return Generated(
             self.prompts.vocabulary.to_codes(tokens[:-1] if finished else tokens), finished
@@ -121,6 +135,7 @@ class SpeechOnly:
         self.allowed = np.append(prompts.vocabulary.code_ids, prompts.vocabulary.speech_end)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Scores (B, V) with minus infinity for all that is neither a code nor the end."""
         import torch
 
         allowed = torch.from_numpy(self.allowed).to(scores.device)

@@ -133,6 +133,7 @@ class Server:
         return code
 
     def no_speech(self, text: str) -> LlasaError:
+        """The error for text where codes were due."""
         return LlasaError(
             f"{self.name}: gave {shorten(text)!r} where speech was due: is it another model?"
         )

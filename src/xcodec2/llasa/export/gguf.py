@@ -104,6 +104,7 @@ def converted(name: str, tensor: torch.Tensor, config: Any) -> torch.Tensor:
 
 
 def add_settings(writer: Any, config: Any, rope: dict[str, Any]) -> None:
+    """Write the sizes of a Llama under GGUF's keys."""
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)

@@ -41,6 +41,7 @@ class AudioSamplesCallback(TrainerCallback):
             ) from problem
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Speak the texts into `samples/STEP`, in the first process alone."""
         if not state.is_world_process_zero or model is None:
             return
         folder = Path(self.recipe.out) / "samples" / f"{state.global_step:06d}"

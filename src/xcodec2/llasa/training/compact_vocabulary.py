@@ -30,6 +30,13 @@ class CompactVocabulary:
 
     @classmethod
     def of(cls, rows: list[Rows], prompts: Prompts, length: int) -> CompactVocabulary:
+        """The tokens that occur in rows.
+
+        Args:
+            rows: Every split that is trained or tested on.
+            prompts: Whose tokenizer the ids are of.
+            length: The context in tokens; longer rows are left out, as in training.
+        """
         found = {prompts.vocabulary.speech_end, int(prompts.tokenizer.eos_token_id or 0)}
         for split in rows:
             for item in speech_examples(split, prompts, length, iter(range(len(split))), Refused()):

@@ -22,10 +22,12 @@ from xcodec2.llasa.vocabulary import SpeechVocabulary
 
 
 def memmap_path(folder: Path, split: str) -> Path:
+    """The file of a split's ids."""
     return folder / f"{split}_input_ids.memmap"
 
 
 def shape_path(folder: Path, split: str) -> Path:
+    """The file of a split's shape."""
     return folder / f"{split}_input_ids_shape.npy"
 
 
@@ -88,6 +90,7 @@ def example(row: np.ndarray, vocabulary: SpeechVocabulary) -> np.ndarray:
 
 
 def first(row: np.ndarray, id: int) -> int | None:
+    """The first place of an id in a row (L,); None when it is not there."""
     places = np.flatnonzero(row == id)
     return int(places[0]) if len(places) else None
 
@@ -99,10 +102,12 @@ class Refused:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str) -> None:
+        """Count one row."""
         self.reasons[reason] += 1
 
     @property
     def total(self) -> int:
+        """Rows refused for any reason."""
         return sum(self.reasons.values())
 
     def __str__(self) -> str:

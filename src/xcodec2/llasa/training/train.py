@@ -90,6 +90,11 @@ class Packs(IterableDataset):
             yield tensors(self.compact.remap(item) if self.compact else item)
 
     def epochs(self) -> Iterator[Any]:
+        """Examples without end, in another order each epoch.
+
+        Raises:
+            LlasaError: An epoch has none.
+        """
         epoch = 0
         while True:
             seed = self.recipe.seed + epoch
@@ -105,6 +110,11 @@ class Packs(IterableDataset):
             epoch += 1
 
     def once(self, order: Any) -> Iterator[Any]:
+        """The examples of every split of rows, once.
+
+        Args:
+            order: Number of rows → the order of their indices.
+        """
         for rows in self.rows:
             yield from speech_examples(
                 rows, self.prompts, self.recipe.length, order(len(rows)), self.refused
