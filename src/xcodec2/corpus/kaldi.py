@@ -1,4 +1,4 @@
-"""Kaldi's data folders: wav.scp, and beside it segments, text, utt2spk, …"""
+"""Kaldi's data folders: wav.scp, and beside it segments, text, utt2spk and others."""
 
 from __future__ import annotations
 

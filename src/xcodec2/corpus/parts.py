@@ -114,7 +114,7 @@ class DecodedFile:
         return spool
 
     def cut(self, begin: int, end: int) -> np.ndarray:
-        """(channels, samples)"""
+        """Samples begin … end as (channels, samples) float32."""
         width = 4 * self.channels
         self.spool.seek(begin * width)
         values = np.frombuffer(self.spool.read((end - begin) * width), np.float32)
