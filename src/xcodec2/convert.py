@@ -15,6 +15,9 @@ from xcodec2.model import XCodec2Model
 def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "original"]) -> None:
     """Read any checkpoint and write the folder `dst` in transformers' form or under the original
     package's names.
+
+    Raises:
+        CheckpointError: `src` cannot be read, `dst` not written, or `to` is no form.
     """
     model = XCodec2Model.from_pretrained(src)
     if to == "transformers":
@@ -28,6 +31,9 @@ def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "or
 def save_original(model: XCodec2Model, folder: str | Path) -> None:
     """Write `model` as HKUSTAudio/xcodec2 is: its key names and its config.json, to which we add
     the sizes.
+
+    Raises:
+        CheckpointError: The model has a part that the original's form has no names for.
     """
     config = model.config
     if config.acoustic_encoder != "waveform":

@@ -52,7 +52,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def apply_change(values: dict[str, Any], change: str) -> None:
-    """Put `key.key=value` into tables; the value is TOML, or a string where that is no TOML."""
+    """Put `key.key=value` into tables; the value is TOML, or a string where that is no TOML.
+
+    Raises:
+        RecipeError: It is not written so, or its key lies under a value.
+    """
     name, equals, text = change.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
@@ -69,7 +73,11 @@ def apply_change(values: dict[str, Any], change: str) -> None:
 
 
 def build(kind: Any, value: Any, place: str) -> Any:
-    """`value` as TOML gives it → an instance of the annotated type, checked."""
+    """`value` as TOML gives it → an instance of the annotated type, checked.
+
+    Raises:
+        RecipeError: It is of another type.
+    """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return build(arguments[0], value, place)

@@ -119,7 +119,11 @@ class Content:
 
 @contextmanager
 def opened(source: Any) -> Iterator[tuple[Content, str]]:
-    """The content of a path, of bytes or of a binary file object, and its name for errors."""
+    """The content of a path, of bytes or of a binary file object, and its name for errors.
+
+    Raises:
+        AudioError: It is a batch, no audio, empty, or cannot be read.
+    """
     if isinstance(source, (str, os.PathLike)):
         with open_regular(source, AudioError) as file:
             yield Content(file), str(source)

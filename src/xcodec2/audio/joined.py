@@ -43,7 +43,11 @@ def joined_files(file: Content, name: str) -> list[Content]:
 
 
 def ogg_links(file: Content, name: str) -> list[int]:
-    """Where the links of a chained Ogg begin: at a first page that follows other pages."""
+    """Where the links of a chained Ogg begin: at a first page that follows other pages.
+
+    Raises:
+        AudioError: The file is damaged between pages or breaks off within one.
+    """
     starts: list[int] = []
     position, among_first, size = 0, False, file.size
     while position < size:

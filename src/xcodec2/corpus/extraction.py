@@ -216,7 +216,11 @@ class Shard:
         )
 
     def present(self, columns: Sequence[str] | None) -> list[str] | None:
-        """`columns`, all of which this shard has; the first shard was not asked for the others."""
+        """`columns`, all of which this shard has; the first shard was not asked for the others.
+
+        Raises:
+            XCodec2Error: This shard lacks one of them.
+        """
         missing = [column for column in columns or () if column not in self.columns]
         if missing:
             there = ", ".join(self.columns) or "none"

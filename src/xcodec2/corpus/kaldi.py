@@ -72,7 +72,12 @@ def read_kaldi(scp: str, options: Options) -> Iterator[Recording]:
 def segment_recordings(
     url: str, scp: str, recordings: Lookup, options: Options, row: Any
 ) -> Iterator[Recording]:
-    """`utterance recording start end [channel]`, an end of -1 being that of the file."""
+    """`utterance recording start end [channel]`, an end of -1 being that of the file.
+
+    Raises:
+        XCodec2Error: A line has another number of fields.
+        AudioError: It names a recording that wav.scp has not; raised when that is read.
+    """
     for number, line in numbered_lines(url, options.encoding):
         fields = line.split()
         if len(fields) not in (4, 5):

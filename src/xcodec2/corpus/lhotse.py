@@ -90,6 +90,9 @@ def built(
 ) -> Recording:
     """The row of a recording, or of the part of it that `row` states; `recording` is a reason where
     there is none.
+
+    Raises:
+        AudioError: The row's audio cannot be had; raised when it is read.
     """
     source = f"{url}#{number}"
     name = str(row.get("id") or source)
@@ -135,7 +138,11 @@ def segment_of(row: Mapping[str, Any], recording: Mapping[str, Any]) -> Segment:
 def audio_source(
     recording: Mapping[str, Any], channel: Any, whole: bool
 ) -> tuple[str, tuple[int, ...] | None]:
-    """The file of a recording, and the channels of it that are asked for; None for all."""
+    """The file of a recording, and the channels of it that are asked for; None for all.
+
+    Raises:
+        AudioError: The audio is made by lhotse, has no such channel, or is no file.
+    """
     if recording.get("transforms"):
         raise AudioError("its recording is transformed by lhotse (speed, rate …); save it as audio")
     sources = recording.get("sources") or []
@@ -162,7 +169,11 @@ def audio_source(
 
 
 def recordings_beside(url: str) -> str:
-    """The manifest with the recordings of these supervisions, by lhotse's names."""
+    """The manifest with the recordings of these supervisions, by lhotse's names.
+
+    Raises:
+        XCodec2Error: There is none.
+    """
     folder, slash, name = url.rpartition("/")
     near = f"{folder}{slash}{name.replace('supervisions', 'recordings')}"
     if near == url or not exists(near):

@@ -47,6 +47,9 @@ def pick(
 ) -> str | None:
     """The column `given` by name, which must be there, or the first of the `known` ones, whatever
     their case; None where there is none.
+
+    Raises:
+        XCodec2Error: `given` is not there.
     """
     names = tuple(columns)
     found = match(names, (given,) if given is not None else known)
@@ -107,7 +110,11 @@ def read_rows(
 def located(
     url: str, number: int, row: dict[str, Any], path: str, times: Times, options: Options
 ) -> Recording:
-    """The recording at `path`, as written in the manifest, or the part of it that the row means."""
+    """The recording at `path`, as written in the manifest, or the part of it that the row means.
+
+    Raises:
+        AudioError: Path and columns both name a part of the file.
+    """
     file, slice_ = sliced(url, path)
     source, name, duration = beside(url, path), path, None
     place: Place = named_file(url, file, options.remote)
@@ -164,6 +171,9 @@ def read_parquet(url: str, name: str, options: Options) -> Iterator[Recording]:
     """Rows of a Parquet file whose audio column holds paths, bytes, or Hugging Face's struct.
 
     Only the other columns are read here. Without an id column a row is called `name#row`.
+
+    Raises:
+        XCodec2Error: The file cannot be read, or has no one audio column.
     """
     with parquet_file(url) as file:
         schema = file.schema_arrow

@@ -202,6 +202,9 @@ def named_file(table: str, path: str, remote: bool) -> Place:
 def as_audio(cell: Any, table: str, remote: bool = True) -> Any:
     """What a table's audio cell holds: bytes, a path, or Hugging Face's struct of bytes and path,
     or array and rate.
+
+    Raises:
+        AudioError: The cell is empty or of another type.
     """
     if isinstance(cell, str) and cell:
         return named_file(table, cell, remote).read()

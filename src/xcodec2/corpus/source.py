@@ -139,7 +139,11 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
 
 
 def behind_extractions(source: str, options: Options) -> tuple[str, Options]:
-    """The corpus that a folder of tokens was made of, and how it was read; others as they are."""
+    """The corpus that a folder of tokens was made of, and how it was read; others as they are.
+
+    Raises:
+        XCodec2Error: That corpus cannot be read from here.
+    """
     passed = [source]
     while "*" not in source and (found := recorded_source(*fsspec.url_to_fs(source))):
         source = found["source"]
@@ -184,6 +188,9 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     Text manifests beside the audio are left to be named themselves: read as well, they would double
     every row. So are the folders that extractions and evaluations have written to: they hold tokens
     and rows, and may well lie below the audio.
+
+    Raises:
+        XCodec2Error: It holds files of several kinds.
     """
     first = None
     left_out: Counter[str] = Counter()
@@ -251,6 +258,9 @@ def read_dataset(name: str, options: Options) -> Iterator[Recording]:
     """Rows of a data set that `datasets` opens.
 
     Without an id column a row is called `split#row`.
+
+    Raises:
+        XCodec2Error: No column holds audio.
     """
     subset, split = options.subset, options.split
     rows = tables.dataset(name, subset, split)
@@ -273,6 +283,9 @@ def read_dataset(name: str, options: Options) -> Iterator[Recording]:
 def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
     """Pass them on; raise at an id that was there before. Those seen lie in SQLite's temporary
     file, not in memory.
+
+    Raises:
+        XCodec2Error: Two recordings have one id.
     """
     # a reader that is left half-way may be cleared away by another thread than began it
     with closing(sqlite3.connect("", check_same_thread=False)) as seen:

@@ -115,7 +115,11 @@ def plain_times(column: Any) -> Any:
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """Whatever a file system or Parquet's reader raises, as one error that names the file."""
+    """Whatever a file system or Parquet's reader raises, as one error that names the file.
+
+    Raises:
+        XCodec2Error: In place of what was raised within.
+    """
     try:
         yield
     except XCodec2Error:

@@ -97,6 +97,9 @@ def entries(
 ) -> Iterator[tuple[str, str, tuple[int, int], dict[str, Any], str]]:
     """Key, suffix, (offset, size), what a small text member says, and why it says nothing, for each
     file of the tar but the hidden ones: macOS packs a `._name` beside each name.
+
+    Raises:
+        XCodec2Error: The tar is damaged, cut short or compressed.
     """
     fs, path = fsspec.url_to_fs(url)
     try:

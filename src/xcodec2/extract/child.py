@@ -54,6 +54,7 @@ class Child:
 
         Raises:
             Died: It ended before, or took longer than START_SECONDS.
+            XCodec2Error: It could not start.
         """
         ours, theirs = Pipe()
         command = [sys.executable, "-c", MAIN, str(theirs.fileno())]

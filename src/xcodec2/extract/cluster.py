@@ -63,6 +63,9 @@ def run(
     """Units as they are finished, in any order.
 
     Joins the cluster at `address`, or starts Ray on this machine.
+
+    Raises:
+        XCodec2Error: There is no cluster at that address, or it loses rows.
     """
     ray = require("ray", "ray.data", extra="ray", purpose="--engine ray")
     started = not ray.is_initialized()

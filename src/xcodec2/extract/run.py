@@ -158,6 +158,9 @@ def absolute(source: str) -> str:
 def claim(store: Store, identity: dict[str, Any], reading: Options) -> None:
     """Refuse a place that holds tokens of another source or model: nothing there is removed by
     mistake. `reading` is noted for those who want the recordings again.
+
+    Raises:
+        XCodec2Error: The place holds tokens of another source or model.
     """
     found = store.read_json(IDENTITY)
     if found is None and store.keys():
@@ -196,6 +199,9 @@ def finish_extraction(
 ) -> dict[str, Any]:
     """Check that every unit is there, then count; a run that found all done takes the count of the
     one before.
+
+    Raises:
+        XCodec2Error: Shards are missing.
     """
     if missing := keys - store.keys():
         raise XCodec2Error(

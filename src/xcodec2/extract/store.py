@@ -38,6 +38,9 @@ class Store:
     def locked(self) -> Iterator[None]:
         """One writer at a time on a local disk; elsewhere two are harmless, since equal units give
         equal shards.
+
+        Raises:
+            XCodec2Error: Another extraction is writing there, or nobody can.
         """
         if not self.local:
             yield
@@ -83,7 +86,11 @@ class Store:
             return file.read(columns=columns, use_threads=False)
 
     def write(self, path: str, content: bytes) -> None:
-        """Whole or not at all: temporary file and rename on a disk, a single upload elsewhere."""
+        """Whole or not at all: temporary file and rename on a disk, a single upload elsewhere.
+
+        Raises:
+            XCodec2Error: It cannot be written.
+        """
         try:
             if not self.local:
                 self.fs.pipe_file(path, content)

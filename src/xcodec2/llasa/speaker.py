@@ -339,7 +339,11 @@ class Speaker:
 def codec_for(
     backend: Backend, codec: str | Path | XCodec2Model | None, device: str
 ) -> XCodec2Model:
-    """The codec that is given, or the one that the language model says it speaks."""
+    """The codec that is given, or the one that the language model says it speaks.
+
+    Raises:
+        LlasaError: It does not say which.
+    """
     if isinstance(codec, XCodec2Model):
         return codec
     name = codec or (backend.metadata.codec.model if backend.metadata.codec else None)

@@ -87,7 +87,11 @@ def similarity(model: str) -> Verifier:
 
 
 def users_own(name: str) -> Verifier:
-    """`module:function`, or `path/to/file.py:function`."""
+    """`module:function`, or `path/to/file.py:function`.
+
+    Raises:
+        LlasaError: There is no such function.
+    """
     place, _, attribute = name.rpartition(":")
     try:
         if place.endswith(".py"):

@@ -94,6 +94,9 @@ class OnnxCodec:
     def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
         """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a
         list.
+
+        Raises:
+            AudioError: The sample rate is another, or a waveform is not finite or too short.
         """
         if sample_rate != self.facts.input_rate:
             raise AudioError(
@@ -173,7 +176,11 @@ class OnnxCodec:
         return self.sessions[name]
 
     def read_facts(self, name: str) -> CodecFacts:
-        """What a file says of its model."""
+        """What a file says of its model.
+
+        Raises:
+            CheckpointError: It was not written by this version of the export.
+        """
         properties = self.session(name).get_modelmeta().custom_metadata_map
         try:
             return CodecFacts(**json.loads(properties[METADATA]))

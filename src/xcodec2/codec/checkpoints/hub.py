@@ -89,7 +89,11 @@ def in_folder(folder: Path) -> ModelFiles:
 
 
 def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> ModelFiles:
-    """Ask `get` for each file that a model may have; it answers None for those that it has not."""
+    """Ask `get` for each file that a model may have; it answers None for those that it has not.
+
+    Raises:
+        CheckpointError: There are no weights, or a part of them is missing.
+    """
     config = get(CONFIG_FILE)
     if weights := get(
         WEIGHT_FILES[0]
@@ -109,6 +113,9 @@ def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> Model
 def shard_names(index: Path) -> list[str]:
     """File names in a sharded checkpoint's index; nothing but plain names, which cannot lead
     elsewhere.
+
+    Raises:
+        CheckpointError: The index is damaged, or names something else than safetensors beside it.
     """
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -127,7 +134,11 @@ def shard_names(index: Path) -> list[str]:
 
 
 def on_hub(repo: str) -> ModelFiles:
-    """Download, or find in the local cache, the few files that a model needs."""
+    """Download, or find in the local cache, the few files that a model needs.
+
+    Raises:
+        CheckpointError: There is no such model, or the download fails.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -169,6 +180,9 @@ def on_hub(repo: str) -> ModelFiles:
 def find_w2v_bert(checkpoint: Path) -> ModelFiles:
     """w2v-BERT 2.0 in a folder of its name beside the checkpoint (or one level up), else from the
     Hub.
+
+    Raises:
+        CheckpointError: It is in neither place.
     """
     folder = W2V_BERT.partition("/")[2]
     for parent in list(checkpoint.resolve().parents)[:2]:

@@ -92,6 +92,9 @@ def load_network(
 def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
     """Raise for a device that is not there or a type that cannot hold weights, before any file is
     read.
+
+    Raises:
+        CheckpointError: They cannot be used here.
     """
     if not isinstance(dtype, torch.dtype) or not (dtype.is_floating_point or dtype == torch.int8):
         raise CheckpointError(
@@ -112,7 +115,11 @@ def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
 
 
 def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> Checkpoint:
-    """Find the files, read their tensors lazily, and work out the configuration."""
+    """Find the files, read their tensors lazily, and work out the configuration.
+
+    Raises:
+        CheckpointError: The files are no checkpoint of a codec that this package knows.
+    """
     files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
     settings = read_json_object(files.config) if files.config else {}
@@ -166,6 +173,9 @@ def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:
 def pick_state(checkpoint: Checkpoint, model: CodecNetwork) -> dict[str, Tensor]:
     """The model's tensors; raises for any that are missing and for leftovers that are not on the
     list.
+
+    Raises:
+        CheckpointError: The tensors do not fit the configuration.
     """
     wanted = known = model.state_dict()
     if checkpoint.format == "original":
@@ -203,7 +213,11 @@ def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name
 
 
 def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
-    """All tensors of safetensors or pickled files, memory-mapped where the format allows it."""
+    """All tensors of safetensors or pickled files, memory-mapped where the format allows it.
+
+    Raises:
+        CheckpointError: A file is damaged or of another kind.
+    """
     tensors: dict[str, Tensor] = {}
     for path in paths:
         try:
@@ -217,7 +231,11 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """A torch.save file, restricted to tensors: nothing in it is executed."""
+    """A torch.save file, restricted to tensors: nothing in it is executed.
+
+    Raises:
+        CheckpointError: It holds something else than tensors by name.
+    """
     try:
         if (
             is_zip(path) and path.suffix != ".safetensors"

@@ -223,7 +223,11 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
-    """The configuration that the original's tensors imply; its config.json says hardly anything."""
+    """The configuration that the original's tensors imply; its config.json says hardly anything.
+
+    Raises:
+        CheckpointError: A tensor that tells a size is missing or has an impossible shape.
+    """
     try:
         return _infer_config(shapes)
     except KeyError as problem:

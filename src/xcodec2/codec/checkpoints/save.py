@@ -56,7 +56,11 @@ def save_network(model: CodecNetwork, folder: str | Path) -> None:
 
 
 def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
-    """model.safetensors and config.json, each under a temporary name first."""
+    """model.safetensors and config.json, each under a temporary name first.
+
+    Raises:
+        CheckpointError: The folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as problem:

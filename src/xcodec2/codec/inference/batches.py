@@ -31,7 +31,11 @@ EXACT_FRAMES = 3001
 def encode(
     network: CodecNetwork, waveforms: Sequence[Tensor], progress: Progress | None = None
 ) -> list[Tensor]:
-    """Waveforms (N,) at the input rate → codes (T,) int64 on the CPU, in order."""
+    """Waveforms (N,) at the input rate → codes (T,) int64 on the CPU, in order.
+
+    Raises:
+        XCodec2Error: A waveform is too short for a single code.
+    """
     for waveform in waveforms:
         if not network.config.frames(len(waveform)):
             raise XCodec2Error(

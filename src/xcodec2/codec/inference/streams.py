@@ -47,6 +47,9 @@ def decode_stream(
 ) -> Iterator[Tensor]:
     """Chunks (t,) of codes → chunks of waveform on the CPU, `step` frames at a time; see
     XCodec2Model.stream_decode.
+
+    Raises:
+        XCodec2Error: `step` or `look_ahead` is too short to fade over, or `look_back` negative.
     """
     if step < FADE or look_back < 0 or look_ahead < FADE:
         raise XCodec2Error(

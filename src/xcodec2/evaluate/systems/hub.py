@@ -120,7 +120,11 @@ class HubCodec:
         return waveform
 
     def options(self) -> dict[str, Any]:
-        """What asks the encoder for the bit rate."""
+        """What asks the encoder for the bit rate.
+
+        Raises:
+            XCodec2Error: A bit rate was asked for, and the codec has only one.
+        """
         if self.kind in BANDWIDTHS:  # which take the lowest of their rates when none is named
             highest = max(self.model.config.target_bandwidths)
             return {"bandwidth": highest if self.bit_rate is None else self.bit_rate / 1000}

@@ -61,7 +61,11 @@ class Connection:
     def answer(
         self, method: str, path: str, body: dict[str, Any] | None, timeout: float
     ) -> Iterator[Response]:
-        """The server's answer, all of it within `timeout` seconds."""
+        """The server's answer, all of it within `timeout` seconds.
+
+        Raises:
+            LlasaError: There is no server, it refuses, or it is too slow.
+        """
         kind = http.client.HTTPSConnection if self.secure else http.client.HTTPConnection
         connection = kind(self.host, self.port, timeout=min(CONNECT_SECONDS, timeout))
         deadline = time.monotonic() + timeout

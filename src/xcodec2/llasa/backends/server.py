@@ -67,7 +67,11 @@ class Server:
         self.context = int(length or LENGTH)
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server says it serves."""
+        """What the server says it serves.
+
+        Raises:
+            LlasaError: It serves none, or is no server of this kind.
+        """
         with self.connection.answer("GET", "/models", None, CONNECT_SECONDS) as response:
             content = response.read(MAX_BODY)
         try:
@@ -102,7 +106,11 @@ class Server:
     def stream(
         self, prompt: np.ndarray, seed: int, sampling: Sampling
     ) -> Generator[int, None, bool]:
-        """Codes as they come; returns whether the model ended by itself."""
+        """Codes as they come; returns whether the model ended by itself.
+
+        Raises:
+            LlasaError: It gives text in place of speech, or nothing.
+        """
         text, reason, count = "", None, 0
         for choice in self.choices(self.request(prompt, seed, sampling)):
             text += choice.get("text") or ""

@@ -53,8 +53,17 @@ def labelled(ids: np.ndarray, prompts: Prompts) -> Example:
 def speech_examples(
     rows: Rows, prompts: Prompts, length: int, order: Iterator[int], refused: Refused
 ) -> Iterator[Example]:
-    """The rows in this order as examples of at most `length` tokens; others go to `refused` with
-    the reason.
+    """The rows in this order as examples.
+
+    Args:
+        rows: One split.
+        prompts: Whose tokenizer the rows were made with.
+        length: Tokens that an example has at most.
+        order: Indices of rows.
+        refused: Counts rows that are none, or too long, by the message of their LlasaError.
+
+    Yields:
+        Examples.
     """
     for index in order:
         try:
@@ -86,6 +95,9 @@ def row_texts(rows: list[Rows], prompts: Prompts, count: int) -> list[str]:
 def text_examples(files: list[Path], prompts: Prompts, length: int) -> Iterator[Example]:
     """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labelled
     but the first.
+
+    Raises:
+        LlasaError: The files hold no text.
     """
     end = prompts.tokenizer.eos_token_id
     while True:

@@ -53,6 +53,9 @@ class Prepared:
     def load(cls, folder: Path) -> Prepared | None:
         """What a folder says of itself; None for rows of other origin, such as the published
         corpus.
+
+        Raises:
+            LlasaError: The file is damaged.
         """
         path = folder / METADATA
         if not path.is_file():
@@ -95,6 +98,7 @@ def prepare(
 
     Raises:
         XCodec2Error: For a source or a tokenizer that cannot be used.
+        LlasaError: The tokenizer has no token to pad with.
     """
     folder = Path(folder)
     extraction = open_extraction(source, columns=("id", "codes", text))

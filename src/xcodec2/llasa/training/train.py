@@ -180,7 +180,11 @@ def train(recipe: LlasaRecipe, *, resume: bool = False) -> Path:
 
 
 def splits(recipe: LlasaRecipe, split: str) -> list[Rows]:
-    """The rows of one split, of all folders that have it."""
+    """The rows of one split, of all folders that have it.
+
+    Raises:
+        LlasaError: No folder has it.
+    """
     folders = [name for name in recipe.rows if shape_path(Path(name), split).is_file()]
     if split == "train" and not folders:
         raise LlasaError(
@@ -215,7 +219,12 @@ def rows_codec(recipe: LlasaRecipe) -> CodecIdentity:
 def build_model(
     recipe: LlasaRecipe, prompts: Prompts, compact: CompactVocabulary | None = None
 ) -> Any:
-    """The model before the first step."""
+    """The model before the first step.
+
+    Raises:
+        LlasaError: The base's tokenizer is not that of the rows, LoRA was asked for where tokens
+            are new, or the shape is impossible.
+    """
     tokenizer = prompts.tokenizer
     if recipe.base:
         known = load_tokenizer(recipe.base).get_vocab()
@@ -294,7 +303,11 @@ def precision(recipe: LlasaRecipe) -> str:
 
 
 def arguments(recipe: LlasaRecipe, *, validate: bool) -> TrainingArguments:
-    """The recipe in the Trainer's words."""
+    """The recipe in the Trainer's words.
+
+    Raises:
+        LlasaError: This machine cannot run the recipe.
+    """
     chosen = precision(recipe)
     values: dict[str, Any] = {
         "output_dir": recipe.out,
