@@ -105,7 +105,7 @@ def test_parts_have_their_own_codes_and_files_are_decoded_once(
             decoded.append(place.path)
             super().__init__(place, separate)
 
-    monkeypatch.setattr(parts, "Decoded", Counted)
+    monkeypatch.setattr(parts, "DecodedFile", Counted)
     inline.fail_after = 1
     with pytest.raises(KeyboardInterrupt):
         extract(manifest, tmp_path / "out", rows=3)

@@ -100,9 +100,10 @@ class Codes:
         return len(self) / self.frame_rate
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to exactly `path`, whole or not at all.
+        """Write a file, whole or not at all; equal codes give equal bytes.
 
-        Equal codes give equal bytes.
+        Args:
+            path: The file, exactly so.
 
         Raises:
             CodesError: It cannot be written.

@@ -21,10 +21,17 @@ class OriginalCalls(CodecNetwork):
     """`encode_code` and `decode_code`, for programs written for the original XCodec2Model."""
 
     def encode_code(self, input_waveform: Tensor, sample_rate: int = 16_000) -> Tensor:
-        """Waveforms (B, N) or (B, 1, N) at the input rate → codes (B, 1, T) int32.
+        """Encode as the original package does.
+
+        Args:
+            input_waveform: (B, N) or (B, 1, N) at the input rate.
+            sample_rate: In Hz.
+
+        Returns:
+            Codes (B, 1, T) int32.
 
         Raises:
-            XCodec2Error: another rate, another shape, or samples that are not finite.
+            XCodec2Error: The sample rate or the shape is another, or samples are not finite.
         """
         self.require_encoder()
         if sample_rate != self.config.input_rate:
@@ -43,10 +50,16 @@ class OriginalCalls(CodecNetwork):
         return torch.stack(batches.encode(self, rows))[:, None].to(self.device, torch.int32)
 
     def decode_code(self, vq_code: Tensor) -> Tensor:
-        """Codes (B, 1, T) → waveforms (B, 1, T·output_hop) float32.
+        """Decode as the original package does.
+
+        Args:
+            vq_code: (B, 1, T) integers.
+
+        Returns:
+            Waveforms (B, 1, T·output_hop) float32.
 
         Raises:
-            XCodec2Error: another shape, or codes that this model does not have.
+            XCodec2Error: The shape is another, or there are codes that this model does not have.
         """
         codes = as_tensor(vq_code, "codes")
         if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):

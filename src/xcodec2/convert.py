@@ -13,8 +13,12 @@ from xcodec2.model import XCodec2Model
 
 
 def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "original"]) -> None:
-    """Read any checkpoint and write the folder `dst` in transformers' form or under the original
-    package's names.
+    """Write any checkpoint in another published form.
+
+    Args:
+        src: A name, a folder, a file or a Hub id.
+        dst: A folder, made when it is missing.
+        to: "transformers", or "original" for the original package's names.
 
     Raises:
         CheckpointError: `src` cannot be read, `dst` not written, or `to` is no form.
@@ -29,8 +33,12 @@ def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "or
 
 
 def save_original(model: XCodec2Model, folder: str | Path) -> None:
-    """Write `model` as HKUSTAudio/xcodec2 is: its key names and its config.json, to which we add
-    the sizes.
+    """Write a model as HKUSTAudio/xcodec2 is: its key names and its config.json, with the sizes
+    added.
+
+    Args:
+        model: Any but with the spectrogram encoder.
+        folder: Made when it is missing.
 
     Raises:
         CheckpointError: The model has a part that the original's form has no names for.

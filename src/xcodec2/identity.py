@@ -61,6 +61,11 @@ class CodecIdentity:
     def check(self, other: CodecIdentity, this: str, that: str) -> None:
         """Refuse what :meth:`difference` finds.
 
+        Args:
+            other: What is compared.
+            this: What the error calls this one.
+            that: What it calls the other.
+
         Raises:
             CodesError: The codes of one are not the codes of the other.
         """

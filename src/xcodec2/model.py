@@ -320,11 +320,15 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in transformers' form, or our own (warning) where
-        it has none.
+        """Write config.json and model.safetensors, in transformers' form where it has one, else,
+        with a warning, in our own.
+
+        Args:
+            folder: Made when it is missing.
 
         Raises:
-            CheckpointError: the model is not whole (`decoder_only`, int8), or the disk refuses.
+            CheckpointError: The model is not whole (`decoder_only`, int8), or the folder cannot be
+                written.
         """
         from xcodec2.codec.checkpoints.save import save_network
 

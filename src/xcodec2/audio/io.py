@@ -119,12 +119,17 @@ def read_blocks(
 def save_audio(
     path: str | os.PathLike[str], waveform: torch.Tensor | np.ndarray, sample_rate: int
 ) -> None:
-    """Write `waveform`, (samples,) float in [-1, 1], as wav or flac (16 bit), ogg (Vorbis) or mp3,
-    by suffix.
+    """Write a waveform as wav or flac (16 bit), ogg (Vorbis) or mp3; whole or not at all.
 
-    The file appears whole or not at all. Values beyond ±1 are clipped, with one warning that counts
-    them. Raises AudioError for another suffix, for a waveform that is empty, not finite or not 1-D
-    float, and when writing fails.
+    Args:
+        path: Its suffix decides the format.
+        waveform: (N,) float in -1 … 1. Values beyond are clipped, with one warning that counts
+            them.
+        sample_rate: In Hz.
+
+    Raises:
+        AudioError: The suffix is another, the waveform is empty, not finite or not 1-D float, or
+            writing fails.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in SAVE_FORMATS:
@@ -161,8 +166,17 @@ def save_audio(
 
 
 def checked_rate(rate: object, name: str = "sample_rate") -> int:
-    """`rate` as a whole number of Hz; AudioError, about `name`, when it is none or no rate that
-    audio has.
+    """A sample rate as a whole number of Hz.
+
+    Args:
+        rate: What was given.
+        name: What the error calls it.
+
+    Returns:
+        The same in Hz.
+
+    Raises:
+        AudioError: It is no whole number, or none that audio has.
     """
     whole = isinstance(rate, (int, np.integer)) and not isinstance(rate, bool)
     if not whole and not (isinstance(rate, (float, np.floating)) and float(rate).is_integer()):
@@ -174,8 +188,15 @@ def checked_rate(rate: object, name: str = "sample_rate") -> int:
 
 
 def resampled_length(num_samples: int, sample_rate: int, target_rate: int) -> int:
-    """Samples that `num_samples` at `sample_rate` become at `target_rate`: rounded half up, at
-    least one.
+    """Count the samples after resampling: rounded half up, at least one.
+
+    Args:
+        num_samples: Before.
+        sample_rate: Before, in Hz.
+        target_rate: After, in Hz.
+
+    Returns:
+        Samples after.
     """
     return max(1, (2 * num_samples * target_rate + sample_rate) // (2 * sample_rate))
 

@@ -21,7 +21,15 @@ DYNAMIC_RANGE = 80.0  # dB below the loudest point of all panels that the colors
 
 
 def spectrogram(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
-    """Power in dB of a (N,) waveform: (frequency bins, frames), windows of 25 ms every 5 ms."""
+    """Power of a waveform over time and frequency.
+
+    Args:
+        waveform: (N,) float.
+        sample_rate: In Hz.
+
+    Returns:
+        (frequency bins, frames) in dB, of windows of 25 ms every 5 ms.
+    """
     window = round(WINDOW_SECONDS * sample_rate)
     hop = max(round(HOP_SECONDS * sample_rate), math.ceil(len(waveform) / MAX_COLUMNS))
     spectrum = torch.stft(
@@ -39,8 +47,15 @@ def spectrogram(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
 def spectrogram_picture(
     path: str | os.PathLike[str], waveforms: Mapping[str, Any], sample_rate: int
 ) -> None:
-    """Draws the named (N,) waveforms one above the other, with one time axis and one colour scale,
-    into a PNG.
+    """Draw waveforms one above the other, with one time axis and one color scale.
+
+    Args:
+        path: A PNG file.
+        waveforms: Name → (N,) float.
+        sample_rate: Of all, in Hz.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
     """
     # The object interface: no global state, no display.
     matplotlib = require("matplotlib.figure", extra="pictures", purpose="a picture")

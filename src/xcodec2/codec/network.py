@@ -118,11 +118,26 @@ class CodecNetwork(nn.Module):
         return Encoded(semantic, adapted, acoustic, latent)
 
     def quantize(self, latent: Tensor) -> Quantized:
-        """(B, T, D) → codes, the vectors that they stand for, and how sure each code is."""
+        """Round latents to codes.
+
+        Args:
+            latent: (B, T, D) float.
+
+        Returns:
+            Codes (B, T), the vectors that they stand for, and how sure each code is.
+        """
         return self.quantizer(latent)
 
     def decode_vectors(self, vectors: Tensor, lengths: Tensor | None = None) -> Decoded:
-        """(B, T, D) → waveform (B, T·output_hop) float32; `lengths` (B,) in frames."""
+        """Turn vectors into sound.
+
+        Args:
+            vectors: (B, T, D) float.
+            lengths: (B,) in frames; all are whole when it is None.
+
+        Returns:
+            The waveform (B, T·output_hop) float32, and what the last block gave.
+        """
         return self.acoustic_decoder(vectors, lengths)
 
     def features(
@@ -139,8 +154,14 @@ class CodecNetwork(nn.Module):
         return features, None if lengths is None else lengths // stack
 
     def pad(self, waveform: Tensor) -> Tensor:
-        """(B, N) → (B, P): zeros to a whole number of frames, at least one sample, so one frame
-        more at N % hop = 0.
+        """Add zeros to a whole number of frames: at least one sample, so one frame more at N % hop
+        = 0.
+
+        Args:
+            waveform: (B, N) at the input rate.
+
+        Returns:
+            (B, P), P a multiple of the hop.
         """
         num_samples = waveform.shape[-1]
         padded = self.config.padded_frames(num_samples) * self.config.hop

@@ -108,7 +108,17 @@ class Extraction:
 
     @contextmanager
     def open_shard(self, path: str) -> Iterator[Shard]:
-        """One shard of `paths`. Raises XCodec2Error when it cannot be read."""
+        """Open one shard for as long as the block lasts.
+
+        Args:
+            path: One of `paths`.
+
+        Yields:
+            The shard.
+
+        Raises:
+            XCodec2Error: It cannot be read.
+        """
         name = path if is_local(self.fs) else self.fs.unstrip_protocol(path)
         with readable(name):
             file = open_parquet(self.fs, path)
@@ -176,14 +186,35 @@ class Shard:
         }
 
     def table(self, columns: Sequence[str] | None = None) -> Any:
-        """The whole shard as a pyarrow.Table. Raises XCodec2Error when it is damaged."""
+        """Read the whole shard.
+
+        Args:
+            columns: All when it is None.
+
+        Returns:
+            A pyarrow.Table.
+
+        Raises:
+            XCodec2Error: It is damaged or lacks a column.
+        """
         with readable(self.name):
             return self.file.read(columns=self.present(columns), use_threads=False)
 
     def rows(
         self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS
     ) -> Iterator[dict[str, Any]]:
-        """Rows in order, `batch_size` of them in memory. Raises XCodec2Error when damaged."""
+        """Read row by row, in order.
+
+        Args:
+            columns: All when it is None.
+            batch_size: Rows in memory.
+
+        Yields:
+            Column → value.
+
+        Raises:
+            XCodec2Error: The shard is damaged or lacks a column.
+        """
         with readable(self.name):
             batches = self.file.iter_batches(
                 batch_size, columns=self.present(columns), use_threads=False
@@ -196,12 +227,29 @@ class Shard:
             yield from batch.to_pylist()
 
     def find(self, id: str) -> dict[str, Any] | None:
-        """The row `id`; only the column of ids is read to find it."""
+        """Find a row; only the column of ids is read to find it.
+
+        Args:
+            id: The row's.
+
+        Returns:
+            Column → value; None when it is not in this shard.
+        """
         ids = [str(value) for value in self.table(["id"])["id"].to_pylist()]
         return self.table().slice(ids.index(id), 1).to_pylist()[0] if id in ids else None
 
     def codes(self, row: dict[str, Any]) -> Codes:
-        """A row's codes with what the shard says of them. Raises CodesError."""
+        """Take a row's codes with what the shard says of them.
+
+        Args:
+            row: As :meth:`rows` or :meth:`find` gives it.
+
+        Returns:
+            The codes.
+
+        Raises:
+            CodesError: The row has none, or they are outside of the codebook.
+        """
         from xcodec2.codes import Codes
 
         facts = self.facts

@@ -67,7 +67,17 @@ class Recording:
             ) from problem
 
     def load(self, target_rate: int = 16_000) -> Audio:
-        """Mono float32 at `target_rate` Hz. Raises AudioError, which names the source."""
+        """Read, mix and resample the audio.
+
+        Args:
+            target_rate: In Hz.
+
+        Returns:
+            (N,) float32 with the length and sample rate of what it came from.
+
+        Raises:
+            AudioError: It cannot be read; the message names the source.
+        """
         from xcodec2.audio.io import load_audio
 
         content = self.open()

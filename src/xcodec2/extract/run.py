@@ -56,16 +56,37 @@ def extract(
     channel: int | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
-    """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
-    `out`; its summary.
+    """Write tokens for every recording of a corpus as a data set.
 
-    What is done already is skipped; a recording that cannot be read becomes a row with an error.
-    `workers` encode, one a core or a GPU when not given; each has `readers`. `rows` in a shard on
-    average. `channel`: the one to take of each recording, from 0; None averages them.
-    `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
-    are done again. Neither engine nor workers, readers, batch_seconds or the order of units change
-    a row. Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written
-    or holds something else.
+    Args:
+        source: As :func:`xcodec2.corpus.read_corpus` takes it.
+        out: A folder on any file system. What is done there already is skipped.
+        model: A name, a folder or a Hub id.
+        device: Where the encoder runs: "cpu", "cuda", "cuda:1" ….
+        engine: "local", or "ray" for a cluster.
+        address: Of the Ray cluster; None starts Ray on this machine.
+        workers: Encoding processes; one a core or a GPU when not given.
+        readers: Reading processes beside each of them.
+        batch_seconds: Seconds of padded audio in one batch; 0 encodes each recording alone.
+        rows: Rows in a shard on average.
+        time_limit: Seconds for reading one recording.
+        audio_column: As for `read_corpus`, like the next six.
+        id_column: Whose values name the recordings.
+        subset: Of a Hugging Face data set.
+        split: Of a Hugging Face data set.
+        encoding: Of text manifests.
+        segments: The unit of columns such as `start`.
+        remote: Whether a manifest may name URLs.
+        channel: The one to take of each recording, from 0; None averages them.
+        retry_errors: Do units again that have rows with errors.
+
+    Returns:
+        The summary, as summary.json has it. A recording that cannot be read is a row with an error.
+        Neither engine nor workers, readers, batch_seconds or the order of units change a row.
+
+    Raises:
+        XCodec2Error: `source` or `model` cannot be used, or `out` cannot be written or holds
+            something else.
     """
     from xcodec2.extract.encoding import Settings
 

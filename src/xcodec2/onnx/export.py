@@ -28,11 +28,18 @@ MAX_SINGLE_FILE = (
 
 
 def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
-    """Write the encoder and the decoder of a model to `folder`, made when it is missing; the files
-    written.
+    """Write the encoder and the decoder of a model as ONNX files; neither is there before both are
+    whole.
 
-    Batch and length are free in both. Neither file is there before both are whole. Raises
-    XCodec2Error.
+    Args:
+        name_or_path: A name, a folder or a Hub id.
+        folder: Made when it is missing.
+
+    Returns:
+        The files written. Batch and length are free in both.
+
+    Raises:
+        XCodec2Error: The model cannot be read or exported, or the folder cannot be written.
     """
     require_exporter()
     model = XCodec2Model.from_pretrained(name_or_path)

@@ -92,8 +92,14 @@ class OnnxCodec:
         return self.facts.codebook_size
 
     def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
-        """A waveform (N,) of floats in -1 … 1 → its codes (T,) int64; a list of waveforms gives a
-        list.
+        """Waveforms → codes.
+
+        Args:
+            audio: (N,) floats in -1 … 1, or a list of such.
+            sample_rate: In Hz; must be `input_rate`.
+
+        Returns:
+            (T,) int64, or a list of such.
 
         Raises:
             AudioError: The sample rate is another, or a waveform is not finite or too short.
@@ -110,7 +116,17 @@ class OnnxCodec:
         return codes[0] if single else codes
 
     def decode(self, codes: Array | Sequence[Array]) -> Any:
-        """Codes (T,) of integers → their waveform (T·hop,) float32; a list gives a list."""
+        """Codes → waveforms.
+
+        Args:
+            codes: (T,) integers, or a list of such.
+
+        Returns:
+            (T·hop,) float32 at `sample_rate`, or a list of such.
+
+        Raises:
+            CodesError: They are empty or outside of the codebook.
+        """
         single = isinstance(codes, np.ndarray)
         rows = [self.as_codes(item) for item in ([codes] if single else codes)]
         waves = in_groups(

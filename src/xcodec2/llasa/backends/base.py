@@ -100,5 +100,17 @@ class Backend(Protocol):
     def stream(
         self, prompt: np.ndarray, seed: int, sampling: Sampling
     ) -> Generator[int, None, bool]:
-        """Codes as they come; returns whether the model ended by itself."""
+        """Continue one prompt, code by code.
+
+        Args:
+            prompt: (P,) int64 ids.
+            seed: Of the drawing.
+            sampling: How tokens are drawn.
+
+        Yields:
+            Codes as they come.
+
+        Returns:
+            Whether the model ended by itself.
+        """
         ...
