@@ -43,9 +43,9 @@ class FilePart:
                 raise AudioError(
                     f"has {len(part)} channels, and the row asks for channel {channel} from 0"
                 )
-        return part[
-            list(self.segment.channels)
-        ] if self.segment.channels else part, decoded.sample_rate
+        if self.segment.channels:
+            part = part[list(self.segment.channels)]
+        return part, decoded.sample_rate
 
 
 def on_channel(recording: Recording, channel: int) -> Recording:
