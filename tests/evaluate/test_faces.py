@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from tiny import speech
 
 import xcodec2.evaluate
+from xcodec2 import evaluators
 from xcodec2.cli import xcodec2 as command
 from xcodec2.errors import EvaluatorError
-from xcodec2.evaluate import evaluators
 
 CONSUMER = """
 from pathlib import Path
@@ -50,8 +50,10 @@ class Half:
 
 
 tokenizer: SpeechTokenizer = XCodec2Model.from_pretrained("nano")
-systems: list[System] = [FunctionSystem("mine", lambda w: w), TokenizerSystem("nano", tokenizer), Half()]
-summary: dict[str, Any] = evaluate("speech.wav", Path("report"), systems=systems, metrics=["stoi", Peak])
+mine, nano = FunctionSystem("mine", lambda w: w), TokenizerSystem("nano", tokenizer)
+systems: list[System] = [mine, nano, Half()]
+out = Path("report")
+summary: dict[str, Any] = evaluate("speech.wav", out, systems=systems, metrics=["stoi", Peak])
 """
 
 

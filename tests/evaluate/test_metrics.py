@@ -117,7 +117,7 @@ def test_invariance_counts_codes_place_by_place():
     heard: list[np.ndarray] = []
 
     def level(waveform: np.ndarray) -> np.ndarray:
-        """A codec whose codes are the sign of each block's first sample: gain changes none of them."""
+        """A codec whose codes are the sign of each block's first sample: gain changes none."""
         heard.append(waveform)
         return (waveform[::320] > 0).astype(int)
 
@@ -202,7 +202,7 @@ class Typist:
 
 def test_silence_has_lost_every_word(monkeypatch):
     """A reason in place of a rate would leave a codec's worst files out of its WER."""
-    from xcodec2.evaluate import evaluators
+    from xcodec2 import evaluators
     from xcodec2.evaluate.metrics.wer import WordErrors
 
     monkeypatch.setattr(evaluators, "asr", lambda name: Typist())
