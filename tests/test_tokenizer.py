@@ -72,9 +72,14 @@ def test_of_several_codebooks_the_bits_are_counted(corpus, tmp_path_factory):
     def measured(*metrics: str) -> tuple[dict, dict]:
         system = TokenizerSystem("two", TwoBooks())
         summary = evaluate(
-            str(corpus), tmp_path_factory.mktemp("out"), models=(), systems=[system], metrics=metrics,
-            cost=False, worst=0,
-        )  # fmt: skip
+            str(corpus),
+            tmp_path_factory.mktemp("out"),
+            models=(),
+            systems=[system],
+            metrics=metrics,
+            cost=False,
+            worst=0,
+        )
         return summary["systems"]["two"], summary["codes"]
 
     found, codes = measured("si-sdr", "invariance")

@@ -253,10 +253,18 @@ def test_a_missing_evaluator_is_reported(corpus, tmp_path):
 
 def test_error_rates_are_sums_and_intervals_hold_the_mean():
     rows = [
-        {"id": str(i), "system": "s", "columns": {}, "seconds": 1.0, "wer": wrong / total, "wer_wrong": wrong,
-         "wer_total": total, "stoi": 0.5 + 0.01 * i}
+        {
+            "id": str(i),
+            "system": "s",
+            "columns": {},
+            "seconds": 1.0,
+            "wer": wrong / total,
+            "wer_wrong": wrong,
+            "wer_total": total,
+            "stoi": 0.5 + 0.01 * i,
+        }
         for i, (wrong, total) in enumerate([(1, 1), (0, 9), (2, 10)])
-    ]  # fmt: skip
+    ]
     found = estimate(rows, COLUMNS["wer"])
     assert found["mean"] == pytest.approx(3 / 20)
     assert found["low"] < 3 / 20 < found["high"]
@@ -375,8 +383,20 @@ def test_bad_use_is_one_line(arguments, code, says, tiny_folder, tmp_path, capsy
     from xcodec2.cli import main
 
     with pytest.raises(SystemExit) as stopped:
-        main(["evaluate", str(ASSETS / "demo.flac"), "--out", str(tmp_path), "--model", str(tiny_folder),
-              "--metrics", "none", "--no-cost", *arguments])  # fmt: skip
+        main(
+            [
+                "evaluate",
+                str(ASSETS / "demo.flac"),
+                "--out",
+                str(tmp_path),
+                "--model",
+                str(tiny_folder),
+                "--metrics",
+                "none",
+                "--no-cost",
+                *arguments,
+            ]
+        )
     assert stopped.value.code == code
     error = capsys.readouterr().err
     assert says in error

@@ -25,7 +25,7 @@ CLIPS = ("clip", "noisy", "short", "long")
 
 
 def loaded(make, name):
-    """An evaluator, or a skip that says how to get it: its weights are no part of this repository."""
+    """An evaluator, or a skip that says how to get it: its weights are not in this repository."""
     try:
         return make(name)
     except EvaluatorError as missing:
@@ -63,9 +63,11 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
 # otherwise on processors with AVX-512 VNNI than on the one where its package was asked. These are
 # our own runs there.
 SAID_WITH_VNNI = {
-    "clip": "The second half was the first enlist and will soon have to live in a corporate country.",
+    "clip": "The second half was the first enlist and will soon have to live in a corporate "
+    "country.",
     "noisy": "The Swiss Mata is now the first industry and will soon be able to live a creator.",
-    "long": "The subject is to order the first enlist, and to answer the first enlist, and to answer the first enlist",
+    "long": "The subject is to order the first enlist, and to answer the first enlist, and to "
+    "answer the first enlist",
 }
 
 
@@ -169,11 +171,22 @@ def test_evaluators_from_a_folder_run_through_transformers(tmp_path):
     """Random weights: what is tested is that each kind of model is found, run and read."""
     transformers = pytest.importorskip("transformers")
     sizes = {
-        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
-        "conv_dim": (8, 8), "conv_kernel": (10, 8), "conv_stride": (80, 4), "num_feat_extract_layers": 2,
-        "num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "vocab_size": 6,
-        "tdnn_dim": (16, 16), "tdnn_kernel": (3, 1), "tdnn_dilation": (1, 1), "xvector_output_dim": 12,
-    }  # fmt: skip
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "conv_dim": (8, 8),
+        "conv_kernel": (10, 8),
+        "conv_stride": (80, 4),
+        "num_feat_extract_layers": 2,
+        "num_conv_pos_embeddings": 4,
+        "num_conv_pos_embedding_groups": 2,
+        "vocab_size": 6,
+        "tdnn_dim": (16, 16),
+        "tdnn_kernel": (3, 1),
+        "tdnn_dilation": (1, 1),
+        "xvector_output_dim": 12,
+    }
     extractor = transformers.Wav2Vec2FeatureExtractor()
     sound = waveforms()["short"]
 

@@ -50,8 +50,10 @@ class Half:
 
 
 tokenizer: SpeechTokenizer = XCodec2Model.from_pretrained("nano")
-systems: list[System] = [FunctionSystem("mine", lambda w: w), TokenizerSystem("nano", tokenizer), Half()]
-summary: dict[str, Any] = evaluate("speech.wav", Path("report"), systems=systems, metrics=["stoi", Peak])
+mine, nano = FunctionSystem("mine", lambda w: w), TokenizerSystem("nano", tokenizer)
+systems: list[System] = [mine, nano, Half()]
+out = Path("report")
+summary: dict[str, Any] = evaluate("speech.wav", out, systems=systems, metrics=["stoi", Peak])
 """
 
 

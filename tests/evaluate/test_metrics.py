@@ -117,7 +117,7 @@ def test_invariance_counts_codes_place_by_place():
     heard: list[np.ndarray] = []
 
     def level(waveform: np.ndarray) -> np.ndarray:
-        """A codec whose codes are the sign of each block's first sample: gain changes none of them."""
+        """A codec whose codes are the sign of each block's first sample: gain changes none."""
         heard.append(waveform)
         return (waveform[::320] > 0).astype(int)
 

@@ -188,9 +188,14 @@ def test_knowledge_of_a_model_on_labelled_speech(tmp_path: Path):
         (tmp_path / f"{index}.lab").write_text(f"#\n{thirds}\n")
     (tmp_path / "m.tsv").write_text("\n".join(lines) + "\n")
     summary = evaluate(
-        str(tmp_path / "m.tsv"), tmp_path / "out", models=[str(tmp_path / "model")], metrics=(), worst=0, cost=False,
+        str(tmp_path / "m.tsv"),
+        tmp_path / "out",
+        models=[str(tmp_path / "model")],
+        metrics=(),
+        worst=0,
+        cost=False,
         phones=str(tmp_path),
-    )  # fmt: skip
+    )
     facts = summary["codes"]["model"]
     assert facts["phones"]["frames"] == 24 * 51
     assert facts["phones"]["phones"] == 3

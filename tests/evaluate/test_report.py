@@ -19,7 +19,8 @@ from xcodec2.evaluate import FunctionSystem, evaluate
 PROBE = """<script>
 addEventListener("load", async () => {
   const players = [...document.querySelectorAll("audio")];
-  await Promise.all(players.map((p) => p.readyState ? 0 : new Promise((r) => p.onloadedmetadata = p.onerror = r)));
+  const loaded = (p) => new Promise((r) => p.onloadedmetadata = p.onerror = r);
+  await Promise.all(players.map((p) => p.readyState ? 0 : loaded(p)));
   document.querySelector("table.sortable thead th:nth-child(4)").click();
   const report = {
     errors: window.seen,
@@ -30,7 +31,8 @@ addEventListener("load", async () => {
     sideways: document.documentElement.scrollWidth - innerWidth,
     injected: window.injected ?? 0,
   };
-  document.body.innerHTML = "<pre>" + btoa(unescape(encodeURIComponent(JSON.stringify(report)))) + "</pre>";
+  const found = btoa(unescape(encodeURIComponent(JSON.stringify(report))));
+  document.body.innerHTML = "<pre>" + found + "</pre>";
 });
 </script>"""
 EVIL = "<script>window.injected=1</script>\"'><img src=x onerror=window.injected=2>"
@@ -54,9 +56,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         FunctionSystem("clean", lambda w: w, bit_rate=6000),
     ]
     evaluate(
-        str(folder / "m.tsv"), folder / "out", models=(), systems=systems, metrics=("stoi", "mel", "si-sdr"),
-        group_by=["language"], worst=2, cost=False,
-    )  # fmt: skip
+        str(folder / "m.tsv"),
+        folder / "out",
+        models=(),
+        systems=systems,
+        metrics=("stoi", "mel", "si-sdr"),
+        group_by=["language"],
+        worst=2,
+        cost=False,
+    )
     return folder / "out" / "report.html"
 
 
@@ -128,9 +136,15 @@ def test_page_is_the_same_every_time_and_can_do_without_sound(report, tmp_path):
     def again(audio: bool) -> str:
         out = tmp_path / str(audio)
         evaluate(
-            str(report.parent.parent / "m.tsv"), out, models=(), baselines=["mulaw"], metrics=("mel", "si-sdr"),
-            worst=1, audio=audio, cost=False,
-        )  # fmt: skip
+            str(report.parent.parent / "m.tsv"),
+            out,
+            models=(),
+            baselines=["mulaw"],
+            metrics=("mel", "si-sdr"),
+            worst=1,
+            audio=audio,
+            cost=False,
+        )
         return (out / "report.html").read_text(encoding="utf-8")
 
     silent = again(False)

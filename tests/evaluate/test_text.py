@@ -27,10 +27,12 @@ def summary(systems: dict) -> dict:
         "cost": {"nano": {"real_time_factor": 0.0123, "peak_memory_mb": None}},
         "columns": {n: asdict(c) for n, c in COLUMNS.items() if n in names},
         "systems": systems,
-        "codes": {"nano": {"use": {"total": 1928, "entropy_bits": 10.0}, "phones": None, "speakers": None}},
+        "codes": {
+            "nano": {"use": {"total": 1928, "entropy_bits": 10.0}, "phones": None, "speakers": None}
+        },
         "missing": {"dnsmos": "its weights are not here; fetch them with: …"},
         "failed": [{"id": "a", "system": "nano", "error": "silent"}] * 3,
-    }  # fmt: skip
+    }
 
 
 def test_systems_stand_side_by_side_with_intervals_and_what_failed_below():

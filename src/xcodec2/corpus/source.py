@@ -181,7 +181,7 @@ def known_files(fs: Any, folder: str, source: str) -> Iterator[str]:
     first = None
     left_out: Counter[str] = Counter()
     for parent, folders, files in fs.walk(folder, detail=False, on_error="raise"):
-        made_here = IDENTITY in files or set(files) >= REPORT
+        made_here = IDENTITY in files or REPORT.issubset(files)
         if made_here and parent.rstrip("/") != folder.rstrip("/"):
             folders[:] = []
             continue
