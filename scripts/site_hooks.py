@@ -47,7 +47,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         if not path.is_relative_to(ROOT):
             return match[0]
         place = page_of(path.relative_to(ROOT).as_posix())
-        if place is None:
+        if place is None or place == page.file.src_uri:
             return text
         relative = posixpath.relpath(place, posixpath.dirname(page.file.src_uri) or ".")
         return f"{image}[{text}]({relative}{anchor or ''})"
