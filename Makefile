@@ -37,7 +37,7 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 evaluators: $(READY)  ## fetch the weights of the evaluation's models into the user's cache (150 MB)
-	$(BIN)/python -m xcodec2.evaluate.evaluators.fetch
+	$(BIN)/python -m xcodec2.evaluators.fetch
 
 judges: evaluators
 

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.evaluators import weights
-from xcodec2.evaluate.evaluators.onnx import session
+from xcodec2.evaluators import weights
+from xcodec2.evaluators.onnx import session
 from xcodec2.files import replacing
 
 ENCODER = "package/dist/model/{}/quantized/encoder_model.onnx"

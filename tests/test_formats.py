@@ -15,7 +15,7 @@ from sounds import encoded, encoded_by_ffmpeg, noise, same, tone
 
 from xcodec2.audio.headers import is_placeholder
 from xcodec2.audio.io import load_audio
-from xcodec2.errors import AudioError
+from xcodec2.errors import AudioError, MissingExtraError
 
 ONE, TWO = noise(16_000, seed=1), noise(12_345, seed=2)
 TAG = b"ID3\x04\x00\x00\x00\x00\x00\x23TSSE\x00\x00\x00\x0f\x00\x00\x03" + b"Lavf" + bytes(20)
@@ -145,7 +145,7 @@ def test_joined_mp3s_are_read_to_the_end(between):
 def test_joined_mp3s_without_ffmpeg_name_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     content = encoded(tone(16_000, 16_000)[None], 16_000, format="MP3")
-    with pytest.raises(AudioError, match=r"one behind another.*\.\[media\]"):
+    with pytest.raises(MissingExtraError, match=r"one behind another.*\[media\]"):
         load_audio(2 * content)
 
 

@@ -39,6 +39,8 @@ def test_what_has_no_value_has_a_reason(measure):
     clip = speech().numpy()
     with pytest.raises(UndefinedError, match="the decoded waveform is silent"):
         measure(clip, 0 * clip, RATE)
+    with pytest.raises(UndefinedError, match="the decoded waveform is silent"):
+        measure(clip, np.full_like(clip, 0.25), RATE)  # an offset is no sound either
     with pytest.raises(UndefinedError, match="the original waveform is silent"):
         measure(0 * clip, clip, RATE)
     with pytest.raises(UndefinedError, match="fewer than 30 frames"):
@@ -71,7 +73,7 @@ def test_training_validates_with_the_clips_that_have_a_value(monkeypatch, tmp_pa
 
     monkeypatch.setattr(codec, "read_corpus", lambda _: recordings)
     monkeypatch.setattr(codec, "averaged", lambda _: nullcontext(perfect))
-    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2))
+    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2, valid_recogniser=""))
     with pytest.warns(UserWarning, match="r1 has no STOI: fewer than 30 frames"):
         figures = codec.validate(None, recipe, tmp_path)
     assert figures["stoi"] == pytest.approx(1.0)

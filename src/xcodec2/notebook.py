@@ -15,7 +15,7 @@ from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
     from xcodec2.codes import Codes
-    from xcodec2.model import XCodec2Model
+    from xcodec2 import XCodec2Model
 
 BUNDLED = "nano"
 LONGEST_SECONDS = 60  # of sound in one cell of a notebook, about 2.6 MB
@@ -60,7 +60,7 @@ def player(codes: Codes) -> str:
 
 def _model_of(codes: Codes) -> XCodec2Model | None:
     """The model that made the codes, if it is still there or can be loaded without a download."""
-    from xcodec2.model import XCodec2Model
+    from xcodec2 import XCodec2Model
 
     if codes.weights_hash is None:
         return None

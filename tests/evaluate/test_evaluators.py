@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, XCodec2Error
-from xcodec2.evaluate import evaluators
-from xcodec2.evaluate.evaluators import fetch, weights
-from xcodec2.evaluate.text import Errors, character_errors, normalize, word_errors
+from xcodec2.evaluators import fetch, weights
+from xcodec2.evaluators.text import Errors, character_errors, normalize, word_errors
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 sys.path.insert(0, str(GOLDENS))
@@ -89,7 +89,7 @@ def test_recogniser_hears_what_its_package_hears():
 
 
 def test_long_speech_is_cut_where_it_is_quiet():
-    from xcodec2.evaluate.evaluators.moonshine import LONGEST, cut_at_pauses
+    from xcodec2.evaluators.moonshine import LONGEST, cut_at_pauses
 
     sound = np.full(70 * 16_000, 0.1, np.float32)
     sound[25 * 16_000 : 25 * 16_000 + 3200] = 0

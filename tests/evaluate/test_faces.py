@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from tiny import speech
 
 import xcodec2.evaluate
+from xcodec2 import evaluators
 from xcodec2.cli import xcodec2 as command
 from xcodec2.errors import EvaluatorError
-from xcodec2.evaluate import evaluators
 
 CONSUMER = """
 from pathlib import Path

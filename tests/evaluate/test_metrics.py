@@ -202,7 +202,7 @@ class Typist:
 
 def test_silence_has_lost_every_word(monkeypatch):
     """A reason in place of a rate would leave a codec's worst files out of its WER."""
-    from xcodec2.evaluate import evaluators
+    from xcodec2 import evaluators
     from xcodec2.evaluate.metrics.wer import WordErrors
 
     monkeypatch.setattr(evaluators, "asr", lambda name: Typist())

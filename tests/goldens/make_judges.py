@@ -3,7 +3,7 @@
     pip install --no-deps Resemblyzer==0.1.4 speechmos==0.0.1.1 distillmos==0.9.1 xls-r-sqa==0.1.0 \
         useful-moonshine-onnx==20251121
     pip install librosa webrtcvad-wheels requests onnxruntime
-    python -m xcodec2.evaluate.evaluators.fetch
+    python -m xcodec2.evaluators.fetch
     python tests/goldens/make_judges.py
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     from resemblyzer import VoiceEncoder, normalize_volume
     from speechmos import dnsmos
 
-    from xcodec2.evaluate.evaluators.weights import MOONSHINE, find
+    from xcodec2.evaluators.weights import MOONSHINE, find
 
     folder = find(MOONSHINE, "package/dist/model/base/quantized/encoder_model.onnx").parent
     moonshine = MoonshineOnnxModel(models_dir=str(folder), model_name="base")

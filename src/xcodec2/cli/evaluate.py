@@ -104,7 +104,7 @@ def evaluate(
 
     Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and your own
     classes. Evaluators whose weights are not here are reported as missing; `python -m
-    xcodec2.evaluate.evaluators.fetch` gets them. Without a `text` column WER is against what is
+    xcodec2.evaluators.fetch` gets them. Without a `text` column WER is against what is
     recognized in the original.
 
     \b

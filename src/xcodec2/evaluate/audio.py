@@ -9,8 +9,8 @@ import numpy as np
 from xcodec2.audio.io import load_audio
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
+from xcodec2.evaluators.waveform import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000  # Hz of all comparisons
 MIN_DURATION = 0.1  # seconds
 LENGTH_TOLERANCE = 0.06  # seconds that a codec may add or drop: three frames at 50 a second
 

@@ -20,9 +20,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, MissingExtraError, XCodec2Error
-from xcodec2.evaluate import evaluators
-from xcodec2.evaluate.text import Errors, character_errors, word_errors
+from xcodec2.evaluators.text import Errors, character_errors, word_errors
 from xcodec2.llasa.vocabulary import LlasaError
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]

@@ -8,9 +8,9 @@ import soxr
 from torch import Tensor
 
 from xcodec2.errors import EvaluatorError, TrainingError
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators.moonshine import Moonshine
-from xcodec2.evaluate.text import normalize, word_errors
+from xcodec2.evaluators.moonshine import Moonshine
+from xcodec2.evaluators.text import normalize, word_errors
+from xcodec2.evaluators.waveform import SAMPLE_RATE
 
 MOST_WER = 1.0  # of a clip: a recogniser that repeats itself must not outweigh all others
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec.decoder import attend
 from xcodec2.errors import EvaluatorError, TrainingError
-from xcodec2.evaluate.evaluators import weights
+from xcodec2.evaluators import weights
 from xcodec2.signal.mel import slaney_mel
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xcodec2.evaluate import evaluators
+from xcodec2 import evaluators
 from xcodec2.evaluate.metrics.metric import Metric, Pair
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xcodec2.evaluate import evaluators
+from xcodec2 import evaluators
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 
 

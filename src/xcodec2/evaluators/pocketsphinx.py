@@ -8,8 +8,7 @@ import importlib.metadata
 
 import numpy as np
 
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 from xcodec2.extras import require
 
 

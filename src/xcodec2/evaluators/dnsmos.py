@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators import weights
-from xcodec2.evaluate.evaluators.onnx import session
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators import weights
+from xcodec2.evaluators.onnx import session
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 
 WINDOW = int(9.01 * SAMPLE_RATE)
 OVERALL = np.poly1d(

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators import weights
-from xcodec2.evaluate.evaluators.onnx import session
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators import weights
+from xcodec2.evaluators.onnx import session
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 from xcodec2.extras import require
 
 SHAPES = {"base": (8, 8, 52), "tiny": (6, 8, 36)}  # layers, heads, head width

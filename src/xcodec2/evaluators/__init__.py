@@ -75,14 +75,14 @@ def asr(name: str = "moonshine") -> ASR:
         EvaluatorError: It cannot be loaded.
     """
     if name in ("moonshine", "moonshine-base", "moonshine-tiny"):
-        from xcodec2.evaluate.evaluators.moonshine import Moonshine
+        from xcodec2.evaluators.moonshine import Moonshine
 
         return Moonshine("tiny" if name.endswith("tiny") else "base")
     if name == "pocketsphinx":
-        from xcodec2.evaluate.evaluators.pocketsphinx import PocketSphinx
+        from xcodec2.evaluators.pocketsphinx import PocketSphinx
 
         return PocketSphinx()
-    from xcodec2.evaluate.evaluators.hub import HubASR
+    from xcodec2.evaluators.hub import HubASR
 
     return HubASR(name)
 
@@ -102,10 +102,10 @@ def speaker_encoder(name: str = "resemblyzer") -> SpeakerEncoder:
         EvaluatorError: It cannot be loaded.
     """
     if name == "resemblyzer":
-        from xcodec2.evaluate.evaluators.resemblyzer import Resemblyzer
+        from xcodec2.evaluators.resemblyzer import Resemblyzer
 
         return Resemblyzer()
-    from xcodec2.evaluate.evaluators.hub import HubSpeakerEncoder
+    from xcodec2.evaluators.hub import HubSpeakerEncoder
 
     return HubSpeakerEncoder(name)
 
@@ -125,13 +125,13 @@ def mos_predictor(name: str = "dnsmos") -> MOSPredictor:
         EvaluatorError: It cannot be loaded.
     """
     if name == "dnsmos":
-        from xcodec2.evaluate.evaluators.dnsmos import DNSMOS
+        from xcodec2.evaluators.dnsmos import DNSMOS
 
         return DNSMOS()
     if name == "distillmos":
-        from xcodec2.evaluate.evaluators.distillmos import DistillMOS
+        from xcodec2.evaluators.distillmos import DistillMOS
 
         return DistillMOS()
-    from xcodec2.evaluate.evaluators.hub import HubMOSPredictor
+    from xcodec2.evaluators.hub import HubMOSPredictor
 
     return HubMOSPredictor(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xcodec2.errors import EvaluatorError
 
-FETCH = "python -m xcodec2.evaluate.evaluators.fetch"
+FETCH = "python -m xcodec2.evaluators.fetch"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from xcodec2.errors import EvaluatorError, UndefinedError
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 from xcodec2.extras import require
 
 

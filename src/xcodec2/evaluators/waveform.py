@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from xcodec2.errors import UndefinedError
-from xcodec2.evaluate.audio import SAMPLE_RATE
+
+SAMPLE_RATE = 16_000  # Hz that all evaluators take
 
 
 def checked(waveform: np.ndarray, *, min_seconds: float = 0.0) -> np.ndarray:

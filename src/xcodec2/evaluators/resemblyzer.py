@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from xcodec2.errors import UndefinedError
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators import weights
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators import weights
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 from xcodec2.signal.mel import slaney_mel
 
 WINDOW, HOP, MELS = 400, 160, 40

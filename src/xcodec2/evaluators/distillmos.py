@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.evaluators import weights
-from xcodec2.evaluate.evaluators.waveform import checked
+from xcodec2.evaluators import weights
+from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 
 SEGMENT = 122_880  # samples, 7.68 s
 HOP, WINDOW = 160, 320
