@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
-from docs_blocks import ROOT
+import pytest
 
 from xcodec2.codec.config import XCodec2Config
 
@@ -14,10 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from draw_architecture import PICTURE, draw
-
+ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "src" / "xcodec2"
 
@@ -78,5 +76,9 @@ def test_layers_are_those_of_the_linter():
     assert [sorted(re.findall(r"\w+", layer)) for layer in f"cli →{shown}".split("→")] == held
 
 
-def test_picture_is_what_the_code_draws():
+@pytest.mark.slow
+def test_picture_is_what_the_code_draws(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    from draw_architecture import PICTURE, draw
+
     assert PICTURE.read_text(encoding="utf-8") == draw(XCodec2Config())
