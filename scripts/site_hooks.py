@@ -27,6 +27,8 @@ PAGES = {
 SHOWN = {"README.md": "index.md", "src/xcodec2/recipes": "reference/recipes.md"}
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
+MODULE = re.compile(r"<script type=\"module\">.*?</script>", re.DOTALL)
+
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add the pages of files outside docs/."""
@@ -53,6 +55,13 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return f"{image}[{text}]({relative}{anchor or ''})"
 
     return LINK.sub(link, markdown)
+
+
+def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:
+    """Leave out nbconvert's script that would fetch Mermaid from a server; no notebook has any."""
+    if not page.file.src_uri.endswith(".ipynb"):
+        return output
+    return MODULE.sub(lambda match: "" if "mermaid" in match[0] else match[0], output)
 
 
 def page_of(path: str) -> str | None:
