@@ -69,14 +69,14 @@ def waveforms(model: XCodec2Model, batch: int, seconds: float) -> Tensor:
 
 
 def stages(model: XCodec2Model, x: Tensor) -> dict[str, Callable[[], Any]]:
-    features, _ = model.features(x, None, None)
-    codes = model.quantizer(model.latent(x))[1]
+    features, _ = model.features(x)
+    codes = model.quantize(model.encode_features(x).latent).codes
     return {
-        "features": lambda: model.features(x, None, None),
+        "features": lambda: model.features(x),
         "semantic": lambda: model.semantic_adapter(model.semantic_encoder(features)),
         "acoustic": lambda: model.acoustic_encoder(x.to(model.dtype)),
-        "encode": lambda: model.quantizer(model.latent(x)),
-        "decode": lambda: model.acoustic_decoder(model.quantizer.vectors(codes)),
+        "encode": lambda: model.quantize(model.encode_features(x).latent),
+        "decode": lambda: model.decode_vectors(model.quantizer.vectors(codes)),
     }
 
 

@@ -188,7 +188,7 @@ def stages(
     torch.set_num_threads(threads)
     ours, theirs = Ours(model).model, Transformers(model).model
     waveform = ours.pad(torch.from_numpy(speech(seconds))[None])
-    features, _ = ours.features(waveform, None, None)
+    features, _ = ours.features(waveform)
     halves: dict[str, list[Callable[[], Any]]] = {
         "semantic": [
             lambda: ours.semantic_encoder(features),
@@ -228,9 +228,8 @@ def exact(model: str, clips: dict[str, list[np.ndarray]], threads: int) -> None:
         truth = []
         for wave in waves:
             with torch.inference_mode():
-                _, codes = double.quantizer(
-                    double.latent(double.pad(torch.from_numpy(wave).double()[None]))
-                )
+                padded = double.pad(torch.from_numpy(wave).double()[None])
+                codes = double.quantize(double.encode_features(padded).latent).codes
             truth.append(codes[0].numpy())
         true, mine, other = (
             np.concatenate(codes) for codes in (truth, ours.encode(waves), theirs.encode(waves))

@@ -84,11 +84,11 @@ def heard(model: XCodec2Model, manifest: Path) -> None:
 
 
 def full_encode(model: XCodec2Model, waveform: Tensor) -> Tensor:
-    return model.quantizer(model.latent(model.pad(waveform[None])))[1][0]
+    return model.quantize(model.encode_features(model.pad(waveform[None])).latent).codes[0]
 
 
 def full_decode(model: XCodec2Model, codes: Tensor) -> Tensor:
-    return model.acoustic_decoder(model.quantizer.vectors(codes[None]))[0]
+    return model.decode_vectors(model.quantizer.vectors(codes[None])).waveform[0]
 
 
 def snr(wrong: Tensor, right: Tensor) -> float:
@@ -125,7 +125,9 @@ def main() -> None:
     for size in WINDOW_SIZES:
         for overlap in OVERLAPS:
             if 2 * overlap < size:
-                codes = [windows.encode(model, w, size=size, overlap=overlap) for w in recordings]
+                codes = [
+                    windows.encode_long(model, w, size=size, overlap=overlap) for w in recordings
+                ]
                 differ = (
                     torch.cat([c != e for c, e in zip(codes, exact, strict=True)]).float().mean()
                 )

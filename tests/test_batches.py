@@ -62,9 +62,9 @@ def test_masks_are_exact(request, model):
     padded = [model.config.padded_frames(len(item)) * hop for item in items]
     rows = torch.stack([F.pad(item, (0, max(padded) - len(item))) for item in items])
     with torch.no_grad():
-        latents = model.latent(rows, torch.tensor(padded))
+        latents = model.encode_features(rows, torch.tensor(padded)).latent
         for item, latent in zip(items, latents, strict=True):
-            single = model.latent(model.pad(item[None]))[0]
+            single = model.encode_features(model.pad(item[None])).latent[0]
             torch.testing.assert_close(latent[: len(single)], single, atol=1e-11, rtol=1e-11)
     codes = [torch.arange(1000 * n, 1000 * n + n) for n in (3, 50, 17)]
     for row, waveform in zip(codes, batches.decode(model, codes), strict=True):
@@ -75,13 +75,13 @@ def test_masks_are_exact(request, model):
 
 def test_equal_lengths_run_without_masks(model, monkeypatch):
     seen = []
-    latent = model.latent
+    encode_features = model.encode_features
 
     def spy(rows, lengths=None, moments=None):
         seen.append(lengths)
-        return latent(rows, lengths, moments)
+        return encode_features(rows, lengths, moments)
 
-    monkeypatch.setattr(model, "latent", spy)
+    monkeypatch.setattr(model, "encode_features", spy)
     model.encode([speech()[:16_000], speech()[1000:17_010]], 16_000)
     assert seen == [None]
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Error, XCodec2Model
 from xcodec2.codec.checkpoints import original
-from xcodec2.codec.checkpoints.load import plain_state
+from xcodec2.codec.checkpoints.save import plain_state
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.convert import convert
 from xcodec2.errors import CheckpointError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import NEUCODEC, XCODEC2, random_model
 
-from xcodec2.codec.inference.fold import embedded
+from xcodec2.codec.inference.fold import embed_codes
 from xcodec2.codec.inference.passes import decode_rows
 
 
@@ -37,7 +37,7 @@ def one_by_one(model, codes):
 def test_the_layers_one_by_one_give_the_same(model, frames):
     codes = rows(model, 2, frames)
     torch.testing.assert_close(
-        embedded(model.quantizer, model.acoustic_decoder, codes, None),
+        embed_codes(model.quantizer, model.acoustic_decoder, codes, None),
         one_by_one(model, codes),
         rtol=1e-5,
         atol=1e-5,
@@ -47,7 +47,7 @@ def test_the_layers_one_by_one_give_the_same(model, frames):
 @torch.no_grad()
 def test_behind_an_end_nothing_is_seen(model):
     codes, lengths = rows(model, 3, 12), torch.tensor([12, 5, 1])
-    together = embedded(model.quantizer, model.acoustic_decoder, codes, lengths)
+    together = embed_codes(model.quantizer, model.acoustic_decoder, codes, lengths)
     for row, length in enumerate(lengths.tolist()):
         alone = one_by_one(model, codes[row : row + 1, :length])
         torch.testing.assert_close(together[row : row + 1, :, :length], alone, rtol=1e-5, atol=1e-5)
@@ -56,7 +56,7 @@ def test_behind_an_end_nothing_is_seen(model):
 @torch.no_grad()
 def test_decoding_goes_this_way_and_gives_what_the_whole_decoder_does(model, monkeypatch):
     codes = rows(model, 1, 30)
-    whole = model.acoustic_decoder(model.quantizer.vectors(codes))
+    whole = model.decode_vectors(model.quantizer.vectors(codes)).waveform
     monkeypatch.setattr(model.acoustic_decoder.fc, "forward", None)  # never called
     error = (decode_rows(model, codes) - whole).abs().max() / whole.abs().max()
     assert error < 1e-5
@@ -68,6 +68,6 @@ def test_low_precision_is_met_in_float32_and_left_in_its_own_type(model):
     exact = one_by_one(model, codes)
     low = random_model(model.config).to(torch.bfloat16)
     low.load_state_dict(model.state_dict())
-    x = embedded(low.quantizer, low.acoustic_decoder, codes, None)
+    x = embed_codes(low.quantizer, low.acoustic_decoder, codes, None)
     assert x.dtype == torch.bfloat16
     assert (x - exact).abs().max() < 0.02 * exact.abs().max()

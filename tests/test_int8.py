@@ -4,12 +4,16 @@ cannot do.
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from tiny import XCODEC2, noise, random_model, snr, speech
 
 from xcodec2 import XCodec2Model
 from xcodec2.codec.inference import int8, precision
+from xcodec2.codec.kernels import cpu_features
 from xcodec2.errors import CheckpointError
 
 pytestmark = pytest.mark.filterwarnings("ignore:PyTorch finds no instructions")
@@ -35,7 +39,7 @@ def instructions(request, monkeypatch):
     """With the processor's instructions, and as where it has none."""
     if request.param == "floats":
         monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
-    elif not precision.multiplies_int8():
+    elif not cpu_features.multiplies_int8():
         pytest.skip("this processor or PyTorch multiplies no 8-bit integers")
 
 
@@ -60,7 +64,7 @@ def test_a_product_is_right_to_two_digits_in_every_row_and_channel():
 
 @torch.no_grad()
 def test_integers_and_floats_that_stand_for_them_give_the_same(monkeypatch):
-    if not precision.multiplies_int8():
+    if not cpu_features.multiplies_int8():
         pytest.skip("this processor or PyTorch multiplies no 8-bit integers")
     weight, x = noise(64, 4096), noise(7, 4096, seed=1)
     fast = int8.Int8Linear(weight)(x)
@@ -133,3 +137,27 @@ def test_a_processor_without_it_is_named(monkeypatch):
     monkeypatch.setattr(precision, "multiplies_int8", lambda: False)
     with pytest.warns(RuntimeWarning, match="for int8 here.*VNNI.*float32 is many times as fast"):
         XCodec2Model.from_pretrained("nano", dtype=torch.int8)
+
+
+def test_it_can_be_copied_and_pickled(quantised):
+    model = quantised[1]
+    codes = torch.arange(40) * 1_000
+    expected = model.decode(codes)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert torch.equal(other.decode(codes), expected)
+    assert torch.equal(model.decode(codes), expected)
+
+
+def test_a_pickle_serves_a_processor_without_it(quantised, monkeypatch):
+    kept = pickle.dumps(quantised[1])
+    monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
+    codes = torch.arange(40) * 1_000
+    assert snr(quantised[1].decode(codes), pickle.loads(kept).decode(codes)) > 60
+
+
+def test_what_is_quantized_is_named_as_in_the_checkpoint(folder):
+    model = XCodec2Model.from_pretrained(folder)
+    keys = int8.quantized_keys(model)
+    assert keys < set(model.state_dict())
+    low = XCodec2Model.from_pretrained(folder, dtype=torch.int8)
+    assert keys == set(model.state_dict()) - set(low.state_dict())

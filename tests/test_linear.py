@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from xcodec2.codec.kernels import linear
-from xcodec2.codec.kernels.convolution import WIDE, Conv1d
+from xcodec2.codec.kernels.convolution import MIN_WIDE, Conv1d
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_operation_that_has_changed_is_not_used(monkeypatch, default):
     ("kernel", "stride", "padding"), [(3, 1, 1), (7, 1, 3), (10, 5, 3), (4, 2, 1), (1, 1, 0)]
 )
 def test_wide_convolutions_are_products_of_the_same_result(calls, kernel, stride, padding):
-    channels = WIDE // stride + 1
+    channels = MIN_WIDE // stride + 1
     conv = Conv1d(channels, 24, kernel, stride=stride, padding=padding)
     for x in (torch.randn(2, channels, 37), torch.randn(2, 37, channels).transpose(1, 2)):
         with torch.no_grad():

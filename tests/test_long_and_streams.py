@@ -54,7 +54,9 @@ def test_moments_over_blocks_equal_those_over_the_file(model, monkeypatch):
 def test_a_window_that_holds_everything_gives_the_exact_codes(model):
     waveform = long_speech(6)
     exact = model.encode(waveform, 16_000).codes
-    assert (windows.encode(model, waveform, size=2000, overlap=250) == exact).float().mean() > 0.995
+    assert (
+        windows.encode_long(model, waveform, size=2000, overlap=250) == exact
+    ).float().mean() > 0.995
 
 
 @pytest.mark.parametrize("overlap", [0, 1, 50])
@@ -62,7 +64,7 @@ def test_windows_give_every_frame_once(model, overlap):
     for seconds in (4.39, 4.4, 4.41):  # around two windows without overlap
         waveform = long_speech(seconds)
         assert len(
-            windows.encode(model, waveform, size=110, overlap=overlap)
+            windows.encode_long(model, waveform, size=110, overlap=overlap)
         ) == model.config.frames(len(waveform))
 
 
@@ -72,8 +74,8 @@ def test_windows_give_nearly_the_exact_codes_the_more_they_see(nano):
     """
     waveform = long_speech(20.01)
     exact = nano.encode(waveform, 16_000).codes
-    little = (windows.encode(nano, waveform, size=60, overlap=0) == exact).float().mean()
-    much = (windows.encode(nano, waveform, size=900, overlap=400) == exact).float().mean()
+    little = (windows.encode_long(nano, waveform, size=60, overlap=0) == exact).float().mean()
+    much = (windows.encode_long(nano, waveform, size=900, overlap=400) == exact).float().mean()
     assert little < much - 0.05
     assert much > 0.95
 
@@ -85,13 +87,13 @@ def test_file_level_statistics_matter(nano, monkeypatch):
     hook = nano.semantic_encoder.register_forward_pre_hook(lambda _, args: heard.append(args[0][0]))
     try:
         nano.encode(waveform, 16_000)
-        windows.encode(nano, waveform, size=500, overlap=100)
+        windows.encode_long(nano, waveform, size=500, overlap=100)
         whole, last = heard[0], heard[-1]
         torch.testing.assert_close(
             last[5:-5], whole[len(whole) - len(last) :][5:-5], rtol=0, atol=0.02
         )
         monkeypatch.setattr(windows, "file_moments", lambda *_: None)
-        windows.encode(nano, waveform, size=500, overlap=100)
+        windows.encode_long(nano, waveform, size=500, overlap=100)
         assert (heard[-1] - last).mean() > 0.5
     finally:
         hook.remove()
@@ -102,7 +104,7 @@ def test_inputs_beyond_the_limit_go_through_windows(model, monkeypatch):
     waveform = long_speech(12)
     frames = model.config.frames(len(waveform))
     long, short = model.encode([waveform, waveform[:16_000]], 16_000)
-    assert torch.equal(long.codes, windows.encode(model, waveform).int())
+    assert torch.equal(long.codes, windows.encode_long(model, waveform).int())
     assert len(long) == frames
     decoded, _ = model.decode([long, short])
     assert len(decoded) == min(round(12 * model.sample_rate), frames * model.config.output_hop)

@@ -17,7 +17,7 @@ from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from xcodec2 import Codes, XCodec2Error
-from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.cached_tensor import cached_tensor
 
 MODEL = random_model(SPECTROGRAM)
 
@@ -202,8 +202,8 @@ def test_a_model_in_training_encodes_and_decodes_as_if_it_were_not():
     assert not torch.equal(model(speech()[None, :3200]), model(speech()[None, :3200]))
 
 
-def test_a_constant_made_in_inference_mode_can_take_part_in_training():
-    filters = constant(lambda size: torch.ones(size))
+def test_a_cached_tensor_made_in_inference_mode_can_take_part_in_training():
+    filters = cached_tensor(lambda size: torch.ones(size))
     with torch.inference_mode():
         filters(3)
     weight = torch.ones(3, requires_grad=True)
@@ -211,8 +211,8 @@ def test_a_constant_made_in_inference_mode_can_take_part_in_training():
     assert torch.equal(weight.grad, torch.ones(3))
 
 
-def test_a_constant_made_while_a_graph_is_traced_is_not_kept():
-    filters = constant(lambda size: torch.ones(size))
+def test_a_cached_tensor_made_while_a_graph_is_traced_is_not_kept():
+    filters = cached_tensor(lambda size: torch.ones(size))
     with FakeTensorMode():
         assert isinstance(filters(3), FakeTensor)
     assert torch.equal(filters(3), torch.ones(3))

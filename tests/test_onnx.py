@@ -23,7 +23,7 @@ from xcodec2.cli import xcodec2
 from xcodec2.evaluate import evaluate
 from xcodec2.onnx import OnnxCodec
 from xcodec2.onnx.export import export
-from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
 from xcodec2.tokenizer import SpeechTokenizer
 
 SHALLOW = replace(XCODEC2, semantic_layers=1, layers=1, strides=(320,))
@@ -75,9 +75,9 @@ def test_graphs_equal_the_model(config, num_samples):
     codes = torch.stack([item.codes for item in model.encode(list(waves), 16_000)]).long()
     expected = torch.stack(model.decode(list(codes)))
     with torch.no_grad():
-        found = Encoder(copy.deepcopy(model))(waves)
+        found = EncoderGraph(copy.deepcopy(model))(waves)
         torch.testing.assert_close(
-            Decoder(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4
+            DecoderGraph(copy.deepcopy(model))(codes), expected, atol=2e-5, rtol=1e-4
         )
     for row in zip(waves, found, codes, strict=True):
         assert not misses_beyond_rounding(model, *row)
@@ -150,7 +150,7 @@ def test_files_say_what_they_are(model, folder):
 @pytest.mark.parametrize(
     ("audio", "rate", "message"),
     [
-        (np.zeros(400, np.float32), 44_100, "hears 16000 Hz, not 44100 Hz: resample it first"),
+        (np.zeros(400, np.float32), 44_100, "takes 16000 Hz, not 44100 Hz: resample it first"),
         (np.zeros(0, np.float32), 16_000, "has 0 samples"),
         (np.zeros((2, 400), np.float32), 16_000, r"floats \(N,\)"),
         (np.zeros(400, np.int16), 16_000, r"floats \(N,\)"),

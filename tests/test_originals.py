@@ -12,11 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from tiny import quantized
 from torch import Tensor
 
 from xcodec2 import XCodec2Model
-from xcodec2 import model as model_module
-from xcodec2.codec import acoustic, decoder, features, quantizer, semantic, snake
+from xcodec2.codec import acoustic, decoder, features, network, quantizer, semantic, snake
 from xcodec2.codec.kernels import snake_cpu
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -91,7 +91,7 @@ def test_codes_equal_the_original_packages(model, package):
 def test_latents_equal_the_original_packages(model, package):
     for clip in clips(package):
         with torch.no_grad():
-            ours = model.quantizer.project(model.latent(model.pad(clip["wav"][None])))[0]
+            ours = quantized(model, clip["wav"]).projected[0]
         torch.testing.assert_close(ours, clip["latent"], atol=1e-4, rtol=1e-4)
 
 
@@ -173,13 +173,13 @@ def test_another_window_or_moments_of_stacked_frames_change_codes(monkeypatch, f
     monkeypatch.setattr(features, "povey_window", lambda device, dtype: hann.to(device, dtype))
     assert agreement(model, "xcodec2") < 0.97
     monkeypatch.undo()
-    monkeypatch.setattr(model_module, "normalise", lambda fbank, *_: normal_after_stacking(fbank))
+    monkeypatch.setattr(network, "normalize", lambda fbank, *_: normal_after_stacking(fbank))
     assert agreement(model, "xcodec2") < 1
 
 
 def normal_after_stacking(fbank: Tensor) -> Tensor:
     stacked = features.stack_frames(fbank, 2)
-    return features.normalise(stacked).reshape(fbank.shape)
+    return features.normalize(stacked).reshape(fbank.shape)
 
 
 def rotated_over_time(self: decoder.Attention, x: Tensor, lengths: Tensor | None) -> Tensor:

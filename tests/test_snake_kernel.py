@@ -30,11 +30,11 @@ def compiled(tmp_path_factory):
 def kernel(compiled, monkeypatch):
     """The kernel loaded from there."""
     monkeypatch.setattr(snake_cpu, "LIBRARY", compiled)
-    snake_cpu.load.cache_clear()
-    if snake_cpu.load() is None:
+    snake_cpu.load_library.cache_clear()
+    if snake_cpu.load_library() is None:
         pytest.skip("this processor lacks AVX2")
     yield snake_cpu
-    snake_cpu.load.cache_clear()
+    snake_cpu.load_library.cache_clear()
 
 
 def activation(channels: int, seed: int = 0) -> AntiAliasedSnake:
@@ -163,14 +163,14 @@ def test_a_failing_compiler_is_quoted(tmp_path, monkeypatch):
 
 def test_without_the_library_torch_runs(monkeypatch, tmp_path):
     monkeypatch.setattr(snake_cpu, "LIBRARY", tmp_path / "not there.so")
-    snake_cpu.load.cache_clear()
+    snake_cpu.load_library.cache_clear()
     try:
         x, module = torch.randn(1, 8, 50), activation(8)
         with pytest.warns(RuntimeWarning, match="not compiled; install a C compiler"):
-            assert snake_cpu.load() is None
+            assert snake_cpu.load_library() is None
         with torch.no_grad():
             assert not snake_cpu.can_run(x)
             result = module(x)
         assert_near(result, by_torch(module, x))
     finally:
-        snake_cpu.load.cache_clear()
+        snake_cpu.load_library.cache_clear()

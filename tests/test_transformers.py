@@ -13,7 +13,7 @@ from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, misses_beyond_rounding, random_
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Model
-from xcodec2.codec.features import kaldi_fbank, normalise, stack_frames
+from xcodec2.codec.features import kaldi_fbank, normalize, stack_frames
 
 transformers = pytest.importorskip("transformers")
 
@@ -39,7 +39,7 @@ def reference_codes(model, waveform: Tensor, config: XCodec2Config) -> Tensor:
 def test_features_equal_the_reference(seconds):
     waveform = speech()[: None if seconds is None else int(seconds * 16_000)]
     padded = F.pad(waveform, (0, 320 - len(waveform) % 320))
-    ours = stack_frames(normalise(kaldi_fbank(F.pad(padded[None], (160, 160)))), 2)
+    ours = stack_frames(normalize(kaldi_fbank(F.pad(padded[None], (160, 160)))), 2)
     torch.testing.assert_close(
         ours.float(), reference_features(padded, XCODEC2), atol=2e-4, rtol=1e-4
     )

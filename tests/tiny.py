@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Model
-from xcodec2.codec.quantizer import bound_twice
+from xcodec2.codec.quantizer import Quantized
 from xcodec2.train.losses import LATENT_DEVIATION, LATENT_MEAN
 
 ASSETS = Path(__file__).parent.parent / "src" / "xcodec2" / "assets"
@@ -74,23 +74,27 @@ def balance_branches(model: XCodec2Model) -> None:
     if model.config.acoustic_encoder != "waveform":
         return
     waveform = model.pad(speech()[None])
-    semantic = model.semantic_adapter(
-        model.semantic_encoder(model.features(waveform, None, None)[0])
+    loudness = (
+        model.encode_features(waveform).adapted.std() / model.acoustic_encoder(waveform).std()
     )
-    loudness = semantic.std() / model.acoustic_encoder(waveform).std()
     model.acoustic_encoder.conv2.weight.mul_(loudness)
     model.acoustic_encoder.conv2.bias.mul_(loudness)
 
 
 def spread_levels(model: XCodec2Model) -> None:
-    """Scale and shift the quantiser's input so that each dimension meets its four levels about
+    """Scale and shift the quantizer's input so that each dimension meets its four levels about
     equally often.
     """
-    projected = model.quantizer.project(model.latent(model.pad(speech()[None])))[0]
+    projected = quantized(model, speech()).projected[0]
     scale = LATENT_DEVIATION / projected.std(0)
     projection = model.quantizer.project_in
     projection.bias.copy_((projection.bias - projected.mean(0)) * scale + LATENT_MEAN)
     projection.weight.mul_(scale[:, None])
+
+
+def quantized(model: XCodec2Model, waveform: Tensor) -> Quantized:
+    """What the quantizer makes of a waveform (N,)."""
+    return model.quantize(model.encode_features(model.pad(waveform[None])).latent)
 
 
 def misses_beyond_rounding(
@@ -102,15 +106,10 @@ def misses_beyond_rounding(
     wrong = (codes != expected).nonzero().flatten()
     if not len(wrong):
         return 0
-    precise = model.double()
     with torch.no_grad():
-        projected = precise.quantizer.project(precise.latent(precise.pad(waveform[None].double())))[
-            0
-        ]
+        margin = quantized(model.double(), waveform.double()).margin[0]
     model.float()
-    bounded = bound_twice(projected, model.config.levels)
-    distance = ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)
-    return int((distance[wrong] > BOUNDARY).sum())
+    return int((margin[wrong] > BOUNDARY).sum())
 
 
 def noise(*size: int, seed: int = 0) -> Tensor:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from xcodec2.codec.checkpoints import original
-from xcodec2.codec.checkpoints.load import ORIGINAL_CONFIG_FIELD, plain_state, write_folder
+from xcodec2.codec.checkpoints.load import ORIGINAL_CONFIG_FIELD
+from xcodec2.codec.checkpoints.save import plain_state, write_folder
 from xcodec2.errors import CheckpointError
 from xcodec2.model import XCodec2Model
 

@@ -1,10 +1,10 @@
-"""The codec: speech → codes → speech.
+"""The codec as its users see it: audio in, codes out, and back.
 
-    waveform ─┬─ fbank → semantic encoder → adapter ─┐
-              └─ acoustic encoder ───────────────────┴─ fc_encoder → quantizer → codes
-    codes → quantizer's vectors → acoustic decoder → waveform
+>>> model = XCodec2Model.from_pretrained()
+>>> codes = model.encode("speech.wav")
+>>> waveform = model.decode(codes)
 
-B batch, N samples, T frames (one code each), D width.
+N samples, T frames (one code each).
 """
 
 from __future__ import annotations
@@ -19,103 +19,30 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
-from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
-from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, ReceptiveField, XCodec2Config
-from xcodec2.codec.decoder import AcousticDecoder
-from xcodec2.codec.features import kaldi_fbank, normalise, speech_moments, stack_frames
 from xcodec2.codec.inference import batches, streams
-from xcodec2.codec.kernels.linear import Linear
-from xcodec2.codec.quantizer import Quantizer
-from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
+from xcodec2.codec.network import CodecNetwork
 from xcodec2.codes import SPEECH_MARK, SPEECH_TOKEN, Codes
+from xcodec2.compatibility import OriginalCalls
 from xcodec2.errors import XCodec2Error
 from xcodec2.identity import CodecIdentity
 from xcodec2.printable import printable
 
 
-class XCodec2Model(nn.Module):
-    """XCodec2, NeuCodec, or a small model of the same shape.
+class XCodec2Model(OriginalCalls, CodecNetwork):
+    """XCodec2, NeuCodec, or a small model of the same shape: speech → codes → speech.
 
-    Built from a configuration it has random weights; :meth:`from_pretrained` loads trained ones.
-    With `decoder_only` the encoder is left out (629 M → 187 M parameters at full size) and encoding
-    raises.
+    Built from a configuration it has random weights, float32; :meth:`from_pretrained` loads trained
+    ones. Called like a module it gives the reconstruction with gradients.
+
+    Args:
+        config: sizes and rates; the published XCodec2's by default.
+        decoder_only: leave the encoder out (629 M → 187 M parameters at full size): no encoding.
+        device: of the weights; by default that of a surrounding `with torch.device(…)`, or the CPU.
     """
-
-    def __init__(self, config: XCodec2Config | None = None, *, decoder_only: bool = False) -> None:
-        super().__init__()
-        self.config = config = config or XCodec2Config()
-        self.model_id = "unnamed"
-        self.decoder_only = decoder_only
-        self.quantizer = Quantizer(config)
-        self.acoustic_decoder = AcousticDecoder(config)
-        if decoder_only:
-            return
-        self.semantic_encoder = SemanticEncoder(config)
-        self.semantic_adapter = SemanticAdapter(config)
-        self.acoustic_encoder: nn.Module = (
-            WaveformEncoder(config)
-            if config.acoustic_encoder == "waveform"
-            else SpectrogramEncoder(config)
-        )
-        self.fc_encoder = Linear(config.latent_width, config.latent_width)
-
-    # ---- the figure ------------------------------------------------------------------------------
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """(B, N) at the input rate → its reconstruction (B, T·output_hop), with gradients; T as
-        `config.frames(N)`.
-        """
-        vectors, _ = self.quantizer(self.latent(self.pad(waveform)))
-        return self.acoustic_decoder(vectors)
-
-    def latent(
-        self,
-        waveform: Tensor,
-        lengths: Tensor | None = None,
-        moments: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """Padded waveform (B, P) → (B, T, semantic + acoustic width), before the quantiser.
-
-        P and `lengths` (B,) are in samples, multiples of the hop (see :meth:`pad`). `moments` of
-        the whole file's fbank are given when the waveform is a window of it.
-        """
-        features, feature_lengths = self.features(waveform, lengths, moments)
-        semantic = self.semantic_adapter(
-            self.semantic_encoder(features, feature_lengths), feature_lengths
-        )
-        acoustic = self.acoustic_encoder(waveform.to(self.dtype), lengths)
-        frames = min(
-            semantic.shape[-1], acoustic.shape[-1]
-        )  # NeuCodec's semantic branch is one frame shorter
-        both = torch.cat([semantic[..., :frames], acoustic[..., :frames]], dim=1)  # (B, D, T)
-        return self.fc_encoder(both.transpose(1, 2))
-
-    def features(
-        self, waveform: Tensor, lengths: Tensor | None, moments: tuple[Tensor, Tensor] | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """(B, P) → normalised, stacked fbank (B, T, 160) and its lengths (B,) in frames."""
-        side, stack = self.config.feature_padding, self.config.feature_stack
-        fbank = kaldi_fbank(F.pad(waveform, (side, side)))
-        if self.config.attention_window:
-            moments = speech_moments()
-        if lengths is not None:
-            lengths = (lengths + 2 * side - FEATURE_WINDOW) // FEATURE_HOP + 1
-        features = stack_frames(normalise(fbank, lengths, moments), stack).to(self.dtype)
-        return features, None if lengths is None else lengths // stack
-
-    def pad(self, waveform: Tensor) -> Tensor:
-        """(B, N) → (B, P): zeros to a whole number of frames, at least one sample, so one frame
-        more at N % hop = 0.
-        """
-        num_samples = waveform.shape[-1]
-        return F.pad(
-            waveform, (0, self.config.padded_frames(num_samples) * self.config.hop - num_samples)
-        )
 
     # ---- speech to codes and back ----------------------------------------------------------------
 
@@ -147,14 +74,23 @@ class XCodec2Model(nn.Module):
         channel: int | None = None,
         progress: batches.Progress | None = None,
     ) -> Codes | list[Codes]:
-        """Speech → codes. A list of inputs gives a list, each item with the codes that it has
-        alone.
+        """Speech → codes.
 
-        `audio`: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any
-        float or integer type, for which `sample_rate` in Hz is needed. Channels are averaged, or
-        `channel`, from 0, is taken; rates are converted. Inputs of up to `batches.EXACT_FRAMES` frames get full attention, longer ones
-        overlapping windows. `progress` is called with the frames done and the frames in all. Raises
-        XCodec2Error for what cannot be read, is empty, or holds NaN or infinity.
+        Inputs of up to `batches.EXACT_FRAMES` frames get full attention, longer ones overlapping
+        windows.
+
+        Args:
+            audio: a path, a bytes-like file, or a 1-D or (channels, samples) array or tensor of any
+                float or integer type; rates are converted. Or a list of these.
+            sample_rate: in Hz, needed for arrays and tensors.
+            channel: the one to take, from 0; None averages them.
+            progress: is called with the frames done and the frames in all.
+
+        Returns:
+            Codes (T,); for a list a list, each item with the codes that it has alone.
+
+        Raises:
+            XCodec2Error: the audio cannot be read, is empty, or holds NaN or infinity.
         """
         self.require_encoder()
         if isinstance(audio, list):
@@ -232,12 +168,18 @@ class XCodec2Model(nn.Module):
         look_back: int = streams.LOOK_BACK,
         look_ahead: int = streams.LOOK_AHEAD,
     ) -> Iterator[Tensor]:
-        """Chunks of codes of any sizes, or single integers, as they come → chunks of waveform,
-        T·output_hop in all.
+        """Codes as they come → chunks of waveform, T·output_hop samples in all.
 
-        Sound comes out `step` frames at a time, once `look_ahead` further frames are known; each
-        window also sees `look_back` frames before it. Latency is (step + look_ahead)/frame_rate
-        seconds, memory that of one window.
+        Latency is (step + look_ahead)/frame_rate seconds, memory that of one window.
+
+        Args:
+            chunks: codes (t,) of any sizes, or single integers.
+            step: frames that come out at a time.
+            look_back: frames before them that each window also sees.
+            look_ahead: frames behind them that must be known first.
+
+        Raises:
+            XCodec2Error: a chunk holds no codes of this model, or a window has no size.
         """
         if isinstance(chunks, (Codes, Tensor, np.ndarray)):
             chunks = [chunks]
@@ -246,39 +188,9 @@ class XCodec2Model(nn.Module):
                 f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}"
             )
         checked = (self.as_codes(as_chunk(chunk)).codes for chunk in chunks if not is_empty(chunk))
-        return streams.decode(self, checked, step=step, look_back=look_back, look_ahead=look_ahead)
-
-    def encode_code(self, input_waveform: Tensor, sample_rate: int = 16_000) -> Tensor:
-        """(B, N) or (B, 1, N) at the input rate → (B, 1, T) int32, as the original package calls
-        it.
-        """
-        self.require_encoder()
-        if sample_rate != self.config.input_rate:
-            raise XCodec2Error(
-                f"encode_code takes {self.config.input_rate} Hz, not {sample_rate} Hz; "
-                "use encode(audio, sample_rate)"
-            )
-        waveforms = as_tensor(input_waveform, "audio")
-        if waveforms.ndim == 3 and waveforms.shape[1] == 1:
-            waveforms = waveforms[:, 0]
-        if waveforms.ndim != 2 or not len(waveforms):
-            raise XCodec2Error(
-                f"encode_code takes a tensor (B, N), not one of shape {tuple(waveforms.shape)}"
-            )
-        rows = [load_audio(row, sample_rate, target_rate=sample_rate).waveform for row in waveforms]
-        return torch.stack(batches.encode(self, rows))[:, None].to(self.device, torch.int32)
-
-    def decode_code(self, vq_code: Tensor) -> Tensor:
-        """(B, 1, T) integer codes → (B, 1, T·output_hop) float32, as the original package calls
-        it.
-        """
-        codes = as_tensor(vq_code, "codes")
-        if codes.ndim != 3 or codes.shape[1] != 1 or not len(codes):
-            raise XCodec2Error(
-                f"decode_code takes codes (B, 1, T), not a tensor of shape {tuple(codes.shape)}"
-            )
-        rows = [self.as_codes(row[0]).codes.cpu() for row in codes]
-        return torch.stack(batches.decode(self, rows))[:, None].to(self.device)
+        return streams.decode_stream(
+            self, checked, step=step, look_back=look_back, look_ahead=look_ahead
+        )
 
     def load_item(
         self, index: int, audio: Any, sample_rate: int | None, channel: int | None
@@ -329,15 +241,10 @@ class XCodec2Model(nn.Module):
             self._fitting = (codes.identity, state)
 
     def cut(self, waveform: Tensor, codes: Codes) -> Tensor:
+        """(N,) → as many samples as what was encoded had at this rate, where that is known."""
         if codes.num_samples is None or codes.sample_rate is None:
             return waveform
         return waveform[: max(1, round(codes.num_samples * self.sample_rate / codes.sample_rate))]
-
-    def require_encoder(self) -> None:
-        if self.decoder_only:
-            raise XCodec2Error(
-                "this model was loaded with decoder_only=True and cannot encode; load it without"
-            )
 
     # ---- what it is, where it comes from ---------------------------------------------------------
 
@@ -353,23 +260,8 @@ class XCodec2Model(nn.Module):
 
     @property
     def codebook_size(self) -> int:
+        """How many different codes there are."""
         return self.config.codebook_size
-
-    @property
-    def receptive_field(self) -> ReceptiveField | None:
-        """How many frames codes and samples depend on; None where it is all of them, as in the
-        published models.
-        """
-        return self.config.receptive_field
-
-    @property
-    def device(self) -> torch.device:
-        return self.quantizer.project_out.weight.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of what goes from layer to layer."""
-        return self.quantizer.project_out.weight.dtype
 
     @property
     def weights_hash(self) -> str | None:
@@ -380,7 +272,9 @@ class XCodec2Model(nn.Module):
         if self.decoder_only:
             return None
         tensors = {
-            k: t for k, t in self.state_dict().items() if not k.startswith("acoustic_decoder.")
+            k: t.detach()
+            for k, t in self.named_parameters()
+            if not k.startswith("acoustic_decoder.")
         }
         # changes whenever a weight does, but for writes through `.data`, which torch does not count
         state = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors.values()]
@@ -408,32 +302,33 @@ class XCodec2Model(nn.Module):
     ) -> XCodec2Model:
         """Load trained weights, ready for inference.
 
-        `name_or_path`: "nano" (inside the package), a folder, a checkpoint file, or a Hub id. The
-        format is found by content; see :mod:`xcodec2.codec.checkpoints.load`. `dtype`: bfloat16 is
-        faster, and codes differ; int8 (CPUs, no training) decodes faster still;
-        :mod:`xcodec2.codec.inference.precision` says where each is used. Raises CheckpointError for
-        anything missing, unexpected or unused.
-        """
-        from xcodec2.codec.checkpoints.load import load_model
+        Args:
+            name_or_path: "nano" (bundled), a folder, a checkpoint file, or a Hub id. The format is
+                found by content; see :mod:`xcodec2.codec.checkpoints.load`.
+            device: where the weights go.
+            dtype: bfloat16 is faster, and codes differ; int8 (CPUs, no training) decodes faster
+                still; :mod:`xcodec2.codec.inference.precision` says where each is used.
+            decoder_only: load what decoding needs alone.
 
-        return load_model(cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only)
+        Raises:
+            CheckpointError: anything is missing, unexpected or unused.
+        """
+        from xcodec2.codec.checkpoints.load import load_network
+
+        return load_network(
+            cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors in transformers' form, or our own (warning) where
         it has none.
+
+        Raises:
+            CheckpointError: the model is not whole (`decoder_only`, int8), or the disk refuses.
         """
-        from xcodec2.codec.checkpoints.load import save_model
+        from xcodec2.codec.checkpoints.save import save_network
 
-        save_model(self, folder)
-
-
-def as_tensor(values: Any, what: str) -> Tensor:
-    try:
-        return torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as problem:
-        raise XCodec2Error(
-            f"{what} must be a tensor or an array, not {type(values).__name__}"
-        ) from problem
+        save_network(self, folder)
 
 
 def is_sequence_of_codes(items: list[Any]) -> bool:

@@ -14,8 +14,8 @@ import soundfile
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
-    from xcodec2.codes import Codes
     from xcodec2 import XCodec2Model
+    from xcodec2.codes import Codes
 
 BUNDLED = "nano"
 LONGEST_SECONDS = 60  # of sound in one cell of a notebook, about 2.6 MB

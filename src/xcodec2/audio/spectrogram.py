@@ -29,7 +29,7 @@ def spectrogram(waveform: torch.Tensor, sample_rate: int) -> torch.Tensor:
         n_fft=2 ** (2 * window - 1).bit_length(),  # at least twice the window: smooth in frequency
         hop_length=hop,
         win_length=window,
-        window=torch.hann_window(window),
+        window=torch.hann_window(window, dtype=torch.float32, device="cpu"),
         pad_mode="constant",
         return_complex=True,
     )

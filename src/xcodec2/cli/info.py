@@ -108,7 +108,7 @@ def license_of(name: str) -> str | None:
     """
     from xcodec2.codec.checkpoints import hub
 
-    card = hub.find(name).weights[0].with_name("README.md")
+    card = hub.find_model(name).weights[0].with_name("README.md")
     header = (
         re.match(
             r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL

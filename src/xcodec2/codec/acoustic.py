@@ -23,6 +23,8 @@ DILATIONS = (1, 3, 9)
 
 
 class ResidualUnit(nn.Module):
+    """Activation, dilated convolution, activation, pointwise convolution, and a skip around all."""
+
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.snake1 = AntiAliasedSnake(channels)
@@ -31,6 +33,7 @@ class ResidualUnit(nn.Module):
         self.conv2 = Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, C, N) → (B, C, N); `lengths` (B,) in samples at this rate."""
         y = self.conv1(self.snake1(x, lengths))
         y = self.snake2(y, lengths)
         return self.conv2(y).add_(x)  # in place: a large new array costs more than the sum
@@ -97,6 +100,8 @@ class WaveformEncoder(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution, then an MLP at each frame, and a skip around them."""
+
     def __init__(self, channels: int, ahead: int = 3) -> None:
         super().__init__()
         self.depthwise = FrameConv1d(channels, channels, 7, ahead=ahead, groups=channels)
@@ -105,6 +110,7 @@ class ConvNeXtBlock(nn.Module):
         self.project = Linear(4 * channels, channels)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, C, T) → (B, C, T); `lengths` (B,) in frames."""
         y = self.depthwise(zero_tail(x, lengths)).transpose(1, 2)
         return x + self.project(F.gelu(self.expand(self.norm(y)))).transpose(1, 2)
 

@@ -48,7 +48,7 @@ class XCodec2Config:
     """
 
     # rates
-    input_rate: int = 16_000  # Hz, what the encoder hears
+    input_rate: int = 16_000  # Hz, what the encoder takes
     sample_rate: int = 16_000  # Hz, what the decoder makes (NeuCodec: 24 000)
 
     # semantic branch: w2v-BERT 2.0 up to the layer that is used, then the adapter
@@ -67,7 +67,7 @@ class XCodec2Config:
     strides: tuple[int, ...] = (2, 2, 4, 4, 5)
     spectrogram_layers: int = 0  # ConvNeXt blocks, in the spectrogram encoder only
 
-    # quantiser
+    # quantizer
     levels: tuple[int, ...] = (4,) * 8
 
     # decoder; its width is also what the acoustic encoder gives
@@ -90,7 +90,7 @@ class XCodec2Config:
     def __post_init__(self) -> None:
         self._check_types()
         problems = [
-            (self.input_rate != FEATURE_RATE, f"the encoder hears {FEATURE_RATE} Hz only"),
+            (self.input_rate != FEATURE_RATE, f"the encoder takes {FEATURE_RATE} Hz only"),
             (
                 self.semantic_width % self.semantic_heads,
                 "semantic_width is not a multiple of semantic_heads",
@@ -184,6 +184,7 @@ class XCodec2Config:
 
     @property
     def codebook_size(self) -> int:
+        """How many different codes there are."""
         return prod(self.levels)
 
     @property
@@ -193,11 +194,12 @@ class XCodec2Config:
 
     @property
     def feature_width(self) -> int:
+        """Numbers in one semantic frame: 160 at 50 Hz."""
         return MEL_BINS * self.feature_stack
 
     @property
     def latent_width(self) -> int:
-        """Semantic and acoustic width together: what the quantiser projects from and to."""
+        """Semantic and acoustic width together: what the quantizer projects from and to."""
         return self.semantic_width + self.width
 
     def padded_frames(self, num_samples: int) -> int:
@@ -264,6 +266,7 @@ class XCodec2Config:
         return sum(kernels) - len(kernels) - ahead, ahead
 
     def to_dict(self) -> dict[str, Any]:
+        """Fields by name, as config.json holds them."""
         return {
             name: list(v) if isinstance(v, tuple) else v
             for name, v in dataclasses.asdict(self).items()

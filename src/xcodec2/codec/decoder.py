@@ -8,6 +8,7 @@ between query and key.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +21,19 @@ from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask, ze
 
 NORM_GROUPS = 32
 EPS = 1e-6
-LOUDEST_MAGNITUDE = 1e2  # in a window of XCodec2's length
+MAX_MAGNITUDE = 1e2  # in a window of XCodec2's length
 XCODEC2_WINDOW = 1280
-SMALLEST_ENVELOPE = 1e-11
+MIN_ENVELOPE = 1e-11
 # frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a
 # CPU
 SHORT = 1000
 
 
-class RaggedGroupNorm(nn.GroupNorm):
+class MaskedGroupNorm(nn.GroupNorm):
     """GroupNorm over channels and time whose statistics stop at each item's end."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, D, T) → (B, D, T); `lengths` (B,) in frames."""
         if lengths is None:
             return super().forward(x)
         grouped = x.unflatten(1, (self.num_groups, -1))  # (B, G, C/G, T)
@@ -63,10 +65,12 @@ def norm_of(config: XCodec2Config) -> nn.Module:
     """Over channels and, where the field has no limit, over time."""
     if config.attention_window:
         return FrameNorm(config.width, eps=EPS)
-    return RaggedGroupNorm(NORM_GROUPS, config.width, eps=EPS)
+    return MaskedGroupNorm(NORM_GROUPS, config.width, eps=EPS)
 
 
 class ResNetBlock(nn.Module):
+    """Norm, SiLU and convolution, twice, and a skip around them."""
+
     def __init__(self, config: XCodec2Config, aheads: Sequence[int]) -> None:
         super().__init__()
         width = config.width
@@ -77,12 +81,15 @@ class ResNetBlock(nn.Module):
         self.conv2 = Conv1d(width, width, 3, ahead=aheads[1])
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, D, T) → (B, D, T); `lengths` (B,) in frames."""
         y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
         y = self.dropout(F.silu(self.norm2(y, lengths)))
         return x + self.conv2(zero_tail(y, lengths))
 
 
 class Attention(nn.Module):
+    """Self-attention over the whole utterance, without positions."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.heads, self.window = config.heads, config.attention_window
@@ -93,6 +100,7 @@ class Attention(nn.Module):
         self.o_proj = Linear(attended, config.width, bias=False)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
             for part in self.project(x)
@@ -106,6 +114,7 @@ class Attention(nn.Module):
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, D) → queries, keys and values, each (B, T, H·head width)."""
         return self.q_proj(x), self.k_proj(x), self.v_proj(x)
 
 
@@ -121,16 +130,21 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 class MLP(nn.Module):
+    """Two linear layers with SiLU between them."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.fc1 = SiLULinear(config.width, config.ffn, bias=False)
         self.fc2 = Linear(config.ffn, config.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         return self.fc2(self.fc1(x))
 
 
 class TransformerLayer(nn.Module):
+    """Attention and MLP, each behind a norm and with a skip around it."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(config.width, eps=EPS)
@@ -139,6 +153,7 @@ class TransformerLayer(nn.Module):
         self.mlp = MLP(config)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         x = x + self.self_attn(self.input_layernorm(x), lengths)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -155,7 +170,7 @@ class ISTFTHead(nn.Module):
         # A magnitude is a sum over the window: the same loudness needs more in a longer one.
         # NeuCodec never had it.
         longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
-        self.loudest = LOUDEST_MAGNITUDE * max(1.0, longer)
+        self.loudest = MAX_MAGNITUDE * max(1.0, longer)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, T, D) → (B, T·hop) float32."""
@@ -164,14 +179,15 @@ class ISTFTHead(nn.Module):
         return self.inverse_stft(spectrum, lengths)
 
     def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:
-        window = torch.hann_window(self.n_fft, device=spectrum.device)
+        """(B, T, n_fft/2 + 1) complex → (B, T·hop), each row over its own window powers."""
+        window = torch.hann_window(self.n_fft, dtype=torch.float32, device=spectrum.device)
         frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
         powers = window.square().expand(1, frames.shape[1], -1)
         if lengths is not None:
             valid = valid_mask(lengths, frames.shape[1])[..., None]
             frames, powers = frames * valid, powers * valid
         side = (self.n_fft - self.hop) // 2
-        envelope = self.overlap_add(powers)[:, side:-side].clamp(min=SMALLEST_ENVELOPE)
+        envelope = self.overlap_add(powers)[:, side:-side].clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames)[:, side:-side] / envelope
 
     def overlap_add(self, frames: Tensor) -> Tensor:
@@ -184,7 +200,21 @@ class ISTFTHead(nn.Module):
         return out.flatten(1)
 
 
+class Decoded(NamedTuple):
+    """What the decoder makes of vectors.
+
+    Attributes:
+        waveform: (B, T·hop) float32.
+        hidden: (B, D, T), what its last block gave, before norm and head.
+    """
+
+    waveform: Tensor
+    hidden: Tensor
+
+
 class AcousticDecoder(nn.Module):
+    """Convolutions, attention over the whole utterance, convolutions, and an inverse STFT."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.fc = Linear(config.latent_width, config.width)
@@ -196,14 +226,12 @@ class AcousticDecoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.head = ISTFTHead(config)
 
-    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T, semantic + acoustic width) → (B, T·hop) waveform float32; `lengths` (B,) in
-        frames.
-        """
+    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Decoded:
+        """(B, T, semantic + acoustic width) → waveform; `lengths` (B,) in frames."""
         x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
         return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
 
-    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Decoded:
         """The rest of :meth:`forward`, from (B, D, T)."""
         for block in self.prior_net:
             x = block(x, lengths)
@@ -213,4 +241,4 @@ class AcousticDecoder(nn.Module):
         x = x.transpose(1, 2)
         for block in self.post_net:
             x = block(x, lengths)
-        return self.head(self.norm(x.transpose(1, 2)), lengths)
+        return Decoded(self.head(self.norm(x.transpose(1, 2)), lengths), x)

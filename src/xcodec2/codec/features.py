@@ -1,4 +1,4 @@
-"""What the encoders hear: the Kaldi filter bank of w2v-BERT, and the log spectra of small models.
+"""Inputs of the encoders: the Kaldi filter bank of w2v-BERT, and the log spectra of small models.
 
 Pure functions on batches, on whatever device the waveform is. N samples, F fbank frames of 10 ms, T
 codes.
@@ -7,19 +7,20 @@ codes.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS, PITCH_FFT
 from xcodec2.codec.masking import mean_and_variance, valid_mask
 
 FBANK_FFT = 512
 PCM_SCALE = 32_768.0  # Kaldi works on 16-bit sample values
 PREEMPHASIS = 0.97
-LOWEST_MEL_HZ = 20.0
+MIN_MEL_HZ = 20.0
 ENERGY_FLOOR = 1.1920929e-07  # float32 epsilon
 VARIANCE_FLOOR = 1e-7
 FBANK_MEAN, FBANK_VARIANCE = (
@@ -29,10 +30,8 @@ FBANK_MEAN, FBANK_VARIANCE = (
 
 PITCH_BINS = 80  # up to 1.25 kHz; PITCH_FFT is long enough to part the harmonics of a low voice
 LOG_SPECTRUM_FLOOR = 1e-5
-LOG_SPECTRUM_CENTRE, LOG_SPECTRUM_SCALE = (
-    -5.0,
-    3.0,
-)  # brings speech to about zero mean, unit variance
+# bring speech to about zero mean, unit variance
+LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = -5.0, 3.0
 
 
 def precise_dtype(device: torch.device) -> torch.dtype:
@@ -43,24 +42,26 @@ def precise_dtype(device: torch.device) -> torch.dtype:
 
 
 def hz_to_mel(hertz: Tensor) -> Tensor:
+    """Frequencies in Hz → mel, by Kaldi's formula."""
     return 1127.0 * torch.log1p(hertz / 700.0)
 
 
-@constant
+@cached_tensor
 def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(n_fft/2 + 1, 80): Kaldi's triangles, whose slopes are straight lines on the mel axis."""
-    bins = hz_to_mel(torch.arange(n_fft // 2 + 1, dtype=torch.float64) * FEATURE_RATE / n_fft)
-    low, high = hz_to_mel(torch.tensor([LOWEST_MEL_HZ, FEATURE_RATE / 2], dtype=torch.float64))
-    edges = low + (high - low) * torch.arange(MEL_BINS + 2, dtype=torch.float64) / (MEL_BINS + 1)
+    exact: Any = {"dtype": torch.float64, "device": "cpu"}
+    bins = hz_to_mel(torch.arange(n_fft // 2 + 1, **exact) * FEATURE_RATE / n_fft)
+    low, high = hz_to_mel(torch.tensor([MIN_MEL_HZ, FEATURE_RATE / 2], **exact))
+    edges = low + (high - low) * torch.arange(MEL_BINS + 2, **exact) / (MEL_BINS + 1)
     rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
     return torch.minimum(rising, falling).clamp(min=0).to(device, dtype)
 
 
-@constant
+@cached_tensor
 def povey_window(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(400,): a non-periodic Hann window to the power 0.85."""
-    hann = torch.hann_window(FEATURE_WINDOW, periodic=False, dtype=torch.float64)
+    hann = torch.hann_window(FEATURE_WINDOW, periodic=False, dtype=torch.float64, device="cpu")
     return hann.pow(0.85).to(device, dtype)
 
 
@@ -78,13 +79,13 @@ def kaldi_fbank(waveform: Tensor) -> Tensor:
     return energies.clamp(min=ENERGY_FLOOR).log()
 
 
-def normalise(
+def normalize(
     fbank: Tensor, lengths: Tensor | None = None, moments: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """Zero mean and unit variance per mel bin over the utterance, zeros behind its end.
 
     fbank (B, F, 80), lengths (B,) in fbank frames. `moments` (mean, variance), each broadcastable
-    to (B, 1, 80), replace the batch's own: a window of a long file must be normalised like the
+    to (B, 1, 80), replace the batch's own: a window of a long file must be normalized like the
     whole file.
     """
     mean, variance = moments or mean_and_variance(fbank, lengths, unbiased=True)
@@ -94,7 +95,8 @@ def normalise(
 
 def speech_moments() -> tuple[Tensor, Tensor]:
     """Mean and variance for :func:`normalise` that no utterance has a part in."""
-    return torch.tensor(FBANK_MEAN), torch.tensor(FBANK_VARIANCE)
+    plain: Any = {"dtype": torch.float32, "device": "cpu"}
+    return torch.tensor(FBANK_MEAN, **plain), torch.tensor(FBANK_VARIANCE, **plain)
 
 
 def stack_frames(features: Tensor, stack: int) -> Tensor:
@@ -109,29 +111,29 @@ def log_spectra(waveform: Tensor) -> Tensor:
     """(B, N) → (B, N/160, 160): log mel bins, and the lowest linear bins of a longer window for the
     pitch.
 
-    Frames are centred on their 160 samples and silence surrounds the waveform, so frame i of a
-    padded item sees what it would see alone. float32; not normalised by utterance: this branch must
-    hear the level.
+    Frames are centered on their 160 samples and silence surrounds the waveform, so frame i of a
+    padded item sees what it would see alone. float32; not normalized by utterance: this branch must
+    see the level.
     """
-    mel = centred_magnitudes(waveform, FBANK_FFT) @ mel_filters(
+    mel = centered_magnitudes(waveform, FBANK_FFT) @ mel_filters(
         FBANK_FFT, waveform.device, torch.float32
     )
-    pitch = centred_magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
+    pitch = centered_magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
     return log_scaled(torch.cat([mel, pitch], dim=-1))
 
 
 def log_scaled(magnitudes: Tensor) -> Tensor:
     """Logarithms, of about zero mean and unit variance in speech."""
     return (
-        magnitudes.clamp(min=LOG_SPECTRUM_FLOOR).log() - LOG_SPECTRUM_CENTRE
+        magnitudes.clamp(min=LOG_SPECTRUM_FLOOR).log() - LOG_SPECTRUM_CENTER
     ) / LOG_SPECTRUM_SCALE
 
 
-def centred_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:
+def centered_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:
     """(B, N) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's length does not
     show.
     """
     side = (n_fft - FEATURE_HOP) // 2
-    window = torch.hann_window(n_fft, device=waveform.device)
+    window = torch.hann_window(n_fft, dtype=torch.float32, device=waveform.device)
     frames = F.pad(waveform.float(), (side, side)).unfold(-1, n_fft, FEATURE_HOP) * window
     return torch.fft.rfft(frames).abs() / math.sqrt(n_fft)

@@ -15,29 +15,34 @@ from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear, linear
 from xcodec2.codec.masking import valid_mask, window_mask, zero_tail
 
-SCORE_BUDGET = (
-    64 * 2**20
-)  # attention scores alive at once; longer inputs go through in blocks of queries
-SMALLEST_QUERY_BLOCK = 16
+# attention scores alive at once; longer inputs go through in blocks of queries
+SCORE_BUDGET = 64 * 2**20
+MIN_QUERY_BLOCK = 16
 
 
 class FeatureProjection(nn.Module):
+    """Norm and linear layer from features to the encoder's width."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.layer_norm = nn.LayerNorm(config.feature_width)
         self.projection = Linear(config.feature_width, config.semantic_width)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(B, T, 160) → (B, T, D)."""
         return self.projection(self.layer_norm(features))
 
 
 class FeedForward(nn.Module):
+    """Two linear layers with SiLU between them."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.intermediate_dense = SiLULinear(config.semantic_width, config.semantic_ffn)
         self.output_dense = Linear(config.semantic_ffn, config.semantic_width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         return self.output_dense(self.intermediate_dense(x))
 
 
@@ -64,9 +69,10 @@ class RelativeKeyAttention(nn.Module):
         ]
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         q, k, v = self.project(x)
         batch, _, frames, _ = q.shape
-        block = max(SMALLEST_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
+        block = max(MIN_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
         attended = [
             F.scaled_dot_product_attention(
                 q[:, :, start : start + block],
@@ -99,7 +105,7 @@ class RelativeKeyAttention(nn.Module):
 
 
 class ConvModule(nn.Module):
-    """Gated pointwise, causal depthwise, pointwise; frames behind an item's end cannot reach back."""
+    """Gated pointwise, causal depthwise, pointwise; nothing behind an item's end reaches back."""
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
@@ -111,6 +117,7 @@ class ConvModule(nn.Module):
         self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1))
         x = F.pad(x, (0, 0, self.depthwise_conv.kernel_size[0] - 1, 0))
         x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
@@ -123,6 +130,8 @@ def pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
 
 
 class ConformerLayer(nn.Module):
+    """Half a feed-forward, attention, convolution, half a feed-forward; a skip around each."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.ffn1_layer_norm = nn.LayerNorm(config.semantic_width)
@@ -135,6 +144,7 @@ class ConformerLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(config.semantic_width)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         x = x + 0.5 * self.ffn1(self.ffn1_layer_norm(x))
         x = x + self.self_attn(self.self_attn_layer_norm(x), lengths)
         x = x + self.conv_module(x)
@@ -143,11 +153,14 @@ class ConformerLayer(nn.Module):
 
 
 class Conformer(nn.Module):
+    """The layers in a row."""
+
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
         self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.semantic_layers))
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         for layer in self.layers:
             x = layer(x, lengths)
         return x
@@ -162,7 +175,7 @@ class SemanticEncoder(nn.Module):
         self.encoder = Conformer(config)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(B, T, 160) normalised features → (B, T, D); `lengths` (B,) in frames."""
+        """(B, T, 160) normalized features → (B, T, D); `lengths` (B,) in frames."""
         return self.encoder(self.feature_projection(features), lengths)
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.codec.kernels import snake_cpu, snake_triton
 from xcodec2.codec.masking import hold_tail, zero_tail
 
@@ -22,7 +22,7 @@ HALF_WIDTH = 0.3  # of the filter's transition, same unit
 NO_ZERO_DIVISION = 1e-9
 
 
-@constant
+@cached_tensor
 def kaiser_sinc(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(12,): the low-pass filter before and after the activation, unit gain at 0 Hz."""
     attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * HALF_WIDTH + 7.95
@@ -30,8 +30,8 @@ def kaiser_sinc(device: torch.device, dtype: torch.dtype) -> Tensor:
         beta = 0.1102 * (attenuation - 8.7)
     else:
         beta = 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
-    time = torch.arange(TAPS, dtype=torch.float64) - (TAPS - 1) / 2
-    window = torch.kaiser_window(TAPS, periodic=False, beta=beta, dtype=torch.float64)
+    time = torch.arange(TAPS, dtype=torch.float64, device="cpu") - (TAPS - 1) / 2
+    window = torch.kaiser_window(TAPS, periodic=False, beta=beta, dtype=torch.float64, device="cpu")
     taps = window * torch.sinc(2 * CUTOFF * time)
     return (taps / taps.sum()).to(device, dtype)
 
@@ -61,6 +61,7 @@ class SnakeBeta(nn.Module):
         self.beta = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, N) → (B, C, N)."""
         alpha, beta = self.alpha.exp()[:, None], self.beta.exp()[:, None]
         return x + (x * alpha).sin().square() / (beta + NO_ZERO_DIVISION)
 

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec.inference import batches
 from xcodec2.codec.inference.passes import inference
-from xcodec2.codec.quantizer import bound_twice
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.reading import Heard
 
@@ -122,31 +120,16 @@ def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor |
     """One pass; None for each row that has a latent too near to the edge of a code for rounding not
     to matter.
     """
-    hop = model.config.hop
-    padded = [model.config.padded_frames(len(w)) * hop for w in waveforms]
-    rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms])
-    lengths = None if len(set(padded)) == 1 else torch.tensor(padded, device=model.device)
+    rows, lengths = batches.collate(model, waveforms)
     with inference(model):
-        latent = model.latent(rows.to(model.device), lengths)
-        _, codes = model.quantizer(latent)
-        certain = (
-            margin(bound_twice(model.quantizer.project(latent), model.quantizer.levels)) > TOLERANCE
-        )
-    codes, certain = codes.cpu(), certain.cpu()
+        latent = model.encode_features(rows.to(model.device), lengths).latent
+        quantized = model.quantize(latent)
+    codes, certain = quantized.codes.cpu(), (quantized.margin > TOLERANCE).cpu()
     sizes = [model.config.frames(len(w)) for w in waveforms]
     return [
         row[:size] if sure[:size].all() else None
         for row, sure, size in zip(codes, certain, sizes, strict=True)
     ]
-
-
-def margin(bounded: Tensor) -> Tensor:
-    """(B, T, K) → (B, T): the distance of the nearest of the K numbers to where it would round to
-    another level.
-
-    NaN, which compares false with everything, is never certain.
-    """
-    return ((bounded - 0.5) - (bounded - 0.5).round()).abs().amin(-1)
 
 
 def narrow(codes: Any, codebook_size: int) -> np.ndarray:

@@ -19,10 +19,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from xcodec2 import XCodec2Model, __version__
 from xcodec2.errors import XCodec2Error
 from xcodec2.extras import require
-from xcodec2.onnx.graph import Decoder, Encoder
+from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, Facts
 
-LARGEST_SINGLE_FILE = (
+MAX_SINGLE_FILE = (
     2**30
 )  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
 
@@ -42,12 +42,11 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".xcodec2-", dir=folder) as unfinished:
-            waveform, codes = (
-                torch.zeros(2, 3 * model.config.hop + 1),
-                torch.zeros(2, 4, dtype=torch.long),
-            )
+            samples = 3 * model.config.hop + 1
+            waveform = torch.zeros(2, samples, dtype=torch.float32, device="cpu")
+            codes = torch.zeros(2, 4, dtype=torch.long, device="cpu")
             write(
-                Encoder(model),
+                EncoderGraph(model),
                 waveform,
                 ("waveform", "codes"),
                 "samples",
@@ -55,7 +54,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
                 Path(unfinished, ENCODER),
             )
             write(
-                Decoder(model),
+                DecoderGraph(model),
                 codes,
                 ("codes", "waveform"),
                 "frames",
@@ -75,6 +74,7 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
 
 
 def require_exporter() -> None:
+    """Raise MissingExtraError if a package is missing that the exporter needs."""
     require("onnx", "onnxscript", extra="onnx", purpose="export to ONNX")
 
 
@@ -119,7 +119,7 @@ def write(
         )
     assert program is not None
     program.model.metadata_props[METADATA] = facts.to_json()
-    program.save(path, external_data=weights > LARGEST_SINGLE_FILE)
+    program.save(path, external_data=weights > MAX_SINGLE_FILE)
 
 
 @contextmanager

@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from xcodec2.codec import features
 from xcodec2.codec.acoustic import SpectrogramEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
-from xcodec2.codec.decoder import SMALLEST_ENVELOPE, ISTFTHead
-from xcodec2.codec.inference.fold import folded
-from xcodec2.codec.quantizer import bound_twice, centre, digits_to_codes
+from xcodec2.codec.decoder import MIN_ENVELOPE, ISTFTHead
+from xcodec2.codec.inference.fold import folded_kernel
+from xcodec2.codec.network import CodecNetwork
 from xcodec2.codec.semantic import RelativeKeyAttention
 from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
-from xcodec2.model import XCodec2Model
 
 CPU = torch.device("cpu")
 Module = TypeVar("Module", bound=nn.Module)
@@ -31,12 +30,8 @@ PRECISE = torch.float64  # of the spectra: differences of large powers lose code
 
 def fourier_matrix(n_fft: int, bins: int) -> Tensor:
     """(n_fft, 2·bins): real parts of the first `bins` frequencies, then imaginary parts."""
-    angles = (
-        2
-        * math.pi
-        / n_fft
-        * torch.outer(torch.arange(n_fft), torch.arange(bins)).remainder(n_fft).to(PRECISE)
-    )
+    rows, columns = (torch.arange(size, device=CPU) for size in (n_fft, bins))
+    angles = 2 * math.pi / n_fft * torch.outer(rows, columns).remainder(n_fft).to(PRECISE)
     return torch.cat([angles.cos(), -angles.sin()], dim=1)
 
 
@@ -54,20 +49,17 @@ def overlapping(signal: Tensor, size: int) -> Tensor:
 
 
 class Fbank(nn.Module):
-    """(B, N) → (B, F, 80): :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP, normalised
-    by utterance.
-    """
+    """(B, N) → (B, F, 80) float64: :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP."""
 
     spectrum: Tensor
     filters: Tensor
 
-    def __init__(self, *, fixed: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.fixed = fixed  # norms by numbers that no utterance has a part in
         size = FEATURE_WINDOW
-        emphasis = torch.eye(size, dtype=PRECISE) - features.PREEMPHASIS * torch.diag(
-            torch.ones(size - 1), 1
-        )
+        ones = torch.ones(size - 1, dtype=torch.float32, device=CPU)
+        emphasis = torch.eye(size, dtype=PRECISE, device=CPU)
+        emphasis -= features.PREEMPHASIS * torch.diag(ones, 1)
         emphasis[0, 0] = 1 - features.PREEMPHASIS  # the first sample's predecessor is itself
         bins = features.FBANK_FFT // 2 + 1
         spectrum = fourier_matrix(features.FBANK_FFT, bins)[:size]
@@ -77,18 +69,13 @@ class Fbank(nn.Module):
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """(B, N) → (B, F, 80) float64."""
         frames = overlapping(waveform.to(PRECISE) * features.PCM_SCALE, FEATURE_WINDOW)
         real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(
             2, dim=-1
         )
         energies = (real.square() + imaginary.square()) @ self.filters
-        fbank = energies.clamp(min=features.ENERGY_FLOOR).log()
-        moments = (
-            features.speech_moments()
-            if self.fixed
-            else (fbank.mean(1, keepdim=True), fbank.var(1, keepdim=True))
-        )
-        return features.normalise(fbank, moments=moments)
+        return energies.clamp(min=features.ENERGY_FLOOR).log()
 
 
 class Spectrogram(nn.Module):
@@ -105,21 +92,22 @@ class Spectrogram(nn.Module):
             ("mel", features.FBANK_FFT, features.FBANK_FFT // 2 + 1),
             ("pitch", features.PITCH_FFT, features.PITCH_BINS),
         ):
-            window = torch.hann_window(n_fft).to(PRECISE)
+            window = torch.hann_window(n_fft, dtype=torch.float32, device=CPU).to(PRECISE)
             self.register_buffer(
                 name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft)
             )
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: None) -> Tensor:
+        """(B, N) → (B, C, T)."""
         waveform = waveform.to(PRECISE)
-        mel = centred_magnitudes(waveform, self.mel) @ self.filters
-        spectra = torch.cat([mel, centred_magnitudes(waveform, self.pitch)], dim=-1)
+        mel = magnitudes_by_matrix(waveform, self.mel) @ self.filters
+        spectra = torch.cat([mel, magnitudes_by_matrix(waveform, self.pitch)], dim=-1)
         return self.encoder.encode(features.log_scaled(spectra).float(), None)
 
 
-def centred_magnitudes(waveform: Tensor, transform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, bins): :func:`features.centred_magnitudes` by a windowed Fourier matrix
+def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
+    """(B, N) → (B, N/160, bins): :func:`features.centered_magnitudes` by a windowed Fourier matrix
     (n_fft, 2·bins).
     """
     size = len(transform)
@@ -137,6 +125,7 @@ class WholeAttention(nn.Module):
         self.attention = attention
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, T, D) → (B, T, D)."""
         q, k, v = self.attention.project(x)
         attended = F.scaled_dot_product_attention(
             q, k, v, self.attention.score_bias(q, 0, q.shape[2], None)
@@ -163,6 +152,7 @@ class Polyphase(nn.Module):
         self.register_buffer("down", torch.stack([F.pad(even, (1, 0)), F.pad(odd, (0, 1))])[None])
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, C, N) → (B, C, N)."""
         batch, channels, _ = x.shape
         rows = F.pad(x, (3, 3), mode="replicate").flatten(0, 1)[:, None]
         doubled = F.conv1d(rows, self.up).unflatten(0, (batch, channels))  # (B, C, 2, N)
@@ -183,24 +173,22 @@ class RealISTFT(nn.Module):
         super().__init__()
         self.head = head
         bins = head.n_fft // 2 + 1
-        twice = torch.full(
-            (bins,), 2.0, dtype=PRECISE
-        )  # each frequency stands for its mirror image as well
+        # each frequency stands for its mirror image as well
+        twice = torch.full((bins,), 2.0, dtype=PRECISE, device=CPU)
         twice[[0, -1]] = 1
         inverse = fourier_matrix(head.n_fft, bins) * twice.repeat(2) / head.n_fft
-        window = torch.hann_window(head.n_fft)
+        window = torch.hann_window(head.n_fft, dtype=torch.float32, device=CPU)
         self.register_buffer("inverse", (inverse.T * window).float())
         self.register_buffer("powers", window.square()[None, None])
 
     def forward(self, x: Tensor, lengths: None) -> Tensor:
+        """(B, T, D) → (B, T·hop)."""
         log_magnitude, phase = self.head.linear(x).chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=self.head.loudest)
         frames = (
             torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
         )
-        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(
-            min=SMALLEST_ENVELOPE
-        )
+        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames) / envelope
 
     def overlap_add(self, frames: Tensor) -> Tensor:
@@ -214,73 +202,54 @@ class RealISTFT(nn.Module):
         return sum(moved[1:], moved[0]).flatten(1)[:, side:-side]
 
 
-class Encoder(nn.Module):
+class EncoderGraph(nn.Module):
     """(B, N) float32 waveforms at the input rate → (B, T) int64 codes, T as `config.frames(N)`.
 
-    It takes the model's parts over, and changes them.
+    It takes the network over, and changes parts of it.
     """
 
-    def __init__(self, model: XCodec2Model) -> None:
+    def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
-        self.config = model.config
-        self.fbank = Fbank(fixed=bool(model.config.attention_window))
-        self.semantic_encoder = adapted(
-            model.semantic_encoder, RelativeKeyAttention, WholeAttention
-        )
-        self.semantic_adapter = model.semantic_adapter
-        self.acoustic_encoder = (
-            Spectrogram(model.acoustic_encoder)
-            if isinstance(model.acoustic_encoder, SpectrogramEncoder)
-            else adapted(model.acoustic_encoder, AntiAliasedSnake, Polyphase)
-        )
-        self.fc_encoder, self.quantizer = model.fc_encoder, model.quantizer
+        self.network = network
+        network.fbank = Fbank()
+        adapted(network.semantic_encoder, RelativeKeyAttention, WholeAttention)
+        if isinstance(network.acoustic_encoder, SpectrogramEncoder):
+            network.acoustic_encoder = Spectrogram(network.acoustic_encoder)
+        else:
+            adapted(network.acoustic_encoder, AntiAliasedSnake, Polyphase)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        hop, side = self.config.hop, self.config.feature_padding
-        num_samples = waveform.shape[1]
-        waveform = F.pad(waveform, (0, self.config.padded_frames(num_samples) * hop - num_samples))
-        spectra = features.stack_frames(
-            self.fbank(F.pad(waveform, (side, side))).float(), self.config.feature_stack
-        )
-        semantic = self.semantic_adapter(self.semantic_encoder(spectra))
-        acoustic = self.acoustic_encoder(waveform)
-        if not side:  # NeuCodec's semantic branch is one frame shorter
-            acoustic = acoustic[..., :-1]
-        latent = self.fc_encoder(torch.cat([semantic, acoustic], dim=1).transpose(1, 2))
-        bounded = bound_twice(self.quantizer.project(latent), self.config.levels)
-        digits = bounded.round() + centre(self.config.levels, bounded.device, bounded.dtype)
-        return digits_to_codes(digits.long(), self.config.levels)
+        """(B, N) → (B, T) int64."""
+        encoded = self.network.encode_features(self.network.pad(waveform))
+        return self.network.quantize(encoded.latent).codes
 
 
-class Decoder(nn.Module):
+class DecoderGraph(nn.Module):
     """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
 
-    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the model's
-    parts over, and changes them.
+    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the network
+    over, and changes parts of it.
     """
 
     kernel: Tensor
 
-    def __init__(self, model: XCodec2Model) -> None:
+    def __init__(self, network: CodecNetwork) -> None:
         super().__init__()
-        embed, kernel = (
-            model.acoustic_decoder.embed,
-            folded(model.quantizer, model.acoustic_decoder).detach(),
-        )
-        self.quantizer, self.embed = model.quantizer, embed
+        decoder = network.acoustic_decoder
+        embed, kernel = decoder.embed, folded_kernel(network.quantizer, decoder).detach()
+        self.quantizer, self.embed = network.quantizer, embed
         self.register_buffer(
             "kernel", kernel.unflatten(1, (-1, *embed.kernel_size))
         )  # (D, K + 1, size)
-        self.acoustic_decoder = adapted(model.acoustic_decoder, ISTFTHead, RealISTFT)
+        self.acoustic_decoder = adapted(decoder, ISTFTHead, RealISTFT)
 
     def forward(self, codes: Tensor) -> Tensor:
+        """(B, T) int64 → (B, T·output_hop)."""
         values = self.quantizer.values(codes).transpose(1, 2)  # (B, K, T)
         values = torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
-        return self.acoustic_decoder.from_embedded(
-            F.conv1d(
-                self.embed.padded(values), self.kernel, self.embed.bias, padding=self.embed.padding
-            )
-        )
+        embed = self.embed
+        embedded = F.conv1d(embed.padded(values), self.kernel, embed.bias, padding=embed.padding)
+        return self.acoustic_decoder.from_embedded(embedded).waveform
 
 
 def adapted(module: Module, kind: type[nn.Module], replacement: type[nn.Module]) -> Module:

@@ -27,7 +27,7 @@ from xcodec2.extras import require
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "xcodec2"  # the property of either file that holds its Facts
 # frames in one pass or batch, a minute and its padding: attention's memory grows with the square
-LONGEST = 3001
+MAX_FRAMES = 3001
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
@@ -40,13 +40,14 @@ class Facts:
     model: str
     version: str  # of open-xcodec2, which wrote the files
     weights_hash: str  # as Codes carry it: equal hashes give equal codes
-    input_rate: int  # Hz, what the encoder hears
+    input_rate: int  # Hz, what the encoder takes
     sample_rate: int  # Hz, what the decoder makes
     hop: int  # input samples per code
     codebook_size: int
     shortest: int  # input samples that give one code
 
     def to_json(self) -> str:
+        """As it stands in each file's metadata."""
         return json.dumps(dataclasses.asdict(self))
 
     def frames(self, num_samples: int) -> int:
@@ -97,19 +98,20 @@ class OnnxCodec:
         """
         if sample_rate != self.facts.input_rate:
             raise AudioError(
-                f"the encoder hears {self.facts.input_rate} Hz, not {sample_rate} Hz: resample it first"
+                f"the encoder takes {self.facts.input_rate} Hz, not {sample_rate} Hz: "
+                "resample it first"
             )
         single = isinstance(audio, np.ndarray)
         waves = [self.as_waveform(item) for item in ([audio] if single else audio)]
         frames = [self.facts.frames(len(wave)) for wave in waves]
-        codes = in_batches(waves, frames, lambda rows: self.run(ENCODER, padded(rows)))
+        codes = in_groups(waves, frames, lambda rows: self.run(ENCODER, padded(rows)))
         return codes[0] if single else codes
 
     def decode(self, codes: Array | Sequence[Array]) -> Any:
-        """Codes (T,) of integers → their waveform (T·hop,) float32; a list of arrays gives a list."""
+        """Codes (T,) of integers → their waveform (T·hop,) float32; a list gives a list."""
         single = isinstance(codes, np.ndarray)
         rows = [self.as_codes(item) for item in ([codes] if single else codes)]
-        waves = in_batches(
+        waves = in_groups(
             rows, [len(row) for row in rows], lambda batch: self.run(DECODER, np.stack(batch))
         )
         return waves[0] if single else waves
@@ -117,6 +119,7 @@ class OnnxCodec:
     # ---- what comes in ---------------------------------------------------------------------------
 
     def as_waveform(self, audio: Any) -> Array:
+        """(N,) float32; raises AudioError for what is none."""
         wave = np.asarray(audio)
         if wave.ndim != 1 or not np.issubdtype(wave.dtype, np.floating):
             raise AudioError(
@@ -124,7 +127,8 @@ class OnnxCodec:
             )
         if len(wave) < self.facts.shortest:
             raise AudioError(
-                f"the audio has {len(wave)} samples; this model needs at least {self.facts.shortest}"
+                f"the audio has {len(wave)} samples; "
+                f"this model needs at least {self.facts.shortest}"
             )
         wave = wave.astype(np.float32, copy=False)
         if not np.isfinite(wave).all():
@@ -133,6 +137,7 @@ class OnnxCodec:
         return wave
 
     def as_codes(self, codes: Any) -> Array:
+        """(T,) int64; raises CodesError for what this model does not have."""
         row = np.asarray(codes)
         if row.ndim != 1 or not len(row) or not np.issubdtype(row.dtype, np.integer):
             raise CodesError(
@@ -140,16 +145,19 @@ class OnnxCodec:
             )
         if row.min() < 0 or row.max() >= self.facts.codebook_size:
             raise CodesError(
-                f"codes must lie in 0 … {self.facts.codebook_size - 1}; these go {row.min()} … {row.max()}"
+                f"codes must lie in 0 … {self.facts.codebook_size - 1}; "
+                f"these go {row.min()} … {row.max()}"
             )
         self.check_length(len(row))
         return row.astype(np.int64)
 
     def check_length(self, frames: int) -> None:
-        if frames > LONGEST:
-            seconds = (LONGEST - 1) * self.facts.hop / self.facts.input_rate
+        """Raise XCodec2Error for more frames than one pass takes."""
+        if frames > MAX_FRAMES:
+            seconds = (MAX_FRAMES - 1) * self.facts.hop / self.facts.input_rate
             raise XCodec2Error(
-                f"{frames} frames are too long for one pass: cut it into pieces of {seconds:.0f} s at most"
+                f"{frames} frames are too long for one pass: "
+                f"cut it into pieces of {seconds:.0f} s at most"
             )
 
     # ---- files -----------------------------------------------------------------------------------
@@ -160,17 +168,20 @@ class OnnxCodec:
         return session.run(None, {session.get_inputs()[0].name: inputs})[0]
 
     def session(self, name: str) -> Any:
+        """The opened file, ENCODER or DECODER."""
         if name not in self.sessions:
             self.sessions[name] = open_session(self.folder / name, self.providers, self.threads)
         return self.sessions[name]
 
     def read_facts(self, name: str) -> Facts:
+        """What a file says of its model."""
         properties = self.session(name).get_modelmeta().custom_metadata_map
         try:
             return Facts(**json.loads(properties[METADATA]))
         except (KeyError, ValueError, TypeError) as problem:
             raise CheckpointError(
-                f"{self.folder / name}: was not written by this version of `xcodec2 export --to onnx`; export it again"
+                f"{self.folder / name}: was not written by this version of "
+                "`xcodec2 export --to onnx`; export it again"
             ) from problem
 
 
@@ -191,10 +202,10 @@ def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
         ) from problem
 
 
-def in_batches(
+def in_groups(
     items: list[Item], frames: list[int], run: Callable[[list[Item]], Array]
 ) -> list[Array]:
-    """Items of one number of frames together, at most LONGEST frames at a time; results in the
+    """Items of one number of frames together, at most MAX_FRAMES frames at a time; results in the
     items' order.
 
     Only such batches give every item what it gives alone.
@@ -202,9 +213,9 @@ def in_batches(
     results: dict[int, Array] = {}
     for size in sorted(set(frames)):
         same = [index for index, count in enumerate(frames) if count == size]
-        most = max(1, LONGEST // size)
-        for start in range(0, len(same), most):
-            batch = same[start : start + most]
+        max_rows = max(1, MAX_FRAMES // size)
+        for start in range(0, len(same), max_rows):
+            batch = same[start : start + max_rows]
             results.update(zip(batch, run([items[index] for index in batch]), strict=True))
     return [results[index] for index in range(len(items))]
 

@@ -5,11 +5,12 @@ seven resolutions that training's loss and the evaluation's distance compare.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from xcodec2.codec.cached_tensor import constant
+from xcodec2.codec.cached_tensor import cached_tensor
 
 MEL_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)
 MEL_BINS = (5, 10, 20, 40, 80, 160, 320)
@@ -26,7 +27,7 @@ def magnitudes(waveform: Tensor, window: int) -> Tensor:
     Returns:
         (B, window/2 + 1, frames) float32 magnitudes, none below the floor.
     """
-    hann = torch.hann_window(window, device=waveform.device)
+    hann = torch.hann_window(window, dtype=torch.float32, device=waveform.device)
     spectrum = torch.stft(
         waveform.float(), window, window // 4, window=hann, return_complex=True, pad_mode="constant"
     )
@@ -49,16 +50,15 @@ def log_mel(waveform: Tensor, window: int, sample_rate: int) -> Tensor:
     return (filters @ magnitudes(waveform, window)).clamp(min=MAGNITUDE_FLOOR).log10()
 
 
-@constant
+@cached_tensor
 def slaney_mel(n_fft: int, bins: int, sample_rate: int, device: torch.device) -> Tensor:
     """(bins, n_fft/2 + 1): triangles of equal area on Slaney's scale, linear below 1 kHz and
     logarithmic above.
     """
     top = _slaney_from_hertz(sample_rate / 2)
-    edges = torch.tensor(
-        [_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], dtype=torch.float64
-    )
-    hertz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft
+    exact: Any = {"dtype": torch.float64, "device": "cpu"}
+    edges = torch.tensor([_slaney_to_hertz(top * i / (bins + 1)) for i in range(bins + 2)], **exact)
+    hertz = torch.arange(n_fft // 2 + 1, **exact) * sample_rate / n_fft
     rising = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     area = 2 / (edges[2:] - edges[:-2])[:, None]

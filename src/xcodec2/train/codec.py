@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xcodec2.audio.io import save_audio
 from xcodec2.audio.spectrogram import spectrogram_picture
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.corpus import read_corpus
 from xcodec2.errors import UndefinedError
 from xcodec2.signal.mel import MEL_WINDOWS
@@ -56,6 +57,7 @@ ADVERSARIAL = {"adversarial", "feature_matching"}
 MOST_LISTED = 10_000  # validation recordings among which some are chosen
 
 
+@float32_parameters()
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
     """Models, optimisers and average before the first step, the same in every process."""
     torch.manual_seed(recipe.run.seed)

@@ -93,7 +93,7 @@ class SpectrogramDiscriminator(nn.Module):
         return weight_norm(conv)
 
     def forward(self, waveform: Tensor) -> Layers:
-        window = torch.hann_window(self.n_fft, device=waveform.device)
+        window = torch.hann_window(self.n_fft, dtype=torch.float32, device=waveform.device)
         spectrum = torch.stft(
             waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True
         )

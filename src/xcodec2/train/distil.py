@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.corpus.labels import labels_of, phone_of_frames
 from xcodec2.errors import TrainingError
@@ -56,13 +57,14 @@ class Student(nn.Module):
         self.features = nn.Linear(codec.config.semantic_width, teacher.width)
         self.phones = nn.Linear(codec.config.semantic_width, phones) if phones else None
 
-    def forward(self, heard: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, N) → features (B, T, W) and logits of phones (B, T, P)."""
         codec = self.codec
-        semantic = codec.semantic_encoder(codec.features(codec.pad(heard), None, None)[0])
+        semantic = codec.semantic_encoder(codec.features(codec.pad(inputs))[0])
         return self.features(semantic), self.phones(semantic) if self.phones else None
 
 
+@float32_parameters()
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
     assert recipe.teacher
     torch.manual_seed(recipe.run.seed)

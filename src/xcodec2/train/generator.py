@@ -1,7 +1,7 @@
 """The codec as it is trained: with the decoder that rebuilds the semantic encoder's output from the
-quantised vector.
+quantized vector.
 
-B batch, N samples, T frames, K numbers that are quantised.
+B batch, N samples, T frames, K numbers that are quantized.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from xcodec2.codec.checkpoints.load import read_checkpoint
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import FrameConv1d
-from xcodec2.codec.quantizer import bound_twice, centre
+from xcodec2.codec.quantizer import bound_twice
 from xcodec2.codec.semantic import SemanticAdapter
 from xcodec2.errors import TrainingError
 from xcodec2.model import XCodec2Model
@@ -52,7 +52,7 @@ class Output:
 
 
 class SemanticDecoder(nn.Module):
-    """The adapter's shape, backwards: from the quantised vector to the semantic encoder's output."""
+    """The adapter's shape, backwards: from the quantized vector to the semantic encoder's output."""
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
@@ -79,60 +79,40 @@ class Generator(nn.Module):
         for name in frozen:
             codec.get_submodule(name).requires_grad_(False)
 
-    def forward(self, heard: Tensor, samples: int) -> Output:
+    def forward(self, inputs: Tensor, samples: int) -> Output:
         """Waveforms (B, N) at the input rate → reconstructions of `samples` samples at the output
         rate.
         """
         codec = self.codec
         with torch.set_grad_enabled(not set(ENCODER) <= set(self.frozen)):
-            padded = codec.pad(heard)
-            semantic = codec.semantic_encoder(codec.features(padded, None, None)[0])
-            adapted, acoustic = codec.semantic_adapter(semantic), codec.acoustic_encoder(padded)
-            frames = min(adapted.shape[-1], acoustic.shape[-1])
+            gate = None
             if self.drop_acoustic and self.training:
-                kept = torch.rand(len(heard), 1, 1, device=heard.device) >= self.drop_acoustic
-                acoustic = acoustic * kept
-            both = torch.cat([adapted[..., :frames], acoustic[..., :frames]], dim=1)  # (B, D, T)
-            latent = codec.fc_encoder(both.transpose(1, 2))
-            vectors, _ = codec.quantizer(latent)
-            projected = codec.quantizer.project(latent.float())
-            twin = (
-                codec.quantizer.project(codec.latent(codec.pad(disturbed(heard))).float())
-                if self.twin
-                else None
-            )
-        waveform, hidden = self.decode(vectors)
+                gate = torch.rand(len(inputs), 1, 1, device=inputs.device) >= self.drop_acoustic
+            encoded = codec.encode_features(codec.pad(inputs), acoustic_gate=gate)
+            vectors = codec.quantize(encoded.latent).vectors
+            # once more, for a sum of gradients that rounds as it did in runs of before
+            projected = codec.quantizer.project(encoded.latent.float())
+            twin = None
+            if self.twin:
+                latent = codec.encode_features(codec.pad(disturbed(inputs))).latent
+                twin = codec.quantizer.project(latent.float())
+        decoded = codec.decode_vectors(vectors)
         guide = None
         if self.guidance:
             with torch.no_grad():  # the decoder's view of what was not rounded
-                bounded = bound_twice(projected, codec.config.levels)
-                unrounded = codec.quantizer.project_out(
-                    bounded / centre(codec.config.levels, bounded.device, bounded.dtype)
-                )
-                guide = self.decode(unrounded)[1]
+                guide = codec.decode_vectors(codec.quantizer.unrounded(projected)).hidden
         rebuilt = self.semantic_decoder(vectors) if self.semantic_decoder else None
         return Output(
-            waveform=waveform[:, :samples],
+            waveform=decoded.waveform[:, :samples],
             projected=projected,
-            semantic=semantic[:, :frames].detach() if rebuilt is not None else None,
+            semantic=encoded.semantic.detach() if rebuilt is not None else None,
             rebuilt=rebuilt,
-            hidden=hidden if self.guidance else None,
+            hidden=decoded.hidden if self.guidance else None,
             guide=guide,
-            taught=self.taught(adapted) if self.taught else None,
+            taught=self.taught(encoded.adapted) if self.taught else None,
             meaning=self.meaning(vectors.transpose(1, 2)) if self.meaning else None,
             twin=twin,
         )
-
-    def decode(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors → waveform, and what the last block of the decoder gave (B, width, T)."""
-        seen: list[Tensor] = []
-        hook = self.codec.acoustic_decoder.post_net[-1].register_forward_hook(
-            lambda *args: seen.append(args[-1])
-        )
-        try:
-            return self.codec.acoustic_decoder(vectors), seen[0]
-        finally:
-            hook.remove()
 
     def train(self, mode: bool = True) -> Generator:
         super().train(mode)
@@ -278,7 +258,7 @@ def semantic_error(output: Output) -> Tensor:
 
 
 def guidance_error(output: Output) -> Tensor:
-    """‖sg(h_e) - h_q‖² at the decoder's last block: what quantisation took away there."""
+    """‖sg(h_e) - h_q‖² at the decoder's last block: what quantization took away there."""
     assert output.hidden is not None
     assert output.guide is not None
     return F.mse_loss(output.hidden.float(), output.guide.float())

@@ -26,12 +26,14 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 @dataclass(frozen=True)
 class ModelFiles:
+    """A model's name, its weights (several where sharded), and its config.json if there is one."""
+
     name: str
     weights: list[Path]
     config: Path | None
 
 
-def find(name_or_path: str | Path) -> ModelFiles:
+def find_model(name_or_path: str | Path) -> ModelFiles:
     """The files behind a name; raises CheckpointError when there are none."""
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise CheckpointError(
@@ -71,6 +73,7 @@ def find(name_or_path: str | Path) -> ModelFiles:
 
 
 def in_folder(folder: Path) -> ModelFiles:
+    """The files of a model in a folder; raises CheckpointError when there are none."""
     name = folder.resolve().name
 
     def local(file: str) -> Path | None:
@@ -172,9 +175,9 @@ def find_w2v_bert(checkpoint: Path) -> ModelFiles:
         if (parent / folder).is_dir():
             return in_folder(parent / folder)
     try:
-        return find(W2V_BERT)
+        return find_model(W2V_BERT)
     except CheckpointError as problem:
         raise CheckpointError(
-            f"{checkpoint.name} holds no semantic encoder, and {W2V_BERT} was not found: put it into a folder "
-            f"{folder!r} beside the checkpoint ({problem})"
+            f"{checkpoint.name} holds no semantic encoder, and {W2V_BERT} was not found: "
+            f"put it into a folder {folder!r} beside the checkpoint ({problem})"
         ) from problem

@@ -1,4 +1,4 @@
-"""Checkpoints: find them, tell their format by content, load and write them.
+"""Reading checkpoints: find them, tell their format by content, load them.
 
 Formats read: transformers-native (Xcodec2Model, NeuCodecModel), the original package's names
 (safetensors, NeuCodec's pytorch_model.bin, Lightning .ckpt), and our own, which differs from
@@ -8,29 +8,24 @@ transformers' in config.json only.
 from __future__ import annotations
 
 import json
-import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
-from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
 from xcodec2.codec.checkpoints import hub, original, transformers
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.inference import int8, precision
+from xcodec2.codec.network import CodecNetwork
 from xcodec2.errors import CheckpointError
-from xcodec2.files import replacing
 
-if TYPE_CHECKING:
-    from xcodec2.model import XCodec2Model
-
+NetworkT = TypeVar("NetworkT", bound=CodecNetwork)
 OWN_MODEL_TYPE = "open-xcodec2"
 ORIGINAL_CONFIG_FIELD = (
     "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
@@ -38,7 +33,7 @@ ORIGINAL_CONFIG_FIELD = (
 NEUCODEC_RATE = 24_000
 
 
-class NoInitialisation(TorchFunctionMode):
+class NoInitialization(TorchFunctionMode):
     """Modules built under it keep what memory their weights got: random values of tensors that hold
     none would cost the import of PyTorch's compiler, seconds."""
 
@@ -58,35 +53,37 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
-def load_model(
-    cls: type[XCodec2Model],
+def load_network(
+    cls: type[NetworkT],
     name_or_path: str | Path,
     *,
     device: str | torch.device,
     dtype: torch.dtype,
     decoder_only: bool,
-) -> XCodec2Model:
-    """See :meth:`XCodec2Model.from_pretrained`."""
+) -> NetworkT:
+    """A network with trained weights, in evaluation mode; see `XCodec2Model.from_pretrained`.
+
+    Raises:
+        CheckpointError: anything is missing, unexpected or unused.
+    """
     check_target(device, dtype)
     checkpoint = read_checkpoint(name_or_path, decoder_only=decoder_only)
-    with (
-        torch.device("meta"),
-        NoInitialisation(),
-    ):  # no memory until the file's own pages are assigned
-        model = cls(checkpoint.config, decoder_only=decoder_only)
+    with NoInitialization():  # and no memory, until the file's own pages are assigned
+        model = cls(checkpoint.config, decoder_only=decoder_only, device="meta")
     state = pick_state(checkpoint, model)
     check_shapes(state, model.state_dict(), checkpoint.name)
     device = torch.device(device)
     precision.warn_if_slow(dtype, device)
+    quantized = int8.quantized_keys(model)
     model.load_state_dict(
         {
-            key: tensor.to(device, precision.weight_type(key, dtype, device))
+            key: tensor.to(device, precision.weight_type(key, dtype, device, quantized))
             for key, tensor in state.items()
         },
         assign=True,
     )
     if dtype == torch.int8:
-        int8.quantise(model.acoustic_decoder)
+        int8.quantize(model.acoustic_decoder)
     model.model_id = checkpoint.name
     return model.eval()
 
@@ -100,7 +97,7 @@ def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
             f"dtype must be torch.int8 or a floating-point torch.dtype, not {dtype!r}"
         )
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, dtype=torch.float32, device=device)
     except (
         RuntimeError,
         AssertionError,
@@ -115,7 +112,7 @@ def check_target(device: str | torch.device, dtype: torch.dtype) -> None:
 
 def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> Checkpoint:
     """Find the files, read their tensors lazily, and work out the configuration."""
-    files = hub.find(name_or_path)
+    files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
     settings = read_json(files.config) if files.config else {}
     if settings.get("model_type") == OWN_MODEL_TYPE:
@@ -139,11 +136,13 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
             f"{files.name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
         )
     raise CheckpointError(
-        f"{files.name}: not a checkpoint of XCodec2 or NeuCodec; its first tensor is {min(tensors, default='none')!r}"
+        f"{files.name}: not a checkpoint of XCodec2 or NeuCodec; "
+        f"its first tensor is {min(tensors, default='none')!r}"
     )
 
 
 def original_config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> XCodec2Config:
+    """What config.json says, where we wrote it; else what the shapes imply."""
     if ORIGINAL_CONFIG_FIELD in settings:
         return XCodec2Config.from_dict(settings[ORIGINAL_CONFIG_FIELD])
     config = original.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
@@ -163,7 +162,7 @@ def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:
     }
 
 
-def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]:
+def pick_state(checkpoint: Checkpoint, model: CodecNetwork) -> dict[str, Tensor]:
     """The model's tensors; raises for any that are missing and for leftovers that are not on the
     list.
     """
@@ -176,8 +175,8 @@ def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]
             f"{checkpoint.name}: lacks {len(missing)} tensors, the first is {missing[0]!r}"
         )
     if model.decoder_only:  # the encoder's tensors are left aside, but they must be the encoder's
-        with torch.device("meta"), NoInitialisation():
-            known = type(model)(checkpoint.config).state_dict()
+        with NoInitialization():
+            known = CodecNetwork(checkpoint.config, device="meta").state_dict()
     for key in checkpoint.tensors:
         if key not in known and not transformers.is_unused(key, checkpoint.config):
             raise CheckpointError(
@@ -187,6 +186,7 @@ def pick_state(checkpoint: Checkpoint, model: XCodec2Model) -> dict[str, Tensor]
 
 
 def check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:
+    """Raise CheckpointError for a tensor of another shape than `wanted`, or of integers."""
     for key, tensor in state.items():
         if tensor.shape != wanted[key].shape:
             raise CheckpointError(
@@ -227,7 +227,8 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged pickle raises whatever its bytes happen to say
         raise CheckpointError(
-            f"{path.name}: holds more than tensors, or is damaged; only files that load with weights_only are read"
+            f"{path.name}: holds more than tensors, or is damaged; "
+            "only files that load with weights_only are read"
         ) from problem
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
@@ -240,6 +241,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def is_zip(path: Path) -> bool:
+    """Whether the file begins as torch.save's do."""
     with path.open("rb") as file:
         return file.read(2) == b"PK"
 
@@ -254,6 +256,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; raises CheckpointError for anything else."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
@@ -261,70 +264,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path.name}: holds no JSON object")
     return settings
-
-
-# ---- writing -------------------------------------------------------------------------------------
-
-
-def save_model(model: XCodec2Model, folder: str | Path) -> None:
-    """See :meth:`XCodec2Model.save_pretrained`."""
-    if model.decoder_only:
-        raise CheckpointError(
-            "a model loaded with decoder_only=True is not whole and cannot be saved; load it without"
-        )
-    if int8.is_quantised(model.acoustic_decoder):
-        raise CheckpointError(
-            "a model loaded with dtype=torch.int8 has lost its weights and cannot be saved; load it again"
-        )
-    config = model.config
-    if reason := transformers.inexpressible(config):
-        warnings.warn(
-            f"written in open-xcodec2's own form: transformers cannot express {reason}",
-            stacklevel=3,
-        )
-        settings = {"model_type": OWN_MODEL_TYPE} | config.to_dict()
-    else:
-        settings = transformers.write_config(config)
-    write_folder(Path(folder), plain_state(model), settings)
-    if settings["model_type"] != OWN_MODEL_TYPE:
-        write_json(
-            Path(folder) / "preprocessor_config.json",
-            transformers.feature_extractor_settings(config),
-        )
-
-
-def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
-    """model.safetensors and config.json, each under a temporary name first."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as problem:
-        raise CheckpointError(f"{folder}: cannot be made a folder ({problem})") from problem
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    with replacing(folder / "model.safetensors", CheckpointError) as file:
-        mode = os.fstat(
-            file.fileno()
-        ).st_mode  # as the user's umask wants it; safetensors writes a private file
-        try:
-            safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
-        except SafetensorError as problem:
-            raise CheckpointError(
-                f"{folder}: the weights cannot be written ({problem})"
-            ) from problem
-        os.chmod(file.name, mode)
-    write_json(folder / "config.json", settings)
-
-
-def write_json(path: Path, settings: Mapping[str, Any]) -> None:
-    with replacing(path, CheckpointError) as file:
-        file.write((json.dumps(settings, indent=2) + "\n").encode())
-
-
-def plain_state(model: XCodec2Model) -> dict[str, Tensor]:
-    """The state dict with weight norm folded into plain weights."""
-    state = {
-        key: tensor for key, tensor in model.state_dict().items() if ".parametrizations." not in key
-    }
-    for name, module in model.named_modules():
-        if parametrize.is_parametrized(module, "weight"):
-            state[f"{name}.weight"] = module.weight
-    return state

@@ -21,13 +21,14 @@ from xcodec2.errors import CheckpointError
 SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
 SEMANTIC_LAYER = re.compile(r"semantic_model\.encoder\.layers\.(\d+)\.")
 FILTER_TOLERANCE = 1e-6
+FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}
 
 # Parts of a checkpoint that inference has no use for, as prefixes.
 TRAINING_ONLY = ("fc_post_s.", "SemanticDecoder_module.", "discriminator.", "spec_discriminator.")
 
 
 def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
-    """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is the same."""
+    """(original, ours) for every renamed module; the rest of a key, such as `.weight`, is kept."""
     yield "semantic_model", "semantic_encoder"
     for i, part in enumerate(
         ("initial_conv", "residual_blocks.1", "residual_blocks.3", "final_conv"), 1
@@ -78,6 +79,7 @@ def original_keys(config: XCodec2Config, ours: Mapping[str, object]) -> dict[str
 
 
 def is_fused(key: str) -> bool:
+    """Whether the original keeps our `key` in one matrix with two others: q, k and v."""
     return key.startswith("acoustic_decoder.layers.") and key.endswith(
         ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
     )
@@ -160,7 +162,7 @@ def _check_unused(
         if key.endswith((".upsample.filter", ".downsample.lowpass.filter")):
             _check_buffer(key, tensor, kaiser_sinc(torch.device("cpu"), torch.float32))
         elif key == "generator.head.istft.window":
-            _check_buffer(key, tensor, torch.hann_window(config.n_fft))
+            _check_buffer(key, tensor, torch.hann_window(config.n_fft, **FLOAT32))
         elif not (
             key == "semantic_model.masked_spec_embed"
             or key.startswith(TRAINING_ONLY)
@@ -212,8 +214,8 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
             tensors[fused] = torch.cat(
                 [state[key.replace("q_proj", f"{name}_proj")] for name in "qkv"]
             )
-    tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft)
-    tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width)
+    tensors["generator.head.istft.window"] = torch.hann_window(config.n_fft, **FLOAT32)
+    tensors["semantic_model.masked_spec_embed"] = torch.zeros(config.semantic_width, **FLOAT32)
     return tensors
 
 
@@ -221,7 +223,7 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
 
 
 def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
-    """The configuration that original-names tensors imply; their config.json says hardly anything."""
+    """The configuration that the original's tensors imply; its config.json says hardly anything."""
     try:
         return _infer_config(shapes)
     except KeyError as problem:

@@ -27,7 +27,11 @@ SEMANTIC_FIXED = {
 
 
 def read_config(settings: Mapping[str, Any]) -> XCodec2Config:
-    """config.json's content → our configuration; raises CheckpointError for what it cannot express."""
+    """config.json's content → our configuration.
+
+    Raises:
+        CheckpointError: a setting that ours cannot express.
+    """
     try:
         return _read_config(settings)
     except (

@@ -1,1 +1,1 @@
-"""Running the network: passes, ragged batches, windows over long audio, streams, lower precision."""
+"""Running the network: batches of any lengths, windows over long audio, streams, low precision."""

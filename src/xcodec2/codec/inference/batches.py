@@ -7,7 +7,6 @@ masks, mixed ones with them (see :mod:`xcodec2.codec.masking`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,48 +14,44 @@ from torch import Tensor
 
 from xcodec2.codec.inference import streams, windows
 from xcodec2.codec.inference.passes import decode_rows, encode_rows
+from xcodec2.codec.network import CodecNetwork
 from xcodec2.errors import XCodec2Error
-
-if TYPE_CHECKING:
-    from xcodec2.model import XCodec2Model
 
 Progress = Callable[[int, int], object]  # frames done, frames in all
 
 BATCH_FRAMES = 3000  # padded frames in one batch: a minute at 50 Hz
 CPU_BATCH_FRAMES = 500  # there more only makes arrays that fit no cache
-START = (
-    2000  # what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
-)
+# what starting a batch costs, in frames (bfloat16 at full size): kernels wait for Python
+START = 2000
 CPU_START = 20  # there weights come from memory once a batch
-EXACT_FRAMES = (
-    3001  # a minute and its padding: up to here full attention; longer inputs go through in windows
-)
+# a minute and its padding: up to here full attention; longer inputs go through in windows
+EXACT_FRAMES = 3001
 
 
 def encode(
-    model: XCodec2Model, waveforms: Sequence[Tensor], progress: Progress | None = None
+    network: CodecNetwork, waveforms: Sequence[Tensor], progress: Progress | None = None
 ) -> list[Tensor]:
     """Waveforms (N,) at the input rate → codes (T,) int64 on the CPU, in order."""
     for waveform in waveforms:
-        if not model.config.frames(len(waveform)):
+        if not network.config.frames(len(waveform)):
             raise XCodec2Error(
-                f"the audio has {len(waveform)} samples at {model.config.input_rate} Hz; "
-                f"this model needs at least {model.config.hop}"
+                f"the audio has {len(waveform)} samples at {network.config.input_rate} Hz; "
+                f"this model needs at least {network.config.hop}"
             )
-    frames = [model.config.frames(len(waveform)) for waveform in waveforms]
+    frames = [network.config.frames(len(waveform)) for waveform in waveforms]
     done = counter(sum(frames), progress)
     return in_batches(
         waveforms,
         frames,
-        plan(model, frames),
-        lambda rows: encode_batch(model, rows),
-        lambda w: windows.encode(model, w, done=done),
+        plan(network, frames),
+        lambda rows: encode_batch(network, rows),
+        lambda w: windows.encode_long(network, w, done=done),
         done,
     )
 
 
 def decode(
-    model: XCodec2Model, codes: Sequence[Tensor], progress: Progress | None = None
+    network: CodecNetwork, codes: Sequence[Tensor], progress: Progress | None = None
 ) -> list[Tensor]:
     """Codes (T,) → waveforms (T·output_hop,) float32 on the CPU, in order."""
     frames = [len(row) for row in codes]
@@ -64,27 +59,32 @@ def decode(
     return in_batches(
         codes,
         frames,
-        plan(model, frames),
-        lambda rows: decode_batch(model, rows),
-        lambda c: streams.decode_long(model, c, done=done),
+        plan(network, frames),
+        lambda rows: decode_batch(network, rows),
+        lambda c: streams.decode_long(network, c, done=done),
         done,
     )
 
 
-def plan(model: XCodec2Model, frames: Sequence[int], most: int | None = None) -> list[list[int]]:
-    """Indices of items of so many frames, in batches of at most `most` padded frames or what suits
-    the device.
+def plan(
+    network: CodecNetwork, frames: Sequence[int], max_frames: int | None = None
+) -> list[list[int]]:
+    """Indices of items of so many frames, in batches.
+
+    Each has at most `max_frames` padded frames, by default what suits the device.
     """
-    if model.device.type == "cpu":
-        return least_padding(frames, CPU_BATCH_FRAMES if most is None else most, CPU_START)
-    return least_padding(frames, BATCH_FRAMES if most is None else most, START)
+    if network.device.type == "cpu":
+        return least_padding(
+            frames, CPU_BATCH_FRAMES if max_frames is None else max_frames, CPU_START
+        )
+    return least_padding(frames, BATCH_FRAMES if max_frames is None else max_frames, START)
 
 
-def least_padding(frames: Sequence[int], most: int, start: int) -> list[list[int]]:
+def least_padding(frames: Sequence[int], max_frames: int, start: int) -> list[list[int]]:
     """Indices of items of near lengths, in the batches that cost least together.
 
-    A batch costs its padded frames and `start` on top. It has at most `most` padded frames, or one
-    item.
+    A batch costs its padded frames and `start` on top. It has at most `max_frames` padded frames,
+    or one item.
     """
     order = sorted(range(len(frames)), key=frames.__getitem__)
     costs, cuts = (
@@ -93,7 +93,7 @@ def least_padding(frames: Sequence[int], most: int, start: int) -> list[list[int
     )  # of the first n items: what they cost, and where their last batch begins
     for stop, index in enumerate(order, 1):
         longest = frames[index]
-        earliest = max(0, stop - max(1, most // longest))
+        earliest = max(0, stop - max(1, max_frames // longest))
         cost, cut = min(
             (costs[cut] + (stop - cut) * longest + start, cut) for cut in range(earliest, stop)
         )
@@ -142,21 +142,36 @@ def in_batches(
     return [results[index] for index in range(len(items))]
 
 
-def encode_batch(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor]:
+def encode_batch(network: CodecNetwork, waveforms: list[Tensor]) -> list[Tensor]:
     """One pass over waveforms of any lengths."""
-    hop = model.config.hop
-    padded = [model.config.padded_frames(len(waveform)) * hop for waveform in waveforms]
-    rows = torch.stack([F.pad(w, (0, max(padded) - len(w))) for w in waveforms])
-    lengths = None if len(set(padded)) == 1 else torch.tensor(padded, device=model.device)
-    codes = encode_rows(model, rows, lengths)
-    return [row[: model.config.frames(len(w))] for row, w in zip(codes, waveforms, strict=True)]
+    codes = encode_rows(network, *collate(network, waveforms))
+    return [row[: network.config.frames(len(w))] for row, w in zip(codes, waveforms, strict=True)]
 
 
-def decode_batch(model: XCodec2Model, codes: list[Tensor]) -> list[Tensor]:
+def collate(network: CodecNetwork, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Waveforms (N,) → (B, P) with zeros behind them, and lengths (B,) where they differ.
+
+    Each length is whole frames, as :meth:`CodecNetwork.pad` makes of the waveform alone.
+    """
+    hop = network.config.hop
+    padded = [network.config.padded_frames(len(waveform)) * hop for waveform in waveforms]
+    return stack_padded(waveforms, max(padded)), lengths_of(padded, network.device)
+
+
+def decode_batch(network: CodecNetwork, codes: list[Tensor]) -> list[Tensor]:
     """One pass over codes of any lengths."""
     sizes = [len(row) for row in codes]
-    rows = torch.stack([F.pad(row.long(), (0, max(sizes) - len(row))) for row in codes])
-    lengths = None if len(set(sizes)) == 1 else torch.tensor(sizes, device=model.device)
-    waveforms = decode_rows(model, rows, lengths)
-    hop = model.config.output_hop
+    rows = stack_padded([row.long() for row in codes], max(sizes))
+    waveforms = decode_rows(network, rows, lengths_of(sizes, network.device))
+    hop = network.config.output_hop
     return [row[: size * hop] for row, size in zip(waveforms, sizes, strict=True)]
+
+
+def stack_padded(rows: Sequence[Tensor], size: int) -> Tensor:
+    """(N,) each → (B, size), zeros behind their ends."""
+    return torch.stack([F.pad(row, (0, size - len(row))) for row in rows])
+
+
+def lengths_of(sizes: Sequence[int], device: torch.device) -> Tensor | None:
+    """(B,), or None where all are the same and masks are not needed."""
+    return None if len(set(sizes)) == 1 else torch.tensor(sizes, device=device)

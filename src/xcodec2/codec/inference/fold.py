@@ -1,7 +1,7 @@
 """From codes to the decoder's first block in one convolution of eight channels, for inference.
 
-    codes → values ─ project_out ─ fc ─ embed →          three linear maps one behind the other: 1024 channels each
-    codes → values, 1 ──── one convolution ───→          their product, and the same sums but for rounding
+    codes → values ─ project_out ─ fc ─ embed →   three linear maps in a row, 1024 channels each
+    codes → values, 1 ──── one convolution ───→   their product: the same sums but for rounding
 
 At full size this takes 4 ms instead of 14 for 3 s of audio, and instead of 45 for 10 s. The
 convolution is put together from the weights in every call, as cheap as reading them once: nothing
@@ -20,25 +20,25 @@ from xcodec2.codec.masking import valid_mask
 from xcodec2.codec.quantizer import Quantizer
 
 
-def embedded(
+def embed_codes(
     quantizer: Quantizer, decoder: AcousticDecoder, codes: Tensor, lengths: Tensor | None
 ) -> Tensor:
     """(B, T) codes → (B, D, T), what `decoder.embed` gives for their vectors; `lengths` (B,) in
     frames.
     """
-    embed, kernel = decoder.embed, folded(quantizer, decoder)
+    embed, kernel = decoder.embed, folded_kernel(quantizer, decoder)
     values = quantizer.values(codes).to(kernel.dtype)
     values = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)  # (B, T, K + 1)
     if lengths is not None:
         values = values * valid_mask(lengths, codes.shape[1])[..., None]
-    seen = (
+    inputs = (
         F.pad(values, (0, 0, *embed.sides)).unfold(1, embed.kernel_size[0], 1).flatten(2)
     )  # (B, T, (K + 1)·size)
     bias = None if embed.bias is None else embed.bias.to(kernel.dtype)
-    return linear(seen, kernel, bias).to(embed.weight.dtype).transpose(1, 2)
+    return linear(inputs, kernel, bias).to(embed.weight.dtype).transpose(1, 2)
 
 
-def folded(quantizer: Quantizer, decoder: AcousticDecoder) -> Tensor:
+def folded_kernel(quantizer: Quantizer, decoder: AcousticDecoder) -> Tensor:
     """(D, (K + 1)·size) float32 or better: the kernel for K values, and for a 1 that is 0 where the
     convolution pads.
 

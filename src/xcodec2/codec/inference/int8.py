@@ -1,11 +1,11 @@
 """8-bit products on a CPU for inference, where the decoder spends most time: its MLPs, and queries,
 keys and values.
 
-Weights are scaled by output channel, and what they meet frame by frame, from its least to its
+Weights are scaled by output channel, and what they meet frame by frame, from its smallest to its
 largest number:
 
-    x ≈ least + step · q,  W ≈ scale · w        q 0 to 255, w -127 to 127
-    x Wᵀ ≈ scale · (step · (q wᵀ) + least · Σw)
+    x ≈ low + step · q,  W ≈ scale · w        q 0 to 255, w -127 to 127
+    x Wᵀ ≈ scale · (step · (q wᵀ) + low · Σw)
 
 No frame sees another's scale, so batches and windows stay what they are. Products are oneDNN's,
 which are exact where the processor has instructions for them (VNNI); elsewhere float32 stands in
@@ -14,18 +14,19 @@ for integers, slower than without.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.decoder import MLP, AcousticDecoder, Attention
-from xcodec2.codec.inference.precision import multiplies_int8
+from xcodec2.codec.kernels.cpu_features import multiplies_int8
+from xcodec2.codec.network import CodecNetwork
 
-LARGEST_WEIGHT = 127
-LARGEST_VALUE = 255
-SMALLEST_STEP = 1e-12  # of a frame whose numbers are all alike
+MAX_WEIGHT = 127
+MAX_VALUE = 255
+MIN_STEP = 1e-12  # of a frame whose numbers are all alike
 
 
 class Int8Linear(nn.Module):
@@ -34,33 +35,53 @@ class Int8Linear(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         weight = weight.detach().float()
-        self.scale = (weight.abs().amax(1) / LARGEST_WEIGHT).clamp(min=SMALLEST_STEP)
-        quantised = (weight / self.scale[:, None]).round().to(torch.int8)
-        self.sums = quantised.sum(1).float()
-        self.product = integer_product(quantised)
+        self.scale = (weight.abs().amax(1) / MAX_WEIGHT).clamp(min=MIN_STEP)
+        quantized = (weight / self.scale[:, None]).round().to(torch.int8)
+        self.sums = quantized.sum(1).float()
+        self.ones, self.zeros = torch.ones_like(self.scale), torch.zeros_like(self.scale).long()
+        self.weight = packed(quantized)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O) float32."""
         rows = x.flatten(0, -2).float()
-        least, largest = (
-            rows.amin(-1, keepdim=True),
-            rows.amax(-1, keepdim=True),
-        )  # aminmax is 40 times as slow
-        step = ((largest - least) / LARGEST_VALUE).clamp(min=SMALLEST_STEP)
-        quantised = ((rows - least) * step.reciprocal()).round_().to(torch.uint8)
-        y = self.product(quantised).mul_(step).addcmul_(least, self.sums).mul_(self.scale)
+        # aminmax is 40 times as slow
+        low, high = rows.amin(-1, keepdim=True), rows.amax(-1, keepdim=True)
+        step = ((high - low) / MAX_VALUE).clamp(min=MIN_STEP)
+        quantized = ((rows - low) * step.reciprocal()).round_().to(torch.uint8)
+        y = self.product(quantized).mul_(step).addcmul_(low, self.sums).mul_(self.scale)
         return y.unflatten(0, x.shape[:-1])
+
+    def product(self, values: Tensor) -> Tensor:
+        """(N, I) uint8 → (N, O) float32, exact sums."""
+        if not self.weight.is_mkldnn:
+            return values.float() @ self.weight.T.float()
+        scales, zeros = self.ones, self.zeros
+        return torch.ops.onednn.qlinear_pointwise.default(
+            values, 1.0, 0, self.weight, scales, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"weight": unpacked(self.weight)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {"weight": packed(state["weight"])})
 
 
 class Int8MLP(nn.Module):
+    """:class:`MLP` with 8-bit products."""
+
     def __init__(self, mlp: MLP) -> None:
         super().__init__()
         self.fc1, self.fc2 = Int8Linear(mlp.fc1.weight), Int8Linear(mlp.fc2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) → (B, T, D) float32."""
         return self.fc2(F.silu(self.fc1(x), inplace=True))
 
 
 class Int8Attention(Attention):
+    """:class:`Attention` whose queries, keys and values are one 8-bit product."""
+
     def __init__(self, attention: Attention) -> None:
         nn.Module.__init__(self)
         self.heads, self.window, self.o_proj = attention.heads, attention.window, attention.o_proj
@@ -68,29 +89,44 @@ class Int8Attention(Attention):
         self.qkv_proj = Int8Linear(torch.cat(weights))
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, D) → queries, keys and values, each (B, T, H·head width)."""
         return self.qkv_proj(x).to(self.o_proj.weight.dtype).chunk(3, dim=-1)
 
 
-def quantise(decoder: AcousticDecoder) -> None:
+# Part of the decoder → what stands in its place, and which of its weights that holds in 8 bits.
+QUANTIZED: dict[type[nn.Module], tuple[type[nn.Module], tuple[str, ...]]] = {
+    MLP: (Int8MLP, ("fc1.weight", "fc2.weight")),
+    Attention: (Int8Attention, ("q_proj.weight", "k_proj.weight", "v_proj.weight")),
+}
+
+
+def quantized_keys(network: CodecNetwork) -> set[str]:
+    """Names in the state dict of the weights that :func:`quantize` puts into 8 bits."""
+    return {
+        f"{name}.{weight}"
+        for name, part in network.named_modules()
+        if type(part) in QUANTIZED
+        for weight in QUANTIZED[type(part)][1]
+    }
+
+
+def quantize(decoder: AcousticDecoder) -> None:
     """Put 8-bit products in the place of the layers' own."""
     for name, part in list(decoder.named_modules()):
-        if isinstance(part, MLP):
-            decoder.set_submodule(name, Int8MLP(part))
-        elif isinstance(part, Attention):
-            decoder.set_submodule(name, Int8Attention(part))
+        if type(part) in QUANTIZED:
+            decoder.set_submodule(name, QUANTIZED[type(part)][0](part))
 
 
-def is_quantised(decoder: AcousticDecoder) -> bool:
+def is_quantized(decoder: AcousticDecoder) -> bool:
+    """Whether :func:`quantize` has been at work."""
     return any(isinstance(module, Int8Linear) for module in decoder.modules())
 
 
-def integer_product(weight: Tensor) -> Callable[[Tensor], Tensor]:
-    """For int8 (O, I): what gives float32 (N, O) for uint8 (N, I)."""
-    if not multiplies_int8():
-        return lambda values: values.float() @ weight.T.float()
-    packed = torch.ops.onednn.qlinear_prepack(weight, None)
-    ones, zeros = torch.ones(len(weight)), torch.zeros(len(weight), dtype=torch.int64)
-    product = torch.ops.onednn.qlinear_pointwise.default
-    return lambda values: product(
-        values, 1.0, 0, packed, ones, zeros, None, 1.0, 0, torch.float32, "none", [], ""
-    )
+def packed(weight: Tensor) -> Tensor:
+    """int8 (O, I) as oneDNN wants it, where it multiplies 8-bit integers; else as it is."""
+    return torch.ops.onednn.qlinear_prepack(weight, None) if multiplies_int8() else weight
+
+
+def unpacked(weight: Tensor) -> Tensor:
+    """The reverse: int8 (O, I), which can be copied and pickled, for a processor of any kind."""
+    return weight.to_dense().T.contiguous() if weight.is_mkldnn else weight

@@ -6,30 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from xcodec2.codec.inference.fold import embedded
+from xcodec2.codec.inference.fold import embed_codes
+from xcodec2.codec.network import CodecNetwork, Moments
 from xcodec2.errors import XCodec2Error
-
-if TYPE_CHECKING:
-    from xcodec2.model import XCodec2Model
 
 
 @contextmanager
-def inference(model: XCodec2Model) -> Iterator[None]:
+def inference(network: CodecNetwork) -> Iterator[None]:
     """No gradients, no dropout even in the middle of training, neither autocast nor TF32: the
     weights' dtype is the precision."""
-    training = [module for module in model.modules() if module.training]
+    training = [module for module in network.modules() if module.training]
     for module in training:
         module.training = False
     try:
         with (
             torch.no_grad(),
-            torch.autocast(model.device.type, enabled=False),
-            full_float32(model.device),
+            torch.autocast(network.device.type, enabled=False),
+            full_float32(network.device),
         ):
             yield
     finally:
@@ -64,30 +62,40 @@ def float32_switches() -> list[tuple[Any, str, Any]]:
 
 
 def encode_rows(
-    model: XCodec2Model,
+    network: CodecNetwork,
     rows: Tensor,
     lengths: Tensor | None = None,
-    moments: tuple[Tensor, Tensor] | None = None,
+    moments: Moments | None = None,
 ) -> Tensor:
-    """Padded waveforms (B, P) → codes (B, T) int64 on the CPU; see XCodec2Model.latent."""
-    with inference(model):
-        latent = model.latent(rows.to(model.device), lengths, moments)
-        _, codes = model.quantizer(latent)
+    """Padded waveforms (B, P) → codes (B, T) int64 on the CPU; see `encode_features`.
+
+    Raises:
+        XCodec2Error: something on the way was not finite.
+    """
+    with inference(network):
+        latent = network.encode_features(rows.to(network.device), lengths, moments).latent
+        codes = network.quantize(latent).codes
     if not latent.isfinite().all() or (codes < 0).any():
         raise XCodec2Error(
-            f"encoding overflowed: the audio is too loud for {model.dtype} (its peak is {rows.abs().max():.3g}), "
-            "or the model's weights are damaged"
+            f"encoding overflowed: the audio is too loud for {network.dtype} "
+            f"(its peak is {rows.abs().max():.3g}), or the model's weights are damaged"
         )
     return codes.cpu()
 
 
-def decode_rows(model: XCodec2Model, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Codes (B, T) → waveforms (B, T·output_hop) float32 on the CPU."""
-    with inference(model):
-        x = embedded(model.quantizer, model.acoustic_decoder, rows.to(model.device), lengths)
-        waveforms = model.acoustic_decoder.from_embedded(x, lengths)
+def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Codes (B, T) → waveforms (B, T·output_hop) float32 on the CPU; `lengths` (B,) in frames.
+
+    Raises:
+        XCodec2Error: a sample is not finite.
+    """
+    with inference(network):
+        embedded = embed_codes(
+            network.quantizer, network.acoustic_decoder, rows.to(network.device), lengths
+        )
+        waveforms = network.acoustic_decoder.from_embedded(embedded, lengths).waveform
     if not waveforms.isfinite().all():
         raise XCodec2Error(
-            f"decoding overflowed {model.dtype}: use float32; if it was, the weights are damaged"
+            f"decoding overflowed {network.dtype}: use float32; if it was, the weights are damaged"
         )
     return waveforms.cpu()

@@ -10,11 +10,13 @@ same with 8-bit integers in most of the decoder's products.
 
 from __future__ import annotations
 
-import functools
 import re
 import warnings
+from collections.abc import Container
 
 import torch
+
+from xcodec2.codec.kernels.cpu_features import multiplies_bfloat16, multiplies_int8
 
 LAYERS = re.compile(
     r"acoustic_decoder\.(layers\.\d+\.(self_attn|mlp)|post_net\.\d+\.conv\d)\."
@@ -22,60 +24,37 @@ LAYERS = re.compile(
 )
 
 
-QUANTISED = re.compile(
-    r"acoustic_decoder\.layers\.\d+\.(self_attn\.[qkv]_proj|mlp\.fc[12])\."
-)  # see codec/int8.py
+def weight_type(
+    key: str, dtype: torch.dtype, device: torch.device, quantized: Container[str] = ()
+) -> torch.dtype:
+    """The type of a weight in a model of `dtype` on `device`, before it is quantized.
 
-
-def weight_type(key: str, dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """The type of the weight called `key` in a model of `dtype` on `device`; before it is
-    quantised, with int8.
+    Args:
+        key: the weight's name in the state dict.
+        dtype: what the model was asked for in.
+        device: where it is.
+        quantized: keys that int8 will replace (see :func:`int8.quantized_keys`).
     """
     if dtype == torch.int8:
-        return torch.float32 if QUANTISED.match(key) else weight_type(key, torch.bfloat16, device)
+        dtype = torch.float32 if key in quantized else torch.bfloat16
     if device.type != "cpu" or dtype != torch.bfloat16 or LAYERS.match(key):
         return dtype
     return torch.float32
 
 
 def warn_if_slow(dtype: torch.dtype, device: torch.device) -> None:
+    """Tell, with a RuntimeWarning, that this processor is slow in `dtype`."""
+    low = dtype in (torch.bfloat16, torch.int8)
     lacking = {
-        "AVX512_BF16 or AMX": dtype in (torch.bfloat16, torch.int8) and not multiplies_bfloat16()
+        "AVX512_BF16 or AMX": low and not multiplies_bfloat16(),
+        "VNNI": dtype == torch.int8 and not multiplies_int8(),
     }
-    lacking["VNNI"] = dtype == torch.int8 and not multiplies_int8()
     names = " and ".join(name for name, lacks in lacking.items() if lacks)
     if device.type == "cpu" and names:
         kind = str(dtype).removeprefix("torch.")
-        message = f"PyTorch finds no instructions for {kind} here ({names}): float32 is many times as fast"
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-def multiplies_bfloat16() -> bool:
-    supported = getattr(
-        torch.cpu, "_is_avx512_bf16_supported", None
-    )  # AMX implies it; older PyTorch cannot say
-    return bool(supported and supported())
-
-
-@functools.cache
-def multiplies_int8() -> bool:
-    """Whether oneDNN multiplies 8-bit integers, and the processor without saturating: VNNI.
-
-    What torch.compile's own code calls is not documented, so it is tried out once.
-    """
-    supported = getattr(torch.cpu, "_is_vnni_supported", None)
-    if not (supported and supported()):
-        return False
-    try:
-        weight = torch.full((2, 8), 127, dtype=torch.int8)
-        packed, zeros = (
-            torch.ops.onednn.qlinear_prepack(weight, None),
-            torch.zeros(2, dtype=torch.int64),
+        warnings.warn(
+            f"PyTorch finds no instructions for {kind} here ({names}): "
+            "float32 is many times as fast",
+            RuntimeWarning,
+            stacklevel=4,
         )
-        y = torch.ops.onednn.qlinear_pointwise.default(
-            torch.full((3, 8), 255, dtype=torch.uint8), 1.0, 0, packed, torch.ones(2), zeros, None, 1.0, 0,
-            torch.float32, "none", [], "",
-        )  # fmt: skip
-    except (AttributeError, RuntimeError, TypeError):
-        return False
-    return torch.equal(y, torch.full((3, 2), 8 * 127 * 255.0))

@@ -8,16 +8,13 @@ for. At a join the two windows' versions of one hop of samples are cross-faded: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from xcodec2.codec.inference.passes import decode_rows
+from xcodec2.codec.network import CodecNetwork
 from xcodec2.errors import XCodec2Error
-
-if TYPE_CHECKING:
-    from xcodec2.model import XCodec2Model
 
 STEP, LOOK_BACK, LOOK_AHEAD = 25, 100, 5  # frames, for streams
 LONG_STEP, LONG_LOOK = 1000, 250  # frames, for long recordings
@@ -25,19 +22,19 @@ FADE = 1  # frames cross-faded at a join
 
 
 def decode_long(
-    model: XCodec2Model, codes: Tensor, *, done: Callable[[int], None] = lambda frames: None
+    network: CodecNetwork, codes: Tensor, *, done: Callable[[int], None] = lambda frames: None
 ) -> Tensor:
     """(T,) → (T·output_hop,) on the CPU, in windows of LONG_STEP frames that see LONG_LOOK more on
     each side.
 
     `done` is told the frames of each window when it is finished.
     """
-    hop, filled, look = model.config.output_hop, 0, LONG_LOOK
-    if field := model.receptive_field:  # then the windows give what the whole would
+    hop, filled, look = network.config.output_hop, 0, LONG_LOOK
+    if field := network.receptive_field:  # then the windows give what the whole would
         look = max(field.decoder_back, field.decoder_ahead)
-    waveform = torch.empty(len(codes) * hop)
-    for piece in decode(
-        model, codes.split(LONG_STEP), step=LONG_STEP, look_back=look, look_ahead=look
+    waveform = torch.empty(len(codes) * hop, dtype=torch.float32, device="cpu")
+    for piece in decode_stream(
+        network, codes.split(LONG_STEP), step=LONG_STEP, look_back=look, look_ahead=look
     ):
         waveform[filled : filled + len(piece)] = piece
         filled += len(piece)
@@ -45,8 +42,8 @@ def decode_long(
     return waveform
 
 
-def decode(
-    model: XCodec2Model, chunks: Iterable[Tensor], *, step: int, look_back: int, look_ahead: int
+def decode_stream(
+    network: CodecNetwork, chunks: Iterable[Tensor], *, step: int, look_back: int, look_ahead: int
 ) -> Iterator[Tensor]:
     """Chunks (t,) of codes → chunks of waveform on the CPU, `step` frames at a time; see
     XCodec2Model.stream_decode.
@@ -55,37 +52,37 @@ def decode(
         raise XCodec2Error(
             f"a stream needs step >= {FADE}, look_back >= 0 and look_ahead >= {FADE} frames"
         )
-    return _decode(model, chunks, step, look_back, look_ahead)
+    return _decode_windows(network, chunks, step, look_back, look_ahead)
 
 
-def _decode(
-    model: XCodec2Model, chunks: Iterable[Tensor], step: int, look_back: int, look_ahead: int
+def _decode_windows(
+    network: CodecNetwork, chunks: Iterable[Tensor], step: int, look_back: int, look_ahead: int
 ) -> Iterator[Tensor]:
-    hop = model.config.output_hop
-    known = torch.empty(
-        0, dtype=torch.long
-    )  # codes from `look_back` frames before the next sound on
+    hop = network.config.output_hop
+    # codes from `look_back` frames before the next sound on
+    known = torch.empty(0, dtype=torch.long, device="cpu")
     start = 0  # index in `known` of the first frame not yet sounded
-    tail = torch.empty(0)  # the last window's version of the samples that come next
+    # the last window's version of the samples that come next
+    tail = torch.empty(0, dtype=torch.float32, device="cpu")
     for chunk in chunks:
         known = torch.cat([known, chunk.cpu().long()])
         while len(known) >= start + step + look_ahead:
-            waveform = decode_window(model, known[: start + step + look_ahead])[start * hop :]
+            waveform = decode_window(network, known[: start + step + look_ahead])[start * hop :]
             yield joined(tail, waveform[: step * hop])
             tail = waveform[step * hop : (step + FADE) * hop]
             dropped = max(start + step - look_back, 0)
             known, start = known[dropped:], start + step - dropped
     if len(known) > start:
-        yield joined(tail, decode_window(model, known)[start * hop :])
+        yield joined(tail, decode_window(network, known)[start * hop :])
 
 
-def decode_window(model: XCodec2Model, codes: Tensor) -> Tensor:
+def decode_window(network: CodecNetwork, codes: Tensor) -> Tensor:
     """(t,) → (t·output_hop,) on the CPU."""
-    return decode_rows(model, codes[None])[0]
+    return decode_rows(network, codes[None])[0]
 
 
 def joined(tail: Tensor, waveform: Tensor) -> Tensor:
     """The new window's samples, faded in over the old window's version of their beginning."""
-    rising = torch.linspace(0, 1, len(tail) + 2)[1:-1]
+    rising = torch.linspace(0, 1, len(tail) + 2, dtype=tail.dtype, device=tail.device)[1:-1]
     head = tail * (1 - rising) + waveform[: len(tail)] * rising
     return torch.cat([head, waveform[len(tail) :]])

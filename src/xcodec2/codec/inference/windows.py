@@ -1,9 +1,8 @@
-"""Encoding of files too long for one pass: overlapping windows under file-level feature statistics."""
+"""Encoding of files too long for one pass: overlapping windows, normalized as the whole file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -12,21 +11,19 @@ from torch import Tensor
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.features import kaldi_fbank
 from xcodec2.codec.inference.passes import encode_rows
+from xcodec2.codec.network import CodecNetwork, Moments
 
-if TYPE_CHECKING:
-    from xcodec2.model import XCodec2Model
-
-WINDOW = 1500  # frames in one pass
-OVERLAP = 250  # frames at each end of a window that are heard but not kept
+WINDOW_FRAMES = 1500  # frames in one pass
+OVERLAP_FRAMES = 250  # frames at each end of a window that are encoded but not kept
 STATISTICS_FRAMES = 3000  # codes' worth of fbank held at once
 
 
-def encode(
-    model: XCodec2Model,
+def encode_long(
+    network: CodecNetwork,
     waveform: Tensor,
     *,
-    size: int = WINDOW,
-    overlap: int = OVERLAP,
+    size: int = WINDOW_FRAMES,
+    overlap: int = OVERLAP_FRAMES,
     done: Callable[[int], None] = lambda frames: None,
 ) -> Tensor:
     """A waveform (N,) of any length → codes (T,) int64 on the CPU, in memory that does not grow
@@ -35,32 +32,33 @@ def encode(
     Differs from one pass over the whole only in how far attention sees: `overlap` frames at least.
     `done` is told the frames of each window when it is finished.
     """
-    hop, frames = model.config.hop, model.config.frames(len(waveform))
-    if field := model.receptive_field:  # then the windows give what the whole would
+    hop, frames = network.config.hop, network.config.frames(len(waveform))
+    if field := network.receptive_field:  # then the windows give what the whole would
         overlap = max(field.encoder_back, field.encoder_ahead)
         size = max(size, 3 * overlap)
-    moments = file_moments(model, waveform)
+    moments = file_moments(network, waveform)
     kept = []
     for start in range(0, frames, size - 2 * overlap):
         stop = min(start + size - 2 * overlap, frames)
         first = max(start - overlap, 0)
         last = min(
-            stop + max(overlap, 1), model.config.padded_frames(len(waveform))
+            stop + max(overlap, 1), network.config.padded_frames(len(waveform))
         )  # NeuCodec ends a frame early
         codes = encode_rows(
-            model, excerpt(waveform, first * hop, last * hop)[None], moments=moments
+            network, samples_between(waveform, first * hop, last * hop)[None], moments=moments
         )
         kept.append(codes[0, start - first : stop - first])
         done(stop - start)
     return torch.cat(kept)
 
 
-def file_moments(model: XCodec2Model, waveform: Tensor) -> tuple[Tensor, Tensor]:
+def file_moments(network: CodecNetwork, waveform: Tensor) -> Moments:
     """Mean and unbiased variance (1, 1, 80) of the fbank over the whole padded file, block by
     block.
     """
-    count, mean, squares = 0, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1)
-    for fbank in fbank_blocks(model, waveform):
+    count = 0
+    mean = squares = torch.zeros(1, 1, 1, dtype=torch.float64, device="cpu")
+    for fbank in fbank_blocks(network, waveform):
         block_mean = fbank.mean(1, keepdim=True)
         block_squares = (fbank - block_mean).square().sum(1, keepdim=True)
         delta, total = block_mean - mean.to(fbank), count + fbank.shape[1]
@@ -72,17 +70,17 @@ def file_moments(model: XCodec2Model, waveform: Tensor) -> tuple[Tensor, Tensor]
     return mean, squares / (count - 1)
 
 
-def fbank_blocks(model: XCodec2Model, waveform: Tensor) -> Iterator[Tensor]:
-    """The file's fbank (1, F, 80) in pieces, each frame once and as the whole file would give it."""
-    hop, side = model.config.hop, model.config.feature_padding
-    last = model.config.padded_frames(len(waveform)) * hop + side
+def fbank_blocks(network: CodecNetwork, waveform: Tensor) -> Iterator[Tensor]:
+    """The file's fbank (1, F, 80) in pieces, each frame once and as in the whole file."""
+    hop, side = network.config.hop, network.config.feature_padding
+    last = network.config.padded_frames(len(waveform)) * hop + side
     step = STATISTICS_FRAMES * hop
     for start in range(-side, last - FEATURE_WINDOW + 1, step):
         stop = min(start + step + FEATURE_WINDOW - FEATURE_HOP, last)
-        yield kaldi_fbank(excerpt(waveform, start, stop)[None].to(model.device))
+        yield kaldi_fbank(samples_between(waveform, start, stop)[None].to(network.device))
 
 
-def excerpt(waveform: Tensor, start: int, stop: int) -> Tensor:
+def samples_between(waveform: Tensor, start: int, stop: int) -> Tensor:
     """Samples start … stop of (N,), with zeros where they lie outside."""
     inside = waveform[max(start, 0) : max(stop, 0)]
     return F.pad(inside, (max(-start, 0), stop - max(start, 0) - len(inside)))

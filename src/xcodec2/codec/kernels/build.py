@@ -1,4 +1,4 @@
-"""Compiles snake.c into the library that snake_kernel.py loads: `python -m
+"""Compiles snake.c into the library that snake_cpu.py loads: `python -m
 xcodec2.codec.kernels.build`.
 
 hatch_build.py does it whenever the package is built or installed. A plain C library called through
@@ -17,7 +17,7 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("snake.c")
 LIBRARY = Path(__file__).with_name("libsnake.so")
 OPTIONS = ["-std=c11", "-O3", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared"]
-X86_OPTIONS = ["-mavx2", "-mfma"]  # snake_kernel.py asks the processor before it loads the library
+X86_OPTIONS = ["-mavx2", "-mfma"]  # snake_cpu.py asks the processor before it loads the library
 
 
 def compile_library(library: Path = LIBRARY) -> str | None:

@@ -1,5 +1,4 @@
-"""A convolution with channels side by side in memory, as CPUs like it best, and GPUs in half
-precision.
+"""A convolution that runs channels-last, fastest on CPUs, and on GPUs in half precision.
 
 B batch, C channels, N samples. Elsewhere, and with gradients, it is PyTorch's own.
 """
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec.kernels.linear import in_type_of, linear
 
-WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
+MIN_WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
 
 
 class FrameConv1d(nn.Conv1d):
@@ -46,21 +45,23 @@ class FrameConv1d(nn.Conv1d):
 
 
 class Conv1d(FrameConv1d):
-    """nn.Conv1d whose weights lie as the processor wants them, fresh or loaded: resumed training
-    rounds as before.
+    """nn.Conv1d whose weights lie channels-last in memory, fresh or loaded.
+
+    In `state_dict()` they are contiguous, as safetensors wants them. Resumed training rounds as
+    before.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        lay_side_by_side(self)
-        self.register_load_state_dict_post_hook(lay_side_by_side)
+        to_channels_last(self)
+        self.register_load_state_dict_post_hook(to_channels_last)
         plain = self.dilation == (1,) and self.groups == 1
-        self.is_wide = plain and self.stride[0] * self.in_channels >= WIDE
+        self.is_wide = plain and self.stride[0] * self.in_channels >= MIN_WIDE
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, N) → (B, C, N), in the weights' type."""
         x = in_type_of(self.weight, x)
-        if torch.is_grad_enabled() or not likes_channels_side_by_side(x):
+        if torch.is_grad_enabled() or not prefers_channels_last(x):
             return super().forward(x)
         x = self.padded(x)
         if x.is_cuda and self.kernel_size == (1,):  # elsewhere it depends on the shape
@@ -76,22 +77,32 @@ class Conv1d(FrameConv1d):
             x, weight, self.bias, (1, *stride), (0, *padding), (1, *dilation), self.groups
         )[:, :, 0]
 
+    def state_dict(self, *args: Any, **settings: Any) -> Any:
+        """nn.Module's, with contiguous copies of weights that are not; `keep_vars` keeps them."""
+        state = super().state_dict(*args, **settings)
+        if not settings.get("keep_vars"):
+            prefix = settings.get("prefix", "")
+            for key in [key for key in state if key.startswith(prefix)]:
+                state[key] = state[key].contiguous()
+        return state
+
     def as_product(self, x: Tensor) -> Tensor:
         """(B, N, C) → (B, N/stride, C): what each output sees laid in a row."""
         padding = int(self.padding[0])
-        seen = F.pad(x, (0, 0, padding, padding)).unfold(
+        inputs = F.pad(x, (0, 0, padding, padding)).unfold(
             1, self.kernel_size[0], self.stride[0]
         )  # (B, T, C, kernel)
         return linear(
-            seen.transpose(2, 3).flatten(2), self.weight.transpose(1, 2).flatten(1), self.bias
+            inputs.transpose(2, 3).flatten(2), self.weight.transpose(1, 2).flatten(1), self.bias
         )
 
 
-def likes_channels_side_by_side(x: Tensor) -> bool:
+def prefers_channels_last(x: Tensor) -> bool:
+    """Whether channels-last is the faster layout for (B, C, N) on its device in its type."""
     return x.device.type == "cpu" or (x.is_cuda and x.dtype in (torch.bfloat16, torch.float16))
 
 
-def lay_side_by_side(module: nn.Conv1d, _: object = None) -> None:
+def to_channels_last(module: nn.Conv1d, _: object = None) -> None:
     """Change where the weights lie and not what they are: otherwise each call would have to."""
     weight = module.weight  # under weight norm a passing one, to no effect
     if weight.device.type == "cpu":

@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec.inference.precision import multiplies_bfloat16
+from xcodec2.codec.kernels.cpu_features import multiplies_bfloat16
 
 
 class Linear(nn.Linear):
     """A linear layer whose input takes the type of its weights, and so does what it gives."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O)."""
         return linear(x, self.weight, self.bias)
 
 
@@ -28,6 +29,7 @@ class SiLULinear(Linear):
     """A linear layer and SiLU behind it."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(…, I) → (…, O)."""
         return linear(x, self.weight, self.bias, silu=True)
 
 
@@ -49,6 +51,7 @@ def in_type_of(weight: Tensor, x: Tensor) -> Tensor:
 
 
 def suits_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's product takes these two, and no gradients are wanted."""
     return (
         x.device.type == "cpu"
         and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and multiplies_bfloat16()))
@@ -66,8 +69,8 @@ def onednn_product() -> Callable[..., Any] | None:
     """
     try:
         product = torch.ops.mkldnn._linear_pointwise.default
-        ones = torch.ones(2, 2)
-        works = torch.equal(product(ones, ones, ones[0], "none", [], ""), torch.full((2, 2), 3.0))
+        ones = torch.ones(2, 2, dtype=torch.float32, device="cpu")
+        works = torch.equal(product(ones, ones, ones[0], "none", [], ""), 3 * ones)
     except (AttributeError, RuntimeError, TypeError):
         return None
     return product if works else None

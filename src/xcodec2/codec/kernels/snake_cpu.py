@@ -29,7 +29,7 @@ def can_run(x: Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_grad_enabled()
-        and load() is not None
+        and load_library() is not None
     )
 
 
@@ -39,7 +39,7 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
 
     `alpha` and `beta` (C,) are what is multiplied and divided by, `taps` (12,) the filter.
     """
-    library = load()
+    library = load_library()
     assert library is not None
     rows = x.transpose(1, 2).contiguous()  # (B, N, C)
     out = torch.empty_like(rows)
@@ -60,7 +60,7 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
 
 
 @functools.cache
-def load() -> ctypes.CDLL | None:
+def load_library() -> ctypes.CDLL | None:
     """The library, or None, with a warning that says why: the results are the same, the time is
     not.
     """
@@ -82,6 +82,7 @@ def load() -> ctypes.CDLL | None:
 
 
 def declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """The library with the types of its one function."""
     library.xcodec2_snake.argtypes = [POINTER] * 6 + [ctypes.c_int64] * 3 + [ctypes.c_int, POINTER]
     library.xcodec2_snake.restype = None
     return library

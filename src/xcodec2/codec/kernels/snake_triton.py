@@ -27,6 +27,7 @@ def can_run(x: Tensor) -> bool:
 
 @functools.cache
 def kernels() -> ModuleType | None:
+    """The module of kernels, or None where Triton is not installed."""
     try:
         from xcodec2.codec.kernels import snake_triton_kernels
     except ImportError:
@@ -50,7 +51,7 @@ def snake(x: Tensor, alpha: Tensor, beta: Tensor, taps: Tensor, lengths: Tensor 
     out = torch.empty_like(rows)
     alpha, beta, taps = (tensor.float().contiguous() for tensor in (alpha, beta, taps))
     lengths = (
-        torch.full((batch,), size, device=x.device)
+        torch.full((batch,), size, dtype=torch.int64, device=x.device)
         if lengths is None
         else lengths.long().contiguous()
     )

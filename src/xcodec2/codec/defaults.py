@@ -1,0 +1,37 @@
+"""Weights of one type in one place, whatever the process's default dtype and device are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def float32_parameters(device: str | torch.device | None = None) -> Iterator[None]:
+    """Modules built inside get float32 weights on `device`.
+
+    Args:
+        device: by default that of a `with torch.device(…)` around the call, else the CPU:
+            `torch.set_default_device` has no say, nor has `torch.set_default_dtype`.
+    """
+    default = torch.get_default_dtype()
+    with torch.device(device or device_of_block()):
+        if default != torch.float32:  # process-wide, so not touched without need
+            torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            if default != torch.float32:
+                torch.set_default_dtype(default)
+
+
+def device_of_block() -> torch.device:
+    """What a surrounding `with torch.device(…)` says, else the CPU."""
+    current = torch.get_default_device()
+    context = getattr(
+        getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None
+    )  # what torch.set_default_device leaves; torch has no public way to tell the two apart
+    process_wide = context is not None and context.device.type == current.type
+    return torch.device("cpu") if process_wide else current
