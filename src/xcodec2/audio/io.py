@@ -35,6 +35,7 @@ from xcodec2.files import replacing
 AudioSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
 )
+"""What audio is read from: a path, a file's bytes, an open file, or samples with their rate."""
 
 Taken = TypeVar("Taken")
 

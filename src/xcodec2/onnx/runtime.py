@@ -1,9 +1,10 @@
 """Encode and decode with NumPy and ONNX Runtime alone, for machines without PyTorch.
 
->>> from xcodec2.onnx import OnnxCodec
->>> codec = OnnxCodec("folder")              # written by `xcodec2 export nano folder --to onnx`
->>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
->>> waveform = codec.decode(codes)           # (T·hop,) float32 at codec.facts.sample_rate
+Examples:
+    >>> from xcodec2.onnx import OnnxCodec
+    >>> codec = OnnxCodec("folder")              # written by `xcodec2 export nano folder --to onnx`
+    >>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
+    >>> waveform = codec.decode(codes)           # (T·hop,) float32 at codec.facts.sample_rate
 
 N samples, T codes.
 """
