@@ -111,7 +111,7 @@ class Codes:
             file.write(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The content of the file that :meth:`save` writes."""
+        """The content of the file that `save` writes."""
         small = self.codebook_size <= 1 << 16
         arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
         for field, value in self._description().items():
@@ -130,9 +130,9 @@ class Codes:
         """Read a file of codes.
 
         Args:
-            source: A path, or the content of a file: what :meth:`save` wrote; a plain .npy of
+            source: A path, or the content of a file: what `save` wrote; a plain .npy of
                 integers (T,), (1, T) or (1, 1, T); or text of speech tokens, as
-                :meth:`from_text` takes it.
+                `from_text` takes it.
             frame_rate: Codes per second, where the file does not say it.
             codebook_size: Codes that there are, where the file does not say it.
 

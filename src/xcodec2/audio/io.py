@@ -97,7 +97,7 @@ def read_blocks(
     """What `take` makes of the samples as they come.
 
     Args:
-        source: As in :func:`load_audio`.
+        source: As in `load_audio`.
         sample_rate: Hz; needed with an array.
         take: Is called with (Hz, (samples, channels) float32) blocks at their own rate and with the
             name for errors; once more, from the start, when another decoder has to take over.

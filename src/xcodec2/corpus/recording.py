@@ -134,7 +134,7 @@ class ParquetCell:
 
 @dataclass(frozen=True)
 class DatasetCell:
-    """Row `row` of a data set that `datasets` opens; see :func:`xcodec2.corpus.tables.dataset`."""
+    """Row `row` of a data set that `datasets` opens; see `xcodec2.corpus.tables.dataset`."""
 
     name: str
     subset: str | None
