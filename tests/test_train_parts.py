@@ -474,6 +474,36 @@ def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
     assert -12.1 < levels.min() < -9 < -3 < levels.max() < 0.1
 
 
+def test_a_fresh_adapter_is_alive_and_begins_silent():
+    """nano's own is dead: its first activation gives 0 everywhere, and no gradient comes through."""
+
+    def features_and_gradient(*changes: str) -> tuple[torch.Tensor, torch.Tensor]:
+        torch.manual_seed(0)
+        codec = starting_codec(
+            read_recipe(
+                "finetune", ['data.sources=[{path="x"}]', "start.checkpoint=nano", *changes]
+            )
+        )
+        semantic = codec.semantic_encoder(
+            codec.features(codec.pad(speech()[None, :32_000]), None, None)[0]
+        )
+        alive = codec.semantic_adapter.conv1(semantic.transpose(1, 2)).relu()
+        adapted = codec.semantic_adapter(semantic)
+        adapted.sum().backward()
+        return alive, codec.semantic_adapter.conv4.weight.grad if changes else adapted
+
+    dead, silent = features_and_gradient()
+    assert dead.abs().max() == 0
+    assert silent.std() < 1e-4
+    alive, gradient = features_and_gradient('start.fresh=["semantic_adapter"]')
+    assert 0.2 < (alive > 0).float().mean() < 0.8
+    assert gradient.abs().max() > 0
+    with pytest.raises(TrainingError, match=r"start\.fresh: no part 'adapter'"):
+        starting_codec(
+            read_recipe("finetune", ['data.sources=[{path="x"}]', 'start.fresh=["adapter"]'])
+        )
+
+
 def test_a_finite_field_begins_with_what_the_start_knew():
     weight = torch.arange(1.0, 8.0)
     assert moved_taps(weight, 2).tolist() == [0, 0, 1, 2, 3, 4, 5]

@@ -135,12 +135,32 @@ def starting_codec(recipe: Recipe) -> XCodec2Model:
         codec = source if config == source.config else changed_codec(source, config)
     if start.semantic_encoder:
         load_semantic_encoder(codec, start.semantic_encoder)
-    for name in start.frozen:
-        if name not in dict(codec.named_children()):
-            raise TrainingError(
-                f"recipe.start.frozen: no part {name!r}; there are {', '.join(dict(codec.named_children()))}"
-            )
+    parts = dict(codec.named_children())
+    for key, names in (("frozen", start.frozen), ("fresh", start.fresh)):
+        for name in names:
+            if name not in parts:
+                raise TrainingError(
+                    f"recipe.start.{key}: no part {name!r}; there are {', '.join(parts)}"
+                )
+    for name in start.fresh:
+        begin_anew(parts[name])
     return codec.train()
+
+
+def begin_anew(part: nn.Module) -> None:
+    """Random weights. An adapter's last layer gives nothing yet, so that what is there already is
+    not disturbed.
+
+    nano's adapter needs it: its first activation gives 0 for all that it hears, and no gradient
+    comes through that.
+    """
+    for module in part.modules():
+        if isinstance(
+            module, (nn.Linear, nn.Conv1d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.Embedding)
+        ):
+            module.reset_parameters()
+    if isinstance(part, SemanticAdapter):
+        nn.init.zeros_(part.conv4.weight)
 
 
 def quiet_start(codec: XCodec2Model) -> None:

@@ -51,6 +51,9 @@ class Start:
     discriminators: str = (
         ""  # OUT/discriminators.safetensors of a run, or a Lightning checkpoint of the original
     )
+    fresh: tuple[
+        str, ...
+    ] = ()  # parts of the codec that begin random all the same; a semantic adapter begins silent
     frozen: tuple[str, ...] = ()  # parts of the codec that do not learn
 
 
