@@ -35,11 +35,18 @@ SPEECH_MARK = re.compile(r"\ufeff|<\|SPEECH_GENERATION_(?:START|END)\|>")
 class Codes:
     """The codes of one piece of speech.
 
-    codes: (T,) int32, each 0…codebook_size - 1; given as any integer tensor, array or sequence.
-    num_samples, sample_rate: length and rate (Hz) of the audio they came from; both None when there
-    was none. frame_rate: codes per second. model, weights_hash: what made them; None when unknown.
+    Attributes:
+        codes: (T,) int32, each in 0 … codebook_size - 1; given as any integer tensor, array or
+            sequence.
+        num_samples: Samples per channel of the audio they came from; None without audio.
+        sample_rate: Of that audio, in Hz; None without audio.
+        frame_rate: Codes per second.
+        codebook_size: How many codes there are.
+        model: Name of the model that made them; None when unknown.
+        weights_hash: Hash of its weights, 16 hexadecimal digits; None when unknown.
 
-    Raises CodesError when a field does not hold what it should.
+    Raises:
+        CodesError: A field does not hold what it should.
     """
 
     codes: torch.Tensor
@@ -103,6 +110,9 @@ class Codes:
         """Write to exactly `path`, whole or not at all.
 
         Equal codes give equal bytes.
+
+        Args:
+            path: Of the file, usually `.npz`.
 
         Raises:
             CodesError: It cannot be written.
