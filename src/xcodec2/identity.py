@@ -59,7 +59,7 @@ class CodecIdentity:
         return None
 
     def check(self, other: CodecIdentity, this: str, that: str) -> None:
-        """Refuse what :meth:`difference` finds.
+        """Refuse what `difference` finds.
 
         Raises:
             CodesError: The codes of one are not the codes of the other.

@@ -71,9 +71,13 @@ def open_extraction(
 
 @dataclass(frozen=True)
 class Extraction:
-    """A data set of tokens. `paths` are those of its shards on `fs`, sorted.
+    """A data set of tokens.
 
-    home: the folder that extraction.json lies in; None for Parquet of other origin.
+    Attributes:
+        name: As it was opened.
+        fs: The fsspec file system that it is on.
+        paths: Of its shards, sorted.
+        home: The folder of extraction.json; None for Parquet of other origin.
     """
 
     name: str
@@ -108,7 +112,14 @@ class Extraction:
 
     @contextmanager
     def open_shard(self, path: str) -> Iterator[Shard]:
-        """One shard of `paths`. Raises XCodec2Error when it cannot be read."""
+        """Open one shard, for as long as the block lasts.
+
+        Args:
+            path: One of `paths`.
+
+        Raises:
+            XCodec2Error: It cannot be read.
+        """
         name = path if is_local(self.fs) else self.fs.unstrip_protocol(path)
         with readable(name):
             file = open_parquet(self.fs, path)
@@ -118,10 +129,13 @@ class Extraction:
             file.close(force=True)
 
     def load(self, id: str) -> Codes:
-        """The codes of the row `id`, as `Codes.load` gives those of a file.
+        """The codes of one row, as `Codes.load` gives those of a file.
+
+        Args:
+            id: Of the row.
 
         Raises:
-            XCodec2Error: when there is no such row, or it holds an error and no codes.
+            XCodec2Error: When there is no such row, or it holds an error and no codes.
         """
         for shard in self.shards():
             if (row := shard.find(id)) is not None:
@@ -155,10 +169,12 @@ class Shard:
 
     @property
     def columns(self) -> list[str]:
+        """Names of the columns."""
         return list(self.file.schema_arrow.names)
 
     @property
     def num_rows(self) -> int:
+        """How many rows there are, those with errors included."""
         return int(self.file.metadata.num_rows)
 
     @property
@@ -174,14 +190,35 @@ class Shard:
         }
 
     def table(self, columns: Sequence[str] | None = None) -> Any:
-        """The whole shard as a pyarrow.Table. Raises XCodec2Error when it is damaged."""
+        """Read the whole shard.
+
+        Args:
+            columns: Names; None reads all.
+
+        Returns:
+            A pyarrow.Table.
+
+        Raises:
+            XCodec2Error: The shard is damaged or lacks a column.
+        """
         with readable(self.name):
             return self.file.read(columns=self.present(columns), use_threads=False)
 
     def rows(
         self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS
     ) -> Iterator[dict[str, Any]]:
-        """Rows in order, `batch_size` of them in memory. Raises XCodec2Error when damaged."""
+        """Rows in order.
+
+        Args:
+            columns: Names; None reads all.
+            batch_size: Rows in memory at a time.
+
+        Yields:
+            Each row as a dictionary.
+
+        Raises:
+            XCodec2Error: The shard is damaged or lacks a column.
+        """
         with readable(self.name):
             batches = self.file.iter_batches(
                 batch_size, columns=self.present(columns), use_threads=False
@@ -194,12 +231,26 @@ class Shard:
             yield from batch.to_pylist()
 
     def find(self, id: str) -> dict[str, Any] | None:
-        """The row `id`; only the column of ids is read to find it."""
+        """Look up a row; only the column of ids is read to find it.
+
+        Args:
+            id: Of the row.
+
+        Returns:
+            The row as a dictionary; None when it is not in this shard.
+        """
         ids = [str(value) for value in self.table(["id"])["id"].to_pylist()]
         return self.table().slice(ids.index(id), 1).to_pylist()[0] if id in ids else None
 
     def codes(self, row: dict[str, Any]) -> Codes:
-        """A row's codes with what the shard says of them. Raises CodesError."""
+        """The codes of a row, with what the shard says of the codec.
+
+        Args:
+            row: As `rows` and `find` give it.
+
+        Raises:
+            CodesError: The row holds no codes.
+        """
         from xcodec2.codes import Codes
 
         facts = self.facts

@@ -56,16 +56,39 @@ def extract(
     channel: int | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
-    """Tokens for every recording of `source` (see `xcodec2.corpus.read_corpus`) in the data set
-    `out`; its summary.
+    """Encode every recording of a corpus into a data set of tokens.
 
     What is done already is skipped; a recording that cannot be read becomes a row with an error.
-    `workers` encode, one a core or a GPU when not given; each has `readers`. `rows` in a shard on
-    average. `channel`: the one to take of each recording, from 0; None averages them.
-    `time_limit`: seconds for reading one recording. `retry_errors`: units that have errors
-    are done again. Neither engine nor workers, readers, batch_seconds or the order of units change
-    a row. Raises XCodec2Error when `source` or `model` cannot be used, or `out` cannot be written
-    or holds something else.
+    Neither engine, workers, readers, batch_seconds nor the order of units change a row.
+
+    Args:
+        source: The corpus, see `xcodec2.corpus.read_corpus`.
+        out: Folder or URL of the data set.
+        model: Anything that `from_pretrained` takes.
+        device: Where it runs.
+        engine: "local" or "ray".
+        address: Of a running Ray cluster.
+        workers: Encoding processes; by default one per core or GPU.
+        readers: Reading processes of each worker; the default depends on the machine.
+        batch_seconds: Padded audio in one batch, in seconds.
+        rows: In a shard, on average.
+        time_limit: Seconds for reading one recording.
+        audio_column: Of a table; see `read_corpus`.
+        id_column: Of a table; see `read_corpus`.
+        subset: Of a data set; see `read_corpus`.
+        split: Of a data set; see `read_corpus`.
+        encoding: Of text files; see `read_corpus`.
+        segments: See `read_corpus`.
+        remote: Whether a manifest may name files elsewhere; see `read_corpus`.
+        channel: The one to take of each recording, from 0; None averages them.
+        retry_errors: Process units that have errors again.
+
+    Returns:
+        What summary.json holds.
+
+    Raises:
+        XCodec2Error: `source` or `model` cannot be used, or `out` cannot be written or holds
+            something else.
     """
     from xcodec2.extract.encoding import Settings
 
