@@ -30,7 +30,7 @@ from xcodec2.llasa import LlasaError, Sampling, Search, Speaker, Spoken, Voice
 from xcodec2.onnx import OnnxCodec
 from xcodec2.onnx.export import export
 from xcodec2.tokenizer import SpeechTokenizer
-from xcodec2.train import train
+from xcodec2.train import Recipe, read_recipe, train
 
 version: str = xcodec2.__version__
 model: XCodec2Model = XCodec2Model.from_pretrained("nano", device="cpu", dtype=torch.float32)
@@ -48,7 +48,8 @@ counts: dict[str, Any] = extract("corpus/manifest.tsv", Path("tokens"), workers=
 tokens: Extraction = open_extraction("tokens")
 loaded: Codes = tokens.load("hello.flac")
 
-trained: Path = train("finetune", ["run.steps=2"], resume=True)
+recipe: Recipe = read_recipe("finetune", ["run.steps=2"])
+trained: Path = train(recipe, resume=True)
 mine: XCodec2Model = XCodec2Model.from_pretrained(trained)
 
 
