@@ -103,7 +103,7 @@ def extract(
     if channel is not None:  # without one, the keys are those of older data sets
         identity["channel"] = channel
     with store.locked(), Plan(corpus, rows, identity) as plan:
-        claim(store, {"source": source, **identity}, reading)
+        claim(store, {"source": source, "channel": channel, **identity}, reading)
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
         todo = (unit for unit in plan if unit.key not in done)
@@ -188,7 +188,8 @@ def claim(store: Store, identity: dict[str, Any], reading: Options) -> None:
             )
     if found is None:
         given = dict(asdict(reading).items() - asdict(Options()).items())
-        noted = identity | ({"reading": given} if given else {})
+        stated = {name: value for name, value in identity.items() if value is not None}
+        noted = stated | ({"reading": given} if given else {})
         store.write_text(IDENTITY, json.dumps(noted, indent=2, sort_keys=True) + "\n")
 
 
