@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test slow lint format evaluators judges docs clean
+.PHONY: help demo test slow lint format evaluators judges docs site clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,5 +45,8 @@ judges: evaluators
 docs: $(READY)  ## write docs/reference/cli.md from the commands' own --help
 	$(BIN)/python scripts/make_cli_docs.py
 
+site: $(READY)  ## build the documentation into build/site, strictly
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:  ## remove the environment, the demo's results and caches
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build demo .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,5 +1,4 @@
-"""Writes docs/reference/cli.md from the commands' own --help, so that the page cannot say anything
-else.
+"""Write docs/reference/cli.md from the commands' own --help, so that it cannot differ.
 
     python scripts/make_cli_docs.py
 
@@ -24,10 +23,10 @@ def cli_page() -> str:
     )
     parts = [
         "# The command line\n",
-        "Written by `make docs` from the commands' own `--help`; edit the commands, not this "
+        "Generated from the commands' own `--help` by `make docs`; edit the commands, not this "
         "page.\n",
-        "Exit codes: 0 done, 1 failure, 2 bad use, 130 interrupted; each failure is one line on "
-        "stderr.\n",
+        "Exit codes: 0 success, 1 failure, 2 usage error, 130 interrupted. A failure is one line "
+        "on stderr.\n",
         section("xcodec2", xcodec2.get_help(context)),
     ]
     for name in xcodec2.list_commands(context):

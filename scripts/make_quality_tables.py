@@ -3,8 +3,7 @@ docs/evaluation/summary.json.
 
     python scripts/make_quality_tables.py
 
-docs/guides/evaluation.md has the command that makes that file. A test fails when a page is older
-than it.
+docs/guides/evaluation.md has the command that makes that file. A test fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ SUMMARY = ROOT / "docs" / "evaluation" / "summary.json"
 PAGES = (ROOT / "README.md", ROOT / "src" / "xcodec2" / "models" / "nano" / "README.md")
 NAMES = ("stoi", "estoi", "pesq_wb", "pesq_nb", "f0_cents", "speaker", "dnsmos", "distillmos")
 SHOWN = {name: COLUMNS[name] for name in NAMES}
+SHORT = ("original", "opus@6k", "codec2@700C")  # beside the model, in README.md
 BY_LANGUAGE = {name: COLUMNS[name] for name in ("stoi", "estoi", "pesq_wb", "pesq_nb", "speaker")}
 LANGUAGES = {
     "el": "Greek, noisy",
@@ -41,12 +41,14 @@ def tables(summary: Mapping[str, Any]) -> dict[str, str]:
     use = summary["codes"][model]["use"]
     codes = (
         f"{use['total']:,} codes, {use['distinct']:,} of them different; entropy "
-        f"{use['entropy_bits']:.2f} of "
-        f"{use['bits_a_code']:.0f} bits a code, {use['entropy_bit_rate']:.0f} bit/s."
+        f"{use['entropy_bits']:.2f} of {use['bits_a_code']:.0f} bits a code, "
+        f"{use['entropy_bit_rate']:.0f} bit/s."
     )
     of_groups = summary_table(groups, BY_LANGUAGE)
     of_groups[0][0] = f"{model} on"
+    short = {name: summary["systems"][name] for name in (model, *SHORT)}
     return {
+        "short": markdown(summary_table(short, SHOWN)),
         "systems": markdown(summary_table(summary["systems"], SHOWN)),
         "languages": markdown(of_groups),
         "codes": codes,
@@ -73,7 +75,7 @@ def filled(page: str, made: Mapping[str, str]) -> str:
     def fresh(match: re.Match[str]) -> str:
         return f"{match[1]}\n{made[match[2]]}\n{match[3]}"
 
-    return re.sub(r"(<!-- quality: (\w+) -->)\n.*?\n(<!-- end -->)", fresh, page, flags=re.DOTALL)
+    return re.sub(r"(<!-- quality: (\w+) -->)\n.*?(<!-- end -->)", fresh, page, flags=re.DOTALL)
 
 
 def main() -> None:

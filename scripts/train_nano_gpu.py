@@ -164,7 +164,8 @@ class Trainer:
         target = self.tape.crops(self.recipe.run.batch, self.length, self.recipe.data.augment)
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             output = self.generator(target[:, :-1], self.length)
-        terms = reconstruction_losses(output, target, self.recipe, self.rate, rng)
+        config = self.generator.codec.config
+        terms = reconstruction_losses(output, target, self.recipe, config, rng)
         if phase != "reconstruct":
             pair = excerpt(torch.stack([target, output.waveform]), self.recipe, self.rate, rng)
             self.judge(*pair.detach())

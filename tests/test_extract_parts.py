@@ -157,12 +157,12 @@ class Reader:
     def __init__(self) -> None:
         self.files: list[str] = []
 
-    def ask(self, recording: Recording, seconds: float) -> tuple[np.ndarray, int, int]:
+    def ask(self, recording: Recording, seconds: float) -> tuple[np.ndarray, int, int, list[str]]:
         self.files.append(recording.file.path if recording.file else "")
         time.sleep(0.001 * (len(self.files) % 3))
         if recording.file and recording.file.path == "bad":
             raise Died("crashed with signal 6")
-        return np.zeros(1, np.float32), 1, RATE
+        return np.zeros(1, np.float32), 1, RATE, []
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

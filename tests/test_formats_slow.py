@@ -1,7 +1,7 @@
 """What other programs write, read as FFmpeg reads it: containers × codecs × writers.
 
 Each row is a command; what load_audio makes of its file is compared with what the command ffmpeg
-decodes. docs/formats.md is this table in words.
+decodes. docs/reference/formats.md is this table in words.
 """
 
 from __future__ import annotations

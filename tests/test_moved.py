@@ -17,7 +17,7 @@ from xcodec2.moved import MOVED
 CLASSES = [
     ("xcodec2.codec.model", "XCodec2Model"),
     ("xcodec2.codec.fsq", "Quantizer"),
-    ("xcodec2.codec.checkpoint", "load_model"),
+    ("xcodec2.codec.checkpoint", "read_checkpoint"),
     ("xcodec2.media", "ffmpeg_blocks"),
     ("xcodec2.picture", "spectrogram_picture"),
     ("xcodec2.llasa.speak", "Speaker"),

@@ -16,7 +16,7 @@ from xcodec2.extract import encoding
 from xcodec2.onnx import graph
 from xcodec2.train.distil import Student
 from xcodec2.train.generator import Generator
-from xcodec2.train.recipe import Teacher
+from xcodec2.train.recipe import Teacher, read_recipe
 
 SMALL = replace(SPECTROGRAM, semantic_layers=1, layers=1, spectrogram_layers=1)
 WAVEFORM = speech()[None, 8_000:16_100]
@@ -29,7 +29,8 @@ def model():
 
 def trained(model) -> tuple[torch.Tensor, torch.Tensor]:
     """What the quantizer rounds in training, and the reconstruction."""
-    generator = Generator(model, semantic=True, guidance=True, frozen=()).eval()
+    changes = ['data.sources=[{path="x"}]', "losses.semantic=1", "losses.self_guidance=1"]
+    generator = Generator(model, read_recipe("finetune", changes)).eval()
     output = generator(WAVEFORM, WAVEFORM.shape[1])
     return output.projected.detach(), output.waveform.detach()
 
@@ -62,8 +63,8 @@ def everywhere(model) -> dict[str, torch.Tensor]:
     }
 
 
-def swapped_branches(self, waveform, lengths=None, moments=None) -> Encoded:
-    encoded = encode_features(self, waveform, lengths, moments)
+def swapped_branches(self, waveform, lengths=None, moments=None, **settings) -> Encoded:
+    encoded = encode_features(self, waveform, lengths, moments, **settings)
     joined = torch.cat([encoded.acoustic, encoded.adapted], dim=1)
     return encoded._replace(latent=self.fc_encoder(joined.transpose(1, 2)))
 

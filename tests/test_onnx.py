@@ -119,7 +119,6 @@ def test_the_runtime_imports_no_torch(folder, tmp_path):
     program = """
 import json, sys
 import numpy as np
-from xcodec2.evaluate import evaluate
 from xcodec2.onnx import OnnxCodec
 codec = OnnxCodec(sys.argv[1], threads=1)
 codes = codec.encode(np.load(sys.argv[2]), 16_000)

@@ -40,7 +40,7 @@ def reach(gradient: Tensor, hop: int, frame: int) -> tuple[int, int]:
 def test_codes_depend_on_as_many_frames_as_is_said_and_no_more(config):
     model, frame, field = random_model(config), 130, config.receptive_field
     waveform = speech()[None, : 160 * config.hop].clone().requires_grad_()
-    latent = model.latent(waveform)[0, frame]
+    latent = model.encode_features(waveform).latent[0, frame]
     (gradient,) = torch.autograd.grad((latent * torch.randn_like(latent)).sum(), waveform)
     assert reach(gradient[0], config.hop, frame) == (field.encoder_back, field.encoder_ahead)
 
@@ -49,7 +49,8 @@ def test_codes_depend_on_as_many_frames_as_is_said_and_no_more(config):
 def test_samples_depend_on_as_many_codes_as_is_said_and_no_more(config):
     model, frame, field = random_model(config), 40, config.receptive_field
     vectors = torch.randn(1, 80, config.latent_width, requires_grad=True)
-    samples = model.acoustic_decoder(vectors)[0].unflatten(0, (-1, config.output_hop))[frame]
+    waveform = model.decode_vectors(vectors).waveform[0]
+    samples = waveform.unflatten(0, (-1, config.output_hop))[frame]
     (gradient,) = torch.autograd.grad((samples * torch.randn_like(samples)).sum(), vectors)
     assert reach(gradient[0].flatten(), config.latent_width, frame) == (
         field.decoder_back,
@@ -92,7 +93,7 @@ def test_windows_of_long_recordings_give_what_the_whole_gives(config, monkeypatc
     codes = model.encode(clip, 16_000)
     whole = model.decode(codes)
     monkeypatch.setattr(batches, "EXACT_FRAMES", 100)
-    monkeypatch.setattr(windows, "WINDOW", 100)
+    monkeypatch.setitem(windows.encode_long.__kwdefaults__, "size", 100)
     monkeypatch.setattr(streams, "LONG_STEP", 100)
     assert torch.equal(model.encode(clip, 16_000).codes, codes.codes)
     torch.testing.assert_close(

@@ -7,8 +7,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from docs_blocks import PAGES, blocks
 from safetensors.torch import load_file
 from tiny import speech
 from torch import Tensor
@@ -249,10 +248,8 @@ def test_the_documented_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_speech(tmp_path / "recordings", count=2, seconds=1.0)
     save_audio(tmp_path / "speech.wav", speech()[:8000], 16_000)
-    page = (Path(__file__).parent.parent / "docs" / "guides" / "training.md").read_text(
-        encoding="utf-8"
-    )
-    commands = [shlex.split(line)[1:] for line in re.findall(r"^xcodec2 .+$", page, re.MULTILINE)]
+    page = blocks(PAGES["docs/guides/training.md"])
+    commands = [words[1:] for block in page for words in block.commands()]
     assert [words[0] for words in commands] == ["train", "train", "reconstruct", "train"]
     small = ["run.batch=1", "run.crop_seconds=0.2", "run.threads=1", "run.save_every=1"]
     for number, words in enumerate(commands):

@@ -1,9 +1,10 @@
 """XCodec2: 16 kHz speech → 50 tokens a second from one codebook of 65536 → speech.
 
->>> from xcodec2 import XCodec2Model
->>> model = XCodec2Model.from_pretrained()          # the small model in the package
->>> codes = model.encode("speech.wav")
->>> waveform = model.decode(codes)
+Examples:
+    >>> from xcodec2 import XCodec2Model
+    >>> model = XCodec2Model.from_pretrained()          # the bundled model
+    >>> codes = model.encode("speech.wav")
+    >>> waveform = model.decode(codes)
 """
 
 from __future__ import annotations

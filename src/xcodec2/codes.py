@@ -35,11 +35,18 @@ SPEECH_MARK = re.compile(r"\ufeff|<\|SPEECH_GENERATION_(?:START|END)\|>")
 class Codes:
     """The codes of one piece of speech.
 
-    codes: (T,) int32, each 0…codebook_size - 1; given as any integer tensor, array or sequence.
-    num_samples, sample_rate: length and rate (Hz) of the audio they came from; both None when there
-    was none. frame_rate: codes per second. model, weights_hash: what made them; None when unknown.
+    Attributes:
+        codes: (T,) int32, each in 0 … codebook_size - 1; given as any integer tensor, array or
+            sequence.
+        num_samples: Samples per channel of the audio they came from; None without audio.
+        sample_rate: Of that audio, in Hz; None without audio.
+        frame_rate: Codes per second.
+        codebook_size: How many codes there are.
+        model: Name of the model that made them; None when unknown.
+        weights_hash: Hash of its weights, 16 hexadecimal digits; None when unknown.
 
-    Raises CodesError when a field does not hold what it should.
+    Raises:
+        CodesError: A field does not hold what it should.
     """
 
     codes: torch.Tensor
@@ -105,6 +112,9 @@ class Codes:
         Args:
             path: The file, exactly so.
 
+        Args:
+            path: Of the file, usually `.npz`.
+
         Raises:
             CodesError: It cannot be written.
         """
@@ -112,7 +122,7 @@ class Codes:
             file.write(self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """The content of the file that :meth:`save` writes."""
+        """The content of the file that `save` writes."""
         small = self.codebook_size <= 1 << 16
         arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
         for field, value in self._description().items():
@@ -131,9 +141,9 @@ class Codes:
         """Read a file of codes.
 
         Args:
-            source: A path, or the content of a file: what :meth:`save` wrote; a plain .npy of
+            source: A path, or the content of a file: what `save` wrote; a plain .npy of
                 integers (T,), (1, T) or (1, 1, T); or text of speech tokens, as
-                :meth:`from_text` takes it.
+                `from_text` takes it.
             frame_rate: Codes per second, where the file does not say it.
             codebook_size: Codes that there are, where the file does not say it.
 

@@ -59,7 +59,7 @@ class CodecIdentity:
         return None
 
     def check(self, other: CodecIdentity, this: str, that: str) -> None:
-        """Refuse what :meth:`difference` finds.
+        """Refuse what `difference` finds.
 
         Args:
             other: What is compared.

@@ -35,7 +35,7 @@ from xcodec2.printable import printable
 class XCodec2Model(OriginalCalls, CodecNetwork):
     """XCodec2, NeuCodec, or a small model of the same shape: speech → codes → speech.
 
-    Built from a configuration it has random weights, float32; :meth:`from_pretrained` loads trained
+    Built from a configuration it has random weights, float32; `from_pretrained` loads trained
     ones. Called like a module it gives the reconstruction with gradients.
 
     Args:
@@ -304,10 +304,10 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
         Args:
             name_or_path: "nano" (bundled), a folder, a checkpoint file, or a Hub id. The format is
-                found by content; see :mod:`xcodec2.codec.checkpoints.load`.
+                found by content; see `xcodec2.codec.checkpoints.load`.
             device: where the weights go.
             dtype: bfloat16 is faster, and codes differ; int8 (CPUs, no training) decodes faster
-                still; :mod:`xcodec2.codec.inference.precision` says where each is used.
+                still; `xcodec2.codec.inference.precision` says where each is used.
             decoder_only: load what decoding needs alone.
 
         Raises:

@@ -35,6 +35,7 @@ from xcodec2.files import replacing
 AudioSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
 )
+"""What audio is read from: a path, a file's bytes, an open file, or samples with their rate."""
 
 Taken = TypeVar("Taken")
 
@@ -47,10 +48,12 @@ SAVE_FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono speech at the rate asked for, with the length and rate of what it came from.
+    """Mono speech at the requested rate, with the length and rate of what it came from.
 
-    waveform: (N,) float32, on the CPU. num_samples: samples per channel that came in. sample_rate:
-    theirs, in Hz.
+    Attributes:
+        waveform: (N,) float32, on the CPU.
+        num_samples: Samples per channel of the input.
+        sample_rate: Of the input, in Hz.
     """
 
     waveform: torch.Tensor
@@ -97,7 +100,7 @@ def read_blocks(
     """What `take` makes of the samples as they come.
 
     Args:
-        source: As in :func:`load_audio`.
+        source: As in `load_audio`.
         sample_rate: Hz; needed with an array.
         take: Is called with (Hz, (samples, channels) float32) blocks at their own rate and with the
             name for errors; once more, from the start, when another decoder has to take over.
@@ -119,17 +122,19 @@ def read_blocks(
 def save_audio(
     path: str | os.PathLike[str], waveform: torch.Tensor | np.ndarray, sample_rate: int
 ) -> None:
-    """Write a waveform as wav or flac (16 bit), ogg (Vorbis) or mp3; whole or not at all.
+    """Write a waveform as wav or flac (16 bit), ogg (Vorbis) or mp3, by suffix.
+
+    The file appears whole or not at all. Values beyond ±1 are clipped, with one warning that counts
+    them.
 
     Args:
-        path: Its suffix decides the format.
-        waveform: (N,) float in -1 … 1. Values beyond are clipped, with one warning that counts
-            them.
+        path: Of the file; its suffix decides the format.
+        waveform: (N,) float in -1 … 1.
         sample_rate: In Hz.
 
     Raises:
-        AudioError: The suffix is another, the waveform is empty, not finite or not 1-D float, or
-            writing fails.
+        AudioError: The suffix is another one, the waveform is empty, not finite or not 1-D float,
+            or the file cannot be written.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in SAVE_FORMATS:

@@ -33,7 +33,7 @@ from xcodec2.cli.train import train
 @click.option("--debug", is_flag=True, help="On failure, show the full Python traceback.")
 @click.version_option(__version__, message="xcodec2 %(version)s")
 def xcodec2(debug: bool) -> None:
-    """Speech to 50 tokens a second from one codebook of 65536, and back.
+    """A speech tokenizer: 16 kHz speech to 50 tokens a second, and back.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ for command in (
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0, or 2 for bad use, 1 for failure, 130 when interrupted,
+    """Runs the command line and exits: 0, 2 for a usage error, 1 for failure, 130 when interrupted,
     with one line why. Without `args` the process is the command's own, and ends as `ProcessEnd`
     says.
     """

@@ -15,16 +15,16 @@ import click
     "--to",
     type=click.Choice(["transformers", "original"]),
     required=True,
-    help="Key names to write.",
+    help="Format to write.",
 )
 def convert(source: str, target: Path, to: Literal["transformers", "original"]) -> None:
-    """Write a checkpoint in other key names.
+    """Convert a checkpoint to another format.
 
-    SRC is a folder, a file or a Hugging Face id, whose format is found by its content; DST is a
+    SRC is a folder, a file or a Hugging Face id; its format is detected from its content. DST is a
     folder.
 
-    transformers: what `transformers.Xcodec2Model.from_pretrained` loads. original: what the first
-    XCodec2 package loads.
+    Formats: transformers, for `transformers.Xcodec2Model.from_pretrained`; original, for the
+    original XCodec2 package.
 
     \b
     Examples:

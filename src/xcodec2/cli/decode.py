@@ -47,21 +47,20 @@ def files_unless_rows(
     metavar="ID",
     multiple=True,
     is_eager=True,  # what CODES may be depends on it
-    help="A row of the tokens that `xcodec2 extract` wrote to CODES; may be given several times.",
+    help="Row of an extraction, whose folder CODES then is; can be repeated.",
 )
 @click.option(
     "-o",
     "--out",
     required=True,
     metavar="OUT",
-    help="Audio file, - for standard output; a folder for several inputs.",
+    help="Audio file, or - for standard output; a folder for several inputs.",
 )
 @click.option(
     "--format",
     "audio_format",
     type=click.Choice(["wav", "flac", "ogg", "mp3"]),
-    help="What to write into a folder or standard output; wav when not given. "
-    "A single file's suffix says its own.",
+    help="Format for a folder or standard output.  [default: wav; a single file's suffix]",
 )
 @model_option
 @device_option
@@ -70,8 +69,7 @@ def files_unless_rows(
     type=click.Choice(["float32", "bfloat16", "int8"]),
     default="float32",
     show_default=True,
-    help="How exactly it is computed. bfloat16 and int8 (CPUs only) are faster and about "
-    "40 and 30 dB from float32.",
+    help="Precision. bfloat16 and int8 (CPUs only) are faster, about 40 and 30 dB from float32.",
 )
 def decode(
     codes: tuple[Path, ...] | tuple[str],
@@ -84,11 +82,11 @@ def decode(
 ) -> None:
     """Decode codes files into speech.
 
-    CODES are files written by `xcodec2 encode`, .npy arrays, or text of speech tokens as language
-    models write them (<|s_17|><|s_60001|>...); - is standard input. The suffix of OUT chooses the
-    format: .wav, .flac, .ogg or .mp3. With several inputs, or when OUT is a folder or ends in /,
-    each input gets OUT/NAME.wav. Results of an earlier run are replaced. With --id, CODES is what
-    `xcodec2 extract` wrote: a folder, a shard, or a URL of either.
+    CODES are files written by `xcodec2 encode`, .npy arrays, or text files of speech tokens as
+    language models generate them (<|s_17|><|s_60001|>...); - is standard input. The suffix of OUT
+    sets the format: .wav, .flac, .ogg or .mp3. With several inputs, or if OUT is a folder or ends
+    in /, each input is written to OUT/NAME.wav. Existing files are overwritten. With --id, CODES is
+    the output of `xcodec2 extract`: a folder, a shard, or a URL of either.
 
     \b
     Examples:

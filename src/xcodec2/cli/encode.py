@@ -32,7 +32,7 @@ from xcodec2.cli.outputs import (
     "--out",
     required=True,
     metavar="OUT",
-    help="Codes file, - for standard output; a folder for several inputs.",
+    help="Codes file, or - for standard output; a folder for several inputs.",
 )
 @model_option
 @device_option
@@ -42,11 +42,11 @@ def encode(
 ) -> None:
     """Encode speech into codes files.
 
-    SPEECH may have any format, rate and number of channels, which are averaged; - is standard
-    input. A codes file holds the codes, the length and rate of the speech and the model they come
-    from; NumPy alone reads it (`numpy.load`). With several inputs, or when OUT is a folder or ends
-    in /, each input gets OUT/NAME.npz. Results of an earlier run are replaced. Prints a line for
-    each file written.
+    SPEECH can have any format, sample rate and number of channels, which are averaged; - is
+    standard input. A codes file holds the codes, the length and sample rate of the speech, and the
+    identity of the model; NumPy alone can read it (`numpy.load`). With several inputs, or if OUT is
+    a folder or ends in /, each input is written to OUT/NAME.npz. Existing files are overwritten.
+    Prints one line per file.
 
     \b
     Examples:

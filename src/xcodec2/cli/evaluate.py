@@ -34,59 +34,74 @@ RENAMED = {
     "models",
     multiple=True,
     metavar="MODEL",
-    help="What to evaluate; several are compared. [default: nano]",
+    help="Model to evaluate; can be repeated, to compare several.  [default: nano]",
 )
 @click.option(
     "--baseline",
     "baselines",
     multiple=True,
     metavar="NAME",
-    help="original, mulaw, opus@6k, speex@4k, codec2@1600, hub:facebook/encodec_24khz@1.5k, ...",
+    help="Codec to compare with; can be repeated: original, mulaw, opus@6k, speex@4k, codec2@1600, "
+    "hub:facebook/encodec_24khz@1.5k, ...",
 )
 @click.option(
     "--metrics",
     metavar="LIST",
-    help="Comma-separated, your own as module:Class; or `none`. [default: all built-in ones]",
+    help="Comma-separated names, custom ones as module:Class; or none.  [default: all built-in "
+    "ones]",
 )
 @click.option(
-    "--asr", default="moonshine", show_default=True, help="moonshine, pocketsphinx or a Hub id."
+    "--asr",
+    default="moonshine",
+    show_default=True,
+    help="Speech recognizer for WER: moonshine, pocketsphinx or a Hub id.",
 )
 @click.option(
-    "--speaker-encoder", default="resemblyzer", show_default=True, help="resemblyzer or a Hub id."
+    "--speaker-encoder",
+    default="resemblyzer",
+    show_default=True,
+    help="For speaker similarity: resemblyzer or a Hub id.",
 )
 @click.option(
     "--group-by",
     multiple=True,
     metavar="COLUMN",
-    help="Also a table for each value of this column.",
+    help="Add a table per value of this column; can be repeated.",
 )
 @click.option(
-    "--phones", metavar="PLACE", help="Column or folder with time-aligned phones (.lab, .TextGrid)."
+    "--phones", metavar="PLACE", help="Column or folder of time-aligned phones (.lab, .TextGrid)."
 )
 @click.option(
-    "--seconds", type=(float, float), metavar="MIN MAX", help="Only recordings as long as this."
+    "--seconds", type=(float, float), metavar="MIN MAX", help="Only recordings of this duration."
 )
 @click.option(
-    "--sample", type=click.IntRange(1), metavar="N", help="Only N recordings, picked by their ids."
+    "--sample", type=click.IntRange(1), metavar="N", help="Only N recordings, selected by id."
 )
 @click.option(
     "--costly-sample",
     type=click.IntRange(1),
     metavar="N",
-    help="Costly metrics (DNSMOS, DistillMOS, WER) on N of them only.",
+    help="Costly metrics (DNSMOS, DistillMOS, WER) on only N of them.",
 )
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option(
-    "--worst", type=click.IntRange(0), default=10, show_default=True, help="Worst files to show."
+    "--worst",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Number of worst files to show.",
 )
 @click.option(
-    "--audio/--no-audio", default=True, show_default=True, help="Whether the report has players."
+    "--audio/--no-audio",
+    default=True,
+    show_default=True,
+    help="Include audio players in the report.",
 )
 @click.option(
     "--cost/--no-cost",
     default=True,
     show_default=True,
-    help="Whether speed and memory are measured.",
+    help="Measure speed and memory.",
 )
 @click.option("--recogniser", hidden=True)
 @click.option("--speaker", hidden=True)
@@ -96,16 +111,16 @@ RENAMED = {
 def evaluate(
     source: str, out: Path, models: tuple[str, ...], metrics: str | None, **options: Any
 ) -> None:
-    """Measure how good codecs are, and write a report.
+    """Evaluate codecs on a corpus, and write a report.
 
     SOURCE is an audio file, a folder, a manifest (TSV, CSV, JSONL, Parquet), tars, or a data set.
-    The report folder gets report.html (to look at and to hear), summary.json and rows.parquet; an
+    The report folder gets report.html (with plots and audio), summary.json and rows.parquet. An
     interrupted run resumes.
 
-    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and your own
-    classes. Evaluators whose weights are not here are reported as missing; `python -m
-    xcodec2.evaluators.fetch` gets them. Without a `text` column WER is against what is
-    recognized in the original.
+    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and custom
+    classes. Evaluators without downloaded weights are reported as missing; `python -m
+    xcodec2.evaluators.fetch` downloads them. Without a `text` column, the reference for WER is
+    the transcript recognized in the original.
 
     \b
     Examples:

@@ -12,15 +12,15 @@ from xcodec2.extras import require
 @click.argument("source", metavar="TOKENS_OR_MODEL")
 @click.argument("out")
 @click.option(
-    "--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="What to write."
+    "--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="Format to write."
 )
 def export(source: str, out: str, to: str) -> None:
-    """Write a data set of tokens, or a model, in another form.
+    """Export a data set of tokens, or a model, to another format.
 
-    TOKENS is what `xcodec2 extract` wrote, on disk or at a URL. npy: a tree of ID.npy files;
-    webdataset: one tar for each shard. Rows with an error are left out. An id that cannot name a
-    file (../x, CON, ...) gets a name near to it, which OUT/renamed.jsonl tells. LLaSA's rows of
-    text and tokens are made by `xcodec2 llasa prepare`.
+    TOKENS is the output of `xcodec2 extract`, on disk or at a URL. npy: a tree of ID.npy files;
+    webdataset: one tar per shard. Rows with an error are left out. An id that is not a valid file
+    name (../x, CON, ...) is mapped to a similar one, listed in OUT/renamed.jsonl. For LLaSA's rows
+    of text and tokens, see `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
     decoder.onnx, which run without PyTorch; needs the extra `onnx`.

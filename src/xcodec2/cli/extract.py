@@ -21,48 +21,48 @@ from xcodec2.extras import require
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="What runs it.",
+    help="Local processes, or a Ray cluster.",
 )
 @click.option(
-    "--address", metavar="ADDRESS", help="Of a running Ray cluster: auto, or ray://head:10001."
+    "--address",
+    metavar="ADDRESS",
+    help="Address of a running Ray cluster: auto, or ray://head:10001.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Encoding processes; one a core or a GPU when not given.",
+    help="Encoding processes.  [default: one per core or GPU]",
 )
-@click.option("--readers", type=click.IntRange(1), help="Reading processes beside each of them.")
+@click.option("--readers", type=click.IntRange(1), help="Reading processes per worker.")
 @click.option(
     "--batch-seconds",
     type=click.FloatRange(0),
     default=40.0,
     show_default=True,
-    help="Padded audio in one batch; 0: each recording alone. The codes stay the same.",
+    help="Padded audio per batch; 0: each recording alone. Does not change the codes.",
 )
 @click.option(
     "--rows",
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="In one shard, on average.",
+    help="Rows per shard, on average.",
 )
 @click.option(
     "--time-limit",
     type=click.FloatRange(0.1),
     default=120.0,
     show_default=True,
-    help="Seconds to read one recording.",
+    help="Seconds allowed for reading one recording.",
 )
 @click.option(
     "--audio-column",
     metavar="NAME",
-    help="Of the manifest or data set; found by its name when not given.",
+    help="Column with the audio or its path.  [default: found by name]",
 )
-@click.option(
-    "--id-column", metavar="NAME", help="Whose values name the rows; each must be there once."
-)
-@click.option("--subset", metavar="NAME", help="Of a Hugging Face data set.")
-@click.option("--split", metavar="NAME", help="Of a Hugging Face data set.")
+@click.option("--id-column", metavar="NAME", help="Column with unique row ids.")
+@click.option("--subset", metavar="NAME", help="Subset of a Hugging Face data set.")
+@click.option("--split", metavar="NAME", help="Split of a Hugging Face data set.")
 @click.option(
     "--segments",
     type=click.Choice(["auto", "seconds", "milliseconds", "samples", "none"]),
@@ -73,15 +73,15 @@ from xcodec2.extras import require
 @click.option(
     "--encoding",
     metavar="NAME",
-    help="Of text manifests: utf-16, latin-1, ...; UTF-8 if not given.",
+    help="Encoding of text manifests: utf-16, latin-1, ...  [default: UTF-8]",
 )
 @click.option(
     "--remote/--no-remote",
     default=True,
-    help="Whether a manifest may name addresses (http://, s3://, file://, ...).",
+    help="Whether a manifest may name URLs (http://, s3://, file://, ...).  [default: remote]",
 )
 @channel_option
-@click.option("--retry-errors", is_flag=True, help="Do shards that have errors again.")
+@click.option("--retry-errors", is_flag=True, help="Process shards with errors again.")
 def extract(
     source: str,
     out: str,
@@ -91,13 +91,13 @@ def extract(
     address: str | None,
     **options: object,
 ) -> None:
-    """Turn a corpus into a Parquet data set of tokens.
+    """Tokenize a corpus into a Parquet data set.
 
-    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet, .txt), a data
-    folder of Kaldi, a manifest of lhotse or NeMo, WebDataset tars, or a Hugging Face data set; on
-    disk or on s3://, gs://, hf://, ... OUT is a folder on any of these. A row that says where its
-    part of a file starts is that part. The same command again goes on where it was stopped. A
-    recording that cannot be read becomes a row that says why. Prints a summary as JSON.
+    SOURCE is a folder or glob of audio, a manifest (.tsv, .csv, .jsonl, .parquet, .txt), a Kaldi
+    data folder, a lhotse or NeMo manifest, WebDataset tars, or a Hugging Face data set; on disk or
+    on s3://, gs://, hf://, ... OUT is a folder on any of these. A manifest row with a start time
+    is a segment of its file. If interrupted, the same command resumes. A recording that cannot be
+    read becomes a row with the error. Prints a summary as JSON.
 
     \b
     Examples:

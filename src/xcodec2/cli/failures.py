@@ -18,7 +18,7 @@ FILE_FAILURES = (XCodec2Error, OSError)
 
 
 def exit_code(error: BaseException) -> int:
-    """2 for bad use, 1 for failure, 130 for an interrupt (128 + SIGINT, as shells count)."""
+    """2 for a usage error, 1 for failure, 130 for an interrupt (128 + SIGINT, as shells count)."""
     if isinstance(error, click.Abort):
         return 130
     return error.exit_code if isinstance(error, click.ClickException) else 1

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="MODEL_OR_CODES")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(source: str, as_json: bool) -> None:
-    """Say what a model or a codes file is.
+    """Describe a model or a codes file.
 
     A model is nano, a folder, a checkpoint file or a Hugging Face id.
 

@@ -10,7 +10,7 @@ import click
 
 @click.group()
 def llasa() -> None:
-    """Make language models that speak: text and codes to rows, rows to a model.
+    """Train language models that speak: text and codes to rows, rows to a model.
 
     \b
     Examples:
@@ -34,31 +34,30 @@ def llasa() -> None:
     "--tokenizer",
     required=True,
     metavar="T",
-    help="A folder, a Hugging Face id, or bundled: the one of the small model inside the package. "
-    "Speech tokens are added.",
+    help="A folder, a Hugging Face id, or bundled: the bundled model's. Speech tokens are added.",
 )
 @click.option(
-    "--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens in a row."
+    "--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens per row."
 )
 @click.option(
     "--validation",
     default=0.01,
     show_default=True,
     type=click.FloatRange(0, 1, max_open=True),
-    help="Share of the recordings, chosen by their id, that is kept for validation.",
+    help="Fraction of recordings held out for validation, selected by id.",
 )
 def prepare(
     codes: str, out: Path, text: str, tokenizer: str, length: int, validation: float
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
-    CODES is the folder that `xcodec2 extract` wrote, or one of its shards; on disk or on s3://,
-    gs://, hf://, ... OUT gets train and val rows in the form of the published LLaSA corpus (int32
-    memmaps), the tokenizer they need, rows.json with counts, and refused.tsv with every recording
-    that was not used and why: no text, too long, a failed extraction, codes out of range.
+    CODES is the output folder of `xcodec2 extract`, or one of its shards; on disk or on s3://,
+    gs://, hf://, ... OUT gets train and val rows in the format of the published LLaSA corpus (int32
+    memmaps), the tokenizer, rows.json with counts, and refused.tsv with every recording that was
+    left out and why: no text, too long, failed extraction, codes out of range.
 
-    The tokenizer of the model that will be trained is needed: that of the base, or any for a model
-    from scratch. `--tokenizer bundled` needs no download; it knows all characters, byte by byte.
+    Use the tokenizer of the base model, or any for a model from scratch. `--tokenizer bundled`
+    needs no download and covers all characters, byte by byte.
 
     \b
     Examples:
@@ -99,17 +98,19 @@ def prepare(
 @click.argument("recipe")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder."
+    "--resume",
+    is_flag=True,
+    help="Resume from the newest checkpoint in the recipe's output folder.",
 )
 def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     """Train a language model on rows.
 
-    RECIPE is a TOML file, or a name in the package: paper (a published Llama, full), lora (a
-    published LLaSA), small (from scratch), bundled (a few sentences learned by heart, as the model
-    inside the package was made). KEY=VALUE changes one of its numbers. The finished model is
-    OUT/model, which `xcodec2 speak --lm` takes; samples of each validation are in OUT/samples.
-    Several GPUs: put accelerate's launcher before it; FSDP is the recipe's. Without a GPU
-    everything is computed in float32: small models only.
+    RECIPE is a TOML file, or a bundled recipe: paper (full fine-tuning of a published Llama), lora
+    (of a published LLaSA), small (from scratch), bundled (memorizes a few sentences, like the
+    bundled model). KEY=VALUE overrides a value. The trained model is written to OUT/model, for
+    `xcodec2 speak --lm`; samples of each validation are in OUT/samples. For several GPUs, use
+    accelerate's launcher; FSDP is set in the recipe. Without a GPU, training runs in float32: small
+    models only.
 
     \b
     Examples:
@@ -131,7 +132,7 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 @llasa.command()
 @click.argument("lm")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--full", is_flag=True, help="float32 weights; float16 without.")
+@click.option("--full", is_flag=True, help="Write float32 weights instead of float16.")
 def gguf(lm: str, out: Path, full: bool) -> None:
     """Write a language model as GGUF, for llama.cpp's server.
 

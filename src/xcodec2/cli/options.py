@@ -20,27 +20,27 @@ model_option = click.option(
     default="nano",
     show_default=True,
     metavar="MODEL",
-    help="nano (inside the package), a folder, a checkpoint file or a Hugging Face id.",
+    help="nano (bundled), a folder, a checkpoint file or a Hugging Face id.",
 )
 device_option = click.option(
     "--device",
     default="cpu",
     show_default=True,
-    help="Where the model runs: cpu, cuda, cuda:1, mps, ...",
+    help="Device of the model: cpu, cuda, cuda:1, mps, ...",
 )
 
 channel_option = click.option(
     "--channel",
     type=click.IntRange(0),
     metavar="N",
-    help="Take this channel, counted from 0, instead of the average of all.",
+    help="Use this channel, counted from 0, instead of the average of all.",
 )
 
 
 def load_model(
     name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
 ) -> XCodec2Model:
-    """The model of `--model` on `--device`; a device that is not there is bad use."""
+    """The model of `--model` on `--device`; a missing device is a usage error."""
     import torch
 
     from xcodec2 import XCodec2Model

@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     "-o", "--out", required=True, type=OUTPUT_FILE, metavar="OUT", help="Audio file to write."
 )
 @click.option(
-    "--codes", "codes_path", type=OUTPUT_FILE, metavar="FILE", help="Also keep the codes."
+    "--codes", "codes_path", type=OUTPUT_FILE, metavar="FILE", help="Also save the codes."
 )
 @click.option(
     "--picture",
     "picture_path",
     type=OUTPUT_FILE,
     metavar="FILE",
-    help="Also draw both spectrograms (PNG).",
+    help="Also plot both spectrograms (PNG).",
 )
-@click.option("--stoi", is_flag=True, help="Also measure intelligibility, 0 to 1 (STOI).")
+@click.option("--stoi", is_flag=True, help="Also measure intelligibility (STOI, 0 to 1).")
 @model_option
 @device_option
 @channel_option
@@ -56,10 +56,10 @@ def reconstruct(
     device: str,
     channel: int | None,
 ) -> None:
-    """Encode speech and decode it again, with figures.
+    """Encode speech, decode it again, and print statistics.
 
-    Prints tokens, bitrate and speed. The real-time factor is computing time over the speech's
-    duration: 0.1 means ten times faster than real time.
+    Prints tokens, bit rate and speed. The real-time factor is computing time divided by duration:
+    0.1 is ten times faster than real time.
 
     \b
     Examples:

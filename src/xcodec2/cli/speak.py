@@ -27,72 +27,69 @@ if TYPE_CHECKING:
 @click.option(
     "--lm",
     metavar="LM",
-    help="A folder, a Hugging Face id or a server's http:// address.  [bundled]",
+    help="A folder, a Hugging Face id or a server's URL.  [default: bundled]",
 )
 @click.option(
-    "--tokenizer", metavar="T", help="With a server: folder or id of the model that it serves."
+    "--tokenizer", metavar="T", help="With a server: folder or id of the model it serves."
 )
-@click.option(
-    "--model", "model_name", metavar="MODEL", help="The codec.  [what the LM says it speaks]"
-)
+@click.option("--model", "model_name", metavar="MODEL", help="The codec.  [default: the LM's own]")
 @device_option
 @click.option(
     "--voice",
     metavar="CLIP",
     type=click.Path(path_type=Path),
-    help="Speak like this clip, of 1 to 15 s.",
+    help="Clone the voice of this clip of 1 to 15 s.",
 )
-@click.option("--voice-text", metavar="TEXT", help="What the clip says.")
-@click.option("--stream", is_flag=True, help="Write sound while the model is still at work.")
+@click.option("--voice-text", metavar="TEXT", help="Transcript of the clip.")
+@click.option("--stream", is_flag=True, help="Write audio while it is generated.")
 @click.option(
     "--api-key",
     metavar="KEY",
     envvar="OPENAI_API_KEY",
     show_envvar=True,
-    help="Sent to the server as a bearer token.",
+    help="API key for the server, sent as a bearer token.",
 )
-@click.option(
-    "--search", metavar="METHOD", help="Spend more compute: best-of-8, beam-4x4, partial-4x4."
-)
+@click.option("--search", metavar="METHOD", help="Search method: best-of-8, beam-4x4, partial-4x4.")
 @click.option(
     "--verifier",
     metavar="V",
-    help="Chooses among candidates: wer, similarity, dnsmos, …",
+    help="Selects among candidates: wer, similarity, dnsmos, …",
 )
-@click.option("--process-verifier", metavar="V", help="Chooses among beams.  [the verifier]")
+@click.option(
+    "--process-verifier", metavar="V", help="Selects among beams.  [default: the verifier]"
+)
 @click.option(
     "--report",
     "reports",
     multiple=True,
     metavar="V",
-    help="Also score with a verifier that does not choose.",
+    help="Also score with this verifier, which does not select; can be repeated.",
 )
-@click.option("--temperature", default=0.8, show_default=True, help="0 takes the likeliest token.")
-@click.option(
-    "--top-p", default=1.0, show_default=True, help="Draw from this share of the probability."
-)
-@click.option("--top-k", default=0, show_default=True, help="Draw from this many tokens; 0: all.")
+@click.option("--temperature", default=0.8, show_default=True, help="0 is greedy decoding.")
+@click.option("--top-p", default=1.0, show_default=True, help="Nucleus sampling threshold.")
+@click.option("--top-k", default=0, show_default=True, help="Sample from the top k tokens; 0: all.")
 @click.option(
     "--repetition-penalty",
     default=1.0,
     show_default=True,
-    help="Above 1, repeated tokens are rarer.",
+    help="Values above 1 penalize repetition.",
 )
-@click.option("--max-tokens", type=int, help="Of one piece of the text.  [the context's end]")
+@click.option(
+    "--max-tokens", type=int, help="Limit per piece of text.  [default: the context length]"
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same speech.")
 @click.option(
     "--timeout",
     default=120.0,
     show_default=True,
-    help="Seconds that a server may take for one answer.",
+    help="Seconds to wait for an answer of a server.",
 )
 def speak(text: str, out: str, **options: Any) -> None:
-    """Speak TEXT.
+    """Synthesize TEXT.
 
-    Without --lm the small model inside the package speaks: it has learned six sentences and no
-    more; its card lists them. With a LLaSA, --voice clones a voice, and long text is spoken
-    sentence by sentence in one voice. --search makes many candidates and writes all their scores
-    beside the audio, as OUT.json.
+    Without --lm, the bundled model speaks, which has memorized six sentences; its card lists them.
+    With a LLaSA, --voice clones a voice, and long text is spoken sentence by sentence in one voice.
+    --search generates several candidates and writes all their scores to OUT.json.
 
     \b
     Examples:
@@ -152,7 +149,7 @@ def speak(text: str, out: str, **options: Any) -> None:
 
 
 def check(out: str, **options: Any) -> None:
-    """Options that contradict each other are bad use."""
+    """Options that contradict each other are a usage error."""
     if out != "-":
         check_audio_suffix(Path(out))
         check_parents([Path(out)])

@@ -11,22 +11,22 @@ from xcodec2.cli.terminal import say, say_lines
 @click.argument("recipe")
 @click.argument("changes", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--resume", is_flag=True, help="Go on from the newest checkpoint in the recipe's output folder."
+    "--resume",
+    is_flag=True,
+    help="Resume from the newest checkpoint in the recipe's output folder.",
 )
 @click.option(
     "--export", is_flag=True, help="Write OUT/model from the newest checkpoint, and stop."
 )
-@click.option(
-    "--show", is_flag=True, help="Print the resolved recipe, every number of it, and stop."
-)
+@click.option("--show", is_flag=True, help="Print the resolved recipe, and stop.")
 def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, show: bool) -> None:
-    """Train a codec, or fine-tune one, by a RECIPE.
+    """Train or fine-tune a codec.
 
-    RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k,
-    decoder-48k, nano, nano-3, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base.
-    KEY=VALUE changes one of its numbers. The trained model is written to OUT/model with every
-    checkpoint and can be given to every command as --model; OUT is the recipe's run.out. Several
-    processes: put accelerate's launcher before it.
+    RECIPE is a TOML file, or the name of a bundled recipe: finetune, decoder-24k, decoder-48k,
+    nano, nano-3, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE
+    overrides a value. Every checkpoint writes the model to OUT/model, which every command accepts
+    as --model; OUT is the recipe's run.out. For several processes, use accelerate's launcher or
+    torchrun.
 
     \b
     Examples:

@@ -291,8 +291,8 @@ class XCodec2Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> XCodec2Config:
-        """The reverse of :meth:`to_dict`; raises CheckpointError for a field that this version does
-        not know.
+        """The reverse of `to_dict`; raises CheckpointError for a field that this version does not
+        know.
         """
         if not isinstance(values, Mapping):
             raise CheckpointError(

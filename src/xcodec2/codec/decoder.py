@@ -232,7 +232,7 @@ class AcousticDecoder(nn.Module):
         return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
 
     def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Decoded:
-        """The rest of :meth:`forward`, from (B, D, T)."""
+        """The rest of `forward`, from (B, D, T)."""
         for block in self.prior_net:
             x = block(x, lengths)
         x = x.transpose(1, 2)  # (B, T, D)

@@ -94,7 +94,7 @@ def normalize_fbank(
 
 
 def speech_moments() -> tuple[Tensor, Tensor]:
-    """Mean and variance for :func:`normalize_fbank` that no utterance has a part in."""
+    """Mean and variance for `normalize_fbank` that no utterance has a part in."""
     plain: Any = {"dtype": torch.float32, "device": "cpu"}
     return torch.tensor(FBANK_MEAN, **plain), torch.tensor(FBANK_VARIANCE, **plain)
 

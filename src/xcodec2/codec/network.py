@@ -100,7 +100,7 @@ class CodecNetwork(nn.Module):
         """Both branches and where they join, up to the quantizer.
 
         Args:
-            waveform: (B, P) at the input rate, padded (see :meth:`pad`).
+            waveform: (B, P) at the input rate, padded (see `pad`).
             lengths: (B,) samples of each row, multiples of the hop; None where all fill theirs.
             moments: of the whole file's fbank, where the waveform is a window of it.
             acoustic_gate: (B, 1, 1), 0 where training drops the acoustic branch; None keeps it.

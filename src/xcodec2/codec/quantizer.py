@@ -133,7 +133,7 @@ class Quantizer(nn.Module):
         return self.project_out(self.values(codes))
 
     def values(self, codes: Tensor) -> Tensor:
-        """(B, T) int → (B, T, K), what :meth:`forward` projects back."""
+        """(B, T) int → (B, T, K), what `forward` projects back."""
         digits = codes_to_digits(codes, self.levels).to(self.project_out.weight.dtype)
         scale = center(self.levels, digits.device, digits.dtype)
         return (digits - scale) / scale

@@ -1,10 +1,11 @@
 """Corpora: a folder, a manifest, tars or a data set, on any file system → recordings, one at a
 time.
 
->>> from xcodec2.corpus import read_corpus
->>> for recording in read_corpus("data/nano/test/manifest.tsv"):
-...     audio = recording.load(16_000)
-...     recording.id, recording.columns.get("text")
+Examples:
+    >>> from xcodec2.corpus import read_corpus
+    >>> for recording in read_corpus("data/nano/test/manifest.tsv"):
+    ...     audio = recording.load(16_000)
+    ...     recording.id, recording.columns.get("text")
 """
 
 from __future__ import annotations

@@ -71,9 +71,13 @@ def open_extraction(
 
 @dataclass(frozen=True)
 class Extraction:
-    """A data set of tokens. `paths` are those of its shards on `fs`, sorted.
+    """A data set of tokens.
 
-    home: the folder that extraction.json lies in; None for Parquet of other origin.
+    Attributes:
+        name: As it was opened.
+        fs: The fsspec file system that it is on.
+        paths: Of its shards, sorted.
+        home: The folder of extraction.json; None for Parquet of other origin.
     """
 
     name: str
@@ -108,13 +112,10 @@ class Extraction:
 
     @contextmanager
     def open_shard(self, path: str) -> Iterator[Shard]:
-        """Open one shard for as long as the block lasts.
+        """Open one shard, for as long as the block lasts.
 
         Args:
             path: One of `paths`.
-
-        Yields:
-            The shard.
 
         Raises:
             XCodec2Error: It cannot be read.
@@ -128,10 +129,13 @@ class Extraction:
             file.close(force=True)
 
     def load(self, id: str) -> Codes:
-        """The codes of the row `id`, as `Codes.load` gives those of a file.
+        """The codes of one row, as `Codes.load` gives those of a file.
+
+        Args:
+            id: Of the row.
 
         Raises:
-            XCodec2Error: when there is no such row, or it holds an error and no codes.
+            XCodec2Error: When there is no such row, or it holds an error and no codes.
         """
         for shard in self.shards():
             if (row := shard.find(id)) is not None:
@@ -165,12 +169,12 @@ class Shard:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns, in order."""
+        """Names of the columns."""
         return list(self.file.schema_arrow.names)
 
     @property
     def num_rows(self) -> int:
-        """Rows, with and without codes."""
+        """How many rows there are, those with errors included."""
         return int(self.file.metadata.num_rows)
 
     @property
@@ -189,13 +193,13 @@ class Shard:
         """Read the whole shard.
 
         Args:
-            columns: All when it is None.
+            columns: Names; None reads all.
 
         Returns:
             A pyarrow.Table.
 
         Raises:
-            XCodec2Error: It is damaged or lacks a column.
+            XCodec2Error: The shard is damaged or lacks a column.
         """
         with readable(self.name):
             return self.file.read(columns=self.present(columns), use_threads=False)
@@ -203,14 +207,14 @@ class Shard:
     def rows(
         self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS
     ) -> Iterator[dict[str, Any]]:
-        """Read row by row, in order.
+        """Rows in order.
 
         Args:
-            columns: All when it is None.
-            batch_size: Rows in memory.
+            columns: Names; None reads all.
+            batch_size: Rows in memory at a time.
 
         Yields:
-            Column → value.
+            Each row as a dictionary.
 
         Raises:
             XCodec2Error: The shard is damaged or lacks a column.
@@ -227,28 +231,25 @@ class Shard:
             yield from batch.to_pylist()
 
     def find(self, id: str) -> dict[str, Any] | None:
-        """Find a row; only the column of ids is read to find it.
+        """Look up a row; only the column of ids is read to find it.
 
         Args:
-            id: The row's.
+            id: Of the row.
 
         Returns:
-            Column → value; None when it is not in this shard.
+            The row as a dictionary; None when it is not in this shard.
         """
         ids = [str(value) for value in self.table(["id"])["id"].to_pylist()]
         return self.table().slice(ids.index(id), 1).to_pylist()[0] if id in ids else None
 
     def codes(self, row: dict[str, Any]) -> Codes:
-        """Take a row's codes with what the shard says of them.
+        """The codes of a row, with what the shard says of the codec.
 
         Args:
-            row: As :meth:`rows` or :meth:`find` gives it.
-
-        Returns:
-            The codes.
+            row: As `rows` and `find` give it.
 
         Raises:
-            CodesError: The row has none, or they are outside of the codebook.
+            CodesError: The row holds no codes.
         """
         from xcodec2.codes import Codes
 

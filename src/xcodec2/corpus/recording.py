@@ -32,12 +32,15 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class Recording:
-    """id: unique and stable within the corpus. source: path or URL, `tar::member` or `table#row`
-    inside of one.
+    """One item of a corpus; its audio is read when it is asked for.
 
-    columns: what the corpus says beside the audio: text, language, speaker, … duration: what the
-    corpus says that the whole file has; reading a file of another length fails. channel: the one to
-    take, from 0; None averages them.
+    Attributes:
+        id: Unique and stable within the corpus.
+        source: Path or URL, or `tar::member` or `table#row` within one.
+        columns: What the corpus says besides the audio: text, language, speaker, …
+        place: Where the audio is read from.
+        duration: Of the whole file as the corpus states it; reading a file of another length fails.
+        channel: The one to take, from 0; None averages them.
     """
 
     id: str
@@ -53,8 +56,13 @@ class Recording:
         return getattr(self.place, "file", None)
 
     def open(self) -> str | os.PathLike[str] | bytes | tuple[Any, int]:
-        """What `load_audio` takes: a local path, the bytes of a file, or an array and its rate.
-        Raises AudioError.
+        """Open the audio without decoding it.
+
+        Returns:
+            What `load_audio` takes: a local path, the bytes of a file, or an array and its rate.
+
+        Raises:
+            AudioError: It cannot be read.
         """
         try:
             return self.place.read()
@@ -67,13 +75,13 @@ class Recording:
             ) from problem
 
     def load(self, target_rate: int = 16_000) -> Audio:
-        """Read, mix and resample the audio.
+        """Read the audio.
 
         Args:
             target_rate: In Hz.
 
         Returns:
-            (N,) float32 with the length and sample rate of what it came from.
+            Mono float32 at that rate.
 
         Raises:
             AudioError: It cannot be read; the message names the source.
@@ -161,7 +169,7 @@ class ParquetCell:
 
 @dataclass(frozen=True)
 class DatasetCell:
-    """Row `row` of a data set that `datasets` opens; see :func:`xcodec2.corpus.tables.dataset`."""
+    """Row `row` of a data set that `datasets` opens; see `xcodec2.corpus.tables.dataset`."""
 
     name: str
     subset: str | None

@@ -1,8 +1,11 @@
 """How good a codec is: metrics, evaluators, baselines, and a report of them.
 
->>> from xcodec2.evaluate import FunctionSystem, evaluate
->>> mine = FunctionSystem("mine", lambda waveform: waveform * 0.5, bit_rate=800)
->>> summary = evaluate("speech/", "report/", models=["nano"], baselines=["opus@6k"], systems=[mine])
+Examples:
+    >>> from xcodec2.evaluate import FunctionSystem, evaluate
+    >>> mine = FunctionSystem("mine", lambda waveform: waveform * 0.5, bit_rate=800)
+    >>> summary = evaluate(
+    ...     "speech/", "report/", models=["nano"], baselines=["opus@6k"], systems=[mine]
+    ... )
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """A corpus in, shards of tokens out: resumable, on one laptop or on a Ray cluster.
 
-    corpus → plan (units of rows, keyed by content) → engine (local or ray): read → encode → store
-    (one Parquet a unit)
+    corpus → plan (units of rows, keyed by content)
+           → engine (local or Ray): read → encode
+           → store (one Parquet file a unit)
 
->>> from xcodec2.extract import extract, open_extraction
->>> summary = extract("data/nano/test/manifest.tsv", "tokens")
->>> codes = open_extraction("tokens").load("it/activated")
+Examples:
+    >>> from xcodec2.extract import extract, open_extraction
+    >>> summary = extract("data/nano/test/manifest.tsv", "tokens")
+    >>> codes = open_extraction("tokens").load("it/activated")
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class ReadAudio:
 
 
 def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int, list[str]]]:
-    """What a reading process does; it runs in a :class:`Child`."""
+    """What a reading process does; it runs in a `Child`."""
     import torch
 
     torch.set_num_threads(1)

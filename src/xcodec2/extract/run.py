@@ -56,33 +56,35 @@ def extract(
     channel: int | None = None,
     retry_errors: bool = False,
 ) -> dict[str, Any]:
-    """Write tokens for every recording of a corpus as a data set.
+    """Encode every recording of a corpus into a data set of tokens.
+
+    What is done already is skipped; a recording that cannot be read becomes a row with an error.
+    Neither engine, workers, readers, batch_seconds nor the order of units change a row.
 
     Args:
-        source: As :func:`xcodec2.corpus.read_corpus` takes it.
-        out: A folder on any file system. What is done there already is skipped.
-        model: A name, a folder or a Hub id.
-        device: Where the encoder runs: "cpu", "cuda", "cuda:1" ….
-        engine: "local", or "ray" for a cluster.
-        address: Of the Ray cluster; None starts Ray on this machine.
-        workers: Encoding processes; one a core or a GPU when not given.
-        readers: Reading processes beside each of them.
-        batch_seconds: Seconds of padded audio in one batch; 0 encodes each recording alone.
-        rows: Rows in a shard on average.
+        source: The corpus, see `xcodec2.corpus.read_corpus`.
+        out: Folder or URL of the data set.
+        model: Anything that `from_pretrained` takes.
+        device: Where it runs.
+        engine: "local" or "ray".
+        address: Of a running Ray cluster.
+        workers: Encoding processes; by default one per core or GPU.
+        readers: Reading processes of each worker; the default depends on the machine.
+        batch_seconds: Padded audio in one batch, in seconds.
+        rows: In a shard, on average.
         time_limit: Seconds for reading one recording.
-        audio_column: As for `read_corpus`, like the next six.
-        id_column: Whose values name the recordings.
-        subset: Of a Hugging Face data set.
-        split: Of a Hugging Face data set.
-        encoding: Of text manifests.
-        segments: The unit of columns such as `start`.
-        remote: Whether a manifest may name URLs.
+        audio_column: Of a table; see `read_corpus`.
+        id_column: Of a table; see `read_corpus`.
+        subset: Of a data set; see `read_corpus`.
+        split: Of a data set; see `read_corpus`.
+        encoding: Of text files; see `read_corpus`.
+        segments: See `read_corpus`.
+        remote: Whether a manifest may name files elsewhere; see `read_corpus`.
         channel: The one to take of each recording, from 0; None averages them.
-        retry_errors: Do units again that have rows with errors.
+        retry_errors: Process units that have errors again.
 
     Returns:
-        The summary, as summary.json has it. A recording that cannot be read is a row with an error.
-        Neither engine nor workers, readers, batch_seconds or the order of units change a row.
+        What summary.json holds.
 
     Raises:
         XCodec2Error: `source` or `model` cannot be used, or `out` cannot be written or holds
@@ -101,7 +103,7 @@ def extract(
     if channel is not None:  # without one, the keys are those of older data sets
         identity["channel"] = channel
     with store.locked(), Plan(corpus, rows, identity) as plan:
-        claim(store, {"source": source, **identity}, reading)
+        claim(store, {"source": source, "channel": channel, **identity}, reading)
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
         todo = (unit for unit in plan if unit.key not in done)
@@ -194,7 +196,8 @@ def claim(store: Store, identity: dict[str, Any], reading: Options) -> None:
             )
     if found is None:
         given = dict(asdict(reading).items() - asdict(Options()).items())
-        noted = identity | ({"reading": given} if given else {})
+        stated = {name: value for name, value in identity.items() if value is not None}
+        noted = stated | ({"reading": given} if given else {})
         store.write_text(IDENTITY, json.dumps(noted, indent=2, sort_keys=True) + "\n")
 
 

@@ -15,7 +15,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 
 def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]:
-    """What an encoding process does: it runs in a :class:`Child` and has readers of its own."""
+    """What an encoding process does: it runs in a `Child` and has readers of its own."""
     keep_freed_memory()
     encoder = Encoder(settings)
     sample_rate = encoder.model.config.input_rate
@@ -32,7 +32,7 @@ def worker(settings: Settings) -> Callable[[Sequence[Recording]], list[Outcome]]
 
 def encoding_worker(settings: Settings) -> Callable[[Sequence[ReadAudio]], list[Outcome]]:
     """What an encoding process does that is given what others have read; it runs in a
-    :class:`Child`.
+    `Child`.
     """
     keep_freed_memory()
     return Encoder(settings).outcomes

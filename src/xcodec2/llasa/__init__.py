@@ -1,9 +1,10 @@
 """LLaSA: text to speech by a LLaMA whose tokens are the codec's codes (arXiv 2502.04128).
 
->>> from xcodec2.llasa import Speaker
->>> speaker = Speaker.from_pretrained()             # the small model in the package
->>> spoken = speaker.speak("Weasels have eaten our phone system")
->>> spoken.waveform, spoken.codes                   # (N,) float32, (T,) int64
+Examples:
+    >>> from xcodec2.llasa import Speaker
+    >>> speaker = Speaker.from_pretrained()             # the bundled model
+    >>> spoken = speaker.speak("Weasels have eaten our phone system")
+    >>> spoken.waveform, spoken.codes                   # (N,) float32, (T,) int64
 """
 
 from __future__ import annotations

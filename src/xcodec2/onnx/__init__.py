@@ -1,5 +1,11 @@
-"""The codec as ONNX files: :mod:`~xcodec2.onnx.export` writes them, :mod:`~xcodec2.onnx.runtime`
-runs them without PyTorch.
+"""The codec as ONNX files: `xcodec2 export --to onnx` writes them, `OnnxCodec` runs them without
+PyTorch.
+
+Examples:
+    >>> from xcodec2.onnx import OnnxCodec
+    >>> codec = OnnxCodec("folder")
+    >>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
+    >>> waveform = codec.decode(codes)           # float32 at codec.sample_rate
 """
 
 from __future__ import annotations

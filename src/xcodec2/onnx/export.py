@@ -1,5 +1,5 @@
 """A model written as encoder.onnx and decoder.onnx, which run without PyTorch (see
-:mod:`xcodec2.onnx.runtime`).
+`xcodec2.onnx.runtime`).
 """
 
 from __future__ import annotations

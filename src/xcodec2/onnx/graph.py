@@ -49,7 +49,7 @@ def overlapping(signal: Tensor, size: int) -> Tensor:
 
 
 class Fbank(nn.Module):
-    """(B, N) → (B, F, 80) float64: :func:`features.kaldi_fbank` for N a multiple of FEATURE_HOP."""
+    """(B, N) → (B, F, 80) float64: `features.kaldi_fbank` for N a multiple of FEATURE_HOP."""
 
     spectrum: Tensor
     filters: Tensor
@@ -79,7 +79,7 @@ class Fbank(nn.Module):
 
 
 class Spectrogram(nn.Module):
-    """:class:`SpectrogramEncoder` for rows of one length."""
+    """`SpectrogramEncoder` for rows of one length."""
 
     mel: Tensor
     pitch: Tensor
@@ -107,7 +107,7 @@ class Spectrogram(nn.Module):
 
 
 def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, bins): :func:`features.centered_magnitudes` by a windowed Fourier matrix
+    """(B, N) → (B, N/160, bins): `features.centered_magnitudes` by a windowed Fourier matrix
     (n_fft, 2·bins).
     """
     size = len(transform)
@@ -118,7 +118,7 @@ def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
 
 
 class WholeAttention(nn.Module):
-    """:class:`RelativeKeyAttention` with all queries at once."""
+    """`RelativeKeyAttention` with all queries at once."""
 
     def __init__(self, attention: RelativeKeyAttention) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class WholeAttention(nn.Module):
 
 
 class Polyphase(nn.Module):
-    """:class:`AntiAliasedSnake` by two small convolutions that all channels share: even and odd
+    """`AntiAliasedSnake` by two small convolutions that all channels share: even and odd
     values of the doubled rate are two channels of one signal.
     """
 
@@ -165,7 +165,7 @@ class Polyphase(nn.Module):
 
 
 class RealISTFT(nn.Module):
-    """:class:`ISTFTHead` for rows of one length: the inverse transform as a matrix."""
+    """`ISTFTHead` for rows of one length: the inverse transform as a matrix."""
 
     inverse: Tensor
     powers: Tensor
@@ -228,7 +228,7 @@ class EncoderGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """(B, T) int64 codes → (B, T·output_hop) float32 waveforms.
 
-    It starts with one convolution (see :mod:`xcodec2.codec.inference.fold`), takes the network
+    It starts with one convolution (see `xcodec2.codec.inference.fold`), takes the network
     over, and changes parts of it.
     """
 

@@ -1,9 +1,10 @@
 """Encode and decode with NumPy and ONNX Runtime alone, for machines without PyTorch.
 
->>> from xcodec2.onnx import OnnxCodec
->>> codec = OnnxCodec("folder")              # written by `xcodec2 export nano folder --to onnx`
->>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
->>> waveform = codec.decode(codes)           # (T·hop,) float32 at codec.facts.sample_rate
+Examples:
+    >>> from xcodec2.onnx import OnnxCodec
+    >>> codec = OnnxCodec("folder")              # written by `xcodec2 export nano folder --to onnx`
+    >>> codes = codec.encode(waveform, 16_000)   # (N,) float → (T,) int64
+    >>> waveform = codec.decode(codes)           # (T·hop,) float32 at codec.facts.sample_rate
 
 N samples, T codes.
 """
@@ -57,11 +58,17 @@ class CodecFacts:
 
 
 class OnnxCodec:
-    """The files of one exported model. Each is opened when it is first needed: a decoder needs no
-    encoder.
+    """The files of one exported model, run by ONNX Runtime.
 
-    `providers` are ONNX Runtime's (default: the CPU), `threads` how many it uses (default: all
-    cores). Raises XCodec2Error for files and inputs that cannot be used.
+    Each file is opened when it is first needed: decoding needs no encoder.
+
+    Args:
+        folder: Of encoder.onnx and decoder.onnx.
+        providers: ONNX Runtime's; by default the CPU.
+        threads: How many it uses; by default all cores.
+
+    Raises:
+        XCodec2Error: The files cannot be used.
     """
 
     def __init__(
@@ -92,17 +99,17 @@ class OnnxCodec:
         return self.facts.codebook_size
 
     def encode(self, audio: Array | Sequence[Array], sample_rate: int) -> Any:
-        """Waveforms → codes.
+        """Waveform → codes.
 
         Args:
-            audio: (N,) floats in -1 … 1, or a list of such.
-            sample_rate: In Hz; must be `input_rate`.
+            audio: (N,) float in -1 … 1, or a list of such.
+            sample_rate: In Hz; must be the encoder's.
 
         Returns:
-            (T,) int64, or a list of such.
+            (T,) int64; a list for a list.
 
         Raises:
-            AudioError: The sample rate is another, or a waveform is not finite or too short.
+            AudioError: The rate is another one, or the input is not a waveform.
         """
         if sample_rate != self.facts.input_rate:
             raise AudioError(
@@ -116,16 +123,16 @@ class OnnxCodec:
         return codes[0] if single else codes
 
     def decode(self, codes: Array | Sequence[Array]) -> Any:
-        """Codes → waveforms.
+        """Codes → waveform.
 
         Args:
             codes: (T,) integers, or a list of such.
 
         Returns:
-            (T·hop,) float32 at `sample_rate`, or a list of such.
+            (T·hop,) float32 at `sample_rate`; a list for a list.
 
         Raises:
-            CodesError: They are empty or outside of the codebook.
+            XCodec2Error: They are not codes of this model.
         """
         single = isinstance(codes, np.ndarray)
         rows = [self.as_codes(item) for item in ([codes] if single else codes)]

@@ -38,7 +38,7 @@ def stoi(original: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float:
 def estoi(original: np.ndarray, decoded: np.ndarray, sample_rate: int) -> float:
     """Extended STOI, which also hears noise that comes and goes.
 
-    Args, Returns and Raises are those of :func:`stoi`.
+    Args, Returns and Raises are those of `stoi`.
     """
     return _measure(original, decoded, sample_rate, extended=True)
 

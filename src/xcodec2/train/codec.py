@@ -79,7 +79,7 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     before weighting, and their weighted sum as `loss`.
 
     Nothing is updated by a step with a loss or a gradient that is not finite;
-    :class:`NonFiniteError` is raised.
+    `NonFiniteError` is raised.
     """
     rng = seed_step(recipe.run.seed, state)
     heard, target = batch.tensors["heard"], batch.tensors["target"]

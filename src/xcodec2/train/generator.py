@@ -87,7 +87,10 @@ class Generator(nn.Module):
         with torch.set_grad_enabled(not set(ENCODER) <= set(self.frozen)):
             gate = None
             if self.drop_acoustic and self.training:
-                gate = torch.rand(len(inputs), 1, 1, device=inputs.device) >= self.drop_acoustic
+                gate = (
+                    torch.rand(len(inputs), 1, 1, dtype=torch.float32, device=inputs.device)
+                    >= self.drop_acoustic
+                )
             encoded = codec.encode_features(codec.pad(inputs), acoustic_gate=gate)
             vectors = codec.quantize(encoded.latent).vectors
             # once more, for a sum of gradients that rounds as it did in runs of before
@@ -255,7 +258,7 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
 
 def disturbed(heard: Tensor) -> Tensor:
     """(B, N) at another level and with white noise, each row by its own dice."""
-    level, quiet = torch.rand(2, len(heard), 1, device=heard.device).unbind()
+    level, quiet = torch.rand(2, len(heard), 1, dtype=torch.float32, device=heard.device).unbind()
     power = heard.square().mean(-1, keepdim=True).sqrt()
     noise = torch.randn_like(heard) * power * 10 ** (-(LEAST_SNR_DB + quiet * SNR_RANGE_DB) / 20)
     return (heard + noise) * 10 ** (-level * SOFTEST_DB / 20)

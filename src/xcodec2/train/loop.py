@@ -33,10 +33,18 @@ MIXED_TYPES = "Mismatch dtype between input and weight"
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
-    """Run the recipe to its last step; the folder of the trained model is returned.
+    """Run a recipe to its last step.
 
-    Raises TrainingError when the output folder already holds a run and `resume` is false, when the
-    recipe does not fit what is resumed, and when a loss is not finite.
+    Args:
+        recipe: See `read_recipe`.
+        resume: Continue from the newest checkpoint in the recipe's output folder.
+
+    Returns:
+        Folder of the trained model, for `from_pretrained`.
+
+    Raises:
+        TrainingError: The output folder already holds a run and `resume` is false, the recipe does
+            not fit what is resumed, or a loss is not finite.
     """
     require_extras(recipe)
     warnings.filterwarnings("ignore", message=MIXED_TYPES)
@@ -167,8 +175,16 @@ def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
 
 
 def export_newest(recipe: Recipe) -> Path:
-    """Write the model of the newest checkpoint in the recipe's output folder, without a step; its
-    folder.
+    """Write the model of the newest checkpoint, without training.
+
+    Args:
+        recipe: Names the output folder.
+
+    Returns:
+        Folder of the model, for `from_pretrained`.
+
+    Raises:
+        TrainingError: There is no checkpoint.
     """
     accelerator = make_accelerator(recipe)
     out = Path(recipe.run.out)

@@ -261,9 +261,14 @@ class Recipe:
 
 
 def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe inside the package of that name, or a file, with `key.key=value` changes applied.
+    """A recipe with its changes.
 
-    Values of changes are TOML; what is not valid TOML is taken as a string. Raises RecipeError.
+    Args:
+        name_or_path: Name of a bundled recipe, or a TOML file.
+        overrides: `key.key=value` each. Values are TOML; what is not valid TOML is a string.
+
+    Raises:
+        RecipeError: The recipe is missing, incomplete, or has an unknown key or a wrong value.
     """
     values = read_tables(name_or_path)
     for change in overrides:

@@ -154,7 +154,7 @@ class WhisperEncoder(nn.Module):
     def log_mel(self, waveform: Tensor) -> Tensor:
         """(B, N) → (B, 80, N/160) as Whisper was trained on, in float32."""
         waveform = F.pad(waveform.float()[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
-        window = torch.hann_window(FFT, device=waveform.device)
+        window = torch.hann_window(FFT, dtype=torch.float32, device=waveform.device)
         spectrum = torch.stft(waveform, FFT, HOP, window=window, center=False, return_complex=True)[
             ..., :-1
         ]

@@ -123,7 +123,7 @@ def inexpressible(config: XCodec2Config) -> str:
 
 
 def write_config(config: XCodec2Config) -> dict[str, Any]:
-    """The reverse of :func:`read_config`."""
+    """The reverse of `read_config`."""
     if config.feature_padding:
         names = {
             "architectures": ["Xcodec2Model"],

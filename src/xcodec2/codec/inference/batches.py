@@ -1,7 +1,7 @@
 """Lists of inputs → batches that fit, and inputs too long for one pass → windows.
 
 Every item gets the codes and the waveform that it would get alone: rows of equal length run without
-masks, mixed ones with them (see :mod:`xcodec2.codec.masking`).
+masks, mixed ones with them (see `xcodec2.codec.masking`).
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def encode_batch(network: CodecNetwork, waveforms: list[Tensor]) -> list[Tensor]
 def collate(network: CodecNetwork, waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
     """Waveforms (N,) → (B, P) with zeros behind them, and lengths (B,) where they differ.
 
-    Each length is whole frames, as :meth:`CodecNetwork.pad` makes of the waveform alone.
+    Each length is whole frames, as `CodecNetwork.pad` makes of the waveform alone.
     """
     hop = network.config.hop
     padded = [network.config.padded_frames(len(waveform)) * hop for waveform in waveforms]

@@ -68,7 +68,7 @@ class Int8Linear(nn.Module):
 
 
 class Int8MLP(nn.Module):
-    """:class:`MLP` with 8-bit products."""
+    """`MLP` with 8-bit products."""
 
     def __init__(self, mlp: MLP) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Int8MLP(nn.Module):
 
 
 class Int8Attention(Attention):
-    """:class:`Attention` whose queries, keys and values are one 8-bit product."""
+    """`Attention` whose queries, keys and values are one 8-bit product."""
 
     def __init__(self, attention: Attention) -> None:
         nn.Module.__init__(self)
@@ -101,7 +101,7 @@ QUANTIZED: dict[type[nn.Module], tuple[type[nn.Module], tuple[str, ...]]] = {
 
 
 def quantized_keys(network: CodecNetwork) -> set[str]:
-    """Names in the state dict of the weights that :func:`quantize` puts into 8 bits."""
+    """Names in the state dict of the weights that `quantize` puts into 8 bits."""
     return {
         f"{name}.{weight}"
         for name, part in network.named_modules()
@@ -118,7 +118,7 @@ def quantize(decoder: AcousticDecoder) -> None:
 
 
 def is_quantized(decoder: AcousticDecoder) -> bool:
-    """Whether :func:`quantize` has been at work."""
+    """Whether `quantize` has been at work."""
     return any(isinstance(module, Int8Linear) for module in decoder.modules())
 
 

@@ -33,7 +33,7 @@ def weight_type(
         key: the weight's name in the state dict.
         dtype: what the model was asked for in.
         device: where it is.
-        quantized: keys that int8 will replace (see :func:`int8.quantized_keys`).
+        quantized: keys that int8 will replace (see `int8.quantized_keys`).
     """
     if dtype == torch.int8:
         dtype = torch.float32 if key in quantized else torch.bfloat16

@@ -22,7 +22,7 @@ POINTER = ctypes.c_void_p
 
 
 def can_run(x: Tensor) -> bool:
-    """Whether :func:`snake` takes `x`: float32 on a CPU, no gradients wanted, and the library is
+    """Whether `snake` takes `x`: float32 on a CPU, no gradients wanted, and the library is
     there.
     """
     return (

@@ -19,7 +19,7 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def can_run(x: Tensor) -> bool:
-    """Whether :func:`snake` takes `x`: on a GPU, no gradients wanted, and Triton is there, as with
+    """Whether `snake` takes `x`: on a GPU, no gradients wanted, and Triton is there, as with
     PyTorch for CUDA.
     """
     return x.is_cuda and x.dtype in TYPES and not torch.is_grad_enabled() and kernels() is not None

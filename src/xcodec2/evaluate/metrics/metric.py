@@ -1,10 +1,11 @@
 """What a metric is: one class, which says its columns and computes them from a pair of waveforms.
 
->>> from xcodec2.evaluate import Column, Metric, Pair, evaluate
->>> class Peak(Metric):
-...     name, columns = "peak", (Column("peak_ratio", "peak", digits=2),)
-...     def __call__(self, pair):
-...         return {"peak_ratio": abs(pair.decoded).max() / abs(pair.original).max()}
+Examples:
+    >>> from xcodec2.evaluate import Column, Metric, Pair, evaluate
+    >>> class Peak(Metric):
+    ...     name, columns = "peak", (Column("peak_ratio", "peak", digits=2),)
+    ...     def __call__(self, pair):
+    ...         return {"peak_ratio": abs(pair.decoded).max() / abs(pair.original).max()}
 """
 
 from __future__ import annotations

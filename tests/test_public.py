@@ -1,0 +1,25 @@
+"""What docs/reference/compatibility.md calls public can be imported, and `dir` shows it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "compatibility.md"
+FIRST = PAGE.read_text(encoding="utf-8").split("\n- ")[1]
+PACKAGES = re.findall(r"`(xcodec2[.\w]*)`", FIRST)
+
+
+def test_the_packages_are_found():
+    assert len(PACKAGES) == 8
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_package_shows_and_has_what_it_exports(name):
+    package = importlib.import_module(name)
+    assert set(package.__all__) <= set(dir(package))
+    for export in package.__all__:
+        assert getattr(package, export) is not None
