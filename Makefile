@@ -37,7 +37,7 @@ format: $(READY)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-evaluators: $(READY)  ## fetch the weights of the evaluation's models into the user's cache (150 MB)
+evaluators: $(READY)  ## fetch the weights of the evaluation's models into the user's cache (300 MB)
 	$(BIN)/python -m xcodec2.evaluators.fetch
 
 judges: evaluators

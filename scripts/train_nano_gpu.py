@@ -7,7 +7,9 @@ nano is so small that a GPU waits for Python: `xcodec2 train nano` takes 75 ms a
 the batch. Losses, sizes and discriminators are the recipe nano-gan's. The plan goes by time:
 reconstruction losses at a constant rate for half of it, then with discriminators while the rate
 descends. Without a GPU it runs the same steps one operation at a time. Goes on from other weights
-with `--start FOLDER`.
+with `--start FOLDER`, and with a finite field, a recogniser's loss and the like by changes to the
+recipe: `model.attention_window=[63,0] losses.recogniser=0.5`. Of augmentation it knows gain and
+speed.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from xcodec2.train.codec import adversarial_losses, excerpt, reconstruction_loss
 from xcodec2.train.discriminators import BothDiscriminators
 from xcodec2.train.generator import Generator, starting_codec
 from xcodec2.train.recipe import Augment, Recipe, Source, read_recipe
+from xcodec2.train.recogniser import hearing_losses
 from xcodec2.train.state import weighted_sum
 
 HALF_WIDTH = 16  # zero crossings of the resampling filter on each side
@@ -164,8 +167,11 @@ class Trainer:
         target = self.tape.crops(self.recipe.run.batch, self.length, self.recipe.data.augment)
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             output = self.generator(target[:, :-1], self.length)
-        config = self.generator.codec.config
-        terms = reconstruction_losses(output, target, self.recipe, config, rng)
+            heard = hearing_losses(output, target, self.recipe, rng)
+        terms = (
+            reconstruction_losses(output, target, self.recipe, self.generator.codec.config, rng)
+            | heard
+        )
         if phase != "reconstruct":
             pair = excerpt(torch.stack([target, output.waveform]), self.recipe, self.rate, rng)
             self.judge(*pair.detach())
@@ -280,12 +286,14 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("runs/nano-gpu"), help="output folder (%(default)s)"
     )
+    parser.add_argument(
+        "changes", nargs="*", metavar="KEY=VALUE", help="to the recipe: losses.recogniser=0.5"
+    )
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    recipe = read_recipe(
-        "nano-gan", [f"run.batch={args.batch}", f'start.checkpoint="{args.start}"']
-    )
+    changes = [f"run.batch={args.batch}", f'start.checkpoint="{args.start}"', *args.changes]
+    recipe = read_recipe("nano-gan", changes)
     Trainer(recipe, device).run(args.seconds, args.out)
 
 

