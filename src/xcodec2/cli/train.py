@@ -23,7 +23,8 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, sho
     """Train a codec, or fine-tune one, by a RECIPE.
 
     RECIPE is a TOML file or the name of a recipe in the package: finetune, decoder-24k,
-    decoder-48k, nano, nano-3, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base.
+    decoder-48k, nano, nano-3, nano-gan, nano-gpu, nano-semantic, semantic-teacher, tokens-25,
+    xcodec2-base.
     KEY=VALUE changes one of its numbers. The trained model is written to OUT/model with every
     checkpoint and can be given to every command as --model; OUT is the recipe's run.out. Several
     processes: put accelerate's launcher before it.
@@ -35,6 +36,7 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, sho
       xcodec2 train nano run.out=runs/mine --export
       xcodec2 train finetune 'data.sources=[{path="recordings"}]' run.steps=500
       xcodec2 train nano run.steps=100 --show
+      xcodec2 train nano-gpu graphs.seconds=325
       torchrun --nproc_per_node 2 -m xcodec2.cli train nano
     """
     from xcodec2.train.recipe import read_recipe, to_toml
