@@ -18,7 +18,7 @@ from torch import Tensor
 
 from xcodec2 import XCodec2Model
 from xcodec2.codec.inference import windows
-from xcodec2.train.codec import quick_figures
+from xcodec2.train.tasks.codec import quick_figures
 
 SOURCES = ("asterisk-it", "asterisk-ru", "tuxpaint-fr")
 WINDOW_SIZES = (500, 1500)

@@ -18,8 +18,8 @@ import numpy as np
 import soundfile
 from nano_data.build import write_table
 
-from xcodec2.train.augment import add_noise, add_rumble, reverberate
-from xcodec2.train.channels import filtered, through_codec
+from xcodec2.train.data.augment import add_noise, add_rumble, reverberate
+from xcodec2.train.data.channels import filtered, through_codec
 
 COLUMNS = ("id", "path", "source", "language", "speaker", "seconds", "text", "clean")
 SECONDS = (2.5, 9.0)

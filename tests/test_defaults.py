@@ -119,13 +119,13 @@ def test_nothing_depends_on_the_processs_defaults(expected, tmp_path, dtype, dev
 def test_training_begins_with_the_same_weights(tmp_path, dtype):
     from accelerate import Accelerator
 
-    from xcodec2.train.codec import starting_state
+    from xcodec2.train.tasks.codec import starting_state
 
     recipe = toy_recipe(tmp_path)
     expected = starting_state(recipe, Accelerator(cpu=True)).state_dict()
     with defaults(dtype):
         found = starting_state(recipe, Accelerator(cpu=True)).state_dict()
-    for part in ("generator", "discriminators", "average"):
+    for part in ("generator", "discriminators", "ema_weights"):
         for name, tensor in expected[part].items():
             assert found[part][name].dtype == tensor.dtype
             assert torch.equal(found[part][name], tensor)

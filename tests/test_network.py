@@ -14,11 +14,12 @@ from xcodec2.codec.decoder import AcousticDecoder, Decoded
 from xcodec2.codec.network import CodecNetwork, Encoded
 from xcodec2.extract import encoding
 from xcodec2.onnx import graph
-from xcodec2.train.distil import Student
 from xcodec2.train.generator import Generator
 from xcodec2.train.recipe import Teacher, read_recipe
+from xcodec2.train.tasks.distillation import Student
 
 SMALL = replace(SPECTROGRAM, semantic_layers=1, layers=1, spectrogram_layers=1)
+RECIPE = read_recipe("nano", ["losses.semantic=1.0", "losses.self_guidance=1.0"])
 WAVEFORM = speech()[None, 8_000:16_100]
 
 
@@ -29,8 +30,7 @@ def model():
 
 def trained(model) -> tuple[torch.Tensor, torch.Tensor]:
     """What the quantizer rounds in training, and the reconstruction."""
-    changes = ['data.sources=[{path="x"}]', "losses.semantic=1", "losses.self_guidance=1"]
-    generator = Generator(model, read_recipe("finetune", changes)).eval()
+    generator = Generator(model, RECIPE).eval()
     output = generator(WAVEFORM, WAVEFORM.shape[1])
     return output.projected.detach(), output.waveform.detach()
 
@@ -63,8 +63,8 @@ def everywhere(model) -> dict[str, torch.Tensor]:
     }
 
 
-def swapped_branches(self, waveform, lengths=None, moments=None, **settings) -> Encoded:
-    encoded = encode_features(self, waveform, lengths, moments, **settings)
+def swapped_branches(self, *args, **settings) -> Encoded:
+    encoded = encode_features(self, *args, **settings)
     joined = torch.cat([encoded.acoustic, encoded.adapted], dim=1)
     return encoded._replace(latent=self.fc_encoder(joined.transpose(1, 2)))
 
@@ -91,7 +91,9 @@ def test_a_change_in_one_place_changes_all(model, monkeypatch):
 
 
 def test_features_are_the_same_for_the_teachers_student(model, monkeypatch):
-    student = Student(copy.deepcopy(model), Teacher("nowhere", width=4, rate=50.0), phones=0)
+    student = Student(
+        copy.deepcopy(model), Teacher("nowhere", width=4, feature_rate=50.0), phones=0
+    )
     before = student(WAVEFORM)[0].detach()
     features = CodecNetwork.features
     monkeypatch.setattr(CodecNetwork, "features", lambda *a: (features(*a)[0] / 2, None))

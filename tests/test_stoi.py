@@ -57,7 +57,7 @@ def test_training_validates_with_the_clips_that_have_a_value(monkeypatch, tmp_pa
     """A perfect copy of a clip too short to judge once counted 1e-5."""
     from types import SimpleNamespace
 
-    from xcodec2.train import codec
+    from xcodec2.train.tasks import codec
 
     long, short = speech(), speech()[20_000:24_000]
     recordings = [
@@ -72,8 +72,8 @@ def test_training_validates_with_the_clips_that_have_a_value(monkeypatch, tmp_pa
     from contextlib import nullcontext
 
     monkeypatch.setattr(codec, "read_corpus", lambda _: recordings)
-    monkeypatch.setattr(codec, "averaged", lambda _: nullcontext(perfect))
-    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2, valid_recogniser=""))
+    monkeypatch.setattr(codec, "ema_weights", lambda _: nullcontext(perfect))
+    recipe = SimpleNamespace(data=SimpleNamespace(valid="v", valid_clips=2, valid_recognizer=""))
     with pytest.warns(UserWarning, match="r1 has no STOI: fewer than 30 frames"):
         figures = codec.validate(None, recipe, tmp_path)
     assert figures["stoi"] == pytest.approx(1.0)

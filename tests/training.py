@@ -37,8 +37,8 @@ save_every = 2
 validate_every = 100
 threads = 1
 
-[optimiser]
-rate = [[0, 1e-4], [3, 1e-3], [6, 1e-4]]
+[optimizer]
+learning_rate = [[0, 1e-4], [3, 1e-3], [6, 1e-4]]
 
 [losses]
 mel = 1.0
@@ -58,15 +58,15 @@ each_step = 2
 [discriminators]
 periods = [2]
 period_channels = 2
-period_most = 4
+period_max_channels = 4
 ffts = [126]
 spectrogram_channels = 2
-spectrogram_most = 4
+spectrogram_max_channels = 4
 seconds = 0.05
 alone_steps = 1
 
-[discriminator_optimiser]
-rate = [[0, 1e-3]]
+[discriminator_optimizer]
+learning_rate = [[0, 1e-3]]
 
 [data]
 sources = [{{ path = "{speech}", weight = 1.0 }}]
@@ -76,6 +76,30 @@ shuffle = 3
 gain = 0.5
 speed = 0.5
 noise = 0.5
+"""
+
+TEACHER = """
+[run]
+out = "{folder}/run"
+steps = 3
+batch = 2
+crop_seconds = 0.2
+log_every = 1
+validate_every = 3
+threads = 1
+
+[optimizer]
+learning_rate = [[0, 1e-3]]
+
+[teacher]
+features = "{folder}/features"
+width = 4
+feature_rate = 41.6667
+phones = "{folder}/labels"
+
+[data]
+sources = [{{ path = "{folder}/speech" }}]
+valid = "{folder}/speech"
 """
 
 

@@ -62,6 +62,11 @@ MOVED = {
     "xcodec2.llasa.speak": "xcodec2.llasa.speaker",
     "xcodec2.llasa.tokens": "xcodec2.llasa.vocabulary",
     "xcodec2.llasa.train": "xcodec2.llasa.training.train",
+    "xcodec2.train.augment": "xcodec2.train.data.augment",
+    "xcodec2.train.channels": "xcodec2.train.data.channels",
+    "xcodec2.train.codec": "xcodec2.train.tasks.codec",
+    "xcodec2.train.distil": "xcodec2.train.tasks.distillation",
+    "xcodec2.train.recogniser": "xcodec2.train.recognizer",
 }
 
 

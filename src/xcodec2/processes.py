@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 LETTING_GO = 0.2  # seconds; Gloo's threads only wait for Python
 
 
-def leave(accelerator: Accelerator) -> None:
+def shutdown_process_group(accelerator: Accelerator) -> None:
     """Wait until every process is done, and leave the group.
 
     Gloo's threads outlive it, and may still hold tensors of the last exchange. One that lets go of

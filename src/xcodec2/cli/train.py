@@ -23,10 +23,10 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, sho
     """Train or fine-tune a codec.
 
     RECIPE is a TOML file, or the name of a bundled recipe: finetune, decoder-24k, decoder-48k,
-    nano, nano-3, nano-gan, nano-semantic, semantic-teacher, tokens-25, xcodec2-base. KEY=VALUE
-    overrides a value. Every checkpoint writes the model to OUT/model, which every command accepts
-    as --model; OUT is the recipe's run.out. For several processes, use accelerate's launcher or
-    torchrun.
+    nano, nano-3, nano-gan, nano-gpu, nano-semantic, semantic-teacher, tokens-25, xcodec2-base.
+    KEY=VALUE overrides a value. Every checkpoint writes the model to OUT/model, which every command
+    accepts as --model; OUT is the recipe's run.out. For several processes, use accelerate's
+    launcher or torchrun.
 
     \b
     Examples:
@@ -35,6 +35,7 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, sho
       xcodec2 train nano run.out=runs/mine --export
       xcodec2 train finetune 'data.sources=[{path="recordings"}]' run.steps=500
       xcodec2 train nano run.steps=100 --show
+      xcodec2 train nano-gpu graphs.seconds=325
       torchrun --nproc_per_node 2 -m xcodec2.cli train nano
     """
     from xcodec2.train.recipe import read_recipe, to_toml

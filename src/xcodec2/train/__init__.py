@@ -1,9 +1,9 @@
 """Training: a recipe in, a codec out.
 
 Examples:
-    >>> from xcodec2.train import read_recipe, train
-    >>> recipe = read_recipe("finetune", ["run.out=runs/mine", 'data.sources=[{path="speech"}]'])
-    >>> folder = train(recipe)                  # runs/mine/model, for from_pretrained
+    >>> from xcodec2.train import train
+    >>> folder = train("finetune", ["run.out=runs/mine", 'data.sources=[{path="speech"}]'])
+    >>> folder                                  # runs/mine/model, for from_pretrained
 """
 
 from __future__ import annotations

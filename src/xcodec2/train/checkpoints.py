@@ -16,13 +16,26 @@ import torch
 from xcodec2.errors import TrainingError
 from xcodec2.files import replacing
 
+# Parts of a checkpoint's state by their names of before; runs that have begun then are resumed.
+RENAMED_PARTS = {
+    "optimiser": "optimizer",
+    "discriminator_optimiser": "discriminator_optimizer",
+    "average": "ema_weights",
+}
 NAME = re.compile(r"step-(\d{8})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint behind `step` steps, then delete all but the newest `keep`.
+    """Write a checkpoint, then delete all but the newest ones.
 
-    A full disk raises TrainingError and leaves the earlier checkpoints as they are.
+    Args:
+        folder: Of the run's checkpoints; it is made.
+        step: Number of steps that are done.
+        state: Tensors, numbers and texts in dicts and lists.
+        keep: How many checkpoints stay.
+
+    Raises:
+        TrainingError: The disk is full; earlier checkpoints are left as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
@@ -41,17 +54,27 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Whole ones, oldest first."""
+    """Files of the whole checkpoints in a folder, oldest first."""
     return sorted(path for path in folder.glob("step-*.pt") if NAME.fullmatch(path.name))
 
 
 def load_newest(folder: Path) -> dict[str, Any]:
+    """The content of the newest checkpoint, with its parts as they are called now.
+
+    Raises:
+        TrainingError: There is none, or it is damaged.
+    """
     found = checkpoints(folder)
     if not found:
         raise TrainingError(f"{folder}: holds no checkpoint to resume from")
     try:
-        return torch.load(found[-1], map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(found[-1], map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged file raises whatever its bytes happen to say
         raise TrainingError(
             f"{found[-1]}: is damaged; delete it to go on from the checkpoint before it"
         ) from problem
+    if isinstance(content.get("state"), dict):
+        content["state"] = {
+            RENAMED_PARTS.get(name, name): part for name, part in content["state"].items()
+        }
+    return content

@@ -42,7 +42,7 @@ class PeriodDiscriminator(nn.Module):
         for stride in PERIOD_STRIDES:
             conv = nn.Conv2d(channels, wider, (5, 1), (stride, 1), padding=(2, 0))
             self.convs.append(nn.Sequential(weight_norm(conv), nn.LeakyReLU(0.1)))
-            channels, wider = wider, min(wider * sizes.period_growth, sizes.period_most)
+            channels, wider = wider, min(wider * sizes.period_growth, sizes.period_max_channels)
         self.output_conv = weight_norm(nn.Conv2d(channels, 1, (2, 1), padding=(1, 0)))
 
     def forward(self, waveform: Tensor) -> Layers:
@@ -74,7 +74,7 @@ class SpectrogramDiscriminator(nn.Module):
     def __init__(self, n_fft: int, sizes: Discriminators) -> None:
         super().__init__()
         self.n_fft = n_fft
-        channels, most = sizes.spectrogram_channels, sizes.spectrogram_most
+        channels, most = sizes.spectrogram_channels, sizes.spectrogram_max_channels
         self.model = nn.ModuleDict({"layer_0": self.layer(nn.Conv2d(1, channels, 5, 2, padding=2))})
         for n in range(1, SPECTROGRAM_LAYERS + 1):
             wider = min(2 * channels, most)

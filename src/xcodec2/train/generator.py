@@ -21,13 +21,13 @@ from xcodec2.codec.semantic import SemanticAdapter
 from xcodec2.errors import TrainingError
 from xcodec2.model import XCodec2Model
 from xcodec2.train.recipe import Recipe
-from xcodec2.train.recogniser import Readout
+from xcodec2.train.recognizer import Readout
 
 CHANGEABLE = ("sample_rate", "dropout", "attention_window", "convolutions_ahead")
 ENCODER = ("semantic_encoder", "semantic_adapter", "acoustic_encoder", "fc_encoder", "quantizer")
 QUIETER = 4.0  # of the log-magnitudes at a random start
 SOFTEST_DB = 12.0  # of the speech whose codes should be the same
-LEAST_SNR_DB, SNR_RANGE_DB = 25.0, 20.0
+MIN_SNR_DB, SNR_RANGE_DB = 25.0, 20.0
 SHORT_MAGNITUDES = 1e-3  # of the weights of bins that a wider head has new
 
 
@@ -45,7 +45,7 @@ class Output:
     hidden: Tensor | None = None
     guide: Tensor | None = None
     taught: Tensor | None = None  # (B, T, D) read out of the semantic branch
-    meaning: Tensor | None = None  # (B, T, D) read out of the quantised vectors
+    meaning: Tensor | None = None  # (B, T, D) read out of the quantized vectors
     twin: Tensor | None = (
         None  # (B, T, K): `projected` of the same speech, softer and with a little noise
     )
@@ -88,7 +88,7 @@ class Generator(nn.Module):
             gate = None
             if self.drop_acoustic and self.training:
                 gate = (
-                    torch.rand(len(inputs), 1, 1, dtype=torch.float32, device=inputs.device)
+                    torch.rand(len(inputs), 1, 1, device=inputs.device, dtype=torch.float32)
                     >= self.drop_acoustic
                 )
             encoded = codec.encode_features(codec.pad(inputs), acoustic_gate=gate)
@@ -256,12 +256,12 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
         ) from problem
 
 
-def disturbed(heard: Tensor) -> Tensor:
+def disturbed(inputs: Tensor) -> Tensor:
     """(B, N) at another level and with white noise, each row by its own dice."""
-    level, quiet = torch.rand(2, len(heard), 1, dtype=torch.float32, device=heard.device).unbind()
-    power = heard.square().mean(-1, keepdim=True).sqrt()
-    noise = torch.randn_like(heard) * power * 10 ** (-(LEAST_SNR_DB + quiet * SNR_RANGE_DB) / 20)
-    return (heard + noise) * 10 ** (-level * SOFTEST_DB / 20)
+    level, quiet = torch.rand(2, len(inputs), 1, device=inputs.device, dtype=torch.float32).unbind()
+    power = inputs.square().mean(-1, keepdim=True).sqrt()
+    noise = torch.randn_like(inputs) * power * 10 ** (-(MIN_SNR_DB + quiet * SNR_RANGE_DB) / 20)
+    return (inputs + noise) * 10 ** (-level * SOFTEST_DB / 20)
 
 
 def consistency_error(output: Output, levels: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Validation by a recogniser: is the decoded speech still what was said? It must be another one
+"""Validation by a recognizer: is the decoded speech still what was said? It must be another one
 than taught.
 """
 
@@ -12,7 +12,7 @@ from xcodec2.evaluators.moonshine import Moonshine
 from xcodec2.evaluators.text import normalize, word_errors
 from xcodec2.evaluators.waveform import SAMPLE_RATE
 
-MOST_WER = 1.0  # of a clip: a recogniser that repeats itself must not outweigh all others
+MAX_WER = 1.0  # of a clip: a recognizer that repeats itself must not outweigh all others
 
 
 class Listener:
@@ -20,29 +20,30 @@ class Listener:
 
     def __init__(self, size: str) -> None:
         try:
-            self.recogniser = Moonshine(size)
+            self.recognizer = Moonshine(size)
         except EvaluatorError as problem:
-            raise TrainingError(f"data.valid_recogniser: {problem}") from problem
+            raise TrainingError(f"data.valid_recognizer: {problem}") from problem
         self.known: dict[
             int, list[int]
         ] = {}  # tokens of originals, which come again with every validation
 
-    def figures(self, original: Tensor, decoded: Tensor, rate: int) -> dict[str, float]:
+    def figures(self, original: Tensor, decoded: Tensor, sample_rate: int) -> dict[str, float]:
         """`nll`: how unlikely the text heard in the original is after the decoded speech, mean of
         its tokens; smooth where few words are. `wer`: word errors against that text, where it has
         words."""
         first, second = (
-            soxr.resample(waveform.numpy(), rate, SAMPLE_RATE) for waveform in (original, decoded)
+            soxr.resample(waveform.numpy(), sample_rate, SAMPLE_RATE)
+            for waveform in (original, decoded)
         )
         key = hash(first.tobytes())
         if key not in self.known:
-            self.known[key] = self.recogniser.generate(first)
+            self.known[key] = self.recognizer.generate(first)
         tokens = self.known[key]
-        said, heard = (
-            self.recogniser.tokenizer.decode(t) for t in (tokens, self.recogniser.generate(second))
+        said, decoded_text = (
+            self.recognizer.tokenizer.decode(t) for t in (tokens, self.recognizer.generate(second))
         )
-        likelihood = {"nll": self.recogniser.negative_log_likelihood(second, tokens)}
+        likelihood = {"nll": self.recognizer.negative_log_likelihood(second, tokens)}
         if not normalize(said):
             return likelihood
-        errors = word_errors(said, heard)
-        return likelihood | {"wer": min(errors.wrong / errors.total, MOST_WER)}
+        errors = word_errors(said, decoded_text)
+        return likelihood | {"wer": min(errors.wrong / errors.total, MAX_WER)}

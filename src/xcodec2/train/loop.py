@@ -2,55 +2,79 @@
 
 from __future__ import annotations
 
-import copy
-import json
-import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save as serialised
 
 from xcodec2.errors import TrainingError
 from xcodec2.extras import require
-from xcodec2.files import replacing
-from xcodec2.processes import leave
-from xcodec2.train import checkpoints, codec, distil
-from xcodec2.train.data import Batch
+from xcodec2.processes import shutdown_process_group
+from xcodec2.train import checkpoints
+from xcodec2.train.data.crops import Batch
+from xcodec2.train.engines import graphs
 from xcodec2.train.monitor import Means, Monitor
-from xcodec2.train.recipe import Recipe, to_toml
+from xcodec2.train.recipe import Recipe, changed, read_recipe
 from xcodec2.train.resuming import resume_state
-from xcodec2.train.state import NonFiniteError, State, averaged
+from xcodec2.train.run_folder import (
+    MODEL_NAME,
+    RECIPE_NAME,
+    check_output,
+    export,
+    keep_batch,
+    write_recipe,
+)
+from xcodec2.train.state import NonFiniteError, State
+from xcodec2.train.task import task_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-RECIPE_NAME = "recipe.toml"
-DISCRIMINATORS_NAME = "discriminators.safetensors"
 # What PyTorch says of every RMSNorm under autocast, where it rounds as it should.
 MIXED_TYPES = "Mismatch dtype between input and weight"
 
 
-def train(recipe: Recipe, *, resume: bool = False) -> Path:
+def train(
+    recipe: Recipe | str | Path, changes: Sequence[str] = (), *, resume: bool = False
+) -> Path:
     """Run a recipe to its last step.
 
     Args:
-        recipe: See `read_recipe`.
+        recipe: A recipe, the name of one in the package, or a TOML file.
+        changes: `key.key=value` each, to the recipe's numbers. Values are TOML.
         resume: Continue from the newest checkpoint in the recipe's output folder.
 
     Returns:
         Folder of the trained model, for `from_pretrained`.
 
     Raises:
+        RecipeError: The recipe is missing or wrong.
+        MissingExtraError: A library that the run needs is not installed.
         TrainingError: The output folder already holds a run and `resume` is false, the recipe does
             not fit what is resumed, or a loss is not finite.
     """
+    if isinstance(recipe, Recipe):
+        if changes:
+            recipe = changed(recipe, changes)
+    else:
+        recipe = read_recipe(recipe, changes)
     require_extras(recipe)
     warnings.filterwarnings("ignore", message=MIXED_TYPES)
     accelerator = make_accelerator(recipe)
+    if recipe.run.engine == "graphs":
+        out = graphs.run(recipe, accelerator, resume=resume)
+    else:
+        out = run_steps(recipe, accelerator, resume=resume)
+    shutdown_process_group(accelerator)
+    return out / MODEL_NAME
+
+
+def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path:
+    """Step after step, each as PyTorch runs it; resumed bit for bit. The run's folder."""
     out = check_output(recipe, resume)
-    task: Any = distil if recipe.teacher else codec
+    task = task_of(recipe)
     state = task.starting_state(recipe, accelerator)
     positions = None
     if resume:
@@ -95,8 +119,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     batches.close()
     if monitor:
         monitor.close()
-    leave(accelerator)
-    return out / "model"
+    return out
 
 
 def require_extras(recipe: Recipe) -> None:
@@ -117,43 +140,30 @@ def require_extras(recipe: Recipe) -> None:
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
+    """The device, the precision and the processes of a run."""
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
+    precision = recipe.run.precision
+    if AcceleratorState._shared_state.get("_mixed_precision", precision) != precision:
+        # a run before this one, in the same process, had another: accelerate keeps it for good
+        AcceleratorState._reset_state()
     # Without an accelerator it has to be told: else processes on CPUs do not find each other, and
     # each trains alone.
     cpu = recipe.run.device == "cpu" or not torch.accelerator.is_available()
-    return Accelerator(mixed_precision=recipe.run.precision, cpu=cpu)
-
-
-def check_output(recipe: Recipe, resume: bool) -> Path:
-    """The run's folder; a run that is there already is continued or left alone."""
-    out = Path(recipe.run.out)
-    begun = checkpoints.checkpoints(
-        out / "checkpoints"
-    )  # what ended before its first one starts anew
-    if resume and not begun:
-        raise TrainingError(f"{out}: holds no run to resume; start without --resume")
-    if not resume and begun:
-        raise TrainingError(
-            f"{out}: holds a run already; go on with --resume or choose another run.out"
-        )
-    return out
-
-
-def write_recipe(recipe: Recipe, accelerator: Accelerator, out: Path) -> None:
-    """Leave the resolved recipe in the run's folder, which is made; in the main process."""
-    accelerator.wait_for_everyone()  # all have looked whether there is a run, and at its recipe
-    if accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / RECIPE_NAME, TrainingError) as file:
-            file.write(to_toml(recipe).encode())
+    return Accelerator(mixed_precision=precision, cpu=cpu)
 
 
 def positions_of(
     saved: dict[str, Any], accelerator: Accelerator
 ) -> dict[str, tuple[int, int, int]]:
+    """Where each source of this process stands in a checkpoint.
+
+    Raises:
+        TrainingError: The run had another number of processes.
+    """
     everyone = saved["positions"]
     if len(everyone) != accelerator.num_processes:
         raise TrainingError(
@@ -164,6 +174,7 @@ def positions_of(
 
 
 def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
+    """Write a checkpoint; to be called in every process at once."""
     from accelerate.utils import gather_object
 
     positions = gather_object(
@@ -186,36 +197,9 @@ def export_newest(recipe: Recipe) -> Path:
     Raises:
         TrainingError: There is no checkpoint.
     """
-    accelerator = make_accelerator(recipe)
     out = Path(recipe.run.out)
-    task: Any = distil if recipe.teacher else codec
-    state = task.starting_state(recipe, accelerator)
-    state.load_state_dict(checkpoints.load_newest(out / "checkpoints")["state"])
+    saved = checkpoints.load_newest(out / "checkpoints")
+    state = task_of(recipe).starting_state(recipe, make_accelerator(recipe))
+    state.load_state_dict(saved["state"])
     export(state, out)
-    return out / "model"
-
-
-def export(state: State, out: Path) -> None:
-    """The averaged codec as a folder `model` that `from_pretrained` loads, and beside it the
-    discriminators, with which a fine-tune can begin."""
-    with averaged(state) as codec, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it is in our own form
-        copy.deepcopy(codec).half().save_pretrained(out / "model")
-    if state.discriminators is not None:
-        judges = state.accelerator.unwrap_model(state.discriminators).state_dict()
-        with replacing(out / DISCRIMINATORS_NAME, TrainingError) as file:
-            file.write(
-                serialised({name: tensor.cpu().contiguous() for name, tensor in judges.items()})
-            )
-
-
-def keep_batch(out: Path, step: int, batch: Batch, accelerator: Accelerator) -> Path:
-    """What led to a loss that is not finite, to look at."""
-    from safetensors.torch import save_file
-
-    path = out / f"not-finite-step-{step}-process-{accelerator.process_index}.safetensors"
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in batch.tensors.items()}
-    save_file(
-        tensors, path, metadata={"positions": json.dumps(batch.positions), "time": time.ctime()}
-    )
-    return path
+    return out / MODEL_NAME

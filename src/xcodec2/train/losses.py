@@ -1,4 +1,4 @@
-"""Losses: of reconstruction on waveforms (B, N), of what discriminators say, and of the quantiser's
+"""Losses: of reconstruction on waveforms (B, N), of what discriminators say, and of the quantizer's
 levels.
 
 Each is a mean over the batch, computed in float32.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xcodec2.signal.mel import log_mel, magnitudes
 
-Judged = list[list[Tensor]]  # for each member of the discriminators, the outputs of its layers
+Outputs = list[list[Tensor]]  # for each member of the discriminators, the outputs of its layers
 
 # Where a double bound maps the standard normal's quartiles to its three thresholds, for four
 # levels.
@@ -46,14 +46,14 @@ def rms_loss(predicted: Tensor, target: Tensor, window: int) -> Tensor:
     return F.l1_loss(wrong, right)
 
 
-def hears_as_real(made: Judged) -> Tensor:
+def generator_adversarial_loss(made: Outputs) -> Tensor:
     """Least squares, for the generator: every member's score of what was made should be 1; summed
     over members.
     """
     return torch.stack([(1 - layers[-1].float()).square().mean() for layers in made]).sum()
 
 
-def tells_apart(real: Judged, made: Judged) -> tuple[Tensor, Tensor]:
+def discriminator_loss(real: Outputs, made: Outputs) -> tuple[Tensor, Tensor]:
     """Least squares, for the discriminators: 1 for what is real and 0 for what was made; each
     summed over members.
     """
@@ -62,7 +62,7 @@ def tells_apart(real: Judged, made: Judged) -> tuple[Tensor, Tensor]:
     return found, fooled
 
 
-def feature_matching(real: Judged, made: Judged) -> Tensor:
+def feature_matching(real: Outputs, made: Outputs) -> Tensor:
     """L1 between the outputs of all layers before the score, summed over layers and members."""
     pairs = [
         pair for r, m in zip(real, made, strict=True) for pair in zip(r[:-1], m[:-1], strict=True)
@@ -71,7 +71,7 @@ def feature_matching(real: Judged, made: Judged) -> Tensor:
 
 
 def level_balance(projected: Tensor) -> Tensor:
-    """Keep the K quantised numbers (B, T, K) spread over their levels and independent of each
+    """Keep the K quantized numbers (B, T, K) spread over their levels and independent of each
     other.
 
     Without it several dimensions stay on one level half of the time, and capacity is wasted.

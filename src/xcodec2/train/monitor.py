@@ -51,35 +51,48 @@ class Means:
 
 
 class Monitor:
+    """Shows and keeps how a run goes; in the main process.
+
+    Args:
+        out: The run's folder.
+        recipe: Of the run.
+        first: Steps that are done already; what was logged behind them is dropped.
+        measure: Figures of a state, which leaves sounds and pictures in the folder that it is given.
+    """
+
     def __init__(self, out: Path, recipe: Recipe, first: int, measure: Measure) -> None:
         from tensorboardX import SummaryWriter
         from tqdm import tqdm
 
         self.out, self.recipe, self.measure = out, recipe, measure
         self.board = SummaryWriter(str(out / "tensorboard"), purge_step=first)
+        # a run by time has no steps to count up to
+        self.total = None if recipe.graphs else recipe.run.steps
         self.bar = tqdm(
-            total=recipe.run.steps, initial=first, unit="step", dynamic_ncols=True, disable=None
+            total=self.total, initial=first, unit="step", dynamic_ncols=True, disable=None
         )
-        self.heard, self.began = 0.0, time.monotonic()
+        self.seconds, self.began = 0.0, time.monotonic()
         forget_lines(out / "log.jsonl", first)
 
     def count(self, seconds: float) -> None:
         """One more step, of that much audio in all processes together."""
         self.bar.update()
-        self.heard += seconds
+        self.seconds += seconds
 
     def log(self, state: State, means: dict[str, float]) -> None:
         """Write the losses' means since the last time, and the pace."""
-        pace = self.heard / (time.monotonic() - self.began)
-        rate = state.optimiser.param_groups[0]["lr"]
-        self.write(state.step, means | {"rate": rate}, audio_per_second=round(pace, 1))
+        pace = self.seconds / (time.monotonic() - self.began)
+        learning_rate = float(state.optimizer.param_groups[0]["lr"])
+        self.write(
+            state.step, means | {"learning_rate": learning_rate}, audio_per_second=round(pace, 1)
+        )
         self.bar.set_postfix_str(f"loss {means['loss']:.3f}, {pace:.0f} s of audio a second")
         self.say(
             state.step,
             {name: means[name] for name in sorted(means)},
             f"{pace:.0f} s of audio a second",
         )
-        self.heard, self.began = 0.0, time.monotonic()
+        self.seconds, self.began = 0.0, time.monotonic()
 
     def validate(self, state: State) -> None:
         """Figures with the averaged weights, and what can be heard and seen of them."""
@@ -106,9 +119,11 @@ class Monitor:
         """One line where no bar can be seen: in a file or a job's log."""
         if self.bar.disable:
             listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            print(f"step {step} of {self.recipe.run.steps}: {listed}; {what}", flush=True)
+            of_all = f" of {self.total}" if self.total else ""
+            print(f"step {step}{of_all}: {listed}; {what}", flush=True)
 
     def write(self, step: int, values: dict[str, float], **more: Any) -> None:
+        """Scalars to TensorBoard and, with `more`, to the log."""
         for name, value in values.items():
             self.board.add_scalar(name, value, step)
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
@@ -116,11 +131,13 @@ class Monitor:
             file.write(json.dumps({"step": step} | rounded | more) + "\n")
 
     def close(self) -> None:
+        """End the bar and the TensorBoard file."""
         self.bar.close()
         self.board.close()
 
 
 def read_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8."""
     from matplotlib.image import imread
 
     return (imread(path)[..., :3] * 255).astype(np.uint8)

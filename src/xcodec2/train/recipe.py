@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from xcodec2.errors import RecipeError
 from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
+from xcodec2.train.renamed_keys import rename_key, rename_keys
 
 SHIPPED = Path(__file__).parents[1] / "recipes" / "codec"
 
@@ -33,6 +34,7 @@ class Run:
     crop_seconds: float
     seed: int = 0
     device: Literal["auto", "cpu"] = "auto"  # auto: what accelerate finds
+    engine: Literal["steps", "graphs"] = "steps"  # graphs: whole steps at once, by a [graphs] table
     precision: Literal["no", "fp16", "bf16"] = "no"
     threads: int = 0  # of PyTorch in each process; 0: its own choice
     log_every: int = 50
@@ -58,13 +60,13 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Optimiser:
-    """AdamW. `rate` is (step, learning rate) points: straight lines between them, flat behind the
+class Optimizer:
+    """AdamW. `learning_rate` is (step, learning rate) points: straight lines between them, flat behind the
     last.
     """
 
-    rate: Points
-    of_run: bool = (
+    learning_rate: Points
+    relative_steps: bool = (
         False  # the points' steps are shares of the run, 0…1: a run made longer stretches them
     )
     betas: tuple[float, float] = (0.8, 0.9)
@@ -86,9 +88,9 @@ class Weights:
     rms: float = 0.0
     self_guidance: float = 0.0
     consistency: float = 0.0  # of the codes of the same speech, softer and with a little noise
-    recogniser: float = 0.0  # a frozen recogniser's features of the decoded speech
+    recognizer: float = 0.0  # a frozen recognizer's features of the decoded speech
     taught: float = 0.0  # its last features of the target, read out of the semantic branch
-    meaning: float = 0.0  # the same, read out of the quantised vectors
+    meaning: float = 0.0  # the same, read out of the quantized vectors
 
     def used(self) -> dict[str, float]:
         return {name: weight for name, weight in dataclasses.asdict(self).items() if weight}
@@ -103,10 +105,10 @@ class Discriminators:
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
     period_channels: int = 16
     period_growth: int = 4
-    period_most: int = 512
+    period_max_channels: int = 512
     ffts: tuple[int, ...] = (78, 126, 206, 334, 542, 876, 1418, 2296)
     spectrogram_channels: int = 32
-    spectrogram_most: int = 512
+    spectrogram_max_channels: int = 512
     seconds: float = 0.0  # of each crop that they judge, at a random place; 0: the whole crop
     first_step: int = 0  # the generator hears them from here on
     alone_steps: int = (
@@ -115,8 +117,8 @@ class Discriminators:
 
 
 @dataclass(frozen=True)
-class Recogniser:
-    """Whisper base's encoder, for the losses `recogniser`, `taught` and `meaning`."""
+class Recognizer:
+    """Whisper base's encoder, for the losses `recognizer`, `taught` and `meaning`."""
 
     layers: tuple[int, ...] = (
         2,
@@ -167,8 +169,8 @@ class Augment:
     telephone: float = 0.0  # about 300 to 3400 Hz
     highpass: float = 0.0
     highpass_hz: tuple[float, float] = (60.0, 300.0)
-    equaliser: float = 0.0
-    equaliser_db: float = 6.0
+    equalizer: float = 0.0
+    equalizer_db: float = 6.0
     formants: float = 0.0
     formant_range: tuple[float, float] = (0.85, 1.18)
     rumble: float = 0.0  # noise below 80 Hz
@@ -184,11 +186,11 @@ class Data:
     sources: tuple[Source, ...]
     valid: str = ""  # a SOURCE; empty: no validation
     valid_clips: int = 12
-    valid_recogniser: Literal["", "tiny", "base"] = (
+    valid_recognizer: Literal["", "tiny", "base"] = (
         ""  # Moonshine's size: English validation by likelihood too
     )
     shuffle: int = 4096  # recordings among which the next one is drawn
-    most_crops: int = 4  # of one recording, one after another
+    max_crops: int = 4  # of one recording, one after another
     workers: int = 1  # threads that read and augment
     augment: Augment = field(default_factory=Augment)
 
@@ -199,11 +201,22 @@ class Teacher:
 
     features: str  # folder of ID.npy, written by scripts/teacher_features.py
     width: int  # of a feature
-    rate: float  # features a second
+    feature_rate: float  # features a second
     # a column that names label files, or a folder of them, as `xcodec2 evaluate --phones` takes it
     phones: str = ""
     feature_weight: float = 1.0
     phone_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The plan of the engine `graphs`: it goes by time, and by the share of it that is over."""
+
+    seconds: float  # to train in; a run whose run.steps are done before ends there
+    # shares, 0…1: the discriminators learn from here on, the codec is trained against them from
+    # here on
+    discriminators_from: float = 0.5
+    adversarial_from: float = 0.52
 
 
 @dataclass(frozen=True)
@@ -215,20 +228,21 @@ class Recipe:
 
     run: Run
     data: Data
-    optimiser: Optimiser
+    optimizer: Optimizer
     model: dict[str, Any] = field(
         default_factory=dict
     )  # fields of XCodec2Config that differ from the start's
     start: Start = field(default_factory=Start)
     losses: Weights = field(default_factory=Weights)
     mel: Mel = field(default_factory=Mel)
-    recogniser: Recogniser = field(default_factory=Recogniser)
+    recognizer: Recognizer = field(default_factory=Recognizer)
     # share of the crops whose acoustic branch is not heard: codes must carry the semantic one
     drop_acoustic: float = 0.0
     discriminators: Discriminators | None = None
-    discriminator_optimiser: Optimiser | None = None
+    discriminator_optimizer: Optimizer | None = None
     ema: float = 0.999
     teacher: Teacher | None = None
+    graphs: Graphs | None = None
 
     def __post_init__(self) -> None:
         adversarial = bool(self.losses.adversarial or self.losses.feature_matching)
@@ -244,23 +258,27 @@ class Recipe:
                 "losses: adversarial terms need a [discriminators] table",
             ),
             (
-                bool(self.discriminators) != bool(self.discriminator_optimiser),
-                "[discriminators] and [discriminator_optimiser] belong together",
+                bool(self.discriminators) != bool(self.discriminator_optimizer),
+                "[discriminators] and [discriminator_optimizer] belong together",
             ),
             (not 1 <= self.mel.each_step <= 7, "mel: each_step must be 1…7"),
-            (not 0 < self.recogniser.share <= 1, "recogniser: share must be above 0 and at most 1"),
+            (not 0 < self.recognizer.share <= 1, "recognizer: share must be above 0 and at most 1"),
             (
                 not set(self.data.augment.codecs) <= set(CODECS) or not self.data.augment.codecs,
                 f"data.augment.codecs: of {', '.join(CODECS)}",
             ),
             (not 0 <= self.drop_acoustic <= 1, "drop_acoustic must be 0…1"),
+            (
+                (self.run.engine == "graphs") != bool(self.graphs),
+                'run.engine = "graphs" and a [graphs] table belong together',
+            ),
         ]
         for wrong, message in problems:
             if wrong:
                 raise RecipeError(f"recipe: {message}")
 
 
-def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe with its changes.
 
     Args:
@@ -270,10 +288,25 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: The recipe is missing, incomplete, or has an unknown key or a wrong value.
     """
-    values = read_tables(name_or_path)
+    return with_changes(read_tables(str(name_or_path)), overrides)
+
+
+def with_changes(values: dict[str, Any], overrides: Sequence[str]) -> Recipe:
+    """Tables as TOML has them, with `key.key=value` changes → a recipe, checked."""
     for change in overrides:
-        apply_change(values, change)
+        name, equals, text = change.partition("=")
+        apply_change(values, rename_key(name.strip()) + equals + text)
+    rename_keys(values, "changes")  # in tables that a change gives whole
     return build(Recipe, values, "recipe")
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with `key.key=value` changes, as `read_recipe` takes them.
+
+    Raises:
+        RecipeError: A change has an unknown key or a wrong value.
+    """
+    return with_changes(as_tables(recipe), overrides)
 
 
 def read_tables(name_or_path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -285,6 +318,7 @@ def read_tables(name_or_path: str, above: tuple[Path, ...] = ()) -> dict[str, An
         chain = " → ".join(file.name for file in (*above, path))
         raise RecipeError(f"{above[0]}: recipes name each other as base: {chain}")
     values = read_toml(path)
+    rename_keys(values, str(path))
     base = values.pop("base", None)
     if base is None:
         return values
@@ -305,8 +339,12 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def to_toml(recipe: Recipe) -> str:
     """Every number of the run, defaults included; reads back as the same recipe."""
-    values = {key: value for key, value in dataclasses.asdict(recipe).items() if value is not None}
-    return "".join(_table(values, ()))
+    return "".join(_table(as_tables(recipe), ()))
+
+
+def as_tables(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's tables as TOML has them, those left out that it does not have."""
+    return {key: value for key, value in dataclasses.asdict(recipe).items() if value is not None}
 
 
 def _table(values: Mapping[str, Any], place: tuple[str, ...]) -> list[str]:

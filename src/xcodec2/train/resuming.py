@@ -60,7 +60,10 @@ def resume_state(state: State, saved: Mapping[str, Any], recipe: Recipe, previou
 def differences(previous: Path, recipe: Recipe) -> list[str]:
     """What of a run's steps was otherwise: "run.batch was 8 and is 4"."""
     try:
-        before, now = (_flat(dataclasses.asdict(r)) for r in (read_recipe(str(previous)), recipe))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # no one can change that file now
+            was = read_recipe(previous)
+        before, now = (_flat(dataclasses.asdict(r)) for r in (was, recipe))
     except RecipeError as problem:
         return [f"the recipe of before cannot be compared: {problem}"]
     names = [name for name in before | now if name not in FREE]
@@ -73,7 +76,7 @@ def differences(previous: Path, recipe: Recipe) -> list[str]:
 
 def misfit(state: State, saved: Mapping[str, Any]) -> str | None:
     """Why the checkpoint's weights are not those that this state trains; None if they are."""
-    mine, theirs = set(state.average), set(saved["average"])
+    mine, theirs = set(state.ema), set(saved["ema_weights"])
     if mine != theirs:
         more = _parts(mine - theirs)
         fewer = _parts(theirs - mine)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from xcodec2.errors import TrainingError
-from xcodec2.train.recipe import Optimiser
+from xcodec2.train.recipe import Optimizer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -38,12 +38,10 @@ class State:
 
     accelerator: Accelerator
     generator: nn.Module
-    optimiser: torch.optim.Optimizer
-    average: dict[
-        str, Tensor
-    ]  # exponential moving average of the codec's learning weights, by name
+    optimizer: torch.optim.Optimizer
+    ema: dict[str, Tensor]  # exponential moving average of the codec's learning weights, by name
     discriminators: nn.Module | None = None
-    discriminator_optimiser: torch.optim.Optimizer | None = None
+    discriminator_optimizer: torch.optim.Optimizer | None = None
     step: int = 0
 
     @property
@@ -55,14 +53,14 @@ class State:
         state: dict[str, Any] = {
             "step": self.step,
             "generator": self.bare.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "ema_weights": self.ema,
         }
-        if self.discriminators is not None and self.discriminator_optimiser is not None:
+        if self.discriminators is not None and self.discriminator_optimizer is not None:
             state["discriminators"] = self.accelerator.unwrap_model(
                 self.discriminators
             ).state_dict()
-            state["discriminator_optimiser"] = self.discriminator_optimiser.state_dict()
+            state["discriminator_optimizer"] = self.discriminator_optimizer.state_dict()
         if self.accelerator.scaler is not None:
             state["scaler"] = self.accelerator.scaler.state_dict()
         return state
@@ -70,28 +68,28 @@ class State:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step = state["step"]
         self.bare.load_state_dict(state["generator"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.average = {
-            key: tensor.to(self.accelerator.device) for key, tensor in state["average"].items()
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.ema = {
+            key: tensor.to(self.accelerator.device) for key, tensor in state["ema_weights"].items()
         }
-        if self.discriminators is not None and self.discriminator_optimiser is not None:
+        if self.discriminators is not None and self.discriminator_optimizer is not None:
             self.accelerator.unwrap_model(self.discriminators).load_state_dict(
                 state["discriminators"]
             )
-            self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
 
-def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimiser) -> State:
+def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimizer) -> State:
     """The state before the first step; the same in every process if the weights are."""
-    generator, optimiser = accelerator.prepare(generator, adamw(generator, options))
+    generator, optimizer = accelerator.prepare(generator, adamw(generator, options))
     learning = accelerator.unwrap_model(generator).codec.named_parameters()
-    average = {name: tensor.detach().clone() for name, tensor in learning if tensor.requires_grad}
-    return State(accelerator, generator, optimiser, average)
+    ema = {name: tensor.detach().clone() for name, tensor in learning if tensor.requires_grad}
+    return State(accelerator, generator, optimizer, ema)
 
 
-def adamw(module: nn.Module, options: Optimiser) -> torch.optim.Optimizer:
+def adamw(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learning:
         raise TrainingError("recipe.start.frozen: nothing is left to learn")
@@ -121,56 +119,60 @@ def update(
     state: State,
     total: Tensor,
     module: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    options: Optimiser,
+    optimizer: torch.optim.Optimizer,
+    options: Optimizer,
     terms: dict[str, Tensor],
     steps: int,
 ) -> None:
-    """One step of `optimiser` down the gradient of `total`; `terms` are named when that is not
+    """One step of `optimizer` down the gradient of `total`; `terms` are named when that is not
     finite. `steps` are those of the run."""
     accelerator = state.accelerator
     if accelerator.reduce(total.detach().isfinite().float(), "mean").item() < 1:  # of all processes
         listed = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
         raise NonFiniteError(f"step {state.step}: the loss is not finite ({listed})")
-    for group in optimiser.param_groups:
-        group["lr"] = rate_at(options, state.step, steps)
-    optimiser.zero_grad()
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate_at(options, state.step, steps)
+    optimizer.zero_grad()
     accelerator.backward(total)
     norm = accelerator.clip_grad_norm_(module.parameters(), options.clip)
     if (
         accelerator.scaler is None and norm is not None and not norm.isfinite()
     ):  # a scaler skips such steps itself
         raise NonFiniteError(f"step {state.step}: the gradient is not finite though the loss is")
-    optimiser.step()
+    optimizer.step()
 
 
-def rate_at(options: Optimiser, step: int, steps: int) -> float:
+def learning_rate_at(options: Optimizer, step: float, steps: int) -> float:
     """The learning rate of that step of `steps`, by straight lines between the recipe's points."""
-    points = [(x * steps, y) for x, y in options.rate] if options.of_run else options.rate
+    points = (
+        [(x * steps, y) for x, y in options.learning_rate]
+        if options.relative_steps
+        else options.learning_rate
+    )
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if step < x1:
             return y0 + (y1 - y0) * max(0.0, (step - x0) / (x1 - x0))
     return points[-1][1]
 
 
-def follow(state: State, most: float) -> None:
-    """Move the average: its memory grows with what there is to remember, up to `most`."""
-    decay = min(most, (1 + state.step) / (EMA_START + state.step))
+def update_ema(state: State, max_decay: float) -> None:
+    """Move the average: its memory grows with what there is to remember, up to `max_decay`."""
+    decay = min(max_decay, (1 + state.step) / (EMA_START + state.step))
     current = dict(state.bare.codec.named_parameters())
-    names = list(state.average)
+    names = list(state.ema)
     torch._foreach_lerp_(
-        [state.average[n] for n in names], [current[n].detach() for n in names], 1 - decay
+        [state.ema[n] for n in names], [current[n].detach() for n in names], 1 - decay
     )
 
 
 @contextmanager
-def averaged(state: State) -> Iterator[XCodec2Model]:
+def ema_weights(state: State) -> Iterator[XCodec2Model]:
     """The codec with its averaged weights, ready to be used, for as long as the block lasts."""
     codec = state.bare.codec
     current = {
-        name: tensor.clone() for name, tensor in codec.state_dict().items() if name in state.average
+        name: tensor.clone() for name, tensor in codec.state_dict().items() if name in state.ema
     }
-    codec.load_state_dict(codec.state_dict() | state.average)
+    codec.load_state_dict(codec.state_dict() | state.ema)
     codec.eval()
     try:
         yield codec

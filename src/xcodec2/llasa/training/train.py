@@ -39,7 +39,7 @@ from xcodec2.llasa.training.prepare import SPLITS, Prepared
 from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.rows import Refused, Rows, shape_path
 from xcodec2.llasa.vocabulary import extend_tokenizer
-from xcodec2.processes import leave
+from xcodec2.processes import shutdown_process_group
 
 NEW_ROW_SPREAD = 0.5  # of the base's own rows: told apart at once, and none begins far out
 MAX_KNOWN_TEXTS = 1000  # of a model that has learned a few by heart, named in its llasa.json
@@ -175,7 +175,7 @@ def train(recipe: LlasaRecipe, *, resume: bool = False) -> Path:
     )
     trainer.train(resume_from_checkpoint=last)
     folder = save_model(trainer, recipe, prompts, metadata, compact)
-    leave(trainer.accelerator)
+    shutdown_process_group(trainer.accelerator)
     return folder
 
 

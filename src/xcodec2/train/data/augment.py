@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 
 from xcodec2.extras import require
-from xcodec2.train import channels
+from xcodec2.train.data import channels
 from xcodec2.train.recipe import Augment
 
 LOUDEST = 0.99
@@ -28,7 +28,7 @@ FRAME_SECONDS = 0.032  # of the spectra whose formants are moved
 class Changed(NamedTuple):
     """What the codec hears, and what it is asked for; of one length."""
 
-    heard: np.ndarray
+    inputs: np.ndarray
     target: np.ndarray
 
 
@@ -41,29 +41,29 @@ def stretch_factor(options: Augment, rng: random.Random) -> tuple[float, float]:
 
 def augment(
     waveform: np.ndarray,
-    rate: int,
+    sample_rate: int,
     factors: tuple[float, float],
     options: Augment,
     rng: random.Random,
 ) -> Changed:
     """Changed copies; their length is that of `waveform` divided by the factors."""
-    voice = change_voice(waveform, rate, factors, options, rng)
-    target = change_colour(voice, rate, options, rng)
-    heard = change_place(target, rate, options, rng)
+    voice = change_voice(waveform, sample_rate, factors, options, rng)
+    target = change_colour(voice, sample_rate, options, rng)
+    inputs = change_place(target, sample_rate, options, rng)
     if rng.random() < options.codec:
-        heard, highest = channels.through_codec(heard, rate, options.codecs, rng)
-        target = limit_band(target, rate, highest)
+        inputs, highest = channels.through_codec(inputs, sample_rate, options.codecs, rng)
+        target = limit_band(target, sample_rate, highest)
     if not options.clean_target:
-        target = heard
+        target = inputs
     decibels = rng.uniform(*options.gain_db) if rng.random() < options.gain else 0.0
-    gain = limited_gain(np.concatenate([heard, target]), 10 ** (decibels / 20))
+    gain = limited_gain(np.concatenate([inputs, target]), 10 ** (decibels / 20))
     same = limited_gain(target, 1.0) if options.level_target else gain
-    return Changed((heard * gain).astype(np.float32), (target * same).astype(np.float32))
+    return Changed((inputs * gain).astype(np.float32), (target * same).astype(np.float32))
 
 
 def change_voice(
     waveform: np.ndarray,
-    rate: int,
+    sample_rate: int,
     factors: tuple[float, float],
     options: Augment,
     rng: random.Random,
@@ -72,41 +72,43 @@ def change_voice(
     speed, tempo = factors
     semitones = rng.uniform(*options.pitch_semitones) if rng.random() < options.pitch else 0.0
     if speed != 1.0:
-        waveform = soxr.resample(waveform, speed * rate, rate, "MQ")
+        waveform = soxr.resample(waveform, speed * sample_rate, sample_rate, "MQ")
     if tempo != 1.0 or semitones:
-        waveform = stretch(waveform, rate, tempo, semitones)
+        waveform = stretch(waveform, sample_rate, tempo, semitones)
     if rng.random() < options.formants:
-        waveform = move_formants(waveform, rate, rng.uniform(*options.formant_range))
+        waveform = move_formants(waveform, sample_rate, rng.uniform(*options.formant_range))
     return waveform
 
 
 def change_colour(
-    waveform: np.ndarray, rate: int, options: Augment, rng: random.Random
+    waveform: np.ndarray, sample_rate: int, options: Augment, rng: random.Random
 ) -> np.ndarray:
     """Another microphone or line: what the target has too."""
-    if rng.random() < options.equaliser:
-        waveform = equalise(waveform, rate, options.equaliser_db, rng)
+    if rng.random() < options.equalizer:
+        waveform = equalize(waveform, sample_rate, options.equalizer_db, rng)
     if rng.random() < options.highpass:
-        waveform = channels.filtered(waveform, rate, lowest=rng.uniform(*options.highpass_hz))
+        waveform = channels.filtered(
+            waveform, sample_rate, lowest=rng.uniform(*options.highpass_hz)
+        )
     if rng.random() < options.band:
-        waveform = limit_band(waveform, rate, rng.uniform(*options.band_hz))
+        waveform = limit_band(waveform, sample_rate, rng.uniform(*options.band_hz))
     if rng.random() < options.telephone:
         waveform = channels.filtered(
-            waveform, rate, lowest=rng.uniform(200, 400), highest=rng.uniform(3100, 3700)
+            waveform, sample_rate, lowest=rng.uniform(200, 400), highest=rng.uniform(3100, 3700)
         )
     return waveform
 
 
 def change_place(
-    waveform: np.ndarray, rate: int, options: Augment, rng: random.Random
+    waveform: np.ndarray, sample_rate: int, options: Augment, rng: random.Random
 ) -> np.ndarray:
     """What surrounds the speaker, and a microphone that is too weak for it."""
     if rng.random() < options.reverb:
-        waveform = reverberate(waveform, rate, rng.uniform(*options.reverb_seconds), rng)
+        waveform = reverberate(waveform, sample_rate, rng.uniform(*options.reverb_seconds), rng)
     if rng.random() < options.noise:
         waveform = add_noise(waveform, rng.uniform(*options.noise_snr_db), rng)
     if rng.random() < options.rumble:
-        waveform = add_rumble(waveform, rate, rng.uniform(*options.rumble_db), rng)
+        waveform = add_rumble(waveform, sample_rate, rng.uniform(*options.rumble_db), rng)
     if rng.random() < options.clipping:
         limit = float(np.abs(waveform).max(initial=1e-3)) * 10 ** (
             -rng.uniform(*options.clipping_db) / 20
@@ -120,28 +122,28 @@ def limited_gain(waveform: np.ndarray, gain: float) -> float:
     return min(gain, LOUDEST / float(np.abs(waveform).max(initial=1e-3)))
 
 
-def stretch(waveform: np.ndarray, rate: int, tempo: float, semitones: float) -> np.ndarray:
+def stretch(waveform: np.ndarray, sample_rate: int, tempo: float, semitones: float) -> np.ndarray:
     """Tempo without pitch and pitch without tempo (Signalsmith Stretch)."""
     python_stretch = require("python_stretch", extra="train", purpose="tempo and pitch")
     stretcher = python_stretch.Signalsmith.Stretch()
-    stretcher.preset(1, rate)
+    stretcher.preset(1, sample_rate)
     stretcher.setTransposeSemitones(semitones)
     stretcher.timeFactor = tempo
     return np.asarray(stretcher.process(np.ascontiguousarray(waveform[None], np.float32)))[0]
 
 
-def move_formants(waveform: np.ndarray, rate: int, factor: float) -> np.ndarray:
+def move_formants(waveform: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
     """Another throat for the same voice: the spectra's envelopes with all frequencies multiplied by
     `factor`.
     """
-    size = round(FRAME_SECONDS * rate) // 4 * 4
+    size = round(FRAME_SECONDS * sample_rate) // 4 * 4
     hop, window = size // 4, np.hanning(size + 1)[:-1]
     padded = np.pad(waveform, (size, size + hop))
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop] * window
     spectra = np.fft.rfft(frames, axis=1)
     logarithm = np.log(np.abs(spectra) + 1e-5)
     cepstra = np.fft.irfft(logarithm, axis=1)
-    kept = round(LIFTER_SECONDS * rate)
+    kept = round(LIFTER_SECONDS * sample_rate)
     cepstra[:, kept : size - kept + 1] = 0
     envelope = np.fft.rfft(cepstra, axis=1).real
     place = np.minimum(np.arange(envelope.shape[1]) / factor, envelope.shape[1] - 1.001)
@@ -156,12 +158,14 @@ def move_formants(waveform: np.ndarray, rate: int, factor: float) -> np.ndarray:
     )  # squared Hann windows at a quarter add to 1.5
 
 
-def equalise(waveform: np.ndarray, rate: int, most_db: float, rng: random.Random) -> np.ndarray:
+def equalize(
+    waveform: np.ndarray, sample_rate: int, max_db: float, rng: random.Random
+) -> np.ndarray:
     """A smooth random curve of gains over the octaves from 60 Hz up."""
-    hertz = np.fft.rfftfreq(len(waveform), 1 / rate)
+    hertz = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
     octave = np.log2(np.maximum(hertz, 60) / 60)
     corners = np.arange(9)
-    curve = np.interp(octave, corners, [rng.uniform(-most_db, most_db) for _ in corners])
+    curve = np.interp(octave, corners, [rng.uniform(-max_db, max_db) for _ in corners])
     return np.fft.irfft(np.fft.rfft(waveform) * 10 ** (curve / 20), len(waveform)).astype(
         np.float32
     )
@@ -176,11 +180,13 @@ def add_noise(waveform: np.ndarray, snr_db: float, rng: random.Random) -> np.nda
     return mixed(waveform, np.fft.irfft(spectrum, len(waveform)), -snr_db)
 
 
-def add_rumble(waveform: np.ndarray, rate: int, decibels: float, rng: random.Random) -> np.ndarray:
+def add_rumble(
+    waveform: np.ndarray, sample_rate: int, decibels: float, rng: random.Random
+) -> np.ndarray:
     """Noise below 80 Hz, so many decibels above the speech: wind, traffic, a hand on the recorder."""
     generator = np.random.default_rng(rng.getrandbits(64))
     noise = channels.filtered(
-        generator.standard_normal(len(waveform)), rate, highest=rng.uniform(20, 80)
+        generator.standard_normal(len(waveform)), sample_rate, highest=rng.uniform(20, 80)
     )
     return mixed(waveform, noise, decibels)
 
@@ -191,20 +197,22 @@ def mixed(waveform: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarra
     return (waveform + noise * (wanted / max(float(noise.std()), 1e-9))).astype(np.float32)
 
 
-def reverberate(waveform: np.ndarray, rate: int, seconds: float, rng: random.Random) -> np.ndarray:
+def reverberate(
+    waveform: np.ndarray, sample_rate: int, seconds: float, rng: random.Random
+) -> np.ndarray:
     """A room of the given reverberation time (-60 dB): the direct sound, then noise that dies away."""
     generator = np.random.default_rng(rng.getrandbits(64))
-    time = np.arange(max(2, int(seconds * rate))) / rate
+    time = np.arange(max(2, int(seconds * sample_rate))) / sample_rate
     response = generator.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     echoes = generator.integers(
-        0, max(2, min(len(time), int(0.02 * rate))), rng.randint(0, 8)
+        0, max(2, min(len(time), int(0.02 * sample_rate))), rng.randint(0, 8)
     )  # of near walls
     response[echoes] += generator.choice((-1, 1), len(echoes)) * generator.uniform(
         1, 6, len(echoes)
     )
     response *= 10 ** (-rng.uniform(-3, 12) / 20) / np.sqrt(np.square(response).sum())
     response = channels.filtered(
-        response, rate, highest=rng.uniform(2000, rate / 2)
+        response, sample_rate, highest=rng.uniform(2000, sample_rate / 2)
     )  # walls swallow what is high
     response[0] = 1.0
     size = 1 << (len(waveform) + len(response) - 1).bit_length()
@@ -214,10 +222,10 @@ def reverberate(waveform: np.ndarray, rate: int, seconds: float, rng: random.Ran
     return wet.astype(np.float32)
 
 
-def limit_band(waveform: np.ndarray, rate: int, hertz: float) -> np.ndarray:
+def limit_band(waveform: np.ndarray, sample_rate: int, hertz: float) -> np.ndarray:
     """Take away what is above `hertz`, as a lower sample rate would."""
-    low = min(float(rate), 2 * hertz)
-    if low >= rate or len(waveform) < 2:
+    low = min(float(sample_rate), 2 * hertz)
+    if low >= sample_rate or len(waveform) < 2:
         return waveform
-    back = soxr.resample(soxr.resample(waveform, rate, low, "MQ"), low, rate, "MQ")
+    back = soxr.resample(soxr.resample(waveform, sample_rate, low, "MQ"), low, sample_rate, "MQ")
     return np.pad(back[: len(waveform)], (0, max(0, len(waveform) - len(back))))

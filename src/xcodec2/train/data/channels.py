@@ -24,7 +24,7 @@ class Channel:
 
     container: str
     encoder: str
-    rate: int
+    sample_rate: int
     bit_rates: tuple[int, ...]
     highest: float  # Hz that come through
 
@@ -40,10 +40,10 @@ CHANNELS = {
 
 
 def filtered(
-    waveform: np.ndarray, rate: int, *, lowest: float = 0.0, highest: float = 0.0
+    waveform: np.ndarray, sample_rate: int, *, lowest: float = 0.0, highest: float = 0.0
 ) -> np.ndarray:
     """(N,) without what is below `lowest` or above `highest` Hz, each where it is given; no delay."""
-    hertz = np.fft.rfftfreq(len(waveform), 1 / rate)
+    hertz = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
     gain = np.ones(len(hertz))
     if lowest:
         gain /= 1 + np.exp(((lowest - hertz) / (SLOPE * lowest)).clip(-50, 50))
@@ -53,16 +53,20 @@ def filtered(
 
 
 def through_codec(
-    waveform: np.ndarray, rate: int, names: tuple[str, ...], rng: random.Random
+    waveform: np.ndarray, sample_rate: int, names: tuple[str, ...], rng: random.Random
 ) -> tuple[np.ndarray, float]:
     """(N,) as one of the named codecs gives it back, in its old place; and the highest frequency
     that comes through.
     """
     channel = CHANNELS[rng.choice(names)]
     bit_rate = rng.choice(channel.bit_rates)
-    narrow = soxr.resample(waveform, rate, channel.rate, "MQ")
-    back = soxr.resample(encode_and_decode(narrow, channel, bit_rate), channel.rate, rate, "MQ")
-    return aligned(back.astype(np.float32), waveform, round(LONGEST_DELAY * rate)), channel.highest
+    narrow = soxr.resample(waveform, sample_rate, channel.sample_rate, "MQ")
+    back = soxr.resample(
+        encode_and_decode(narrow, channel, bit_rate), channel.sample_rate, sample_rate, "MQ"
+    )
+    return aligned(
+        back.astype(np.float32), waveform, round(LONGEST_DELAY * sample_rate)
+    ), channel.highest
 
 
 def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> np.ndarray:
@@ -71,12 +75,12 @@ def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> 
     file = io.BytesIO()
     samples = (waveform.clip(-1, 1) * PCM_SCALE).astype(np.int16)
     with av.open(file, "w", format=channel.container) as container:
-        stream = container.add_stream(channel.encoder, rate=channel.rate)
+        stream = container.add_stream(channel.encoder, rate=channel.sample_rate)
         stream.layout, stream.bit_rate = "mono", bit_rate
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.rate = channel.rate
+        frame.rate = channel.sample_rate
         resampler = av.AudioResampler(
-            stream.format, "mono", channel.rate, frame_size=stream.frame_size or None
+            stream.format, "mono", channel.sample_rate, frame_size=stream.frame_size or None
         )
         for part in (*resampler.resample(frame), *resampler.resample(None)):
             container.mux(stream.encode(part))
@@ -84,13 +88,15 @@ def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> 
     file.seek(0)
     with av.open(file, format=channel.container) as container:
         rate = container.streams.audio[0].rate
-        to_float = av.AudioResampler("flt", "mono", channel.rate)
+        to_float = av.AudioResampler("flt", "mono", channel.sample_rate)
         parts = [
             part.to_ndarray()[0]
             for frame in container.decode(audio=0)
             for part in to_float.resample(frame)
         ]
-        parts += [part.to_ndarray()[0] for part in to_float.resample(None) if rate != channel.rate]
+        parts += [
+            part.to_ndarray()[0] for part in to_float.resample(None) if rate != channel.sample_rate
+        ]
     return np.concatenate(parts) if parts else np.zeros_like(waveform)
 
 

@@ -26,7 +26,7 @@ from xcodec2.train.recipe import read_recipe
 # the end is found more often.
 WATCHED = """
 import json, sys
-from xcodec2.train import codec
+from xcodec2.train.tasks import codec
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import read_recipe
 
@@ -97,7 +97,7 @@ def test_nano_learns_one_clip_by_heart(tmp_path):
             "run.threads=1",
         ),
         *("run.log_every=50", "run.save_every=600", "run.validate_every=600"),
-        "optimiser.rate=[[0, 1e-4], [30, 1e-3], [450, 1e-3], [600, 5e-5]]",
+        "optimizer.learning_rate=[[0, 1e-4], [30, 1e-3], [450, 1e-3], [600, 5e-5]]",
     ]
     train(read_recipe("nano", changes))
     assert lines(tmp_path / "run" / "log.jsonl")[-1]["valid/stoi"] > 0.9

@@ -15,25 +15,25 @@ import soxr
 import torch
 from pystoi import stoi
 from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
-from training import MODEL, toy_recipe, write_speech
+from training import MODEL, TEACHER, toy_recipe, write_speech
 
 from xcodec2 import XCodec2Config, XCodec2Model
 from xcodec2.audio.io import save_audio
 from xcodec2.errors import CheckpointError, RecipeError, TrainingError
 from xcodec2.train import losses
-from xcodec2.train.augment import (
+from xcodec2.train.data.augment import (
     add_noise,
     add_rumble,
     augment,
-    equalise,
+    equalize,
     limit_band,
     limited_gain,
     move_formants,
     reverberate,
     stretch,
 )
-from xcodec2.train.channels import CHANNELS, filtered, through_codec
-from xcodec2.train.data import Batches
+from xcodec2.train.data.channels import CHANNELS, filtered, through_codec
+from xcodec2.train.data.crops import Batches
 from xcodec2.train.discriminators import BothDiscriminators, from_lightning, load_lightning
 from xcodec2.train.generator import (
     Generator,
@@ -55,32 +55,9 @@ from xcodec2.train.recipe import (
     read_recipe,
     to_toml,
 )
-from xcodec2.train.state import rate_at
+from xcodec2.train.state import learning_rate_at
 
 PUBLISHED_RATES = {0: 1e-5, 3000: 1e-4, 201_500: 6e-5, 400_000: 2e-5, 900_000: 2e-5}
-TEACHER = """
-[run]
-out = "{folder}/run"
-steps = 3
-batch = 2
-crop_seconds = 0.2
-log_every = 1
-validate_every = 3
-threads = 1
-
-[optimiser]
-rate = [[0, 1e-3]]
-
-[teacher]
-features = "{folder}/features"
-width = 4
-rate = 41.6667
-phones = "{folder}/labels"
-
-[data]
-sources = [{{ path = "{folder}/speech" }}]
-valid = "{folder}/speech"
-"""
 
 
 # ---- recipes -------------------------------------------------------------------------------------
@@ -106,8 +83,10 @@ def test_the_published_recipe_has_the_published_numbers():
     }
     assert XCodec2Config.from_dict(recipe.model) == XCodec2Config()
     for step, rate in PUBLISHED_RATES.items():
-        assert rate_at(recipe.optimiser, step, recipe.run.steps) == pytest.approx(rate, rel=1e-3)
-    assert recipe.optimiser.betas == (0.8, 0.9)
+        assert learning_rate_at(recipe.optimizer, step, recipe.run.steps) == pytest.approx(
+            rate, rel=1e-3
+        )
+    assert recipe.optimizer.betas == (0.8, 0.9)
     assert recipe.discriminators == Discriminators()
 
 
@@ -119,10 +98,10 @@ def test_the_published_recipe_has_the_published_numbers():
         ("run.steps=0", "steps and batch must be at least 1"),
         ("run.precision=fp8", "must be one of 'no', 'fp16', 'bf16'"),
         ("losses.mel=true", "must be of type float"),
-        ("optimiser.betas=[0.9]", "must have 2 values, not 1"),
+        ("optimizer.betas=[0.9]", "must have 2 values, not 1"),
         ("steps", "a change is KEY=VALUE"),
         ("data.augment.codecs=['ogg']", "data.augment.codecs: of opus, mp3, amr, alaw"),
-        ("recogniser.share=0.0", "share must be above 0"),
+        ("recognizer.share=0.0", "share must be above 0"),
         ("drop_acoustic=1.5", "drop_acoustic must be 0…1"),
         ("losses.adversarial=1.0", r"need a \[discriminators\] table"),
     ],
@@ -213,7 +192,7 @@ def test_heard_and_target_are_one_sound_at_two_rates(tmp_path):
     save_audio(write_speech(tmp_path / "speech").parent / "x.flac", speech()[:8000], 16_000)
     recipe = toy_recipe_at(tmp_path, 24_000)
     batch = batches(recipe).batch(0)
-    heard, target = batch.tensors["heard"].numpy(), batch.tensors["target"].numpy()
+    heard, target = batch.tensors["inputs"].numpy(), batch.tensors["target"].numpy()
     assert (heard.shape[1], target.shape[1]) == (5 * 320 - 1, 5 * 480)
     back = soxr.resample(target[0], 24_000, 16_000, "HQ")[: heard.shape[1]]
     assert np.abs(back - heard[0]).max() < 1e-4
@@ -222,9 +201,9 @@ def test_heard_and_target_are_one_sound_at_two_rates(tmp_path):
 def toy_recipe_at(folder: Path, rate: int) -> Recipe:
     path = folder / "recipe.toml"
     run = '[run]\nout = "x"\nsteps = 1\nbatch = 2\ncrop_seconds = 0.1\n'
-    optimiser = "[optimiser]\nrate = [[0, 1e-3]]\n"
+    optimizer = "[optimizer]\nlearning_rate = [[0, 1e-3]]\n"
     path.write_text(
-        f'{run}{optimiser}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n'
+        f'{run}{optimizer}[data]\nsources = [{{ path = "{folder / "speech"}" }}]\n'
         f"{MODEL}sample_rate = {rate}\n"
     )
     return read_recipe(str(path))
@@ -255,7 +234,7 @@ def test_each_change_does_what_it_says():
     assert telephone[4500:].max() < 1e-2 * before[4500:].max()
     assert telephone[:60].max() < 1e-2 * before[:3400].max()
     change = 20 * np.log10(
-        np.abs(np.fft.rfft(equalise(clip, rate, 6.0, random.Random(1)))) / before
+        np.abs(np.fft.rfft(equalize(clip, rate, 6.0, random.Random(1)))) / before
     )
     assert 3 < np.abs(change[60:7900]).max() <= 6.01
     click = np.zeros(rate, np.float32)
@@ -287,7 +266,7 @@ def test_augmentation_depends_on_its_dice_alone():
     every = {field.name: 0.5 for field in fields(Augment) if field.type == "float"}
     options, clip = Augment(**every), speech()[:8000].numpy()
     first, again, other = (
-        augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)).heard for seed in (3, 3, 4)
+        augment(clip, 16_000, (1.1, 1.0), options, random.Random(seed)).inputs for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first[:1000], other[:1000])
@@ -351,15 +330,15 @@ def test_a_clean_target_has_the_voice_and_the_band_and_nothing_of_the_place():
     np.testing.assert_allclose(target, clip * gain, atol=1e-5)
     assert np.square(heard - target).mean() > 0.2 * np.square(target).mean()
     same = augment(clip, rate, (1.0, 1.0), Augment(**dirty), random.Random(0))
-    np.testing.assert_array_equal(same.heard, same.target)
+    np.testing.assert_array_equal(same.inputs, same.target)
     narrow = augment(
         clip, rate, (1.0, 1.0), Augment(clean_target=True, telephone=1.0), random.Random(0)
     )
-    np.testing.assert_array_equal(narrow.heard, narrow.target)
+    np.testing.assert_array_equal(narrow.inputs, narrow.target)
     soft = Augment(level_target=True, gain=1.0, gain_db=(-20.0, -20.0))
     levelled = augment(clip, rate, (1.0, 1.0), soft, random.Random(0))
     np.testing.assert_array_equal(levelled.target, clip)
-    np.testing.assert_allclose(levelled.heard, 0.1 * clip, rtol=1e-5)
+    np.testing.assert_allclose(levelled.inputs, 0.1 * clip, rtol=1e-5)
     phoned = augment(
         clip,
         rate,
@@ -367,7 +346,7 @@ def test_a_clean_target_has_the_voice_and_the_band_and_nothing_of_the_place():
         Augment(clean_target=True, codec=1.0, codecs=("alaw",)),
         random.Random(0),
     )
-    assert not np.array_equal(phoned.heard, phoned.target)
+    assert not np.array_equal(phoned.inputs, phoned.target)
     assert (
         np.square(np.abs(np.fft.rfft(phoned.target)))[9000:].sum()
         < 1e-4 * np.square(np.abs(np.fft.rfft(clip))).sum()
@@ -398,10 +377,10 @@ def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_pa
     sizes = Discriminators(
         periods=(2, 3),
         period_channels=2,
-        period_most=4,
+        period_max_channels=4,
         ffts=(78,),
         spectrogram_channels=2,
-        spectrogram_most=4,
+        spectrogram_max_channels=4,
     )
     trained, fresh = BothDiscriminators(sizes), BothDiscriminators(sizes)
     names = {"periods": "discriminator", "spectrograms": "spec_discriminator"}
@@ -426,8 +405,10 @@ def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_pa
 def test_adversarial_losses_by_hand():
     real = [[torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.5])]]
     made = [[torch.tensor([2.0, 3.0]), torch.tensor([0.0, 0.5])]]
-    assert losses.hears_as_real(made).item() == pytest.approx((1 + 0.25) / 2)
-    assert [loss.item() for loss in losses.tells_apart(real, made)] == pytest.approx([0.125, 0.125])
+    assert losses.generator_adversarial_loss(made).item() == pytest.approx((1 + 0.25) / 2)
+    assert [loss.item() for loss in losses.discriminator_loss(real, made)] == pytest.approx(
+        [0.125, 0.125]
+    )
     assert losses.feature_matching(real, made).item() == pytest.approx(0.5)
     tone = torch.sin(torch.arange(3200) * 0.3)[None]
     assert losses.rms_loss(0.1 * tone, tone, 320).item() == pytest.approx(1, abs=1e-3)
@@ -619,7 +600,11 @@ def test_steps_without_labels_are_no_part_of_the_mean(tmp_path):
     (tmp_path / "labels" / "0.lab").write_text("#\n0.00100 100 a\n0.50000 100 b\n")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(TEACHER.format(folder=tmp_path) + MODEL)
-    train(read_recipe(str(recipe), ["run.steps=12", "run.batch=1", "optimiser.rate=[[0, 0.0]]"]))
+    train(
+        read_recipe(
+            str(recipe), ["run.steps=12", "run.batch=1", "optimizer.learning_rate=[[0, 0.0]]"]
+        )
+    )
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "features" in line]
     assert 0 < sum("phones" in line for line in steps) < len(steps) == 12

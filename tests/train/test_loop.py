@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from docs_blocks import PAGES, blocks
 from safetensors.torch import load_file
 from tiny import speech
 from torch import Tensor
@@ -25,10 +24,11 @@ from xcodec2 import XCodec2Model
 from xcodec2.audio.io import save_audio
 from xcodec2.cli import xcodec2
 from xcodec2.errors import CheckpointError, TrainingError
-from xcodec2.train import checkpoints, codec, loop, losses
+from xcodec2.train import checkpoints, loop, losses
 from xcodec2.train.loop import train
 from xcodec2.train.recipe import Weights
-from xcodec2.train.recogniser import HEARING
+from xcodec2.train.recognizer import HEARING
+from xcodec2.train.tasks import codec
 
 KILLED = """
 import os, signal, sys
@@ -50,9 +50,9 @@ train(read_recipe(sys.argv[1], [sys.argv[2]]))
 def weights_of(folder: Path) -> dict[str, Tensor]:
     state = torch.load(folder / "checkpoints" / "step-00000006.pt", weights_only=True)["state"]
     flat = {}
-    for part in ("generator", "average", "discriminators"):
+    for part in ("generator", "ema_weights", "discriminators"):
         flat |= {f"{part}.{name}": tensor for name, tensor in state[part].items()}
-    for part in ("optimiser", "discriminator_optimiser"):
+    for part in ("optimizer", "discriminator_optimizer"):
         for number, values in state[part]["state"].items():
             flat |= {
                 f"{part}.{number}.{name}": torch.as_tensor(tensor)
@@ -84,9 +84,9 @@ def test_killed_and_resumed_equals_never_killed(tmp_path):
     assert curve(tmp_path / "run") == curve(tmp_path / "killed")
     assert [line["step"] for line in curve(tmp_path / "run")] == [1, 2, 3, 4, 5, 6]
     loaded = XCodec2Model.from_pretrained(model)
-    averaged = expected["average.quantizer.project_in.weight"]
+    average = expected["ema_weights.quantizer.project_in.weight"]
     torch.testing.assert_close(
-        loaded.quantizer.project_in.weight, averaged, rtol=1e-3, atol=1e-4
+        loaded.quantizer.project_in.weight, average, rtol=1e-3, atol=1e-4
     )  # float16
 
 
@@ -95,7 +95,7 @@ def test_every_loss_has_a_weight_of_its_name_and_is_logged(tmp_path):
     train(recipe)
     names = {field.name for field in dataclasses.fields(Weights)} - set(
         HEARING
-    )  # which need a recogniser
+    )  # which need a recognizer
     assert names <= set(curve(tmp_path / "run")[0])
     with pytest.raises(AssertionError, match="differ"):
         codec.weighted_sum({"mel": torch.zeros(())}, {"rms": 1.0})
@@ -237,10 +237,13 @@ def test_a_job_without_a_terminal_says_how_it_goes(tmp_path, capsys):
 
 
 def test_a_longer_resume_stretches_a_schedule_of_shares(tmp_path):
-    changes = ["optimiser.rate=[[0, 0.0], [0.5, 1e-3], [1, 0.0]]", "optimiser.of_run=true"]
+    changes = [
+        "optimizer.learning_rate=[[0, 0.0], [0.5, 1e-3], [1, 0.0]]",
+        "optimizer.relative_steps=true",
+    ]
     train(toy_recipe(tmp_path, "run.steps=4", *changes))
     train(toy_recipe(tmp_path, "run.steps=8", *changes), resume=True)
-    rates = [line["rate"] for line in curve(tmp_path / "run")]
+    rates = [line["learning_rate"] for line in curve(tmp_path / "run")]
     assert rates == pytest.approx([0, 5e-4, 1e-3, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
 
@@ -250,6 +253,7 @@ def test_the_documented_commands_run(tmp_path, monkeypatch):
     save_audio(tmp_path / "speech.wav", speech()[:8000], 16_000)
     page = blocks(PAGES["docs/guides/training.md"])
     commands = [words[1:] for block in page for words in block.commands()]
+    commands = [words for words in commands if "nano-gpu" not in words]  # needs nano's data
     assert [words[0] for words in commands] == ["train", "train", "reconstruct", "train"]
     small = ["run.batch=1", "run.crop_seconds=0.2", "run.threads=1", "run.save_every=1"]
     for number, words in enumerate(commands):

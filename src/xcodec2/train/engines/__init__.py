@@ -1,0 +1,1 @@
+"""Other ways to run the steps of a task than the loop."""

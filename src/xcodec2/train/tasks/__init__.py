@@ -1,0 +1,1 @@
+"""What can be trained: a codec, and the semantic encoder of one."""
