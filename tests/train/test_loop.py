@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from docs_blocks import PAGES, blocks
 from safetensors.torch import load_file
 from tiny import speech
 from torch import Tensor
