@@ -12,7 +12,7 @@ import pytest
 from xcodec2 import Codes
 from xcodec2.extract.plan import OWN_COLUMNS
 from xcodec2.llasa.lm import LlasaMetadata
-from xcodec2.onnx.runtime import Facts
+from xcodec2.onnx.runtime import CodecFacts
 
 TEXT = (Path(__file__).parent.parent / "docs" / "reference" / "file-formats.md").read_text(
     encoding="utf-8"
@@ -40,7 +40,7 @@ def test_arrays_of_a_codes_file(tmp_path):
     [
         ("Extraction", OWN_COLUMNS),
         ("LLaSA model", fields(LlasaMetadata)),
-        ("ONNX model", fields(Facts)),
+        ("ONNX model", fields(CodecFacts)),
     ],
 )
 def test_fields_are_named(title, names):

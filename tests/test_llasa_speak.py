@@ -346,8 +346,8 @@ def test_the_bundled_model_knows_its_six_sentences_and_says_so():
 def test_verifiers_that_cannot_be_loaded_are_told_before_anything_is_spoken(
     taught, codec_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(sys.modules, "rapidfuzz", None)
-    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    for module in ("rapidfuzz", "rapidfuzz.distance", "rapidfuzz.distance.Levenshtein"):
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setattr(face.Speaker, "speak", lambda *_, **__: pytest.fail("spoken"))
     args = ["speak", FEW[0], "--lm", taught, "--model", codec_folder, "-o", tmp_path / "a.wav"]
     verifying = ["--search", "best-of-2", "--verifier", "wer-pocketsphinx"]

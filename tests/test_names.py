@@ -16,10 +16,10 @@ REASONS = {
                 " the public one of a system under evaluation"),
     "can_run": ({"codec.kernels.snake_cpu", "codec.kernels.snake_triton"}, "one interface"),
     "snake": ({"codec.kernels.snake_cpu", "codec.kernels.snake_triton"}, "one interface"),
-    "run": ({"extract.cluster", "extract.local"}, "one interface of two engines"),
+    "run": ({"extract.cluster", "extract.local", "train.engines.graphs"}, "runs a plan on an engine"),
     "main": ({"cli", "evaluators.fetch"}, "what a program starts with"),
     "train": ({"llasa.training.train", "train.loop"}, "runs a recipe: of an LM, of a codec"),
-    "export": ({"onnx.export", "train.loop"}, "writes a model: as ONNX, and a run's"),
+    "export": ({"onnx.export", "train.run_folder"}, "writes a model: as ONNX, and a run's"),
 }  # fmt: skip
 
 #: Names inside of xcodec2.train, whose tasks share an interface.
