@@ -16,7 +16,7 @@ REASONS = {
                 " the public one of a system under evaluation"),
     "can_run": ({"codec.kernels.snake_cpu", "codec.kernels.snake_triton"}, "one interface"),
     "snake": ({"codec.kernels.snake_cpu", "codec.kernels.snake_triton"}, "one interface"),
-    "run": ({"extract.cluster", "extract.local", "train.engines.graphs"}, "runs a plan on an engine"),
+    "run": ({"extract.cluster", "extract.local", "train.engines.graphs"}, "of several engines"),
     "main": ({"cli", "evaluators.fetch"}, "what a program starts with"),
     "train": ({"llasa.training.train", "train.loop"}, "runs a recipe: of an LM, of a codec"),
     "export": ({"onnx.export", "train.run_folder"}, "writes a model: as ONNX, and a run's"),

@@ -61,8 +61,8 @@ class Start:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW. `learning_rate` is (step, learning rate) points: straight lines between them, flat behind the
-    last.
+    """AdamW. `learning_rate` is (step, learning rate) points: straight lines between them, flat
+    behind the last.
     """
 
     learning_rate: Points

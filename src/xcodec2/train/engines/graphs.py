@@ -1,12 +1,12 @@
-"""Whole steps as CUDA graphs, all speech in the card's memory: for a codec so small that a GPU waits
-for Python.
+"""Whole steps as CUDA graphs, all speech in the card's memory: for a codec so small that a GPU
+waits for Python.
 
-The plan goes by time: reconstruction losses first, then the discriminators learn, and a little later
-the codec is trained against them. Without a GPU the same steps run one operation at a time. The run
-leaves what every run leaves, but for checkpoints: its moments and its data's position live in the
-card, so it is not resumed. `unsupported` says what else this engine does not do; and a step whose
-gradient is not finite is skipped where the other engine stops, because asking would make the GPU wait.
-B crops of N samples.
+The plan goes by time: reconstruction losses first, then the discriminators learn, and a little
+later the codec is trained against them. Without a GPU the same steps run one operation at a time.
+The run leaves what every run leaves, but for checkpoints: its moments and its data's position live
+in the card, so it is not resumed. `unsupported` says what else this engine does not do; and a step
+whose gradient is not finite is skipped where the other engine stops, because asking would make the
+GPU wait. B crops of N samples.
 """
 
 from __future__ import annotations
