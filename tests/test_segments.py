@@ -154,6 +154,26 @@ def test_columns_that_mean_the_whole_file(folder, columns):
     assert is_part(recording, 0, 40_000)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [{"start": "x", "end": "y"}, {"start": "x"}, {"start": 1.0, "end": "later"}],
+)
+def test_words_among_times_are_a_row_with_a_reason(folder, odd):
+    """Never the whole file, or all the rest of it, with the text of a part."""
+    found = rows(
+        folder, {"path": "a.wav", "id": "odd"} | odd, {"path": "a.wav", "start": 0.5, "end": 1.0}
+    )
+    with pytest.raises(AudioError, match=r"is no time.*--segments none"):
+        found[0].load()
+    assert is_part(found[1], 4_000, 8_000)
+
+
+def test_two_rows_of_words_do_not_end_the_run(folder):
+    odd = {"path": "a.wav", "offset": "x", "duration": 0.5}
+    found = rows(folder, odd, odd, {"path": "a.wav", "offset": 0, "duration": 0.5})
+    assert len({recording.id for recording in found}) == 3
+
+
 def test_whole_numbers_are_in_one_unit_or_ambiguous(folder):
     """In a minute, 16,000 to 32,000 can be two seconds of samples or sixteen of milliseconds."""
     part = {"path": "long.wav", "start": 16_000, "end": 32_000}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xcodec2.corpus.segments import Segment, Time, parse_time
+from xcodec2.corpus.segments import MISSING, Segment, Time, parse_time
 from xcodec2.errors import AudioError
 
 UNIT_WORDS = {
@@ -115,6 +115,7 @@ class Times:
         self.decimals: bool | None = None
         self.names: tuple[str, ...] = ()
         self.columns = Columns()
+        self.timed: dict[str, bool] = {}  # whether any row has a time there
 
     def of(
         self, row: Mapping[str, Any], embedded: bool = False
@@ -127,6 +128,7 @@ class Times:
             return None, None
         if self.names != (names := tuple(row)):
             self.names, self.columns = names, find_columns(names)
+        self.refuse_words(row)
         begin, end, length = self.stated(row)
         if not begin and not end:
             stated = length and length.unit != "unknown" and self.says_duration(row)
@@ -149,6 +151,31 @@ class Times:
             length = replace(length, unit="seconds")
         assert begin
         return Segment(begin, end, length, self.sample_rate(row, begin), embedded=embedded), None
+
+    def refuse_words(self, row: Mapping[str, Any]) -> None:
+        """Words where other rows have times: read as missing, they would make the part the whole
+        file. Columns that hold no time in any row are about something else.
+        """
+        for name, _ in self.columns.begin + self.columns.end + self.columns.length:
+            value = row.get(name)
+            if not isinstance(value, str) or value.strip().casefold() in MISSING:
+                continue
+            if parse_time(value, None) is None and self.has_times(name):
+                raise AudioError(
+                    f"its {name} {value!r} is no time; --segments none reads the whole file"
+                )
+
+    def has_times(self, name: str) -> bool:
+        if name not in self.timed:
+            self.timed[name] = any(self.is_time(other.get(name)) for other in self.rows())
+        return self.timed[name]
+
+    @staticmethod
+    def is_time(value: Any) -> bool:
+        try:
+            return parse_time(value, None) is not None
+        except AudioError:
+            return False
 
     def stated(self, row: Mapping[str, Any]) -> tuple[Time | None, Time | None, Time | None]:
         """Begin, end and length of a row, each None where the row does not say it."""
