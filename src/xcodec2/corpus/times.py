@@ -155,6 +155,12 @@ class Times:
     def refuse_words(self, row: Mapping[str, Any]) -> None:
         """Words where other rows have times: read as missing, they would make the part the whole
         file. Columns that hold no time in any row are about something else.
+
+        Args:
+            row: Column → value, of one recording.
+
+        Raises:
+            AudioError: A column that has times in other rows has words in this one.
         """
         for name, _ in self.columns.begin + self.columns.end + self.columns.length:
             value = row.get(name)
@@ -166,12 +172,14 @@ class Times:
                 )
 
     def has_times(self, name: str) -> bool:
+        """Whether any row has a time in that column."""
         if name not in self.timed:
             self.timed[name] = any(self.is_time(other.get(name)) for other in self.rows())
         return self.timed[name]
 
     @staticmethod
     def is_time(value: Any) -> bool:
+        """Whether a cell is a time, in whatever unit."""
         try:
             return parse_time(value, None) is not None
         except AudioError:
