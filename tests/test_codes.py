@@ -5,6 +5,7 @@ test_codes_refused.py.
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import SPECTROGRAM, random_model
 
 from xcodec2.codes import Codes
 from xcodec2.errors import CodesError
@@ -91,6 +93,13 @@ def test_equality_covers_the_codes_and_their_origin():
         (["a", "b"], "integers"),
         ([[1], [2, 3]], "integers"),
         (None, "integers"),
+        ([True, False], "bool"),
+        ((3, np.True_), "bool"),
+        (bytearray(b"PK12"), "Codes.load"),
+        (memoryview(b"PK12"), "Codes.load"),
+        (io.BytesIO(b"PK12"), "Codes.load"),
+        (torch.tensor([1, 2], device="meta"), "meta"),
+        (torch.tensor([1, 2]).to_sparse(), "sparse"),
         ([2**70], "integers"),
         ([3, -1], "code -1 at position 1"),
         ([0, 7, 65536], "code 65536 at position 2"),
@@ -232,3 +241,48 @@ def test_saving_refused(tmp_path, name, says):
     with pytest.raises(CodesError, match=says):
         ALL.save(tmp_path / name)
     assert os.listdir(tmp_path) == []
+
+
+def test_content_is_read_as_the_file_is(tmp_path):
+    ALL.save(tmp_path / "codes.npz")
+    content = (tmp_path / "codes.npz").read_bytes()
+    with open(tmp_path / "codes.npz", "rb") as file:
+        for source in (content, bytearray(content), memoryview(content), file):
+            assert Codes.load(source) == ALL
+    for source, says in [
+        (io.StringIO("<|s_1|>"), "binary"),
+        (io.BytesIO(), "no codes"),
+        (file, "closed"),
+    ]:
+        with pytest.raises(CodesError, match=says):
+            Codes.load(source)
+
+
+@pytest.mark.parametrize("text", ["<|s_٣|>", "<|s_1|><|s_1٣|>", "<|s_99999999999|>", "<|s_-1|>"])
+def test_only_tokens_of_the_vocabulary_are_codes(text):
+    """Digits of other scripts, and numbers that no codebook has, are other tokens."""
+    with pytest.raises(CodesError, match="not only speech tokens"):
+        Codes.from_text(text)
+
+
+def test_text_becomes_codes_wherever_tensors_are_made_by_default():
+    torch.set_default_device("meta")
+    try:
+        codes = Codes.from_text("<|s_7|>")
+    finally:
+        torch.set_default_device(None)
+    assert codes.codes.tolist() == [7]
+
+
+def test_a_model_decodes_the_content_of_a_file(tmp_path):
+    """A bytearray is a sequence of small integers, too, and must not be heard as such."""
+    model = random_model(SPECTROGRAM)
+    codes = Codes([0, 1, 65], 960, 16000, codebook_size=model.codebook_size)
+    expected = model.decode(codes)
+    for source in (codes.to_bytes(), bytearray(codes.to_bytes()), io.BytesIO(codes.to_bytes())):
+        assert torch.equal(model.decode(source), expected)
+    assert torch.equal(model.decode([codes.to_bytes()])[0], expected)
+    with pytest.raises(CodesError, match="not only speech tokens"):
+        model.decode("<|s_99999999999|>")  # and not: no such file
+    with pytest.raises(CodesError, match="bool"):
+        model.decode([True, False])

@@ -27,7 +27,7 @@ from xcodec2.printable import printable
 FORMAT_VERSION = 1
 MAX_ARRAY_BYTES = 1 << 26  # 186 hours of 16-bit codes at 50 per second
 LONGEST_NAME = 60  # characters of a model's name that are shown
-SPEECH_TOKEN = re.compile(r"<\|s_(\d{1,10})\|>")
+SPEECH_TOKEN = re.compile(r"<\|s_([0-9]{1,10})\|>")
 SPEECH_MARK = re.compile(r"\ufeff|<\|SPEECH_GENERATION_(?:START|END)\|>")
 
 
@@ -133,7 +133,7 @@ class Codes:
 
     @staticmethod
     def load(
-        source: str | os.PathLike[str] | bytes,
+        source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO,
         *,
         frame_rate: int = 50,
         codebook_size: int = 65_536,
@@ -141,8 +141,8 @@ class Codes:
         """Read a file of codes.
 
         Args:
-            source: A path, or the content of a file: what `save` wrote; a plain .npy of
-                integers (T,), (1, T) or (1, 1, T); or text of speech tokens, as
+            source: A path, the content of a file, or a binary file object: what `save` wrote; a
+                plain .npy of integers (T,), (1, T) or (1, 1, T); or text of speech tokens, as
                 `from_text` takes it.
             frame_rate: Codes per second, where the file does not say it.
             codebook_size: Codes that there are, where the file does not say it.
@@ -153,10 +153,11 @@ class Codes:
         Raises:
             CodesError: It is anything else, is damaged, or claims more than codes can need.
         """
-        if isinstance(source, bytes):
-            if not source:
+        if not isinstance(source, (str, os.PathLike)):
+            content = _content(source)
+            if not content:
                 raise CodesError("standard input or a file without content: there are no codes")
-            return _parse(io.BytesIO(source), frame_rate, codebook_size)
+            return _parse(io.BytesIO(content), frame_rate, codebook_size)
         with open_regular(source, CodesError) as file:
             try:
                 return _parse(file, frame_rate, codebook_size)
@@ -186,7 +187,7 @@ class Codes:
         if outside := [number for number in numbers if number >= codebook_size]:
             raise CodesError(f"<|s_{outside[0]}|> is outside of 0…{codebook_size - 1}")
         return Codes(
-            torch.tensor(numbers, dtype=torch.int32),
+            torch.tensor(numbers, dtype=torch.int32, device="cpu"),
             frame_rate=frame_rate,
             codebook_size=codebook_size,
         )
@@ -217,6 +218,30 @@ _AUDIO_STARTS = (
 )
 
 
+def is_token_text(text: str) -> bool:
+    """Whether a text is speech tokens, well written or not, rather than the name of a file."""
+    return "<|s_" in text or SPEECH_MARK.search(text) is not None
+
+
+def is_file_content(source: object) -> bool:
+    """Whether it is what is in a file, or the open file, rather than its name."""
+    return isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read")
+
+
+def _content(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
+    if not is_file_content(source):
+        raise CodesError(f"a path or the content of a codes file, not {type(source).__name__}")
+    try:
+        content = source.read(MAX_ARRAY_BYTES + 1)
+    except (OSError, ValueError) as problem:  # ValueError: it is closed
+        raise CodesError(f"the file object cannot be read ({problem})") from problem
+    if not isinstance(content, bytes):
+        raise CodesError("the file object gives text: open it in binary mode")
+    return content
+
+
 def _positive(field: str, value: Any) -> int | None:
     if value is None and field in ("num_samples", "sample_rate"):
         return None
@@ -230,6 +255,10 @@ def _positive(field: str, value: Any) -> int | None:
 
 
 def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
+    if is_file_content(codes):
+        raise CodesError("codes must be integers, not the content of a file: Codes.load reads that")
+    if isinstance(codes, (list, tuple)) and any(isinstance(c, (bool, np.bool_)) for c in codes):
+        raise CodesError("codes must be of an integer type, not bool")
     try:
         tensor = (
             codes
@@ -238,6 +267,9 @@ def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
         )
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         raise CodesError(f"codes must be integers ({problem})") from problem
+    if tensor.is_meta or tensor.layout != torch.strided:
+        kind = "meta" if tensor.is_meta else "sparse"
+        raise CodesError(f"codes must be a dense tensor that holds values, not a {kind} one")
     if not tensor.numel():
         raise CodesError("there are no codes: an empty list or array")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:

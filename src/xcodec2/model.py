@@ -25,7 +25,7 @@ from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
 from xcodec2.codec.inference import batches, streams
 from xcodec2.codec.network import CodecNetwork
-from xcodec2.codes import SPEECH_MARK, SPEECH_TOKEN, Codes
+from xcodec2.codes import SPEECH_TOKEN, Codes, is_file_content, is_token_text
 from xcodec2.compatibility import OriginalCalls
 from xcodec2.errors import XCodec2Error
 from xcodec2.identity import CodecIdentity
@@ -138,8 +138,8 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         """Codes → waveform (samples,) float32 at `sample_rate`; a list of items gives a list.
 
         Args:
-            codes: Codes, a path of a codes file, text of speech tokens (`<|s_17|>…`), or integers
-                (T,) as a tensor, an array or a list, whose elements may be tensors without
+            codes: Codes, a path or the bytes of a codes file, text of speech tokens
+                (`<|s_17|>…`), or integers (T,) as a tensor, an array or a list, whose elements may be tensors without
                 dimensions or single speech tokens. A list of any of these is a batch.
             progress: Is called with the frames done and the frames in all.
 
@@ -210,17 +210,19 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
             "codebook_size": self.codebook_size,
         }
         name = "what is decoded"
-        if isinstance(codes, str) and (SPEECH_TOKEN.search(codes) or SPEECH_MARK.search(codes)):
+        if isinstance(codes, str) and is_token_text(codes):
             return Codes.from_text(codes, **own)
         if isinstance(codes, (str, os.PathLike)):
             name, codes = printable(codes), Codes.load(codes, **own)
+        elif is_file_content(codes):
+            codes = Codes.load(codes, **own)
         if isinstance(codes, Codes):
             self.check_origin(codes, name)
             return codes
         if isinstance(codes, list) and codes and is_sequence_of_codes(codes):
             if isinstance(codes[0], str):
                 return Codes.from_text("".join(codes), **own)
-            codes = [int(item) for item in codes]
+            codes = [item if isinstance(item, bool) else int(item) for item in codes]
         return Codes(codes=codes, **own)
 
     def check_origin(self, codes: Codes, name: str) -> None:
