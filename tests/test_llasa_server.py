@@ -4,6 +4,7 @@ else.
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import json
 import subprocess
@@ -25,6 +26,7 @@ from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.lm import LlasaMetadata, load_lm
 from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.vocabulary import LENGTH
 
 GREEDY = Sampling(temperature=0)
 
@@ -395,3 +397,64 @@ def test_a_server_that_is_down_or_refuses_is_an_error(fake):
     fake.models = []
     with pytest.raises(LlasaError, match="no OpenAI-compatible server"):
         connect(fake)
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"data": {"a": 1}},
+        {"data": ["m"]},
+        {"data": "m"},
+        {"data": 5},
+        "deep",
+        "gzip",
+    ],
+)
+def test_models_of_other_shapes_are_no_server_of_this_kind(fake, monkeypatch, models):
+    content = {"deep": b"[" * 200_000, "gzip": gzip.compress(b"{}")}
+    body = content[models] if isinstance(models, str) else json.dumps(models).encode()
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.send(body))
+    with pytest.raises(LlasaError, match="no OpenAI-compatible server") as problem:
+        connect(fake)
+    assert len(str(problem.value)) < 400
+    assert ("(gzip)" in str(problem.value)) == (models == "gzip")
+
+
+@pytest.mark.parametrize("length", ["abc", -5, [1], float("inf"), float("nan"), None, {}])
+def test_a_context_that_is_no_number_is_the_usual_one(fake, length):
+    fake.models = {"data": [{"id": "m", "max_model_len": length, "meta": "x"}]}
+    assert connect(fake).context == LENGTH
+    fake.models = {"data": [{"id": "m", "max_model_len": length, "meta": {"n_ctx": 600}}]}
+    assert connect(fake).context == 600
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (b"data: " + b'{"a":' * 100_000 + b"\n\n", "not with completions"),
+        (gzip.compress(event("<|s_1|>", "stop")), r"compressed data \(gzip\)"),
+        (event("<|s_1|>", "ab\x1b[31m" + "o" * 3000), "ended the answer early"),
+        (b"x" * (1 << 23), "a line of more than"),
+        ((b"x" * 99_999 + b"\n") * 99, "answers with 'x"),
+        (event("<|s_\u0661|>", "stop"), "where speech was due"),
+        (event(f"<|s_{'0' * 20}7|>", "stop"), "where speech was due"),
+    ],
+    ids=["deep", "gzip", "reason", "long line", "many lines", "other digits", "many digits"],
+)
+def test_strange_answers_are_one_short_line(fake, script, words):
+    fake.script = [(0, script)]
+    with pytest.raises(LlasaError, match=words) as problem:
+        ask(connect(fake))
+    assert len(str(problem.value)) < 400
+    assert "\x1b" not in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.0 500 \x1b[31m" + b"x" * 50_000, b"\x1b[31m" * 5000], ids=["reason", "status"]
+)
+def test_what_a_server_says_in_its_first_line_is_cut(fake, monkeypatch, head):
+    monkeypatch.setattr(Handler, "do_POST", lambda self: self.wfile.write(head + b"\r\n\r\n"))
+    with pytest.raises(LlasaError) as problem:
+        ask(connect(fake))
+    assert len(str(problem.value)) < 500
+    assert "\x1b" not in str(problem.value)

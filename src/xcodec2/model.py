@@ -139,8 +139,9 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
         Args:
             codes: Codes, a path or the bytes of a codes file, text of speech tokens
-                (`<|s_17|>…`), or integers (T,) as a tensor, an array or a list, whose elements may be tensors without
-                dimensions or single speech tokens. A list of any of these is a batch.
+                (`<|s_17|>…`), or integers (T,) as a tensor, an array or a list, whose elements may
+                be tensors without dimensions or single speech tokens. A list of any of these is a
+                batch.
             progress: Is called with the frames done and the frames in all.
 
         Returns:

@@ -20,6 +20,7 @@ from xcodec2.errors import LlasaError
 
 CONNECT_SECONDS = 5.0
 MAX_SAID = 200  # characters of a server's own words in a message
+MAX_SAID_BYTES = 1 << 16  # of an answer that are looked at for them
 MAX_BODY = 1 << 22  # bytes of an answer that is no stream
 BROKE_OFF = (
     "the answer broke off before its end: the server or something between has closed the "
@@ -92,7 +93,8 @@ class Connection:
             ) from problem
         except (OSError, http.client.HTTPException) as problem:
             raise LlasaError(
-                f"{self.name}: the connection broke ({problem or type(problem).__name__})"
+                f"{self.name}: the connection broke "
+                f"({said(str(problem).encode()) or type(problem).__name__})"
             ) from problem
         finally:
             connection.close()
@@ -129,6 +131,8 @@ class Connection:
         """One JSON object; LlasaError, which says what it is instead, for anything else."""
         try:
             event = json.loads(data)
+        except RecursionError:
+            event = None
         except ValueError as problem:
             if data.lstrip().startswith(b"{"):
                 raise LlasaError(f"{self.name}: {BROKE_OFF}") from problem
@@ -160,6 +164,8 @@ class Response:
         rest = b""
         while part := self.some():
             *lines, rest = (rest + part).split(b"\n")
+            if len(rest) > MAX_BODY:
+                raise http.client.HTTPException(f"a line of more than {MAX_BODY} bytes")
             yield from lines
         if rest:
             yield rest
@@ -183,13 +189,16 @@ def event_blocks(lines: Response) -> Iterator[list[bytes]]:
     server leaves the blank one out, as long as the data before is whole.
     """
     block: list[bytes] = []
+    size = 0
     for line in lines:
         line = line.rstrip(b"\r")
-        if block and (not line or (line.startswith(b"data:") and is_whole(block))):
+        begins = line.startswith(b"data:") and is_whole(block)
+        if block and (not line or begins or size > MAX_BODY):
             yield block
-            block = []
+            block, size = [], 0
         if line:
             block.append(line)
+            size += len(line)
     if block:
         yield block
 
@@ -199,7 +208,7 @@ def is_whole(block: list[bytes]) -> bool:
     data = b"\n".join(line[5:].strip() for line in block if line.startswith(b"data:"))
     try:
         return data == b"[DONE]" or json.loads(data) is not None
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -210,7 +219,7 @@ def is_field(line: bytes) -> bool:
 
 def refusal(response: http.client.HTTPResponse, answer: Response) -> str:
     """An answer that is not 200, in one line, with what may help."""
-    words = f"{response.status} {response.reason}: {said(answer.read(1 << 16))}"
+    words = f"{response.status} {said(response.reason.encode())}: {said(answer.read(1 << 16))}"
     if 300 <= response.status < 400:
         target = response.getheader("Location", "elsewhere")
         words += f"; it points to {said(target.encode())}: give that address"
@@ -221,29 +230,32 @@ def refusal(response: http.client.HTTPResponse, answer: Response) -> str:
 
 def said(content: bytes) -> str:
     """What a server says, cut: the message of a JSON error, or the beginning of the text."""
-    if is_web_page(content):
-        return "a web page (HTML)"
-    text = content.decode(errors="replace")
+    if name := known_kind(content):
+        return name
+    text = content[:MAX_SAID_BYTES].decode(errors="replace")
     try:
         found: Any = json.loads(text)
         while isinstance(found, dict):
             found = next(found[key] for key in ("error", "message", "detail") if found.get(key))
         text = found if isinstance(found, str) else json.dumps(found)
-    except (ValueError, StopIteration):
+    except (ValueError, StopIteration, RecursionError):
         pass
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
 
 
-def is_web_page(content: bytes) -> bool:
-    """Whether a server answered with a page for people."""
-    return content.lstrip()[:200].lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
+def known_kind(content: bytes) -> str | None:
+    """What an answer is whose own words would help nobody."""
+    start = content[:MAX_SAID_BYTES].lstrip()[:200].lower()
+    if start.startswith((b"<!doctype", b"<!--", b"<html", b"<?xml", b"<head", b"<body")):
+        return "a web page (HTML)"
+    if content.startswith(b"\x1f\x8b"):  # which was not asked for
+        return "compressed data (gzip)"
+    return None
 
 
 def what_it_is(content: bytes) -> str:
     """An answer that is no JSON object, named."""
     if not content.strip():
         return "nothing at all"
-    if is_web_page(content):
-        return "a web page (HTML)"
-    return repr(said(content))
+    return known_kind(content) or repr(said(content))

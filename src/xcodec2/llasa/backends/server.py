@@ -22,6 +22,7 @@ from xcodec2.llasa.backends.connection import (
     CONNECT_SECONDS,
     MAX_BODY,
     Connection,
+    said,
     what_it_is,
 )
 from xcodec2.llasa.lm import LlasaMetadata
@@ -29,7 +30,7 @@ from xcodec2.llasa.prompts import Prompts, shorten
 from xcodec2.llasa.vocabulary import LENGTH, SPEECH_END
 
 PARALLEL = 8  # requests under way at once
-TOKEN = re.compile(r"\s*<\|s_(\d+)\|>")
+TOKEN = re.compile(r"\s*<\|s_([0-9]{1,10})\|>")
 ENDED, CUT = "stop", "length"  # reasons for which an answer is whole
 
 
@@ -63,8 +64,7 @@ class Server:
         listed = self.models()
         self.model = model or str(listed[0].get("id", "default"))
         facts = next((item for item in listed if item.get("id") == self.model), listed[0])
-        length = facts.get("max_model_len") or (facts.get("meta") or {}).get("n_ctx")
-        self.context = int(length or LENGTH)
+        self.context = context_of(facts)
 
     def models(self) -> list[dict[str, Any]]:
         """What the server says it serves.
@@ -75,8 +75,10 @@ class Server:
         with self.connection.answer("GET", "/models", None, CONNECT_SECONDS) as response:
             content = response.read(MAX_BODY)
         try:
-            listed = json.loads(content)["data"]
-        except (ValueError, KeyError, TypeError) as problem:
+            listed = json.loads(content)["data"] or []
+            if not (isinstance(listed, list) and all(isinstance(item, dict) for item in listed)):
+                raise TypeError("not a list of models")
+        except (ValueError, KeyError, TypeError, RecursionError) as problem:
             raise LlasaError(
                 f"{self.name}: no OpenAI-compatible server answers there: "
                 f"/models gives {what_it_is(content)}"
@@ -133,7 +135,7 @@ class Server:
 
     def code(self, digits: str) -> int:
         """The code of a token's digits; LlasaError for one beyond the codebook."""
-        code = int(digits[:10])
+        code = int(digits)
         if code >= self.prompts.vocabulary.codebook_size:
             raise LlasaError(
                 f"{self.name}: gave code {code}, beyond the codebook: is it another model?"
@@ -199,14 +201,26 @@ class Server:
             yield choice
         if reason not in (None, ENDED, CUT):
             raise LlasaError(
-                f"{self.name}: the server ended the answer early ({reason}); ask again"
+                f"{self.name}: the server ended the answer early ({said(str(reason).encode())}); "
+                "ask again"
             )
         if not done and reason is None:
             raise LlasaError(f"{self.name}: {BROKE_OFF}")
+
+
+def context_of(facts: dict[str, Any]) -> int:
+    """Tokens of the context that a server's entry of a model names, in vLLM's place or llama.cpp's;
+    the usual number where there is none that makes sense.
+    """
+    meta = facts.get("meta")
+    for length in (facts.get("max_model_len"), isinstance(meta, dict) and meta.get("n_ctx")):
+        if isinstance(length, (int, float)) and 1 <= length < 1 << 31:  # not NaN, not infinite
+            return int(length)
+    return LENGTH
 
 
 def could_begin(text: str) -> bool:
     """Whether a text may be the beginning of a token that is still coming."""
     if SPEECH_END.startswith(text):
         return True
-    return re.fullmatch(r"<(\|(s(_(\d+\|?)?)?)?)?", text) is not None
+    return re.fullmatch(r"<(\|(s(_([0-9]{1,10}\|?)?)?)?)?", text) is not None
