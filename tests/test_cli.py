@@ -415,6 +415,15 @@ def raiser(error: BaseException):
     return fail
 
 
+@pytest.mark.parametrize("command", ["encode - -o x.npz", "decode - -o x.wav"])
+def test_standard_input_that_is_empty_is_named(
+    command: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most often the command before the pipe has failed."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert_failed(run(*command.split(), "--model", tiny_folder), 1, "standard input is empty")
+
+
 def test_failures_in_a_process_of_its_own(tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "noise.wav").write_bytes(bytes(range(256)) * 8)
     assert_failed(

@@ -73,3 +73,28 @@ def test_threads_of_libraries_do_not_change_how_a_command_ends(args, code, told,
     assert (done.returncode, done.stderr.count("\n")) == (code, int(bool(told))), done.stderr
     assert done.stderr.startswith(told)
     assert done.stdout.endswith("cleared away\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("encode - -o x.npz <&-", 1, "xcodec2: error: standard input is closed"),
+        ("decode - -o x.wav <&-", 1, "xcodec2: error: standard input is closed"),
+        ("decode x.npz -o - >&-", 1, "xcodec2: error: standard output is closed"),
+        ("speak Hello -o - >&-", 1, "xcodec2: error: standard output is closed"),
+    ],
+)
+def test_standard_streams_that_are_not_there_are_named(command, code, told, tmp_path):
+    """As in a service or a cron job. Told before a model is loaded."""
+    (tmp_path / "x.npz").write_bytes(b"")
+    done = subprocess.run(
+        f"{sys.executable} -m xcodec2.cli {command}",
+        shell=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == 1

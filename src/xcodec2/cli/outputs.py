@@ -33,6 +33,8 @@ def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[P
     folder = Path(out)
     if STDIO in sources and len(sources) > 1:
         raise click.UsageError("- is standard input, and the only input where it is one")
+    if STDIO in sources and sys.stdin is None:  # as in a service
+        raise click.ClickException("standard input is closed: name a file")
     if folder == STDIO:
         if len(sources) > 1:
             raise click.UsageError("several results need a folder, and - is standard output")
@@ -89,14 +91,22 @@ def check_decoders(sources: Sequence[Path]) -> None:
 
 
 def check_stdout() -> None:
-    """Refuses to fill a terminal with binary data."""
+    """Refuses to fill a terminal with binary data, and to write where there is nothing."""
+    if sys.stdout is None:  # as in a service
+        raise click.ClickException("standard output is closed: name a file with -o")
     if sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
 
 
 def content_of(source: Path) -> Any:
     """What a model or a reader of codes takes for `source`: its path, or all of standard input."""
-    return sys.stdin.buffer.read() if source == STDIO else source
+    if source != STDIO:
+        return source
+    if not (content := sys.stdin.buffer.read()):
+        raise click.ClickException(
+            "standard input is empty; what comes before the pipe may say why"
+        )
+    return content
 
 
 def write_stdout(content: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xcodec2.cli.options import check_device, device_option
-from xcodec2.cli.outputs import check_audio_suffix, check_parents
+from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_stdout
 
 if TYPE_CHECKING:
     from xcodec2.llasa.backends.base import Sampling
@@ -150,7 +150,9 @@ def speak(text: str, out: str, **options: Any) -> None:
 
 def check(out: str, **options: Any) -> None:
     """Options that contradict each other are a usage error."""
-    if out != "-":
+    if out == "-":
+        check_stdout()
+    else:
         check_audio_suffix(Path(out))
         check_parents([Path(out)])
     streaming = options["stream"] or out == "-"
