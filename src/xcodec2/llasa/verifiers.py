@@ -12,10 +12,7 @@ reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. 
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +20,7 @@ import numpy as np
 from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, LlasaError, MissingExtraError, XCodec2Error
 from xcodec2.evaluators.text import Errors, character_errors, word_errors
+from xcodec2.plugins import load_object
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
 MOS_PREDICTORS = ("dnsmos", "distillmos")
@@ -92,18 +90,9 @@ def users_own(name: str) -> Verifier:
     Raises:
         LlasaError: There is no such function.
     """
-    place, _, attribute = name.rpartition(":")
     try:
-        if place.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(place).stem, place)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{place} is no Python file")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(place)
-        function = getattr(module, attribute)
-    except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as problem:
+        function = load_object(name)
+    except XCodec2Error as problem:
         raise LlasaError(f"{name}: no such verifier ({problem})") from problem
     if not callable(function):
         raise LlasaError(
