@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from tiny import random_model, speech
 
 from xcodec2 import XCodec2Config, XCodec2Model

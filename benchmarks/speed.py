@@ -245,7 +245,7 @@ def exact(model: str, clips: dict[str, list[np.ndarray]], threads: int) -> None:
 
 def write_weights(folder: str) -> None:
     """Random weights at the published size, of a scale that keeps the codes apart."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
     from tiny import random_model
 
     from xcodec2 import XCodec2Config

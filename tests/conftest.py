@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from paths import GOLDENS
 from safetensors.torch import load_file
 from tiny import random_model
 from torch import Tensor
@@ -29,7 +30,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published() -> dict[str, Tensor]:
     """A small checkpoint exactly as the original package publishes its own."""
-    tensors = load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")
+    tensors = load_file(GOLDENS / "original_xcodec2.safetensors")
     return {
         k.removeprefix("weights/"): t.float()
         for k, t in tensors.items()

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from xcodec2.errors import MissingExtraError
 from xcodec2.extras import install_command, require
 from xcodec2.recipe_file import tomllib
 
-ROOT = Path(__file__).parents[1]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 

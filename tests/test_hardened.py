@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from paths import GOLDENS
 from safetensors.torch import load_file, save_file
 from tiny import SPECTROGRAM, XCODEC2, random_model, speech
 
@@ -295,6 +296,4 @@ def test_weights_that_were_read_are_all_there(published):
         "generator",
         "semantic_model",
     }
-    assert len(load_file(Path(__file__).parent / "goldens" / "original_xcodec2.safetensors")) > len(
-        published
-    )
+    assert len(load_file(GOLDENS / "original_xcodec2.safetensors")) > len(published)

@@ -6,19 +6,18 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import GOLDENS
 
 from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, XCodec2Error
 from xcodec2.evaluators import fetch, weights
 from xcodec2.evaluators.text import Errors, character_errors, normalize, word_errors
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 sys.path.insert(0, str(GOLDENS))
-from make_judges import waveforms  # noqa: E402
+from make_judges import waveforms
 
 SAID = json.loads((GOLDENS / "judges.json").read_text(encoding="utf-8"))
 CLIPS = ("clip", "noisy", "short", "long")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile
 from click.testing import CliRunner
+from paths import ROOT
 from tiny import speech
 
 import xcodec2.evaluate
@@ -71,9 +72,7 @@ def test_the_face_is_light_and_shows_what_it_has():
 
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "guides" / "evaluation.md").read_text(
-        encoding="utf-8"
-    )
+    page = (ROOT / "docs" / "guides" / "evaluation.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     soundfile.write(tmp_path / "speech.wav", speech().numpy()[:32_000], 16_000)
     monkeypatch.chdir(tmp_path)

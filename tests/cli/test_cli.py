@@ -21,12 +21,12 @@ import soundfile
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from safetensors import safe_open
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.cli import main, xcodec2
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = sorted(xcodec2.commands)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import nbformat
 import pytest
+from paths import ROOT
 
-TUTORIALS = sorted((Path(__file__).parent.parent / "docs" / "tutorials").glob("*.ipynb"))
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
 CELL_SECONDS = 600
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import soundfile
 import torch
+from paths import ROOT
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Model
 from xcodec2.codec.quantizer import Quantized
 from xcodec2.train.losses import LATENT_DEVIATION, LATENT_MEAN
 
-ASSETS = Path(__file__).parent.parent / "src" / "xcodec2" / "assets"
+ASSETS = ROOT / "src" / "xcodec2" / "assets"
 BOUNDARY = 1e-3  # a latent this near to a boundary may round either way
 
 XCODEC2 = XCodec2Config(

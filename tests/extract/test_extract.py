@@ -30,8 +30,6 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.extract import encoding, extract, open_extraction, run
 from xcodec2.extract.plan import Plan, Unit, unit_groups
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import re
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "compatibility.md"
+PAGE = ROOT / "docs" / "reference" / "compatibility.md"
 FIRST = PAGE.read_text(encoding="utf-8").split("\n- ")[1]
 PACKAGES = re.findall(r"`(xcodec2[.\w]*)`", FIRST)
 

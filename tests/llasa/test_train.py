@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+from paths import HELPERS
 from talkers import (
     FEW,
     TEACHING,
@@ -224,7 +225,7 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batch_and_resume(tmp
     script = tmp_path / "script.py"
     script.write_text(IN_PROCESSES)
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script)]
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
 
     def run_two(out: Path, *more: str) -> dict[str, torch.Tensor]:
         command = [*launch, str(out), str(rows), *more]

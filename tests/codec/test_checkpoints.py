@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paths import GOLDENS
 from safetensors.torch import load_file, save_file
 from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 from torch import Tensor
@@ -23,8 +24,6 @@ from xcodec2.codec.checkpoints.save import plain_state
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.convert import convert
 from xcodec2.errors import CheckpointError
-
-GOLDENS = Path(__file__).parent / "goldens"
 
 
 def codes_of(path: Path) -> Tensor:

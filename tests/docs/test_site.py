@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PUBLIC = ("", ".audio", ".corpus", ".evaluate", ".extract", ".llasa", ".onnx", ".train")
 #: What makes a browser load an address at once; a link is followed by people.
 LOADED = {

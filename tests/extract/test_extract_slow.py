@@ -19,12 +19,13 @@ import pytest
 import soundfile
 import torch
 from extraction import Inline, make_corpus, rows
+from paths import ROOT
 
 from xcodec2 import XCodec2Model
 from xcodec2.extract import encoding, extract, run
 
 pytestmark = pytest.mark.slow
-DATA = Path(__file__).parent.parent / "data" / "nano" / "test"
+DATA = ROOT / "data" / "nano" / "test"
 
 
 @pytest.fixture(scope="module")

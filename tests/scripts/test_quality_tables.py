@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from make_quality_tables import PAGES, SUMMARY, filled, tables
 

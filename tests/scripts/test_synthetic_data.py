@@ -5,17 +5,13 @@ needed.
 import csv
 import random
 import struct
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import prepare_hard_set
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
-import prepare_hard_set
 from nano_data import build, games, sentences, sources, synthesis, voices
 from nano_data.recogniser import character_error_rate
 from nano_data.speakers import bend, spectral_tilt, warp

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from paths import HELPERS
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -89,7 +89,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple
     tokenizers["llama-bpe"] = trained(WAYS["llama-bpe"], ignore_merges=True)
     for name, tokenizer in tokenizers.items():
         write_gguf(as_lm(tokenizer), folder / f"{name}.gguf")
-    script = Path(__file__).parent / "llama_server.py"
+    script = HELPERS / "llama_server.py"
     process = subprocess.Popen(
         [sys.executable, str(script), *(str(folder / f"{name}.gguf") for name in tokenizers)],
         stdin=subprocess.PIPE,

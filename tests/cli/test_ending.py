@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from paths import ROOT
 
 # A reader of Arrow's comes back for the interpreter while the interpreter is being torn down,
 # which `Slow` makes long enough to happen every time.
@@ -68,7 +68,7 @@ def test_threads_of_libraries_do_not_change_how_a_command_ends(args, code, told,
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert (done.returncode, done.stderr.count("\n")) == (code, int(bool(told))), done.stderr
     assert done.stderr.startswith(told)

@@ -2,16 +2,12 @@
 
 import csv
 import re
-import sys
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 import soundfile
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-
 from nano_data import attribution, audio, build, catalogue, packages, sources, transcripts
 
 RATE = audio.SAMPLE_RATE

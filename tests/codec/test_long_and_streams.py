@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import HELPERS
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
@@ -145,13 +146,12 @@ def test_memory_does_not_grow_with_length_beyond_the_audio_itself():
     """Four minutes more are 15 MB of samples in and out; windows and statistics must add
     nothing.
     """
-    import pathlib
 
     result = subprocess.run(
         [sys.executable, "-c", MEMORY],
         capture_output=True,
         text=True,
-        cwd=pathlib.Path(__file__).parent,
+        cwd=HELPERS,
         check=True,
     )
     assert float(result.stdout) < 120  # MB
@@ -170,13 +170,12 @@ decoded = model.decode(model.encode(waveform, 16_000))
 assert len(decoded) == len(waveform)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
 """
-    import pathlib
 
     result = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        cwd=pathlib.Path(__file__).parent,
+        cwd=HELPERS,
         check=True,
     )
     assert float(result.stdout) < 2.5

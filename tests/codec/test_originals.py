@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from paths import GOLDENS
 from safetensors.torch import load_file, save_file
 from tiny import quantized
 from torch import Tensor
@@ -19,7 +20,6 @@ from xcodec2 import XCodec2Model
 from xcodec2.codec import acoustic, decoder, features, network, quantizer, semantic, snake
 from xcodec2.codec.kernels import snake_cpu
 
-GOLDENS = Path(__file__).parent / "goldens"
 PACKAGES = ("xcodec2", "neucodec")
 WAVEFORM_TOLERANCE = 1e-4  # of the peak
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 
 from xcodec2 import Codes
 from xcodec2.extract.plan import OWN_COLUMNS
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.onnx.runtime import CodecFacts
 
-TEXT = (Path(__file__).parent.parent / "docs" / "reference" / "file-formats.md").read_text(
-    encoding="utf-8"
-)
+TEXT = (ROOT / "docs" / "reference" / "file-formats.md").read_text(encoding="utf-8")
 
 
 def section(title: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from extraction import CrashOnce, Fatal, Hang, make_corpus, recording
+from paths import HELPERS
 
 from xcodec2.corpus import read_corpus
 from xcodec2.errors import XCodec2Error
@@ -19,8 +20,6 @@ from xcodec2.extract.child import Child, Died
 from xcodec2.extract.cluster import Encode
 from xcodec2.extract.reading import ReadAudio, pieces, read_ahead, read_audio, readers
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,7 +27,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_readers_outlive_hanging_and_crashing_decoders(manifest, monkeypatch, tmp_path):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HELPERS), *sys.path]))
     good = next(read_corpus(manifest))
     (child,) = readers(1, 16_000)
     try:
@@ -74,7 +73,7 @@ def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(manifest, monkey
     """What Ray's actors call: the recording that kills the encoder is found among its
     neighbours.
     """
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HELPERS), *sys.path]))
     good = [ReadAudio(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
     piece = [good[0], Fatal("source of f"), *good[1:]]
     encode = Encode(encoding.Settings("nano"))

@@ -13,12 +13,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from paths import HELPERS, ROOT
 from tiny import ASSETS, random_model, speech
 
 from xcodec2.audio.io import save_audio
 from xcodec2.llasa.lm import BUNDLED, METADATA
 
-ROOT = Path(__file__).parent.parent
 PAGES = {
     page.relative_to(ROOT).as_posix(): page
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,7 +94,7 @@ def lay_programs(folder: Path) -> None:
     llama.cpp's own server as xllamacpp has it.
     """
     folder.mkdir()
-    server = Path(__file__).parent / "llama_server.py"
+    server = HELPERS / "llama_server.py"
     programs = {
         "pip": "exit 0",
         "aplay": "cat > /dev/null",

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from extraction import write_shard
+from paths import ROOT
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.export import export_rows
@@ -270,7 +271,7 @@ def test_the_command_tells_what_it_renamed_and_exits_well(tokens, tmp_path):
         [sys.executable, "-m", "xcodec2.cli", "export", tokens, tmp_path / "out", "--to", "npy"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{len(GOOD + BAD + COLLIDING)} rows written, 1 with an error left out\n"

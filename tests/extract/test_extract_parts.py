@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import torch
 from extraction import Inline, recording, rows
+from paths import HELPERS
 from tiny import ASSETS
 
 from xcodec2 import XCodec2Model
@@ -29,7 +30,6 @@ from xcodec2.extract.child import Died
 from xcodec2.extract.plan import Plan
 from xcodec2.extract.reading import read_ahead, readers
 
-HERE = Path(__file__).parent
 RATE = 16_000
 
 
@@ -183,7 +183,7 @@ def test_a_file_stays_with_one_reader_until_it_is_done(count):
 
 @pytest.mark.slow
 def test_readers_decode_each_file_once(tmp_path, clip, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HELPERS), *sys.path]))
     for name in "abc":
         soundfile.write(tmp_path / f"{name}.wav", clip, RATE)
     log = tmp_path / "log"

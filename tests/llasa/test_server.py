@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from paths import HELPERS
 from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
 
 from xcodec2.cli import xcodec2
@@ -35,7 +36,7 @@ def llama_server(folder: Path, gguf: Path) -> Iterator[Server]:
     """llama.cpp serving the LM of a folder."""
     lm = load_lm(folder)
     write_gguf(lm, gguf, full=True)
-    script = Path(__file__).parent / "llama_server.py"
+    script = HELPERS / "llama_server.py"
     process = subprocess.Popen(
         [sys.executable, str(script), str(gguf)],
         stdin=subprocess.PIPE,
