@@ -28,7 +28,7 @@ QUIET_DB = -45.0  # root mean square
 
 
 def room(waveform: np.ndarray, rate: int, rng: random.Random) -> np.ndarray:
-    return reverberate(waveform, rate, rng.uniform(0.4, 0.7), rng)
+    return reverberate(waveform, rate, rng.uniform(0.4, 0.7), rng, walls=True)
 
 
 def telephone(waveform: np.ndarray, rate: int, rng: random.Random) -> np.ndarray:

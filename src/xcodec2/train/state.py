@@ -93,8 +93,12 @@ def adamw(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learning:
         raise TrainingError("recipe.start.frozen: nothing is left to learn")
-    return torch.optim.AdamW(  # fused: a third of the time on a CPU
-        learning, 0.0, betas=options.betas, weight_decay=options.weight_decay, fused=True
+    return torch.optim.AdamW(
+        learning,
+        0.0,
+        betas=options.betas,
+        weight_decay=options.weight_decay,
+        fused=options.fused or None,  # None, not False, which would rule out `foreach` on a GPU
     )
 
 

@@ -10,6 +10,8 @@ says so.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +22,12 @@ from xcodec2.train.data import channels
 from xcodec2.train.recipe import Augment
 
 LOUDEST = 0.99
-OCTAVES = 12.0  # semitones
+OCTAVES = 9  # from 60 Hz up, whose gains an equalizer draws
+ECHO_SECONDS, MAX_ECHOES = 0.02, 8  # of near walls
 LIFTER_SECONDS = 0.002  # quefrencies below are the throat's, above the voice's
 FRAME_SECONDS = 0.032  # of the spectra whose formants are moved
+
+Change = Callable[[np.ndarray], np.ndarray]
 
 
 class Changed(NamedTuple):
@@ -46,11 +51,24 @@ def augment(
     options: Augment,
     rng: random.Random,
 ) -> Changed:
-    """Changed copies; their length is that of `waveform` divided by the factors."""
+    """What a crop becomes: another voice, then a room, then a microphone and its line.
+
+    Args:
+        waveform: (N,) float32.
+        sample_rate: In hertz.
+        factors: Speed and tempo, from `stretch_factor`.
+        options: Which changes there are, each with its probability.
+        rng: All that is drawn comes from it.
+
+    Returns:
+        Changed copies of one length, N divided by both factors.
+    """
     voice = change_voice(waveform, sample_rate, factors, options, rng)
-    target = change_colour(voice, sample_rate, options, rng)
-    inputs = change_place(target, sample_rate, options, rng)
-    if rng.random() < options.codec:
+    inputs = change_place(voice, sample_rate, options, rng)
+    target = voice if options.clean_target else inputs
+    for change in line_changes(sample_rate, options, rng):
+        inputs, target = change(inputs), change(target)
+    if happens(options.codec, rng):
         inputs, highest = channels.through_codec(inputs, sample_rate, options.codecs, rng)
         target = limit_band(target, sample_rate, highest)
     if not options.clean_target:
@@ -59,6 +77,13 @@ def augment(
     gain = limited_gain(np.concatenate([inputs, target]), 10 ** (decibels / 20))
     same = limited_gain(target, 1.0) if options.level_target else gain
     return Changed((inputs * gain).astype(np.float32), (target * same).astype(np.float32))
+
+
+def happens(chance: float, rng: random.Random) -> bool:
+    """Whether a change is made. One that a recipe does not ask for draws nothing, so that a seed
+    gives the crops that it gave before there was such a change.
+    """
+    return chance > 0 and rng.random() < chance
 
 
 def change_voice(
@@ -75,27 +100,8 @@ def change_voice(
         waveform = soxr.resample(waveform, speed * sample_rate, sample_rate, "MQ")
     if tempo != 1.0 or semitones:
         waveform = stretch(waveform, sample_rate, tempo, semitones)
-    if rng.random() < options.formants:
+    if happens(options.formants, rng):
         waveform = move_formants(waveform, sample_rate, rng.uniform(*options.formant_range))
-    return waveform
-
-
-def change_colour(
-    waveform: np.ndarray, sample_rate: int, options: Augment, rng: random.Random
-) -> np.ndarray:
-    """Another microphone or line: what the target has too."""
-    if rng.random() < options.equalizer:
-        waveform = equalize(waveform, sample_rate, options.equalizer_db, rng)
-    if rng.random() < options.highpass:
-        waveform = channels.filtered(
-            waveform, sample_rate, lowest=rng.uniform(*options.highpass_hz)
-        )
-    if rng.random() < options.band:
-        waveform = limit_band(waveform, sample_rate, rng.uniform(*options.band_hz))
-    if rng.random() < options.telephone:
-        waveform = channels.filtered(
-            waveform, sample_rate, lowest=rng.uniform(200, 400), highest=rng.uniform(3100, 3700)
-        )
     return waveform
 
 
@@ -104,17 +110,38 @@ def change_place(
 ) -> np.ndarray:
     """What surrounds the speaker, and a microphone that is too weak for it."""
     if rng.random() < options.reverb:
-        waveform = reverberate(waveform, sample_rate, rng.uniform(*options.reverb_seconds), rng)
+        seconds = rng.uniform(*options.reverb_seconds)
+        waveform = reverberate(waveform, sample_rate, seconds, rng, walls=options.reverb_walls)
     if rng.random() < options.noise:
         waveform = add_noise(waveform, rng.uniform(*options.noise_snr_db), rng)
-    if rng.random() < options.rumble:
+    if happens(options.rumble, rng):
         waveform = add_rumble(waveform, sample_rate, rng.uniform(*options.rumble_db), rng)
-    if rng.random() < options.clipping:
+    if happens(options.clipping, rng):
         limit = float(np.abs(waveform).max(initial=1e-3)) * 10 ** (
             -rng.uniform(*options.clipping_db) / 20
         )
         waveform = waveform.clip(-limit, limit)
     return waveform
+
+
+def line_changes(sample_rate: int, options: Augment, rng: random.Random) -> list[Change]:
+    """Another microphone or line, drawn once: what the target has too."""
+    changes: list[Change] = []
+    if happens(options.equalizer, rng):
+        gains = [rng.uniform(-options.equalizer_db, options.equalizer_db) for _ in range(OCTAVES)]
+        changes.append(partial(equalize, sample_rate=sample_rate, gains_db=gains))
+    if happens(options.highpass, rng):
+        lowest = rng.uniform(*options.highpass_hz)
+        changes.append(partial(channels.filtered, sample_rate=sample_rate, lowest=lowest))
+    if rng.random() < options.band:
+        hertz = rng.uniform(*options.band_hz)
+        changes.append(partial(limit_band, sample_rate=sample_rate, hertz=hertz))
+    if happens(options.telephone, rng):
+        lowest, highest = rng.uniform(200, 400), rng.uniform(3100, 3700)
+        changes.append(
+            partial(channels.filtered, sample_rate=sample_rate, lowest=lowest, highest=highest)
+        )
+    return changes
 
 
 def limited_gain(waveform: np.ndarray, gain: float) -> float:
@@ -158,14 +185,11 @@ def move_formants(waveform: np.ndarray, sample_rate: int, factor: float) -> np.n
     )  # squared Hann windows at a quarter add to 1.5
 
 
-def equalize(
-    waveform: np.ndarray, sample_rate: int, max_db: float, rng: random.Random
-) -> np.ndarray:
-    """A smooth random curve of gains over the octaves from 60 Hz up."""
+def equalize(waveform: np.ndarray, sample_rate: int, gains_db: Sequence[float]) -> np.ndarray:
+    """A smooth curve through gains at the octaves from 60 Hz up."""
     hertz = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
     octave = np.log2(np.maximum(hertz, 60) / 60)
-    corners = np.arange(9)
-    curve = np.interp(octave, corners, [rng.uniform(-max_db, max_db) for _ in corners])
+    curve = np.interp(octave, np.arange(len(gains_db)), gains_db)
     return np.fft.irfft(np.fft.rfft(waveform) * 10 ** (curve / 20), len(waveform)).astype(
         np.float32
     )
@@ -198,22 +222,35 @@ def mixed(waveform: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarra
 
 
 def reverberate(
-    waveform: np.ndarray, sample_rate: int, seconds: float, rng: random.Random
+    waveform: np.ndarray, sample_rate: int, seconds: float, rng: random.Random, *, walls: bool
 ) -> np.ndarray:
-    """A room of the given reverberation time (-60 dB): the direct sound, then noise that dies away."""
+    """A room: the direct sound, then noise that dies away.
+
+    Args:
+        waveform: (N,) float32.
+        sample_rate: In hertz.
+        seconds: Reverberation time, until the noise is 60 dB lower.
+        rng: What is drawn comes from it.
+        walls: Near ones return single echoes, all swallow what is high, and speakers stand further
+            away.
+
+    Returns:
+        (N,) float32.
+    """
     generator = np.random.default_rng(rng.getrandbits(64))
     time = np.arange(max(2, int(seconds * sample_rate))) / sample_rate
     response = generator.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
-    echoes = generator.integers(
-        0, max(2, min(len(time), int(0.02 * sample_rate))), rng.randint(0, 8)
-    )  # of near walls
-    response[echoes] += generator.choice((-1, 1), len(echoes)) * generator.uniform(
-        1, 6, len(echoes)
+    if walls:
+        latest = max(2, min(len(time), int(ECHO_SECONDS * sample_rate)))
+        echoes = generator.integers(0, latest, rng.randint(0, MAX_ECHOES))
+        signs, sizes = generator.choice((-1, 1), len(echoes)), generator.uniform(1, 6, len(echoes))
+        response[echoes] += signs * sizes
+    response *= 10 ** (-rng.uniform(-3 if walls else 0, 12) / 20) / np.sqrt(
+        np.square(response).sum()
     )
-    response *= 10 ** (-rng.uniform(-3, 12) / 20) / np.sqrt(np.square(response).sum())
-    response = channels.filtered(
-        response, sample_rate, highest=rng.uniform(2000, sample_rate / 2)
-    )  # walls swallow what is high
+    if walls:
+        highest = rng.uniform(2000, sample_rate / 2)
+        response = channels.filtered(response, sample_rate, highest=highest)
     response[0] = 1.0
     size = 1 << (len(waveform) + len(response) - 1).bit_length()
     wet = np.fft.irfft(np.fft.rfft(waveform, size) * np.fft.rfft(response, size), size)[
