@@ -14,7 +14,7 @@ import xcodec2.train
 from xcodec2 import XCodec2Model
 from xcodec2.errors import RecipeError
 from xcodec2.train import Recipe, export_newest, read_recipe, train
-from xcodec2.train.renamed_keys import RENAMED_KEYS
+from xcodec2.train.recipe import RENAMED_KEYS
 
 OF_BEFORE = """
 [run]

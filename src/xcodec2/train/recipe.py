@@ -13,13 +13,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xcodec2.errors import RecipeError
-from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
-from xcodec2.train.renamed_keys import rename_key, rename_keys
+from xcodec2.recipe_file import RecipeReader, refuse
 
 SHIPPED = Path(__file__).parents[1] / "recipes" / "codec"
 
 CODECS = ("opus", "mp3", "amr", "alaw")  # through which augmentation can send speech
+
+#: Old key → new key, as `RecipeReader` takes them.
+RENAMED_KEYS = {
+    "optimiser": "optimizer",
+    "optimizer.rate": "optimizer.learning_rate",
+    "optimizer.of_run": "optimizer.relative_steps",
+    "discriminator_optimiser": "discriminator_optimizer",
+    "discriminator_optimizer.rate": "discriminator_optimizer.learning_rate",
+    "discriminator_optimizer.of_run": "discriminator_optimizer.relative_steps",
+    "discriminators.period_most": "discriminators.period_max_channels",
+    "discriminators.spectrogram_most": "discriminators.spectrogram_max_channels",
+    "losses.recogniser": "losses.recognizer",
+    "recogniser": "recognizer",
+    "data.most_crops": "data.max_crops",
+    "data.valid_recogniser": "data.valid_recognizer",
+    "data.augment.equaliser": "data.augment.equalizer",
+    "data.augment.equaliser_db": "data.augment.equalizer_db",
+    "teacher.rate": "teacher.feature_rate",
+}
 
 Points = tuple[tuple[float, float], ...]
 
@@ -50,12 +67,10 @@ class Start:
     checkpoint: str = ""  # anything that from_pretrained takes; empty: random weights
     # a folder written by `train semantic-teacher`; its weights replace the semantic encoder's
     semantic_encoder: str = ""
-    discriminators: str = (
-        ""  # OUT/discriminators.safetensors of a run, or a Lightning checkpoint of the original
-    )
-    fresh: tuple[
-        str, ...
-    ] = ()  # parts of the codec that begin random all the same; a semantic adapter begins silent
+    # OUT/discriminators.safetensors of a run, or a Lightning checkpoint of the original
+    discriminators: str = ""
+    # parts of the codec that begin random all the same; a semantic adapter begins silent
+    fresh: tuple[str, ...] = ()
     frozen: tuple[str, ...] = ()  # parts of the codec that do not learn
 
 
@@ -66,9 +81,8 @@ class Optimizer:
     """
 
     learning_rate: Points
-    relative_steps: bool = (
-        False  # the points' steps are shares of the run, 0…1: a run made longer stretches them
-    )
+    # the points' steps are shares of the run, 0…1: a run made longer stretches them
+    relative_steps: bool = False
     betas: tuple[float, float] = (0.8, 0.9)
     weight_decay: float = 0.01
     clip: float = 1.0  # largest norm of the gradient
@@ -96,6 +110,7 @@ class Weights:
     meaning: float = 0.0  # the same, read out of the quantized vectors
 
     def used(self) -> dict[str, float]:
+        """Losses that count, with their weights."""
         return {name: weight for name, weight in dataclasses.asdict(self).items() if weight}
 
 
@@ -114,20 +129,16 @@ class Discriminators:
     spectrogram_max_channels: int = 512
     seconds: float = 0.0  # of each crop that they judge, at a random place; 0: the whole crop
     first_step: int = 0  # the generator hears them from here on
-    alone_steps: int = (
-        0  # before that, this many steps in which they learn and the generator does not hear them
-    )
+    # before that, this many steps in which they learn and the generator does not hear them
+    alone_steps: int = 0
 
 
 @dataclass(frozen=True)
 class Recognizer:
     """Whisper base's encoder, for the losses `recognizer`, `taught` and `meaning`."""
 
-    layers: tuple[int, ...] = (
-        2,
-        4,
-        6,
-    )  # counted from 1; the last of them is what `taught` and `meaning` are read from
+    # counted from 1; the last of them is what `taught` and `meaning` are read from
+    layers: tuple[int, ...] = (2, 4, 6)
     share: float = 0.5  # of each batch that it hears
 
 
@@ -141,20 +152,24 @@ class Mel:
 
 @dataclass(frozen=True)
 class Source:
+    """Where speech comes from."""
+
     path: str  # a SOURCE as `xcodec2 extract` takes it
     weight: float = 1.0  # how often a crop comes from it, against the other sources
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Each with its probability. The codec is asked to reproduce what it hears, so the target is
-    changed alike; with `clean_target` it has no noise, room, rumble, clipping or artefacts of a
-    codec, but the same voice and band."""
+    """Changes of speech, each with its probability.
+
+    The codec is asked to reproduce what it hears, so the target is changed alike; with
+    `clean_target` it has no noise, room, rumble, clipping or artifacts of a codec, but the same
+    voice and band.
+    """
 
     clean_target: bool = False
-    level_target: bool = (
-        False  # the target keeps the recording's level: the codec becomes a levelling one
-    )
+    # the target keeps the recording's level: the codec becomes a leveling one
+    level_target: bool = False
     gain: float = 0.0
     gain_db: tuple[float, float] = (-18.0, 6.0)
     speed: float = 0.0  # tempo and pitch together
@@ -187,12 +202,13 @@ class Augment:
 
 @dataclass(frozen=True)
 class Data:
+    """The speech of a run, and how it is read."""
+
     sources: tuple[Source, ...]
     valid: str = ""  # a SOURCE; empty: no validation
     valid_clips: int = 12
-    valid_recognizer: Literal["", "tiny", "base"] = (
-        ""  # Moonshine's size: English validation by likelihood too
-    )
+    # Moonshine's size: English validation by likelihood, too
+    valid_recognizer: Literal["", "tiny", "base"] = ""
     shuffle: int = 4096  # recordings among which the next one is drawn
     max_crops: int = 4  # of one recording, one after another
     workers: int = 1  # threads that read and augment
@@ -233,9 +249,8 @@ class Recipe:
     run: Run
     data: Data
     optimizer: Optimizer
-    model: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields of XCodec2Config that differ from the start's
+    # fields of XCodec2Config that differ from the start's
+    model: dict[str, Any] = field(default_factory=dict)
     start: Start = field(default_factory=Start)
     losses: Weights = field(default_factory=Weights)
     mel: Mel = field(default_factory=Mel)
@@ -249,96 +264,52 @@ class Recipe:
     graphs: Graphs | None = None
 
     def __post_init__(self) -> None:
-        adversarial = bool(self.losses.adversarial or self.losses.feature_matching)
+        run, codecs = self.run, set(self.data.augment.codecs)
+        rhythm = min(run.log_every, run.save_every, run.keep)
+        adversarial = self.losses.adversarial or self.losses.feature_matching
+        learning = bool(self.discriminators) == bool(self.discriminator_optimizer)
+        planned = (run.engine == "graphs") == bool(self.graphs)
         problems = [
-            (self.run.steps < 1 or self.run.batch < 1, "run: steps and batch must be at least 1"),
-            (
-                min(self.run.log_every, self.run.save_every, self.run.keep) < 1,
-                "run: log_every, save_every, keep ≥ 1",
-            ),
+            (min(run.steps, run.batch) < 1, "run: steps and batch must be at least 1"),
+            (rhythm < 1, "run: log_every, save_every and keep must be at least 1"),
             (not self.data.sources, "data: sources is empty"),
             (
                 adversarial and not self.discriminators,
                 "losses: adversarial terms need a [discriminators] table",
             ),
-            (
-                bool(self.discriminators) != bool(self.discriminator_optimizer),
-                "[discriminators] and [discriminator_optimizer] belong together",
-            ),
+            (not learning, "[discriminators] and [discriminator_optimizer] belong together"),
             (not 1 <= self.mel.each_step <= 7, "mel: each_step must be 1…7"),
             (not 0 < self.recognizer.share <= 1, "recognizer: share must be above 0 and at most 1"),
-            (
-                not set(self.data.augment.codecs) <= set(CODECS) or not self.data.augment.codecs,
-                f"data.augment.codecs: of {', '.join(CODECS)}",
-            ),
+            (not codecs or codecs - set(CODECS), f"data.augment.codecs: of {', '.join(CODECS)}"),
             (not 0 <= self.drop_acoustic <= 1, "drop_acoustic must be 0…1"),
-            (
-                (self.run.engine == "graphs") != bool(self.graphs),
-                'run.engine = "graphs" and a [graphs] table belong together',
-            ),
+            (not planned, 'run.engine = "graphs" and a [graphs] table belong together'),
         ]
-        for wrong, message in problems:
-            if wrong:
-                raise RecipeError(f"recipe: {message}")
+        refuse(problems)
 
 
-def read_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+READER = RecipeReader(Recipe, SHIPPED, inherits=True, renamed_keys=RENAMED_KEYS)
+
+
+def read_recipe(name_or_path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """A recipe with its changes.
 
     Args:
         name_or_path: Name of a bundled recipe, or a TOML file.
-        overrides: `key.key=value` each. Values are TOML; what is not valid TOML is a string.
+        changes: `key.key=value` each. Values are TOML; what is not valid TOML is a string.
 
     Raises:
         RecipeError: The recipe is missing, incomplete, or has an unknown key or a wrong value.
     """
-    return with_changes(read_tables(str(name_or_path)), overrides)
+    return READER.read(name_or_path, changes)
 
 
-def with_changes(values: dict[str, Any], overrides: Sequence[str]) -> Recipe:
-    """Tables as TOML has them, with `key.key=value` changes → a recipe, checked."""
-    for change in overrides:
-        name, equals, text = change.partition("=")
-        apply_change(values, rename_key(name.strip()) + equals + text)
-    rename_keys(values, "changes")  # in tables that a change gives whole
-    return build(Recipe, values, "recipe")
-
-
-def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
-    """A recipe with `key.key=value` changes, as `read_recipe` takes them.
+def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A recipe with changes, as `read_recipe` takes them.
 
     Raises:
         RecipeError: A change has an unknown key or a wrong value.
     """
-    return with_changes(as_tables(recipe), overrides)
-
-
-def read_tables(name_or_path: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """A recipe's tables; `base = "NAME"` at the top takes everything that the file does not say
-    from another recipe. `above`: the files that have this one as their base, outermost first.
-    """
-    path = find_recipe(name_or_path, SHIPPED)
-    if path.resolve() in above:
-        chain = " → ".join(file.name for file in (*above, path))
-        raise RecipeError(f"{above[0]}: recipes name each other as base: {chain}")
-    values = read_toml(path)
-    rename_keys(values, str(path))
-    base = values.pop("base", None)
-    if base is None:
-        return values
-    if not isinstance(base, str):
-        raise RecipeError(f"{path}: base must name another recipe, not {base!r}")
-    return merged(read_tables(base, (*above, path.resolve())), values)
-
-
-def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in changes.items():
-        old = result.get(key)
-        result[key] = (
-            merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return result
+    return READER.build(as_tables(recipe), changes)
 
 
 def to_toml(recipe: Recipe) -> str:

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from xcodec2.deprecation import warn_renamed
-from xcodec2.errors import RecipeError
-from xcodec2.recipe_file import apply_change, build, find_recipe, read_toml
+from xcodec2.recipe_file import RecipeReader, refuse
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 WeightsType = Literal["float32", "bfloat16", "float16"]
@@ -114,12 +112,15 @@ class LlasaRecipe:
                 "steps, length and batch are at least 1",
             ),
         ]
-        for wrong, message in problems:
-            if wrong:
-                raise RecipeError(f"recipe: {message}")
+        refuse(problems)
 
 
-def read_llasa_recipe(name: str, changes: Sequence[str] = ()) -> LlasaRecipe:
+READER = RecipeReader(
+    LlasaRecipe, SHIPPED, renamed_keys=RENAMED, renamed_recipes=RENAMED_RECIPES
+)
+
+
+def read_llasa_recipe(name: str | Path, changes: Sequence[str] = ()) -> LlasaRecipe:
     """A recipe with its changes.
 
     Args:
@@ -129,19 +130,4 @@ def read_llasa_recipe(name: str, changes: Sequence[str] = ()) -> LlasaRecipe:
     Raises:
         RecipeError: For what is no recipe.
     """
-    values = read_toml(find_recipe(current_name(name), SHIPPED))
-    for change in changes:
-        apply_change(values, change)
-    for old, new in RENAMED.items():
-        if old in values:
-            warn_renamed(f"recipe: {old}", new)
-            values[new] = values.pop(old)
-    return build(LlasaRecipe, values, "recipe")
-
-
-def current_name(name: str) -> str:
-    """Of a recipe in the package that had another name before."""
-    if name in RENAMED_RECIPES and not Path(name).exists():
-        warn_renamed(f"recipe: {name}", RENAMED_RECIPES[name])
-        return RENAMED_RECIPES[name]
-    return name
+    return READER.read(name, changes)
