@@ -34,7 +34,7 @@ from xcodec2.train.data.augment import (
 )
 from xcodec2.train.data.channels import CHANNELS, filtered, through_codec
 from xcodec2.train.data.crops import Batches
-from xcodec2.train.discriminators import BothDiscriminators, from_lightning, load_lightning
+from xcodec2.train.discriminators import BothDiscriminators, from_lightning, load_discriminators
 from xcodec2.train.generator import (
     Generator,
     changed_codec,
@@ -392,12 +392,14 @@ def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_pa
             tensor
         )
     torch.save({"state_dict": old}, tmp_path / "last.ckpt")
-    load_lightning(fresh, tmp_path / "last.ckpt")
+    load_discriminators(fresh, tmp_path / "last.ckpt")
     waveform = torch.randn(1, 2000)
     for expected, found in zip(trained(waveform), fresh(waveform), strict=True):
         assert torch.equal(expected[-1], found[-1])
     with pytest.raises(CheckpointError, match="other sizes than the recipe's"):
-        load_lightning(BothDiscriminators(replace(sizes, ffts=(78, 126))), tmp_path / "last.ckpt")
+        load_discriminators(
+            BothDiscriminators(replace(sizes, ffts=(78, 126))), tmp_path / "last.ckpt"
+        )
     with pytest.raises(CheckpointError, match="holds no discriminators"):
         from_lightning({"generator.x": torch.zeros(1)}, fresh.state_dict(), "last.ckpt")
 

@@ -34,6 +34,9 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
         state: Tensors, numbers and texts in dicts and lists.
         keep: How many checkpoints stay.
 
+    Returns:
+        The checkpoint's file.
+
     Raises:
         TrainingError: The disk is full; earlier checkpoints are left as they are.
     """
@@ -45,8 +48,8 @@ def save(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     except RuntimeError as problem:  # what torch makes of a failed write
         free = shutil.disk_usage(folder).free
         raise TrainingError(
-            f"{path}: cannot be written, {free / 1e6:.0f} MB are free; earlier checkpoints are kept: "
-            "make room and go on with --resume"
+            f"{path}: cannot be written, {free / 1e6:.0f} MB are free; earlier checkpoints are "
+            "kept: make room and go on with --resume"
         ) from problem
     for old in checkpoints(folder)[:-keep]:
         old.unlink()
@@ -60,6 +63,9 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def load_newest(folder: Path) -> dict[str, Any]:
     """The content of the newest checkpoint, with its parts as they are called now.
+
+    Args:
+        folder: Of the run's checkpoints.
 
     Raises:
         TrainingError: There is none, or it is damaged.

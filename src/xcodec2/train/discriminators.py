@@ -32,7 +32,12 @@ LIGHTNING_NAMES = {"discriminator": "periods", "spec_discriminator": "spectrogra
 
 
 class PeriodDiscriminator(nn.Module):
-    """Looks at every `period`-th sample together."""
+    """Looks at every `period`-th sample together.
+
+    Args:
+        period: In samples.
+        sizes: Of its layers.
+    """
 
     def __init__(self, period: int, sizes: Discriminators) -> None:
         super().__init__()
@@ -46,10 +51,10 @@ class PeriodDiscriminator(nn.Module):
         self.output_conv = weight_norm(nn.Conv2d(channels, 1, (2, 1), padding=(1, 0)))
 
     def forward(self, waveform: Tensor) -> Layers:
+        """(B, N) → each layer's output (B, C, frames, period), the score last."""
         rest = -waveform.shape[-1] % self.period
-        x = F.pad(waveform[:, None], (0, rest), mode="reflect").unflatten(
-            -1, (-1, self.period)
-        )  # (B, 1, N/period, period)
+        x = F.pad(waveform[:, None], (0, rest), mode="reflect")
+        x = x.unflatten(-1, (-1, self.period))  # (B, 1, N/period, period)
         layers = []
         for conv in self.convs:
             x = conv(x)
@@ -58,6 +63,8 @@ class PeriodDiscriminator(nn.Module):
 
 
 class MultiPeriodDiscriminator(nn.Module):
+    """A discriminator of each period."""
+
     def __init__(self, sizes: Discriminators) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(
@@ -65,11 +72,17 @@ class MultiPeriodDiscriminator(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> list[Layers]:
+        """(B, N) → the layers' outputs of each period."""
         return [discriminator(waveform) for discriminator in self.discriminators]
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Convolutions over magnitudes of one window length, hop half of it."""
+    """Convolutions over magnitudes of one window length, hop half of it.
+
+    Args:
+        n_fft: The window's length, in samples.
+        sizes: Of its layers.
+    """
 
     def __init__(self, n_fft: int, sizes: Discriminators) -> None:
         super().__init__()
@@ -85,14 +98,17 @@ class SpectrogramDiscriminator(nn.Module):
         self.model[f"layer_{n + 2}"] = self.normed(nn.Conv2d(wider, 1, 3, padding=1))
 
     def layer(self, conv: nn.Conv2d) -> nn.Sequential:
+        """The convolution, normed, and its activation."""
         return nn.Sequential(self.normed(conv), nn.LeakyReLU(0.2))
 
     @staticmethod
     def normed(conv: nn.Conv2d) -> nn.Module:
+        """The convolution with small random weights, and weight norm."""
         nn.init.normal_(conv.weight, 0, 0.02)
         return weight_norm(conv)
 
     def forward(self, waveform: Tensor) -> Layers:
+        """(B, N) → each layer's output (B, C, F, frames), the score last."""
         window = torch.hann_window(self.n_fft, dtype=torch.float32, device=waveform.device)
         spectrum = torch.stft(
             waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True
@@ -107,16 +123,21 @@ class SpectrogramDiscriminator(nn.Module):
 
 
 class MultiScaleSpectrogramDiscriminator(nn.Module):
+    """A discriminator of each window length."""
+
     def __init__(self, sizes: Discriminators) -> None:
         super().__init__()
         members = (SpectrogramDiscriminator(n_fft, sizes) for n_fft in sizes.ffts)
         self.model = nn.ModuleDict({f"disc_{i}": member for i, member in enumerate(members)})
 
     def forward(self, waveform: Tensor) -> list[Layers]:
+        """(B, N) → the layers' outputs of each window length."""
         return [discriminator(waveform) for discriminator in self.model.values()]
 
 
 class BothDiscriminators(nn.Module):
+    """Those of periods and those of spectrograms."""
+
     def __init__(self, sizes: Discriminators) -> None:
         super().__init__()
         self.periods = MultiPeriodDiscriminator(sizes)
@@ -132,10 +153,19 @@ class BothDiscriminators(nn.Module):
             return self.periods(waveform) + self.spectrograms(waveform)
 
 
-def load_discriminators(discriminators: BothDiscriminators, path: str) -> None:
-    """Trained ones: a run's own file, or the original's Lightning checkpoint."""
-    if not path.endswith(".safetensors"):
-        load_lightning(discriminators, path)
+def load_discriminators(discriminators: BothDiscriminators, path: str | Path) -> None:
+    """Give discriminators trained weights; all tensors must be there and fit.
+
+    Args:
+        discriminators: Of the recipe's sizes.
+        path: A run's own file, or the original's Lightning checkpoint.
+
+    Raises:
+        CheckpointError: The file holds none, or those of other sizes.
+    """
+    if Path(path).suffix != ".safetensors":
+        tensors = from_lightning(read_pickle(Path(path)), discriminators.state_dict(), str(path))
+        discriminators.load_state_dict(tensors)
         return
     try:
         discriminators.load_state_dict(load_file(path))
@@ -146,18 +176,22 @@ def load_discriminators(discriminators: BothDiscriminators, path: str) -> None:
         ) from problem
 
 
-def load_lightning(discriminators: BothDiscriminators, path: str | Path) -> None:
-    """Trained discriminators from the original's Lightning checkpoint; all tensors must be there
-    and fit.
-    """
-    discriminators.load_state_dict(
-        from_lightning(read_pickle(Path(path)), discriminators.state_dict(), str(path))
-    )
-
-
 def from_lightning(
     tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str
 ) -> dict[str, Tensor]:
+    """The original's tensors by our names.
+
+    Args:
+        tensors: Of a Lightning checkpoint, by name.
+        wanted: A state dict of the recipe's sizes.
+        name: Of the checkpoint, for errors.
+
+    Returns:
+        A state dict that fits.
+
+    Raises:
+        CheckpointError: There are none, or they have other sizes.
+    """
     found = {}
     for key, tensor in tensors.items():
         part, _, rest = key.partition(".")
@@ -169,9 +203,8 @@ def from_lightning(
         raise CheckpointError(
             f"{name}: holds no discriminators; give the original package's Lightning checkpoint"
         )
-    wrong = sorted(set(found) ^ set(wanted)) or [
-        k for k in wanted if found[k].shape != wanted[k].shape
-    ]
+    wrong = sorted(found.keys() ^ wanted.keys())
+    wrong = wrong or [key for key in wanted if found[key].shape != wanted[key].shape]
     if wrong:
         raise CheckpointError(
             f"{name}: its discriminators have other sizes than the recipe's, first at {wrong[0]!r}"

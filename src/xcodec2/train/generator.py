@@ -33,26 +33,26 @@ SHORT_MAGNITUDES = 1e-3  # of the weights of bins that a wider head has new
 
 @dataclass(frozen=True)
 class Output:
-    """What one pass gives.
-
-    `semantic` and `rebuilt` (B, T, D), `hidden` and `guide` (B, T, width); None when unused.
-    """
+    """What one pass gives; None is what no loss of the recipe needs."""
 
     waveform: Tensor  # (B, N)
     projected: Tensor  # (B, T, K), before the bound
-    semantic: Tensor | None = None
-    rebuilt: Tensor | None = None
-    hidden: Tensor | None = None
-    guide: Tensor | None = None
+    semantic: Tensor | None = None  # (B, T, D) of the semantic encoder
+    rebuilt: Tensor | None = None  # (B, T, D): the same, from the quantized vectors
+    hidden: Tensor | None = None  # (B, T, width) of the decoder's last block
+    guide: Tensor | None = None  # (B, T, width): the same, of what was not rounded
     taught: Tensor | None = None  # (B, T, D) read out of the semantic branch
     meaning: Tensor | None = None  # (B, T, D) read out of the quantized vectors
-    twin: Tensor | None = (
-        None  # (B, T, K): `projected` of the same speech, softer and with a little noise
-    )
+    # (B, T, K): `projected` of the same speech, softer and with a little noise
+    twin: Tensor | None = None
 
 
 class SemanticDecoder(nn.Module):
-    """The adapter's shape, backwards: from the quantized vector to the semantic encoder's output."""
+    """The adapter's shape, backwards: from the quantized vector to the semantic encoder's output.
+
+    Args:
+        config: Of the codec, for its widths.
+    """
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
@@ -65,7 +65,12 @@ class SemanticDecoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """One forward for all that the losses need, so that it can be wrapped for several processes."""
+    """One forward for all that the losses need, so that it can be wrapped for several processes.
+
+    Args:
+        codec: Is trained.
+        recipe: Its losses say what else is made, and what is frozen.
+    """
 
     def __init__(self, codec: XCodec2Model, recipe: Recipe) -> None:
         super().__init__()
@@ -80,8 +85,11 @@ class Generator(nn.Module):
             codec.get_submodule(name).requires_grad_(False)
 
     def forward(self, inputs: Tensor, samples: int) -> Output:
-        """Waveforms (B, N) at the input rate → reconstructions of `samples` samples at the output
-        rate.
+        """Encode and decode.
+
+        Args:
+            inputs: (B, N) at the codec's input rate.
+            samples: Length of the reconstructions, at its output rate.
         """
         codec = self.codec
         with torch.set_grad_enabled(not set(ENCODER) <= set(self.frozen)):
@@ -118,6 +126,7 @@ class Generator(nn.Module):
         )
 
     def train(self, mode: bool = True) -> Generator:
+        """As `nn.Module.train`, for all that learns."""
         super().train(mode)
         for name in self.frozen:  # no dropout in what does not learn
             self.codec.get_submodule(name).eval()
@@ -127,6 +136,9 @@ class Generator(nn.Module):
 def starting_codec(recipe: Recipe) -> XCodec2Model:
     """The codec before its first step: random, or a checkpoint's weights in a model of the recipe's
     sizes.
+
+    Raises:
+        TrainingError: The weights do not fit, or the recipe names a part that the codec lacks.
     """
     start = recipe.start
     if not start.checkpoint:
@@ -183,11 +195,19 @@ def changed_codec(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
     A window always lasts four frames, so bins lie equally far apart at every rate: the old bins
     stay where they are and only those above the old half rate are new. Magnitudes grow with the
     number of samples in a window.
+
+    Args:
+        source: The codec, which is left as it is.
+        config: Its own, but for the fields that may change.
+
+    Raises:
+        TrainingError: Another field differs.
     """
     kept_fields = {name: getattr(source.config, name) for name in CHANGEABLE}
     if replace(config, **kept_fields) != source.config:
         raise TrainingError(
-            f"recipe.model: with a start only {', '.join(CHANGEABLE)} may change; everything else comes from it"
+            f"recipe.model: with a start only {', '.join(CHANGEABLE)} may change; everything else "
+            "comes from it"
         )
     codec = XCodec2Model(config)
     if config.sample_rate == source.config.sample_rate:
@@ -205,11 +225,8 @@ def changed_codec(source: XCodec2Model, config: XCodec2Config) -> XCodec2Model:
             weight[row * half_new :][:kept] = old.weight[row * half_old :][:kept]
             bias[row * half_new :][:kept] = old.bias[row * half_old :][:kept]
         bias[:half_new] += math.log(config.output_hop / source.config.output_hop)
-    state["acoustic_decoder.head.linear.weight"], state["acoustic_decoder.head.linear.bias"] = (
-        weight,
-        bias,
-    )
-    codec.load_state_dict(state)
+    head = "acoustic_decoder.head.linear"
+    codec.load_state_dict(state | {f"{head}.weight": weight, f"{head}.bias": bias})
     return codec
 
 
@@ -230,17 +247,22 @@ def keep_taps_in_place(codec: XCodec2Model, source: XCodec2Model) -> None:
 
 
 def moved_taps(weight: Tensor, frames: int) -> Tensor:
-    """(…, K) moved that many taps towards the end, or the beginning where negative; zeros follow."""
-    kernel = weight.shape[-1]
-    return (
-        F.pad(weight, (frames, -frames))[..., :kernel]
-        if abs(frames) < kernel
-        else torch.zeros_like(weight)
-    )
+    """(…, K) moved that many taps toward the end, or the beginning where negative; zeros follow."""
+    if abs(frames) >= weight.shape[-1]:
+        return torch.zeros_like(weight)
+    return F.pad(weight, (frames, -frames))
 
 
 def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
-    """Put another checkpoint's semantic encoder into `codec`; sizes must agree."""
+    """Put another checkpoint's semantic encoder into a codec.
+
+    Args:
+        codec: Is changed.
+        name: Anything that `from_pretrained` takes.
+
+    Raises:
+        TrainingError: Its sizes are others.
+    """
     tensors = read_checkpoint(name).tensors
     prefix = "semantic_encoder."
     state = {
@@ -257,7 +279,7 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
 
 
 def disturbed(inputs: Tensor) -> Tensor:
-    """(B, N) at another level and with white noise, each row by its own dice."""
+    """(B, N) at another level and with white noise, drawn for each row."""
     level, quiet = torch.rand(2, len(inputs), 1, device=inputs.device, dtype=torch.float32).unbind()
     power = inputs.square().mean(-1, keepdim=True).sqrt()
     noise = torch.randn_like(inputs) * power * 10 ** (-(MIN_SNR_DB + quiet * SNR_RANGE_DB) / 20)
@@ -275,6 +297,7 @@ def consistency_error(output: Output, levels: tuple[int, ...]) -> Tensor:
 
 
 def semantic_error(output: Output) -> Tensor:
+    """Mean squared error of the semantic encoder's output as it is rebuilt from the codes."""
     assert output.rebuilt is not None
     assert output.semantic is not None
     return F.mse_loss(output.rebuilt.float(), output.semantic.float())

@@ -16,21 +16,36 @@ MAX_WER = 1.0  # of a clip: a recognizer that repeats itself must not outweigh a
 
 
 class Listener:
-    """Moonshine of a size, on English speech."""
+    """Moonshine, on English speech.
+
+    Args:
+        size: tiny or base.
+
+    Raises:
+        TrainingError: Its weights are not there.
+    """
 
     def __init__(self, size: str) -> None:
         try:
             self.recognizer = Moonshine(size)
         except EvaluatorError as problem:
             raise TrainingError(f"data.valid_recognizer: {problem}") from problem
-        self.known: dict[
-            int, list[int]
-        ] = {}  # tokens of originals, which come again with every validation
+        # tokens of originals, which come again with every validation
+        self.known: dict[int, list[int]] = {}
 
     def figures(self, original: Tensor, decoded: Tensor, sample_rate: int) -> dict[str, float]:
-        """`nll`: how unlikely the text heard in the original is after the decoded speech, mean of
-        its tokens; smooth where few words are. `wer`: word errors against that text, where it has
-        words."""
+        """How well the decoded speech is understood.
+
+        Args:
+            original: (N,).
+            decoded: (N,).
+            sample_rate: Of both, in hertz.
+
+        Returns:
+            `nll`, how unlikely the text heard in the original is after the decoded speech, mean of
+            its tokens: smooth where few words are. `wer`, word errors against that text, where it
+            has words.
+        """
         first, second = (
             soxr.resample(waveform.numpy(), sample_rate, SAMPLE_RATE)
             for waveform in (original, decoded)

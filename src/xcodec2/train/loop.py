@@ -72,7 +72,19 @@ def train(
 
 
 def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path:
-    """Step after step, each as PyTorch runs it; resumed bit for bit. The run's folder."""
+    """Step after step, each as PyTorch runs it; resumed bit for bit.
+
+    Args:
+        recipe: Of the run.
+        accelerator: Of this process.
+        resume: From the newest checkpoint.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        TrainingError: As `train` says.
+    """
     out = check_output(recipe, resume)
     task = task_of(recipe)
     state = task.starting_state(recipe, accelerator)
@@ -110,7 +122,7 @@ def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path
                 monitor.log(state, of_all)
         last = state.step == recipe.run.steps
         if last or state.step % recipe.run.save_every == 0:
-            save(out, state, batch, recipe)
+            save_checkpoint(out, state, batch, recipe)
             if accelerator.is_main_process:
                 export(state, out)
         if monitor and (last or state.step % recipe.run.validate_every == 0):
@@ -173,7 +185,7 @@ def positions_of(
     return {name: tuple(position) for name, position in everyone[accelerator.process_index].items()}
 
 
-def save(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
+def save_checkpoint(out: Path, state: State, batch: Batch, recipe: Recipe) -> None:
     """Write a checkpoint; to be called in every process at once."""
     from accelerate.utils import gather_object
 

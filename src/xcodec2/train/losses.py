@@ -20,7 +20,7 @@ LATENT_MEAN, LATENT_DEVIATION = -0.2, 0.9
 
 
 def mel_loss(predicted: Tensor, target: Tensor, window: int, sample_rate: int) -> Tensor:
-    """L1 between log10 mel magnitudes of one resolution."""
+    """L1 between log10 mel magnitudes of (B, N), windows of `window` samples."""
     wrong, right = (log_mel(w, window, sample_rate) for w in (predicted, target))
     return F.l1_loss(wrong, right)
 
@@ -79,8 +79,8 @@ def level_balance(projected: Tensor) -> Tensor:
     """
     flat = projected.flatten(0, 1)
     mean, deviation = flat.mean(0), flat.std(0)
-    centred = (flat - mean) / deviation.clamp(min=1e-3)
-    correlation = centred.T @ centred / (len(flat) - 1)
+    centered = (flat - mean) / deviation.clamp(min=1e-3)
+    correlation = centered.T @ centered / (len(flat) - 1)
     off_diagonal = correlation - torch.diag(correlation.diagonal())
     moments = (mean - LATENT_MEAN).square().mean() + (deviation - LATENT_DEVIATION).square().mean()
     return moments + off_diagonal.square().mean()

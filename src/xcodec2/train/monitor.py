@@ -30,6 +30,7 @@ class Means:
         self.seen: dict[str, list[Tensor]] = {}
 
     def add(self, scalars: dict[str, Tensor]) -> None:
+        """Count a step's losses, each of shape ()."""
         for name, value in scalars.items():
             self.seen.setdefault(name, []).append(value)
 
@@ -57,7 +58,7 @@ class Monitor:
         out: The run's folder.
         recipe: Of the run.
         first: Steps that are done already; what was logged behind them is dropped.
-        measure: Figures of a state, which leaves sounds and pictures in the folder that it is given.
+        measure: Figures of a state; leaves sounds and pictures in the folder that it is given.
     """
 
     def __init__(self, out: Path, recipe: Recipe, first: int, measure: Measure) -> None:
@@ -105,12 +106,9 @@ class Monitor:
         self.say(state.step, figures, "validation")
         for path in sorted(folder.iterdir()):
             if path.suffix == ".flac":
-                audio = load_audio(path, target_rate=state.bare.codec.sample_rate).waveform.numpy()[
-                    :, None
-                ]
-                self.board.add_audio(
-                    path.stem, audio, state.step, sample_rate=state.bare.codec.sample_rate
-                )
+                rate = state.bare.codec.sample_rate
+                audio = load_audio(path, target_rate=rate).waveform.numpy()[:, None]
+                self.board.add_audio(path.stem, audio, state.step, sample_rate=rate)
             elif path.suffix == ".png":
                 self.board.add_image(path.stem, read_picture(path), state.step, dataformats="HWC")
         self.began = time.monotonic()

@@ -38,14 +38,16 @@ TYPES = {0: np.float32, 4: np.float16}  # of CTranslate2 that hold plain numbers
 
 
 class Readout(nn.Module):
-    """What a part of the codec knows of the recognizer's last features, read by two convolutions."""
+    """What a part of the codec knows of the recognizer's last features, read by two convolutions.
+
+    Args:
+        width: Of that part.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.second = (
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.Conv1d(width, FEATURE_WIDTH, 3, padding=1),
-        )
+        self.first = nn.Conv1d(width, width, 3, padding=1)
+        self.second = nn.Conv1d(width, FEATURE_WIDTH, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, T) → (B, T, 512)."""
@@ -55,12 +57,21 @@ class Readout(nn.Module):
 def hearing_losses(
     output: Output, target: Tensor, recipe: Recipe, rng: random.Random
 ) -> dict[str, Tensor]:
-    """Those of the recognizer's losses that the recipe gives a weight, on a share of the batch (B,
-    N).
+    """Those of the recognizer's losses that the recipe gives a weight, on a share of the batch.
 
-    `recognizer`: how far its features of the decoded speech are from those of the target. `taught`
-    and `meaning`: how far its last features of the target are from what is read out of the semantic
-    branch, and of the quantized vectors.
+    Args:
+        output: Of the generator.
+        target: (B, N) at 16 kHz.
+        recipe: Gives weights, layers and the share.
+        rng: Draws the share.
+
+    Returns:
+        By name: `recognizer`, how far its features of the decoded speech are from those of the
+        target; `taught` and `meaning`, how far its last features of the target are from what is
+        read out of the semantic branch, and of the quantized vectors.
+
+    Raises:
+        TrainingError: The recognizer's weights are not there.
     """
     used = set(HEARING) & set(recipe.losses.used())
     if not used:
@@ -95,29 +106,26 @@ def readout_error(read: Tensor, wanted: Tensor) -> Tensor:
     """1 - cosine to the features (B, T, D) with mean and deviation of every channel taken away."""
     frames = min(read.shape[1], wanted.shape[1])
     mean, deviation = wanted.mean((0, 1)), wanted.std((0, 1)).clamp(min=MIN_DEVIATION)
-    return (
-        1
-        - F.cosine_similarity(
-            read[:, :frames].float(), ((wanted - mean) / deviation)[:, :frames], dim=-1
-        ).mean()
-    )
+    normal = ((wanted - mean) / deviation)[:, :frames]
+    return 1 - F.cosine_similarity(read[:, :frames].float(), normal, dim=-1).mean()
 
 
 class WhisperEncoder(nn.Module):
-    """Layers of Whisper's encoder, counted from 1; those behind the last one asked for are left
-    out.
+    """Whisper's encoder, as far as its layers are asked for.
+
+    Args:
+        tensors: By CTranslate2's names.
+        layers: Whose outputs are given, counted from 1.
+
+    Raises:
+        TrainingError: There is no such layer.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray], layers: Iterable[int]) -> None:
         super().__init__()
         self.layers = tuple(layers)
-        known = len(
-            {
-                name.split("/")[1]
-                for name in tensors
-                if name.startswith("encoder/layer_") and name[14].isdigit()
-            }
-        )
+        parts = {name.split("/")[1] for name in tensors}
+        known = len(parts - {"layer_norm"} & {part for part in parts if part.startswith("layer_")})
         if not self.layers or not 1 <= min(self.layers) <= max(self.layers) <= known:
             raise TrainingError(f"recognizer.layers: must be of 1…{known}, not {list(self.layers)}")
         self.last = known
@@ -132,6 +140,7 @@ class WhisperEncoder(nn.Module):
         )
 
     def weight(self, name: str) -> Tensor:
+        """A tensor of the encoder, by its name with underscores."""
         return self.get_buffer(f"encoder_{name}")
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
@@ -180,9 +189,11 @@ class WhisperEncoder(nn.Module):
         return x + self.linear(hidden, f"{name}_ffn_linear_1")
 
     def linear(self, x: Tensor, name: str) -> Tensor:
+        """(B, T, D) → (B, T, width of that layer)."""
         return F.linear(x, self.weight(f"{name}_weight"), self.weight(f"{name}_bias"))
 
     def norm(self, x: Tensor, name: str) -> Tensor:
+        """(B, T, D) → (B, T, D) float32."""
         gamma, beta = self.weight(f"{name}_gamma"), self.weight(f"{name}_beta")
         return F.layer_norm(x.float(), gamma.shape, gamma, beta)
 
@@ -191,7 +202,11 @@ class WhisperEncoder(nn.Module):
 def whisper_encoder(layers: tuple[int, ...]) -> WhisperEncoder:
     """Whisper base's, from the packages that carry it.
 
-    Raises TrainingError when they are not there.
+    Args:
+        layers: Whose outputs are given, counted from 1.
+
+    Raises:
+        TrainingError: The packages are not there.
     """
     try:
         parts = [weights.find(part, next(iter(part.files))) for part in weights.WHISPER_PARTS]
@@ -206,6 +221,9 @@ def read_encoder(content: bytes) -> dict[str, np.ndarray]:
     Little-endian: version, name of the specification, its revision, number of variables; of each
     its name, rank, sizes, type, number of bytes, and these. Names have two bytes of length before
     and a zero behind them.
+
+    Raises:
+        TrainingError: The file is damaged.
     """
     place = 0
 

@@ -27,7 +27,15 @@ DISCRIMINATORS_NAME = "discriminators.safetensors"
 
 
 def check_output(recipe: Recipe, resume: bool) -> Path:
-    """The run's folder; a run that is there already is continued or left alone."""
+    """The run's folder; a run that is there already is continued or left alone.
+
+    Args:
+        recipe: Names it.
+        resume: Whether a run is to be continued.
+
+    Raises:
+        TrainingError: There is a run and `resume` is false, or none and it is true.
+    """
     out = Path(recipe.run.out)
     # what ended before its first checkpoint starts anew
     begun = checkpoints.checkpoints(out / "checkpoints")
@@ -57,16 +65,17 @@ def export(state: State, out: Path) -> None:
         copy.deepcopy(codec).half().save_pretrained(out / MODEL_NAME)
     if state.discriminators is not None:
         discriminators = state.accelerator.unwrap_model(state.discriminators).state_dict()
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in discriminators.items()}
         with replacing(out / DISCRIMINATORS_NAME, TrainingError) as file:
-            file.write(
-                serialized(
-                    {name: tensor.cpu().contiguous() for name, tensor in discriminators.items()}
-                )
-            )
+            file.write(serialized(tensors))
 
 
 def keep_batch(out: Path, step: int, batch: Batch, accelerator: Accelerator) -> Path:
-    """What led to a loss that is not finite, to look at."""
+    """Keep what led to a loss that is not finite, to look at.
+
+    Returns:
+        The file.
+    """
     from safetensors.torch import save_file
 
     path = out / f"not-finite-step-{step}-process-{accelerator.process_index}.safetensors"

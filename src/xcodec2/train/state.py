@@ -32,7 +32,9 @@ class NonFiniteError(TrainingError):
 
 @dataclass
 class State:
-    """`generator` is a module with the codec as `.codec`; it and `discriminators` may be wrapped by
+    """All that a step changes.
+
+    `generator` is a module with the codec as `.codec`; it and `discriminators` may be wrapped by
     accelerate.
     """
 
@@ -50,6 +52,7 @@ class State:
         return self.accelerator.unwrap_model(self.generator)
 
     def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, for a checkpoint."""
         state: dict[str, Any] = {
             "step": self.step,
             "generator": self.bare.state_dict(),
@@ -66,6 +69,7 @@ class State:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the state of a checkpoint."""
         self.step = state["step"]
         self.bare.load_state_dict(state["generator"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -90,6 +94,11 @@ def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimiz
 
 
 def adamw(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """AdamW over the parameters that learn.
+
+    Raises:
+        TrainingError: None does.
+    """
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learning:
         raise TrainingError("recipe.start.frozen: nothing is left to learn")
@@ -128,8 +137,20 @@ def update(
     terms: dict[str, Tensor],
     steps: int,
 ) -> None:
-    """One step of `optimizer` down the gradient of `total`; `terms` are named when that is not
-    finite. `steps` are those of the run."""
+    """One step down the gradient of a loss.
+
+    Args:
+        state: Gives the number of the step.
+        total: The loss.
+        module: Whose gradient is clipped.
+        optimizer: Of that module.
+        options: The optimizer's, for its learning rate and clipping.
+        terms: What the loss consists of; named when it is not finite.
+        steps: Of the run.
+
+    Raises:
+        NonFiniteError: The loss or its gradient is not; nothing was updated.
+    """
     accelerator = state.accelerator
     if accelerator.reduce(total.detach().isfinite().float(), "mean").item() < 1:  # of all processes
         listed = ", ".join(f"{name} {term.item():.4g}" for name, term in terms.items())
@@ -139,20 +160,17 @@ def update(
     optimizer.zero_grad()
     accelerator.backward(total)
     norm = accelerator.clip_grad_norm_(module.parameters(), options.clip)
-    if (
-        accelerator.scaler is None and norm is not None and not norm.isfinite()
-    ):  # a scaler skips such steps itself
+    # a scaler skips such steps itself
+    if accelerator.scaler is None and norm is not None and not norm.isfinite():
         raise NonFiniteError(f"step {state.step}: the gradient is not finite though the loss is")
     optimizer.step()
 
 
 def learning_rate_at(options: Optimizer, step: float, steps: int) -> float:
     """The learning rate of that step of `steps`, by straight lines between the recipe's points."""
-    points = (
-        [(x * steps, y) for x, y in options.learning_rate]
-        if options.relative_steps
-        else options.learning_rate
-    )
+    points = options.learning_rate
+    if options.relative_steps:
+        points = tuple((x * steps, y) for x, y in points)
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if step < x1:
             return y0 + (y1 - y0) * max(0.0, (step - x0) / (x1 - x0))

@@ -39,14 +39,16 @@ class MakeBatches(Protocol):
         rank: int = 0,
         world: int = 1,
         positions: dict[str, Position] | None = None,
-    ) -> BatchStream: ...
+    ) -> BatchStream:
+        """The batches of a recipe, for a codec of that configuration."""
 
 
 class Task(Protocol):
     """A module of `xcodec2.train.tasks`."""
 
     @property
-    def Batches(self) -> MakeBatches: ...  # noqa: N802 - a class
+    def Batches(self) -> MakeBatches:  # noqa: N802 - a class
+        """Makes the batches of one process."""
 
     def starting_state(self, recipe: Recipe, accelerator: Accelerator) -> State:
         """Models, optimizers and average before the first step, the same in every process."""

@@ -115,9 +115,7 @@ class LlasaRecipe:
         refuse(problems)
 
 
-READER = RecipeReader(
-    LlasaRecipe, SHIPPED, renamed_keys=RENAMED, renamed_recipes=RENAMED_RECIPES
-)
+READER = RecipeReader(LlasaRecipe, SHIPPED, renamed_keys=RENAMED, renamed_recipes=RENAMED_RECIPES)
 
 
 def read_llasa_recipe(name: str | Path, changes: Sequence[str] = ()) -> LlasaRecipe:

@@ -3,7 +3,7 @@
 
 Each draws from the `random.Random` that it is given and from nothing else. What the speaker does
 and what limits the band changes the target too: a codec that is asked for what it cannot hear
-invents it. Noise, rooms, rumble, clipping and the artefacts of other codecs do not, if the recipe
+invents it. Noise, rooms, rumble, clipping and the artifacts of other codecs do not, if the recipe
 says so.
 """
 
@@ -38,7 +38,9 @@ class Changed(NamedTuple):
 
 
 def stretch_factor(options: Augment, rng: random.Random) -> tuple[float, float]:
-    """(speed, tempo) of the next crop: how many samples of the source one sample of it takes."""
+    """Draw the speed and the tempo of the next crop: how many samples of the source one sample of
+    it takes.
+    """
     speed = rng.uniform(*options.speed_range) if rng.random() < options.speed else 1.0
     tempo = rng.uniform(*options.tempo_range) if rng.random() < options.tempo else 1.0
     return speed, tempo
@@ -93,7 +95,7 @@ def change_voice(
     options: Augment,
     rng: random.Random,
 ) -> np.ndarray:
-    """Another speaker, or the same one at another pace."""
+    """Another speaker, or the same one at another pace: (N,) → (N / factors,)."""
     speed, tempo = factors
     semitones = rng.uniform(*options.pitch_semitones) if rng.random() < options.pitch else 0.0
     if speed != 1.0:
@@ -108,7 +110,7 @@ def change_voice(
 def change_place(
     waveform: np.ndarray, sample_rate: int, options: Augment, rng: random.Random
 ) -> np.ndarray:
-    """What surrounds the speaker, and a microphone that is too weak for it."""
+    """What surrounds the speaker, and a microphone that is too weak for it: (N,) → (N,)."""
     if rng.random() < options.reverb:
         seconds = rng.uniform(*options.reverb_seconds)
         waveform = reverberate(waveform, sample_rate, seconds, rng, walls=options.reverb_walls)
@@ -145,12 +147,25 @@ def line_changes(sample_rate: int, options: Augment, rng: random.Random) -> list
 
 
 def limited_gain(waveform: np.ndarray, gain: float) -> float:
-    """The gain, or the largest below it that does not clip."""
+    """The gain for (N,), or the largest below it that does not clip."""
     return min(gain, LOUDEST / float(np.abs(waveform).max(initial=1e-3)))
 
 
 def stretch(waveform: np.ndarray, sample_rate: int, tempo: float, semitones: float) -> np.ndarray:
-    """Tempo without pitch and pitch without tempo (Signalsmith Stretch)."""
+    """Change tempo without pitch and pitch without tempo (Signalsmith Stretch).
+
+    Args:
+        waveform: (N,) float32.
+        sample_rate: In hertz.
+        tempo: Above 1 is faster.
+        semitones: Above 0 is higher.
+
+    Returns:
+        (N / tempo,) float32.
+
+    Raises:
+        MissingExtraError: python-stretch is not installed.
+    """
     python_stretch = require("python_stretch", extra="train", purpose="tempo and pitch")
     stretcher = python_stretch.Signalsmith.Stretch()
     stretcher.preset(1, sample_rate)
@@ -160,8 +175,8 @@ def stretch(waveform: np.ndarray, sample_rate: int, tempo: float, semitones: flo
 
 
 def move_formants(waveform: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
-    """Another throat for the same voice: the spectra's envelopes with all frequencies multiplied by
-    `factor`.
+    """Another throat for the same voice: (N,) → (N,) with all frequencies of the spectra's
+    envelopes multiplied by `factor`.
     """
     size = round(FRAME_SECONDS * sample_rate) // 4 * 4
     hop, window = size // 4, np.hanning(size + 1)[:-1]
@@ -180,13 +195,12 @@ def move_formants(waveform: np.ndarray, sample_rate: int, factor: float) -> np.n
     out = np.zeros(len(padded) + size)
     for number, frame in enumerate(frames):
         out[number * hop : number * hop + size] += frame
-    return (out[size : size + len(waveform)] / 1.5).astype(
-        np.float32
-    )  # squared Hann windows at a quarter add to 1.5
+    # squared Hann windows at a quarter add to 1.5
+    return (out[size : size + len(waveform)] / 1.5).astype(np.float32)
 
 
 def equalize(waveform: np.ndarray, sample_rate: int, gains_db: Sequence[float]) -> np.ndarray:
-    """A smooth curve through gains at the octaves from 60 Hz up."""
+    """(N,) → (N,) with a smooth curve through gains at the octaves from 60 Hz up."""
     hertz = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
     octave = np.log2(np.maximum(hertz, 60) / 60)
     curve = np.interp(octave, np.arange(len(gains_db)), gains_db)
@@ -196,7 +210,7 @@ def equalize(waveform: np.ndarray, sample_rate: int, gains_db: Sequence[float]) 
 
 
 def add_noise(waveform: np.ndarray, snr_db: float, rng: random.Random) -> np.ndarray:
-    """Gaussian noise whose spectrum falls by a random power of frequency, from white to brown."""
+    """Add Gaussian noise whose spectrum falls by a random power of frequency: white to brown."""
     generator = np.random.default_rng(rng.getrandbits(64))
     spectrum = np.fft.rfft(generator.standard_normal(len(waveform)))
     spectrum *= np.arange(1, len(spectrum) + 1) ** (-rng.uniform(0, 1))
@@ -207,7 +221,9 @@ def add_noise(waveform: np.ndarray, snr_db: float, rng: random.Random) -> np.nda
 def add_rumble(
     waveform: np.ndarray, sample_rate: int, decibels: float, rng: random.Random
 ) -> np.ndarray:
-    """Noise below 80 Hz, so many decibels above the speech: wind, traffic, a hand on the recorder."""
+    """Add noise below 80 Hz, so many decibels above the speech: wind, traffic, a hand on the
+    recorder.
+    """
     generator = np.random.default_rng(rng.getrandbits(64))
     noise = channels.filtered(
         generator.standard_normal(len(waveform)), sample_rate, highest=rng.uniform(20, 80)
@@ -216,7 +232,7 @@ def add_rumble(
 
 
 def mixed(waveform: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarray:
-    """Speech with noise of so many decibels relative to it."""
+    """Speech (N,) with noise (N,) of so many decibels relative to it."""
     wanted = float(np.sqrt(np.mean(np.square(waveform)))) * 10 ** (decibels / 20)
     return (waveform + noise * (wanted / max(float(noise.std()), 1e-9))).astype(np.float32)
 
@@ -260,7 +276,7 @@ def reverberate(
 
 
 def limit_band(waveform: np.ndarray, sample_rate: int, hertz: float) -> np.ndarray:
-    """Take away what is above `hertz`, as a lower sample rate would."""
+    """(N,) → (N,) without what is above `hertz`, as a lower sample rate would have it."""
     low = min(float(sample_rate), 2 * hertz)
     if low >= sample_rate or len(waveform) < 2:
         return waveform

@@ -42,7 +42,17 @@ CHANNELS = {
 def filtered(
     waveform: np.ndarray, sample_rate: int, *, lowest: float = 0.0, highest: float = 0.0
 ) -> np.ndarray:
-    """(N,) without what is below `lowest` or above `highest` Hz, each where it is given; no delay."""
+    """Take away what is below or above a frequency, without delay.
+
+    Args:
+        waveform: (N,) of any float type.
+        sample_rate: In hertz.
+        lowest: In hertz; 0 takes nothing away below.
+        highest: In hertz; 0 takes nothing away above.
+
+    Returns:
+        (N,) of the same type.
+    """
     hertz = np.fft.rfftfreq(len(waveform), 1 / sample_rate)
     gain = np.ones(len(hertz))
     if lowest:
@@ -55,8 +65,19 @@ def filtered(
 def through_codec(
     waveform: np.ndarray, sample_rate: int, names: tuple[str, ...], rng: random.Random
 ) -> tuple[np.ndarray, float]:
-    """(N,) as one of the named codecs gives it back, in its old place; and the highest frequency
-    that comes through.
+    """Speech as one of some codecs gives it back, in its old place.
+
+    Args:
+        waveform: (N,) float32.
+        sample_rate: In hertz.
+        names: Of `CHANNELS`, one of which is drawn, and then its bit rate.
+        rng: What is drawn comes from it.
+
+    Returns:
+        (N,) float32, and the highest frequency in hertz that comes through.
+
+    Raises:
+        MissingExtraError: PyAV is not installed.
     """
     channel = CHANNELS[rng.choice(names)]
     bit_rate = rng.choice(channel.bit_rates)
@@ -70,7 +91,9 @@ def through_codec(
 
 
 def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> np.ndarray:
-    """(N,) at the channel's rate → what a file of it holds."""
+    """(N,) float at the channel's sample rate → what a file of it holds, (M,) float32; codecs delay
+    and pad.
+    """
     av = require("av", extra="media", purpose="codec passes")
     file = io.BytesIO()
     samples = (waveform.clip(-1, 1) * PCM_SCALE).astype(np.int16)
@@ -101,7 +124,16 @@ def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> 
 
 
 def aligned(late: np.ndarray, original: np.ndarray, longest: int) -> np.ndarray:
-    """`late` moved to where it fits the original best, and cut or filled with zeros to its length."""
+    """Move a delayed copy back to its place.
+
+    Args:
+        late: (M,), at most `longest` samples late or early.
+        original: (N,).
+        longest: Delays up to it are tried, in samples.
+
+    Returns:
+        (N,): `late` where it fits the original best, cut or filled with zeros.
+    """
     size = 1 << (len(late) + len(original)).bit_length()
     fit = np.fft.irfft(np.fft.rfft(late, size) * np.fft.rfft(original, size).conj(), size)
     fit = np.concatenate([fit[-longest:], fit[: longest + 1]])

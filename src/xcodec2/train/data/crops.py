@@ -48,6 +48,7 @@ class Batch:
     seconds: float  # of speech
 
     def to(self, device: torch.device) -> Batch:
+        """The same batch with its tensors on a device."""
         return replace(
             self, tensors={name: tensor.to(device) for name, tensor in self.tensors.items()}
         )
@@ -58,7 +59,12 @@ class Cutter(Protocol[Piece]):
     decides.
     """
 
-    def pieces(self, recording: Recording, key: str) -> list[Piece]: ...
+    def pieces(self, recording: Recording, key: str) -> list[Piece]:
+        """Pieces of a recording.
+
+        Raises:
+            XCodec2Error: It is unreadable.
+        """
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,14 @@ class SpeechCutter:
     options: Augment
 
     def pieces(self, recording: Recording, key: str) -> list[Changed]:
-        """Pieces that cover about the recording's length, at random places; raises XCodec2Error if
-        unreadable.
+        """Pieces that cover about the recording's length, at random places.
+
+        Args:
+            recording: Read whole.
+            key: Seeds what is drawn.
+
+        Raises:
+            XCodec2Error: The recording is unreadable.
         """
         rng = random.Random(key)
         waveform = recording.load(self.sample_rate).waveform.numpy()
@@ -80,6 +92,7 @@ class SpeechCutter:
         return [self.piece(waveform, rng) for _ in range(count)]
 
     def piece(self, waveform: np.ndarray, rng: random.Random) -> Changed:
+        """One piece of (N,), of at most a crop's length."""
         factors = stretch_factor(self.options, rng)
         wanted = int(self.samples * factors[0] * factors[1]) + 1
         start = rng.randrange(max(len(waveform) - wanted, 0) + 1)
@@ -90,7 +103,15 @@ class SpeechCutter:
 
 
 class SourceStream(Generic[Piece]):
-    """Endless pieces of one source, from a position on; recordings are read a few ahead by `pool`."""
+    """Endless pieces of one source, from a position on.
+
+    Args:
+        path: The source, as `xcodec2 extract` takes it.
+        position: Where to go on.
+        order: In which the recordings come.
+        cutter: Makes pieces of them.
+        pool: Reads a few recordings ahead.
+    """
 
     def __init__(
         self,
@@ -109,9 +130,11 @@ class SourceStream(Generic[Piece]):
 
     @property
     def position(self) -> Position:
+        """Where the next piece is."""
         return self.epoch, self.index, self.used
 
     def next_piece(self) -> Piece:
+        """The piece at the position, which moves on."""
         while self.used >= len(self.current):
             self.used = 0
             self.current = self.advance()
@@ -119,7 +142,11 @@ class SourceStream(Generic[Piece]):
         return self.current[self.used - 1]
 
     def advance(self) -> list[Piece]:
-        """The pieces of the next recording that can be read."""
+        """The pieces of the next recording that can be read.
+
+        Raises:
+            TrainingError: None of many could.
+        """
         while True:
             while len(self.ahead) < AHEAD:
                 epoch, index, recording = next(self.recordings)
@@ -155,7 +182,16 @@ class Order:
     shuffle: int
 
     def recordings(self, path: str, epoch: int, skip: int) -> Iterator[tuple[int, int, Recording]]:
-        """(epoch, number in it, recording), from the `skip`-th of `epoch` on, without end."""
+        """Recordings without end, each with its epoch and its number in that.
+
+        Args:
+            path: The source.
+            epoch: The first one.
+            skip: So many recordings of that epoch are left out.
+
+        Raises:
+            TrainingError: The source has none for this process.
+        """
         for e in itertools.count(epoch):
             mine = itertools.islice(read_corpus(path), self.rank, None, self.world)
             met = False
@@ -167,7 +203,8 @@ class Order:
                     yield e, index, recording
             if not met:
                 raise TrainingError(
-                    f"{path}: fewer recordings than processes ({self.world}); none for number {self.rank}"
+                    f"{path}: fewer recordings than processes ({self.world}); none for number "
+                    f"{self.rank}"
                 )
 
 
@@ -183,13 +220,25 @@ def shuffled(items: Iterable[Recording], rng: random.Random, size: int) -> Itera
 
 
 def take(buffer: list[Recording], rng: random.Random) -> Recording:
+    """A random one, which is taken out."""
     place = rng.randrange(len(buffer))
     buffer[place], buffer[-1] = buffer[-1], buffer[place]
     return buffer.pop()
 
 
 class Mixture(Generic[Piece]):
-    """The sources of one process, each met as often as its weight says."""
+    """The sources of one process, each met as often as its weight says.
+
+    Args:
+        recipe: Names them.
+        cutter: Makes pieces of recordings.
+        rank: Number of the process.
+        world: How many processes there are.
+        positions: Where each source goes on; None is their beginnings.
+
+    Raises:
+        TrainingError: A source stands there twice, or the positions are of other sources.
+    """
 
     def __init__(
         self,
@@ -206,7 +255,8 @@ class Mixture(Generic[Piece]):
         names = [source.path for source in data.sources]
         if len(set(names)) < len(names) or (positions is not None and set(positions) != set(names)):
             raise TrainingError(
-                "data.sources: each source must stand there once, and a resumed run keeps its sources"
+                "data.sources: each source must stand there once, and a resumed run keeps its "
+                "sources"
             )
         started = positions or dict.fromkeys(names, (0, 0, 0))
         self.streams = {
@@ -215,16 +265,20 @@ class Mixture(Generic[Piece]):
         self.weights = [source.weight for source in data.sources]
 
     def dice(self, step: int) -> random.Random:
+        """What a step draws its sources with."""
         return random.Random(f"{self.seed} {step} {self.rank}")
 
     def draw(self, rng: random.Random) -> SourceStream[Piece]:
+        """A source, by the weights."""
         return rng.choices(list(self.streams.values()), self.weights)[0]
 
     @property
     def positions(self) -> dict[str, Position]:
+        """Where each source stands."""
         return {name: stream.position for name, stream in self.streams.items()}
 
     def close(self) -> None:
+        """End the threads that read."""
         self.pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -232,6 +286,13 @@ class Batches:
     """The batches of one process.
 
     Pieces shorter than a crop are joined: silence teaches nothing.
+
+    Args:
+        recipe: Names the sources, and the batch's size.
+        config: Of the codec, for its sample rates and hop.
+        rank: Number of the process.
+        world: How many processes there are.
+        positions: Of a checkpoint, to go on from.
     """
 
     def __init__(
@@ -252,7 +313,9 @@ class Batches:
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
 
     def batch(self, step: int) -> Batch:
-        """The batch of that step; steps must be asked for one after another."""
+        """The batch of that step: `inputs` (B, N) at the input rate and `target` (B, M) at the
+        output rate. Steps must be asked for one after another.
+        """
         rng = self.mixture.dice(step)
         crops = np.stack([self.crop(self.mixture.draw(rng)) for _ in range(self.size)], axis=1)
         (inputs, target), rates = crops, (self.config.sample_rate, self.config.input_rate)
@@ -276,4 +339,5 @@ class Batches:
         return crop
 
     def close(self) -> None:
+        """End the threads that read."""
         self.mixture.close()

@@ -104,8 +104,8 @@ def unsupported(recipe: Recipe, accelerator: Accelerator, resume: bool) -> Itera
     """What the recipe asks for and this engine does not do; nothing of it is left out silently."""
     if resume:
         yield (
-            "a run is not resumed; begin another one from its weights, with start.checkpoint=OUT/model "
-            "start.discriminators=OUT/discriminators.safetensors"
+            "a run is not resumed; begin another one from its weights, with "
+            "start.checkpoint=OUT/model start.discriminators=OUT/discriminators.safetensors"
         )
     if accelerator.num_processes > 1:
         yield f"runs in one process, not in {accelerator.num_processes}"
@@ -150,7 +150,16 @@ def phase_at(share: float, recipe: Recipe) -> str:
 
 
 class Learner:
-    """Parameters, AdamW, and one update that skips what is not finite, without asking the GPU."""
+    """Parameters, AdamW, and one update that skips what is not finite, without asking the GPU.
+
+    Args:
+        module: Its parameters that ask for gradients learn.
+        options: Of AdamW, which is always fused here.
+        device: Where the parameters are.
+
+    Raises:
+        TrainingError: No parameter learns.
+    """
 
     def __init__(self, module: nn.Module, options: Optimizer, device: torch.device) -> None:
         self.options = options
@@ -167,9 +176,8 @@ class Learner:
             fused=True,
             capturable=device.type == "cuda",
         )
-        self.skipped = torch.zeros(
-            (), device=device, dtype=torch.float32
-        )  # 1 where the last update was left out
+        # 1 where the last update was left out
+        self.skipped = torch.zeros((), device=device, dtype=torch.float32)
         self.optimizer.found_inf = self.skipped  # type: ignore[attr-defined]
 
     def update(self, loss: Tensor) -> None:
@@ -237,6 +245,7 @@ class GraphTrainer:
 
     @property
     def learners(self) -> list[Learner]:
+        """The codec's and, if there is one, the discriminators'."""
         return [one for one in (self.codec_learner, self.discriminator_learner) if one]
 
     def phases(self) -> list[str]:
@@ -278,7 +287,7 @@ class GraphTrainer:
         self.note(terms | {"loss": total, "skipped": self.codec_learner.skipped})
 
     def train_discriminators(self, real: Tensor, made: Tensor) -> None:
-        """One update of the discriminators on excerpts (B, N)."""
+        """One update of the discriminators on real and decoded excerpts (B, N)."""
         assert self.discriminators
         assert self.discriminator_learner
         found, fooled = losses.discriminator_loss(

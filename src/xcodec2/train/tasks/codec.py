@@ -75,11 +75,13 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
 
 
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
-    """Update the discriminators, if there are any, then the generator. Returns every loss by name,
-    before weighting, and their weighted sum as `loss`.
+    """Update the discriminators, if there are any, then the generator.
 
-    Nothing is updated by a step with a loss or a gradient that is not finite;
-    `NonFiniteError` is raised.
+    Returns:
+        Every loss by name, before weighting, and their weighted sum as `loss`.
+
+    Raises:
+        NonFiniteError: A loss or a gradient is not finite; that step updates nothing.
     """
     rng = seed_step(recipe.run.seed, state)
     inputs, target = batch.tensors["inputs"], batch.tensors["target"]
@@ -111,7 +113,7 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
-    """The losses that count in that step; discriminators are not heard before they have learnt
+    """The losses that count in that step; discriminators are not heard before they have learned
     something.
     """
     weights, discriminators = recipe.losses.used(), recipe.discriminators
@@ -123,7 +125,15 @@ def weights_at(recipe: Recipe, step: int) -> dict[str, float]:
 def reconstruction_losses(
     output: Output, target: Tensor, recipe: Recipe, config: XCodec2Config, rng: random.Random
 ) -> dict[str, Tensor]:
-    """All but the discriminators' losses that the recipe gives a weight."""
+    """All but the discriminators' losses that the recipe gives a weight.
+
+    Args:
+        output: Of the generator.
+        target: (B, N) at the codec's output rate.
+        recipe: Gives the weights.
+        config: Of the codec.
+        rng: Draws the windows of this step.
+    """
     made, linear = output.waveform, rng.choice(LINEAR_WINDOWS)
     sample_rate, levels = config.sample_rate, config.levels
     windows = rng.sample(MEL_WINDOWS, recipe.mel.each_step)
@@ -148,7 +158,7 @@ def reconstruction_losses(
 
 
 def excerpt(pair: Tensor, recipe: Recipe, sample_rate: int, rng: random.Random) -> Tensor:
-    """(2, B, N) → the part of it that the discriminators see."""
+    """(2, B, N) → the part (2, B, M) of it that the discriminators see."""
     seconds = recipe.discriminators.seconds if recipe.discriminators else 0
     length = min(round(seconds * sample_rate) or pair.shape[-1], pair.shape[-1])
     start = rng.randrange(pair.shape[-1] - length + 1)
@@ -196,8 +206,16 @@ def train_discriminators(state: State, pair: Tensor, recipe: Recipe) -> dict[str
 
 
 def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
-    """Quality of validation recordings with the averaged weights; a few of them are kept in
-    `folder` as sounds and pictures."""
+    """Quality of validation recordings with the averaged weights.
+
+    Args:
+        state: Whose weights are averaged.
+        recipe: Names the recordings.
+        folder: A few of them are kept here as sounds and pictures.
+
+    Returns:
+        Means of the figures, by name.
+    """
     recordings = list(itertools.islice(read_corpus(recipe.data.valid), MAX_LISTED))
     chosen = recordings[:: max(1, len(recordings) // recipe.data.valid_clips)][
         : recipe.data.valid_clips

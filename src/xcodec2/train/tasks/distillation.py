@@ -48,7 +48,13 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # waveform (T·hop,), feature
 
 
 class Student(nn.Module):
-    """The semantic encoder with two linear readouts, which are thrown away in the end."""
+    """The semantic encoder with two linear readouts, which are thrown away in the end.
+
+    Args:
+        codec: Of its parts only the semantic encoder learns.
+        teacher: Gives the width of the features.
+        phones: How many there are; 0 makes no readout of phones.
+    """
 
     def __init__(self, codec: XCodec2Model, teacher: Teacher, phones: int) -> None:
         super().__init__()
@@ -66,6 +72,7 @@ class Student(nn.Module):
 
 @float32_parameters()
 def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
+    """Student, optimizer and average before the first step, the same in every process."""
     assert recipe.teacher
     torch.manual_seed(recipe.run.seed)
     student = Student(starting_codec(recipe), recipe.teacher, len(phone_names(recipe))).train()
@@ -75,7 +82,8 @@ def starting_state(recipe: Recipe, accelerator: Accelerator) -> State:
 def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
     """Update the student.
 
-    Returns every loss by name, before weighting, and their weighted sum as `loss`.
+    Returns:
+        Every loss by name, before weighting, and their weighted sum as `loss`.
     """
     assert recipe.teacher
     seed_step(recipe.run.seed, state)
@@ -98,15 +106,17 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def feature_error(features: Tensor, wanted: Tensor) -> Tensor:
-    """1 - cosine, with each feature vector's own mean taken away: its direction is what later
-    layers read.
+    """1 - cosine of (B, T, W), with each feature vector's own mean taken away: its direction is
+    what later layers read.
     """
     centered = features.float() - features.float().mean(-1, keepdim=True)
     return 1 - F.cosine_similarity(centered, wanted - wanted.mean(-1, keepdim=True), dim=-1).mean()
 
 
 def phone_error(logits: Tensor, phones: Tensor) -> Tensor:
-    """Cross entropy of the labeled frames; 0, with gradients, where none is."""
+    """Cross entropy of logits (B, T, P) for phones (B, T), over the labeled frames; 0, with
+    gradients, where none is.
+    """
     labeled = (phones != UNLABELED).sum().clamp(min=1)
     total = F.cross_entropy(
         logits.float().flatten(0, 1), phones.flatten(), ignore_index=UNLABELED, reduction="sum"
@@ -150,6 +160,15 @@ class TeacherCutter:
     options: Augment
 
     def pieces(self, recording: Recording, key: str) -> list[Parts]:
+        """Pieces that cover about the recording's length, at random places.
+
+        Args:
+            recording: Read whole.
+            key: Seeds what is drawn.
+
+        Raises:
+            TrainingError: The recording is shorter than a frame, or has no features that fit.
+        """
         rng, hop = random.Random(key), self.config.hop
         waveform = recording.load(self.config.input_rate).waveform.numpy()
         count = len(waveform) // hop
@@ -169,8 +188,17 @@ class TeacherCutter:
         return pieces
 
     def features_of(self, recording: Recording, count: int) -> np.ndarray:
-        """(count, W) float32: the teacher's features, between which lines are drawn to the middle
-        of each frame.
+        """The teacher's features, between which lines are drawn to the middle of each frame.
+
+        Args:
+            recording: Its features stand under its ID.
+            count: Of frames.
+
+        Returns:
+            (count, W) float32.
+
+        Raises:
+            TrainingError: There are no features, or they have another width.
         """
         path = Path(self.teacher.features) / f"{recording.id}.npy"
         try:
@@ -208,6 +236,15 @@ def phone_names(recipe: Recipe) -> tuple[str, ...]:
 
 @functools.cache
 def names_in(sources: tuple[str, ...], phones: str) -> tuple[str, ...]:
+    """All phones of the recordings in some sources, sorted.
+
+    Args:
+        sources: As `xcodec2 extract` takes them.
+        phones: As `xcodec2 evaluate --phones` takes it; empty: none.
+
+    Raises:
+        TrainingError: No recording has labels.
+    """
     if not phones:
         return ()
     recordings = (recording for source in sources for recording in read_corpus(source))
@@ -217,13 +254,22 @@ def names_in(sources: tuple[str, ...], phones: str) -> tuple[str, ...]:
     names = tuple(sorted({interval.phone for interval in labels}))
     if not names:
         raise TrainingError(
-            f"teacher.phones: {phones} is neither a column that names label files nor a folder of them"
+            f"teacher.phones: {phones} is neither a column that names label files nor a folder of "
+            "them"
         )
     return names
 
 
 class Batches:
-    """The batches of one process; short pieces are joined."""
+    """The batches of one process; short pieces are joined.
+
+    Args:
+        recipe: With a teacher; names the sources.
+        config: Of the student.
+        rank: Number of the process.
+        world: How many processes there are.
+        positions: Of a checkpoint, to go on from.
+    """
 
     def __init__(
         self,
@@ -248,6 +294,9 @@ class Batches:
         self.mixture = Mixture(recipe, cutter, rank, world, positions)
 
     def batch(self, step: int) -> Batch:
+        """The batch of that step: `inputs` (B, N), `features` (B, T, W) and `phones` (B, T). Steps
+        must be asked for one after another.
+        """
         rng = self.mixture.dice(step)
         crops = [self.crop(self.mixture.draw(rng)) for _ in range(self.size)]
         waveforms, features, phones = (
@@ -257,6 +306,7 @@ class Batches:
         return Batch(tensors, self.mixture.positions, waveforms.numel() / self.config.input_rate)
 
     def crop(self, stream: SourceStream[Parts]) -> Parts:
+        """Pieces of a source, joined; unlabeled silence fills what is missing."""
         hop, filled = self.config.hop, 0
         waveform = np.zeros(self.frames * hop, np.float32)
         features = np.zeros((self.frames, self.width), np.float32)
@@ -273,4 +323,5 @@ class Batches:
         return waveform, features, phones
 
     def close(self) -> None:
+        """End the threads that read."""
         self.mixture.close()
