@@ -14,39 +14,6 @@ import xcodec2.train
 from xcodec2 import XCodec2Model
 from xcodec2.errors import RecipeError
 from xcodec2.train import Recipe, export_newest, read_recipe, train
-from xcodec2.train.recipe import RENAMED_KEYS
-
-OF_BEFORE = """
-[run]
-out = "x"
-steps = 1
-batch = 1
-crop_seconds = 1.0
-[optimiser]
-rate = [[0, 1e-3], [1, 2e-3]]
-of_run = true
-[discriminators]
-period_most = 4
-spectrogram_most = 8
-[discriminator_optimiser]
-rate = [[0, 1e-4]]
-of_run = true
-[losses]
-recogniser = 0.5
-[recogniser]
-share = 0.25
-[data]
-sources = [{ path = "speech" }]
-most_crops = 3
-valid_recogniser = "tiny"
-[data.augment]
-equaliser = 0.5
-equaliser_db = 3.0
-[teacher]
-features = "features"
-width = 4
-rate = 50.0
-"""
 
 
 @pytest.mark.parametrize("form", ["a recipe", "a name and changes"])
@@ -75,51 +42,6 @@ def test_the_face_is_shown_and_costs_nothing_before_it_is_used():
         xcodec2.train.trian  # noqa: B018
     code = "import sys, xcodec2.train; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_every_key_of_before_is_read_with_a_warning(tmp_path):
-    path = tmp_path / "old.toml"
-    path.write_text(OF_BEFORE)
-    with pytest.warns(DeprecationWarning, match="recipe key") as told:
-        recipe = read_recipe(path)
-    said = "\n".join(str(one.message) for one in told)
-    assert all(f"recipe key {old} is now {new};" in said for old, new in RENAMED_KEYS.items())
-    assert recipe.optimizer.learning_rate == ((0, 1e-3), (1, 2e-3))
-    assert recipe.optimizer.relative_steps
-    assert recipe.discriminator_optimizer.learning_rate == ((0, 1e-4),)
-    assert recipe.discriminators.period_max_channels == 4
-    assert recipe.discriminators.spectrogram_max_channels == 8
-    assert (recipe.losses.recognizer, recipe.recognizer.share) == (0.5, 0.25)
-    assert (recipe.data.max_crops, recipe.data.valid_recognizer) == (3, "tiny")
-    assert (recipe.data.augment.equalizer, recipe.data.augment.equalizer_db) == (0.5, 3.0)
-    assert recipe.teacher.feature_rate == 50.0
-
-
-def test_changes_and_bases_of_before_reach_the_recipe_of_now(tmp_path):
-    old = tmp_path / "old.toml"
-    old.write_text('base = "nano-gan"\n[optimiser]\nrate = [[0, 0.5]]\n')
-    with pytest.warns(DeprecationWarning, match=r"optimizer\.rate is now optimizer\.learning_rate"):
-        recipe = read_recipe(old, ["discriminators={period_most=3}", "optimiser.of_run=true"])
-    assert recipe.optimizer.learning_rate == ((0, 0.5),)
-    assert recipe.optimizer.betas == (0.8, 0.9)  # of the base
-    assert recipe.optimizer.relative_steps
-    assert recipe.discriminators.period_max_channels == 3
-
-
-def test_a_key_by_both_names_is_refused(tmp_path):
-    path = tmp_path / "both.toml"
-    path.write_text("[optimiser]\nrate = [[0, 1.0]]\n[optimizer]\nlearning_rate = [[0, 2.0]]\n")
-    with pytest.raises(RecipeError, match="has both optimiser and optimizer; keep optimizer"):
-        read_recipe(path)
-
-
-def test_recipes_in_the_package_use_no_name_of_before():
-    from xcodec2.train.recipe import SHIPPED
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        for path in SHIPPED.glob("*.toml"):
-            read_recipe(path.stem)
 
 
 def test_a_run_of_before_is_resumed_without_a_word(tmp_path):

@@ -57,3 +57,15 @@ def test_balance_wants_the_four_levels_alike():
     assert losses.level_balance(good[..., :1].expand(-1, -1, 8)) > 0.5
     digits = bound_twice(good, (4,) * 8).round().long() + 2
     assert (F.one_hot(digits, 4).float().mean((0, 1)) - 0.25).abs().max() < 0.05
+
+
+def test_adversarial_losses_by_hand():
+    real = [[torch.tensor([1.0, 3.0]), torch.tensor([1.0, 0.5])]]
+    made = [[torch.tensor([2.0, 3.0]), torch.tensor([0.0, 0.5])]]
+    assert losses.generator_adversarial_loss(made).item() == pytest.approx((1 + 0.25) / 2)
+    assert [loss.item() for loss in losses.discriminator_loss(real, made)] == pytest.approx(
+        [0.125, 0.125]
+    )
+    assert losses.feature_matching(real, made).item() == pytest.approx(0.5)
+    tone = torch.sin(torch.arange(3200) * 0.3)[None]
+    assert losses.rms_loss(0.1 * tone, tone, 320).item() == pytest.approx(1, abs=1e-3)

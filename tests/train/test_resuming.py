@@ -11,9 +11,8 @@ import pytest
 import torch
 from training import toy_recipe
 
-from xcodec2.errors import MissingExtraError, RecipeError, TrainingError
+from xcodec2.errors import MissingExtraError, TrainingError
 from xcodec2.train.loop import train
-from xcodec2.train.recipe import read_recipe
 
 
 @pytest.fixture(scope="module")
@@ -83,15 +82,3 @@ def test_training_asks_for_its_libraries_before_it_makes_a_folder(tmp_path, monk
     with pytest.raises(MissingExtraError, match=r"training needs tensorboardX.*\[train\]"):
         train(toy_recipe(tmp_path, "run.steps=1"))
     assert not (tmp_path / "run").exists()
-
-
-def test_recipes_that_name_each_other_as_base_are_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name, base in (("a", "b.toml"), ("b", "./c.toml"), ("c", "a.toml"), ("self", "self.toml")):
-        Path(f"{name}.toml").write_text(f'base = "{base}"\n')
-    with pytest.raises(RecipeError, match=r"each other as base: a.toml → b.toml → c.toml → a.toml"):
-        read_recipe("a.toml")
-    with pytest.raises(RecipeError, match=r"each other as base: self.toml → self.toml"):
-        read_recipe("self.toml")
-    Path("nano.toml").write_text('base = "nano"\nema = 0.5\n')  # a file may be named as its base
-    assert read_recipe("./nano.toml").ema == 0.5
