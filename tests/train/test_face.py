@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import warnings
@@ -44,11 +45,11 @@ def test_the_face_is_shown_and_costs_nothing_before_it_is_used():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_run_of_before_is_resumed_without_a_word(tmp_path):
+def test_a_run_of_before_is_resumed_without_a_word(finished, tmp_path):
     """Its checkpoint and its resolved recipe have the names that there were."""
-    whole = train(toy_recipe(tmp_path, f"run.out={tmp_path / 'whole'}", "run.steps=4"))
-    train(toy_recipe(tmp_path, "run.steps=2"))
-    newest = tmp_path / "run" / "checkpoints" / "step-00000002.pt"
+    shutil.copytree(finished / "run", tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "step-00000006.pt").unlink()
+    newest = tmp_path / "run" / "checkpoints" / "step-00000004.pt"
     content = torch.load(newest, weights_only=True)
     old = {
         "optimizer": "optimiser",
@@ -77,10 +78,10 @@ def test_a_run_of_before_is_resumed_without_a_word(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", DeprecationWarning)
-        train(toy_recipe(tmp_path, "run.steps=4"), resume=True)
+        train(toy_recipe(finished, f"run.out={tmp_path / 'run'}"), resume=True)
     states = [
-        torch.load(folder / "checkpoints" / "step-00000004.pt", weights_only=True)["state"]
-        for folder in (whole.parent, tmp_path / "run")
+        torch.load(folder / "run" / "checkpoints" / "step-00000006.pt", weights_only=True)["state"]
+        for folder in (finished, tmp_path)
     ]
     for part in ("generator", "ema_weights", "discriminators"):
         for name, tensor in states[0][part].items():
