@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from xcodec2.errors import TrainingError
 from xcodec2.extras import require
@@ -27,7 +28,7 @@ from xcodec2.train.run_folder import (
     write_recipe,
 )
 from xcodec2.train.state import NonFiniteError, State
-from xcodec2.train.task import task_of
+from xcodec2.train.task import Task, task_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -94,28 +95,17 @@ def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path
         positions = positions_of(saved, accelerator)
         resume_state(state, saved["state"], recipe, out / RECIPE_NAME)
     write_recipe(recipe, accelerator, out)
-    batches = task.Batches(
-        recipe,
-        state.bare.codec.config,
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
-        positions=positions,
-    )
-    monitor = (
-        Monitor(out, recipe, state.step, task.validate) if accelerator.is_main_process else None
-    )
+    rank, world = accelerator.process_index, accelerator.num_processes
+    config = state.bare.codec.config
+    batches = task.Batches(recipe, config, rank=rank, world=world, positions=positions)
+    main = accelerator.is_main_process
+    monitor = Monitor(out, recipe, state.step, task.validate) if main else None
     means = Means()
     for step in range(state.step, recipe.run.steps):
         batch = batches.batch(step).to(accelerator.device)
-        try:
-            scalars = task.train_step(state, batch, recipe)
-        except NonFiniteError as problem:
-            raise TrainingError(
-                f"{problem}; the batch is in {keep_batch(out, step, batch, accelerator)}"
-            ) from problem
-        means.add(scalars)
+        means.add(guarded_step(task, state, batch, recipe))
         if monitor:
-            monitor.count(batch.seconds * accelerator.num_processes)
+            monitor.count(batch.seconds * world)
         if state.step % recipe.run.log_every == 0:
             of_all = means.take()
             if monitor:
@@ -123,7 +113,7 @@ def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path
         last = state.step == recipe.run.steps
         if last or state.step % recipe.run.save_every == 0:
             save_checkpoint(out, state, batch, recipe)
-            if accelerator.is_main_process:
+            if main:
                 export(state, out)
         if monitor and (last or state.step % recipe.run.validate_every == 0):
             monitor.validate(state)
@@ -132,6 +122,19 @@ def run_steps(recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Path
     if monitor:
         monitor.close()
     return out
+
+
+def guarded_step(task: Task, state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
+    """One step's losses; a batch that gives what is not finite is kept in the run's folder.
+
+    Raises:
+        TrainingError: A loss or a gradient is not finite.
+    """
+    try:
+        return task.train_step(state, batch, recipe)
+    except NonFiniteError as problem:
+        kept = keep_batch(Path(recipe.run.out), state.step, batch, state.accelerator)
+        raise TrainingError(f"{problem}; the batch is in {kept}") from problem
 
 
 def require_extras(recipe: Recipe) -> None:

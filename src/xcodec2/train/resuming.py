@@ -15,19 +15,8 @@ if TYPE_CHECKING:
     from xcodec2.train.state import State
 
 #: What says how long, where and how visibly a run goes, and changes none of its steps.
-FREE = frozenset(
-    f"run.{name}"
-    for name in [
-        "out",
-        "steps",
-        "device",
-        "threads",
-        "log_every",
-        "save_every",
-        "keep",
-        "validate_every",
-    ]
-) | {"data.valid", "data.valid_clips", "data.workers"}
+RUN = ("out", "steps", "device", "threads", "log_every", "save_every", "keep", "validate_every")
+FREE = {f"run.{name}" for name in RUN} | {"data.valid", "data.valid_clips", "data.workers"}
 
 
 def resume_state(state: State, saved: Mapping[str, Any], recipe: Recipe, previous: Path) -> None:
@@ -63,7 +52,7 @@ def differences(previous: Path, recipe: Recipe) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # no one can change that file now
             was = read_recipe(previous)
-        before, now = (_flat(dataclasses.asdict(r)) for r in (was, recipe))
+        before, now = (dict(_leaves(dataclasses.asdict(r), "")) for r in (was, recipe))
     except RecipeError as problem:
         return [f"the recipe of before cannot be compared: {problem}"]
     names = [name for name in before | now if name not in FREE]
@@ -102,10 +91,6 @@ def _shapes(weights: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 def _parts(names: Iterable[str]) -> str:
     """The parts of a model that parameters belong to, the wrapper's `codec.` left out."""
     return ", ".join(sorted({name.removeprefix("codec.").partition(".")[0] for name in names}))
-
-
-def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    return dict(_leaves(values, place))
 
 
 def _leaves(values: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:

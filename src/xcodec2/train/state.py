@@ -51,38 +51,27 @@ class State:
         """The generator without what accelerate wrapped around it."""
         return self.accelerator.unwrap_model(self.generator)
 
+    def parts(self) -> dict[str, Any]:
+        """What has a state of its own, by its name in a checkpoint."""
+        parts = {"generator": self.bare, "optimizer": self.optimizer}
+        if self.discriminators is not None:
+            parts["discriminators"] = self.accelerator.unwrap_model(self.discriminators)
+            parts["discriminator_optimizer"] = self.discriminator_optimizer
+        if self.accelerator.scaler is not None:
+            parts["scaler"] = self.accelerator.scaler
+        return parts
+
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, for a checkpoint."""
-        state: dict[str, Any] = {
-            "step": self.step,
-            "generator": self.bare.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema_weights": self.ema,
-        }
-        if self.discriminators is not None and self.discriminator_optimizer is not None:
-            state["discriminators"] = self.accelerator.unwrap_model(
-                self.discriminators
-            ).state_dict()
-            state["discriminator_optimizer"] = self.discriminator_optimizer.state_dict()
-        if self.accelerator.scaler is not None:
-            state["scaler"] = self.accelerator.scaler.state_dict()
-        return state
+        parts = {name: part.state_dict() for name, part in self.parts().items()}
+        return {"step": self.step, "ema_weights": self.ema} | parts
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Become the state of a checkpoint."""
-        self.step = state["step"]
-        self.bare.load_state_dict(state["generator"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.ema = {
-            key: tensor.to(self.accelerator.device) for key, tensor in state["ema_weights"].items()
-        }
-        if self.discriminators is not None and self.discriminator_optimizer is not None:
-            self.accelerator.unwrap_model(self.discriminators).load_state_dict(
-                state["discriminators"]
-            )
-            self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, device = state["step"], self.accelerator.device
+        self.ema = {name: tensor.to(device) for name, tensor in state["ema_weights"].items()}
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
 
 
 def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimizer) -> State:
@@ -93,17 +82,22 @@ def fresh_state(accelerator: Accelerator, generator: nn.Module, options: Optimiz
     return State(accelerator, generator, optimizer, ema)
 
 
-def adamw(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
-    """AdamW over the parameters that learn.
+def learning_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Those that ask for gradients.
 
     Raises:
-        TrainingError: None does.
+        TrainingError: There is none.
     """
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not learning:
         raise TrainingError("recipe.start.frozen: nothing is left to learn")
+    return learning
+
+
+def adamw(module: nn.Module, options: Optimizer) -> torch.optim.Optimizer:
+    """AdamW over the parameters that learn; each step sets its learning rate."""
     return torch.optim.AdamW(
-        learning,
+        learning_parameters(module),
         0.0,
         betas=options.betas,
         weight_decay=options.weight_decay,

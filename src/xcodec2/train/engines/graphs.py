@@ -31,7 +31,7 @@ from xcodec2.train.monitor import Monitor
 from xcodec2.train.recipe import Augment, Discriminators, Graphs, Optimizer, Recipe
 from xcodec2.train.recognizer import hearing_losses
 from xcodec2.train.run_folder import check_output, export, write_recipe
-from xcodec2.train.state import State, learning_rate_at, weighted_sum
+from xcodec2.train.state import State, learning_parameters, learning_rate_at, weighted_sum
 from xcodec2.train.tasks.codec import (
     adversarial_losses,
     excerpt,
@@ -163,9 +163,7 @@ class Learner:
 
     def __init__(self, module: nn.Module, options: Optimizer, device: torch.device) -> None:
         self.options = options
-        self.parameters = [p for p in module.parameters() if p.requires_grad]
-        if not self.parameters:
-            raise TrainingError("recipe.start.frozen: nothing is left to learn")
+        self.parameters = learning_parameters(module)
         # a tensor, so that graphs see its changes
         self.learning_rate = torch.zeros((), device=device, dtype=torch.float32)
         self.optimizer = torch.optim.AdamW(

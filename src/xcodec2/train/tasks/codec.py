@@ -231,7 +231,8 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
             decoded = codec.decode(encoded).cpu()
             codes.append(encoded.codes)
             try:
-                figures.append(quick_figures(original.numpy(), decoded.numpy(), sample_rate))
+                pair = original.numpy(), decoded.numpy(), sample_rate
+                figures.append({"stoi": stoi(*pair), "estoi": estoi(*pair)})
             except UndefinedError as reason:
                 warnings.warn(f"validation: {recording.id} has no STOI: {reason}", stacklevel=1)
                 figures.append({})
@@ -250,11 +251,3 @@ def validate(state: State, recipe: Recipe, folder: Path) -> dict[str, float]:
         for name in names
     }
     return means | {"distinct_codes": joined.unique().numel() / joined.numel()}
-
-
-def quick_figures(original: np.ndarray, decoded: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """STOI plain and extended; seconds for a dozen sentences. Raises UndefinedError."""
-    return {
-        "stoi": stoi(original, decoded, sample_rate),
-        "estoi": estoi(original, decoded, sample_rate),
-    }
