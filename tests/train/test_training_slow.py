@@ -1,4 +1,4 @@
-"""Training at length and at size: two processes, one clip learnt by heart, the published model's
+"""Training at length and at size: two processes, one clip memorized, the published model's
 first step.
 """
 

@@ -69,7 +69,8 @@ def augment(
     inputs = change_place(voice, sample_rate, options, rng)
     target = voice if options.clean_target else inputs
     for change in line_changes(sample_rate, options, rng):
-        inputs, target = change(inputs), change(target)
+        inputs = change(inputs)
+        target = change(target) if options.clean_target else inputs
     if happens(options.codec, rng):
         inputs, highest = channels.through_codec(inputs, sample_rate, options.codecs, rng)
         target = limit_band(target, sample_rate, highest)
