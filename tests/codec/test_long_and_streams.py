@@ -60,12 +60,12 @@ def test_a_window_that_holds_everything_gives_the_exact_codes(model):
     ).float().mean() > 0.995
 
 
-@pytest.mark.parametrize("overlap", [0, 1, 50])
+@pytest.mark.parametrize("overlap", [0, 1, 25])
 def test_windows_give_every_frame_once(model, overlap):
-    for seconds in (4.39, 4.4, 4.41):  # around two windows without overlap
+    for seconds in (2.39, 2.4, 2.41):  # around two windows without overlap
         waveform = long_speech(seconds)
         assert len(
-            windows.encode_long(model, waveform, size=110, overlap=overlap)
+            windows.encode_long(model, waveform, size=60, overlap=overlap)
         ) == model.config.frames(len(waveform))
 
 
@@ -128,9 +128,12 @@ def test_a_whole_minute_is_one_pass(model, monkeypatch):
 
 MEMORY = """
 import resource, torch
+from dataclasses import replace
 from tiny import SPECTROGRAM, random_model
 from xcodec2.codec.inference import batches
-model = random_model(SPECTROGRAM)
+small = {"semantic_layers": 1, "spectrogram_layers": 1, "layers": 1}
+small |= {"semantic_width": 16, "semantic_ffn": 16}
+model = random_model(replace(SPECTROGRAM, **small))
 generator = torch.Generator().manual_seed(0)
 peaks = []
 for minutes in (2, 6):
@@ -189,7 +192,7 @@ def random_codes(count: int, seed: int = 0) -> torch.Tensor:
 
 
 @given(
-    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=12),
+    sizes=st.lists(st.integers(0, 20), min_size=1, max_size=8),
     step=st.integers(1, 30),
     ahead=st.integers(1, 8),
 )

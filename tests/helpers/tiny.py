@@ -4,6 +4,7 @@ on.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from dataclasses import replace
@@ -46,8 +47,13 @@ def speech() -> Tensor:
 
 def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model:
     """Weights of sane size, no norm or bias at its default, and codes that use all levels of all
-    dimensions.
+    dimensions. The model is the caller's own, and may be changed.
     """
+    return copy.deepcopy(_random_model(config, seed))
+
+
+@functools.cache
+def _random_model(config: XCodec2Config, seed: int) -> XCodec2Model:
     model = XCodec2Model(config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
