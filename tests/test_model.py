@@ -20,7 +20,7 @@ from xcodec2 import Codes, XCodec2Error
 from xcodec2.codec.cached_tensor import cached_tensor
 
 MODEL = random_model(SPECTROGRAM)
-NARROW = dict.fromkeys(("semantic_width", "semantic_ffn", "width", "ffn"), 16)
+NARROW = dict.fromkeys(("semantic_width", "semantic_ffn", "width", "ffn"), 32)
 NARROW |= {"semantic_layers": 1, "layers": 1, "acoustic_channels": 2, "head_width": 4}
 
 

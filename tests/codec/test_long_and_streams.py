@@ -82,7 +82,7 @@ def test_windows_give_nearly_the_exact_codes_the_more_they_see(nano):
 
 
 def test_file_level_statistics_matter(nano, monkeypatch):
-    """A quiet half must be normalised like the loud one, not by itself."""
+    """A quiet half must be normalized like the loud one, not by itself."""
     waveform = torch.cat([long_speech(10), 0.05 * long_speech(10)])
     heard: list[torch.Tensor] = []
     hook = nano.semantic_encoder.register_forward_pre_hook(lambda _, args: heard.append(args[0][0]))

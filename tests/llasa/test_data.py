@@ -24,7 +24,7 @@ from xcodec2.extract import extract, run
 from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import (
-    labelled,
+    labeled,
     mixed_in,
     row_texts,
     shuffled_indices,
@@ -301,7 +301,7 @@ def test_shuffling_depends_on_the_seed_and_looks_random():
 
 def test_labels_are_the_speech_and_its_marks():
     v = prompts().vocabulary
-    made = labelled(prompts().in_chat(good_row("abc", [9, 8])), prompts())
+    made = labeled(prompts().in_chat(good_row("abc", [9, 8])), prompts())
     spoken = [v.speech_start, *v.to_ids([9, 8]), v.speech_end]
     assert made.labels[made.labels != IGNORED].tolist() == spoken
     assert made.ids[-len(spoken) :].tolist() == spoken
@@ -311,7 +311,7 @@ def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
     (tmp_path / "a.txt").write_text("one line\n\nanother, longer line of text\n")
     v = prompts()
     text = text_examples([tmp_path / "a.txt"], v, 16)
-    speech = [labelled(v.in_chat(good_row("abc", [1, 2])), v) for _ in range(50)]
+    speech = [labeled(v.in_chat(good_row("abc", [1, 2])), v) for _ in range(50)]
     mixed = list(mixed_in(iter(speech), text, 0.25))
     written = sum(len(item) for item in mixed if item.ids[0] != v.before[0])
     assert written / sum(map(len, mixed)) == pytest.approx(0.25, abs=0.01)

@@ -13,7 +13,7 @@ from talkers import prompts, small_llama, some_codes
 from test_data import good_row
 
 from xcodec2.llasa.training.data import (
-    labelled,
+    labeled,
 )
 from xcodec2.llasa.training.packing import IGNORED, Example, pack
 
@@ -66,7 +66,7 @@ def test_an_example_that_does_not_fit_is_an_error():
 def loss_sum(
     model: torch.nn.Module, item: Example, positions: np.ndarray | None = None
 ) -> torch.Tensor:
-    """Summed over the labelled tokens."""
+    """Summed over the labeled tokens."""
     batch = {"input_ids": torch.tensor(item.ids)[None], "labels": torch.tensor(item.labels)[None]}
     if positions is not None:
         batch["position_ids"] = torch.tensor(positions)[None]
@@ -78,7 +78,7 @@ def speech_of(lengths: list[int]) -> list[Example]:
     rows = [
         good_row("abc"[: 1 + i % 3], some_codes(length, seed=i)) for i, length in enumerate(lengths)
     ]
-    return [labelled(prompts().in_chat(row), prompts()) for row in rows]
+    return [labeled(prompts().in_chat(row), prompts()) for row in rows]
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
