@@ -10,8 +10,9 @@ Examples:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xcodec2.lazy import exports
 
 if TYPE_CHECKING:
     from xcodec2.evaluate.evaluation import evaluate
@@ -41,13 +42,4 @@ _HOMES = {
     "evaluate": "xcodec2.evaluate.evaluation",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import what is heavy only when it is asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)
