@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paths import HELPERS
-from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
+from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, long_speech, random_model
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.codec.inference import batches, streams, windows
@@ -29,11 +29,6 @@ def model(request) -> XCodec2Model:
 @pytest.fixture(scope="module")
 def nano() -> XCodec2Model:
     return XCodec2Model.from_pretrained()
-
-
-def long_speech(seconds: float) -> torch.Tensor:
-    clip = torch.cat([speech(), 0.5 * speech().flip(0)])
-    return clip.repeat(int(seconds * 16_000 / len(clip)) + 1)[: int(seconds * 16_000)]
 
 
 # ---- long recordings -----------------------------------------------------------------------------
@@ -165,7 +160,7 @@ def test_ten_minutes_with_nano_stay_under_2_5_gb():
     program = """
 import resource, torch
 from xcodec2 import XCodec2Model
-from test_long_and_streams import long_speech
+from tiny import long_speech
 model = XCodec2Model.from_pretrained()
 waveform = long_speech(600)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

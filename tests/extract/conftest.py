@@ -23,3 +23,11 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Inline:
     monkeypatch.setattr(run, "start", engine.start)
     yield engine
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

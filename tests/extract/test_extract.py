@@ -26,15 +26,6 @@ from xcodec2.corpus import Recording
 from xcodec2.extract import encoding, extract, run
 from xcodec2.extract.plan import Plan, unit_groups
 
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # ---- codes ---------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,12 @@ def speech() -> Tensor:
     return torch.from_numpy(samples)
 
 
+def long_speech(seconds: float) -> Tensor:
+    """(N,) float32 at 16 kHz: the clip, then backwards and quieter, again and again."""
+    clip = torch.cat([speech(), 0.5 * speech().flip(0)])
+    return clip.repeat(int(seconds * 16_000 / len(clip)) + 1)[: int(seconds * 16_000)]
+
+
 def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model:
     """Weights of sane size, no norm or bias at its default, and codes that use all levels of all
     dimensions. The model is the caller's own, and may be changed.
