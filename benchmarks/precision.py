@@ -73,10 +73,10 @@ def main() -> None:
     spoken = {path: load_audio(path, target_rate=RATE).waveform.numpy() for path in args.files}
     files = [compare(path.name, models, clip, peer, 1) for path, clip in spoken.items()]
     if files:
-        summarise(files, list(spoken.values()))
+        summarize(files, list(spoken.values()))
 
 
-def summarise(files: list[dict[str, Any]], spoken: list[np.ndarray]) -> None:
+def summarize(files: list[dict[str, Any]], spoken: list[np.ndarray]) -> None:
     """The last lines: all files together, and against what was spoken in them."""
     distances = [file["distance"] for file in files]
     print(

@@ -169,15 +169,13 @@ def plot(rows: list[dict[str, Any]], others: list[str], path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for name, style in zip(others, ("-", "--"), strict=False):
-        for task, colour in (("encode", "tab:blue"), ("decode", "tab:orange")):
+        for task, color in (("encode", "tab:blue"), ("decode", "tab:orange")):
             timed = [
                 row for row in rows if row["task"].startswith(task) and row["task"].endswith(" s")
             ]
             lengths = [row["task"].partition(" ")[2] for row in timed]
             ratios = [row[name]["seconds"] / row["open-xcodec2"]["seconds"] for row in timed]
-            axes.plot(
-                lengths, ratios, style, color=colour, marker="o", label=f"{task}, over {name}"
-            )
+            axes.plot(lengths, ratios, style, color=color, marker="o", label=f"{task}, over {name}")
     axes.axhline(1, color="grey", linewidth=0.8)
     axes.set(xlabel="speech in one call", ylabel="times as fast", ylim=(0, None))
     axes.legend(frameon=False)

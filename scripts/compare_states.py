@@ -175,13 +175,8 @@ def extraction() -> Results:
     ):
         yield name, encode(model, [torch.from_numpy(piece) for piece in pieces], 40.0)
     rows = torch.from_numpy(np.stack([speech()[s : s + 16_000] for s in starts[:8]]))
-    yield (
-        "which rows of a batch are certain",
-        [
-            known is not None
-            for known in encoding.certain_codes(XCodec2Model.from_pretrained(), list(rows))
-        ],
-    )
+    certain = encoding.certain_codes(XCodec2Model.from_pretrained(), list(rows))
+    yield "which rows of a batch are certain", [codes is not None for codes in certain]
 
 
 def training() -> Results:

@@ -125,17 +125,17 @@ def draw(config: XCodec2Config) -> str:
         ),
         Box(1090, middle, 85, "plain", "waveform", (f"{config.sample_rate:,} Hz",)),
     ]
-    centre = middle + BOX_HEIGHT // 2
+    center = middle + BOX_HEIGHT // 2
     upper, lower = top + BOX_HEIGHT // 2, bottom + BOX_HEIGHT // 2
     arrows = [
-        f"M120 {centre} H150 V{upper} H176",
-        f"M150 {centre} V{lower} H346",
+        f"M120 {center} H150 V{upper} H176",
+        f"M150 {center} V{lower} H346",
         f"M310 {upper} H346",
         f"M510 {upper} H546",
-        f"M670 {upper} H700 V{centre} H721",
-        f"M510 {lower} H700 V{centre} H721",
-        f"M855 {centre} H901",
-        f"M1055 {centre} H1086",
+        f"M670 {upper} H700 V{center} H721",
+        f"M510 {lower} H700 V{center} H721",
+        f"M855 {center} H901",
+        f"M1055 {center} H1086",
     ]
     labels = [
         (245, top - 12, shape(features)),

@@ -45,15 +45,15 @@ def main() -> None:
         1, len(asked.of), figsize=(4.2 * len(asked.of), 3.4), layout="constrained"
     )
     for panel, name in zip(np.atleast_1d(panels), asked.of, strict=True):
-        for colour, run in enumerate(
+        for color, run in enumerate(
             asked.runs
-        ):  # a run keeps its colour where another lacks the number
+        ):  # a run keeps its color where another lacks the number
             steps, values = curve(run, name, asked.average)
             if len(steps):
                 panel.plot(
                     steps,
                     values,
-                    color=f"C{colour}",
+                    color=f"C{color}",
                     marker="o" if len(steps) < 20 else None,
                     label=run.name,
                 )

@@ -6,7 +6,7 @@
     python scripts/prepare_nano_data.py --out data/nano --synthetic
 
 The recordings come from Debian packages (`nano_data/sources.py` says what, and under which
-licence), so this needs apt-get and dpkg-deb, but no root; and PyAV (`pip install av`) to read
+license), so this needs apt-get and dpkg-deb, but no root; and PyAV (`pip install av`) to read
 G.722. Synthetic voices (`nano_data/voices.py`) come from PyPI and npm; some voices and sources are
 in the split `unheard`, which is never trained on. The output folder gets one folder per split with
 16 kHz FLAC files and a `manifest.tsv`; beside them lie `rejected.tsv` (what was left out and why)

@@ -4,7 +4,7 @@ run, or runs.
     python scripts/understood.py nano runs/a/model runs/b/model --data data/nano/hard/manifest.tsv
 
 Of each model and kind of recording (`source` of the manifest): STOI to the clean clip, the
-recogniser's negative log likelihood of the clean clip's own text after the decoded speech (mean of
+recognizer's negative log likelihood of the clean clip's own text after the decoded speech (mean of
 its tokens, in nats), and word errors against that text, each clip's share at most 1. The first line
 is of the recordings themselves. Beneath: the paired difference of each model's likelihood to the
 first one's with its 95 % interval over clips, the share of codes that change when the semantic

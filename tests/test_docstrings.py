@@ -7,6 +7,7 @@ function only lets through.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +53,28 @@ def test_errors_that_a_public_function_raises_are_in_its_docstring():
         if name not in (ast.get_docstring(node) or "")
     ]
     assert not silent
+
+
+def unreadable_entries(text: str) -> list[str]:
+    """Lines of Args, Attributes and Raises where an entry should begin and none does: the site is
+    built strictly, and takes a line that is not indented further for a new entry.
+    """
+    found, inside = [], False
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            inside = line in ("Args:", "Attributes:", "Raises:")
+        elif inside and re.match(r"    (?! )(?![\w*., ()]+: )", line):
+            found.append(line)
+    return found
+
+
+def test_entries_go_on_indented():
+    assert unreadable_entries("A.\n\nRaises:\n    E: One, or\n    two.") == ["    two."]
+    assert not unreadable_entries("A.\n\nRaises:\n    E: One, or\n        two.\n\nB:\n    c.")
+    assert not [
+        f"{path.relative_to(PACKAGE)}: {line}"
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module))
+        for line in unreadable_entries(ast.get_docstring(node) or "")
+    ]

@@ -20,6 +20,8 @@ from xcodec2 import Codes, XCodec2Error
 from xcodec2.codec.cached_tensor import cached_tensor
 
 MODEL = random_model(SPECTROGRAM)
+NARROW = dict.fromkeys(("semantic_width", "semantic_ffn", "width", "ffn"), 32)
+NARROW |= {"semantic_layers": 1, "layers": 1, "acoustic_channels": 2, "head_width": 4}
 
 
 def test_the_original_packages_example_runs_unchanged(tmp_path):
@@ -44,7 +46,7 @@ def test_the_original_packages_example_runs_unchanged(tmp_path):
 )
 def test_every_length_up_to_2000(config):
     """T = N//320 + 1, NeuCodec N//320; decoded length is the input's at the model's rate."""
-    model = random_model(replace(config, semantic_layers=1, layers=1, acoustic_channels=2))
+    model = random_model(replace(config, **NARROW))
     lengths = range(1 if config.feature_padding else 320, 2001)
     encoded = model.encode([speech()[5000 : 5000 + n] for n in lengths], 16_000)
     for n, codes in zip(lengths, encoded, strict=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xcodec2.lazy import lazy_names
+from xcodec2.lazy import exports
 from xcodec2.moved import install
 
 if TYPE_CHECKING:
@@ -31,4 +31,5 @@ _HOMES = {
 }
 
 install()
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

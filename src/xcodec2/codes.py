@@ -8,11 +8,9 @@ weights_hash (each where known), and format_version.
 from __future__ import annotations
 
 import io
-import math
 import operator
 import os
 import re
-import zipfile
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -22,10 +20,10 @@ import torch
 from xcodec2.errors import CodesError
 from xcodec2.files import open_regular, replacing
 from xcodec2.identity import CodecIdentity
+from xcodec2.npz import MAX_ARRAY_BYTES, parse_npy, read_all, read_npz, write_npz
 from xcodec2.printable import printable
 
 FORMAT_VERSION = 1
-MAX_ARRAY_BYTES = 1 << 26  # 186 hours of 16-bit codes at 50 per second
 LONGEST_NAME = 60  # characters of a model's name that are shown
 SPEECH_TOKEN = re.compile(r"<\|s_([0-9]{1,10})\|>")
 SPEECH_MARK = re.compile(r"\ufeff|<\|SPEECH_GENERATION_(?:START|END)\|>")
@@ -110,10 +108,7 @@ class Codes:
         """Write a file, whole or not at all; equal codes give equal bytes.
 
         Args:
-            path: The file, exactly so.
-
-        Args:
-            path: Of the file, usually `.npz`.
+            path: Of the file, usually `.npz`; no suffix is added.
 
         Raises:
             CodesError: It cannot be written.
@@ -128,7 +123,7 @@ class Codes:
         for field, value in self._description().items():
             arrays[field] = np.array(value, "<i8") if isinstance(value, int) else np.array(value)
         content = io.BytesIO()
-        _write_npz(content, {"format_version": np.array(FORMAT_VERSION, "<i8"), **arrays})
+        write_npz(content, {"format_version": np.array(FORMAT_VERSION, "<i8"), **arrays})
         return content.getvalue()
 
     @staticmethod
@@ -291,32 +286,8 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def _write_npz(file: BinaryIO, arrays: dict[str, np.ndarray]) -> None:
-    # Not numpy.savez, which stamps the time and adds a suffix. Stored, not deflated: codes do not
-    # compress, and what zlib writes differs between its versions.
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            member.create_system, member.external_attr = 3, 0o644 << 16  # the same on every system
-            content = io.BytesIO()
-            np.lib.format.write_array(content, array, version=(1, 0), allow_pickle=False)
-            archive.writestr(member, content.getvalue())
-
-
 def _from_npz(file: BinaryIO) -> Codes:
-    arrays = {}
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = set(archive.namelist())
-            for name in ("format_version", "codes", *_FIELDS):
-                if f"{name}.npy" in members:
-                    arrays[name] = _parse_npy(_read_member(archive.getinfo(f"{name}.npy"), archive))
-    except CodesError:
-        raise
-    except (
-        Exception
-    ) as problem:  # zipfile and zlib raise some ten types on bytes made to break them
-        raise CodesError(f"damaged or cut short ({problem})") from problem
+    arrays = read_npz(file, ("format_version", "codes", *_FIELDS))
     for name in ("format_version", "codes", "frame_rate", "codebook_size"):
         if name not in arrays:
             raise CodesError(f"not a codes file: it has no array named {name!r}")
@@ -340,7 +311,7 @@ def _parse(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
     if start.startswith(b"\x93NUMPY"):
         return _from_npy(file, frame_rate, codebook_size)
     if _looks_like_tokens(start):
-        text = _read_all(file).decode("utf-8", "replace")
+        text = read_all(file).decode("utf-8", "replace")
         return Codes.from_text(text, frame_rate=frame_rate, codebook_size=codebook_size)
     audio = start.startswith(_AUDIO_STARTS) or start[4:8] == b"ftyp"
     raise CodesError("audio, not codes: encode it first" if audio else "not a codes file")
@@ -351,16 +322,8 @@ def _looks_like_tokens(start: bytes) -> bool:
     return text.startswith((b"<|s_", b"<|SPEECH_GENERATION_START|>"))
 
 
-def _read_all(file: BinaryIO) -> bytes:
-    """All of it, unless that is more than codes can need."""
-    if (size := file.seek(0, io.SEEK_END)) > MAX_ARRAY_BYTES:
-        raise CodesError(f"has {size} bytes, more than codes can need")
-    file.seek(0)
-    return file.read()
-
-
 def _from_npy(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
-    array = _integers(_parse_npy(_read_all(file)))
+    array = _integers(parse_npy(read_all(file)))
     if array.ndim > 3 or any(size != 1 for size in array.shape[:-1]):
         raise CodesError(
             f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): "
@@ -368,45 +331,6 @@ def _from_npy(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
         )
     codes = torch.from_numpy(array.reshape(-1))
     return Codes(codes, frame_rate=frame_rate, codebook_size=codebook_size)
-
-
-def _read_member(member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> bytes:
-    """The content of one array, never more than it claims to be, and it may not claim much."""
-    if member.file_size > MAX_ARRAY_BYTES:
-        raise CodesError(
-            f"{member.filename} claims {member.file_size} bytes, more than codes can need"
-        )
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise CodesError(f"{member.filename} is compressed in a way that NumPy does not use")
-    with archive.open(member) as file:
-        return file.read(member.file_size)
-
-
-def _parse_npy(content: bytes) -> np.ndarray:
-    """An array from the bytes of an .npy.
-
-    Not numpy.load: it allocates what the header claims before it reads.
-    """
-    stream = io.BytesIO(content)
-    try:
-        version = np.lib.format.read_magic(stream)
-        headers = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        shape, _, dtype = headers[version](stream)
-    except Exception as problem:  # the header is parsed as Python literals: any bytes, any error
-        raise CodesError("an array in it has a damaged header") from problem
-    present = len(content) - stream.tell()
-    if dtype.kind not in "iufU" or any(size < 0 for size in shape):
-        raise CodesError(
-            f"an array in it is of type {dtype} and shape {shape}, which codes files do not use"
-        )
-    if math.prod(shape) * dtype.itemsize != present:
-        raise CodesError(
-            f"damaged or cut short: {present} bytes for an array of shape {shape} and type {dtype}"
-        )
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
 
 
 def _integers(array: np.ndarray) -> np.ndarray:

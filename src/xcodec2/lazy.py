@@ -1,32 +1,29 @@
-"""Packages whose public names are imported when they are asked for, so that a face costs nothing
-before it is used.
-"""
+"""What a package exports without importing it yet: PyTorch and the like take seconds."""
 
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
-def lazy_names(
-    package: str, homes: Mapping[str, str]
+def exports(
+    package: str, homes: Mapping[str, str], names: Sequence[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and the `__dir__` of a package.
+    """A package's `__getattr__` and `__dir__`.
 
     Args:
         package: Its name.
-        homes: Public name → the module that it is imported from.
+        homes: The module that each name is imported from when it is first asked for.
+        names: Its `__all__`.
 
     Returns:
-        Two functions: the first raises AttributeError for a name that has no home, the second
-        gives the package's `__all__`, imported or not.
+        Both functions. The first raises AttributeError for any other name.
     """
 
-    def load(name: str) -> Any:
+    def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(homes[name]), name)
 
-    return load, lambda: sorted(sys.modules[package].__all__)
+    return get, lambda: sorted(names)

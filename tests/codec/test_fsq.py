@@ -1,4 +1,4 @@
-"""Finite scalar quantisation: the code book, the rounding, the gradients."""
+"""Finite scalar quantization: the code book, the rounding, the gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEVELS = (4,) * 8
 
 
 def identity_quantizer() -> Quantizer:
-    """A quantiser whose projections do nothing, so that its inside can be reached."""
+    """A quantizer whose projections do nothing, so that its inside can be reached."""
     quantizer = Quantizer(XCODEC2)
     quantizer.project_in = quantizer.project_out = nn.Linear(8, 8)
     with torch.no_grad():
@@ -35,7 +35,7 @@ def test_all_65536_codes_round_trip_through_digits():
     assert torch.equal(digits_to_codes(digits, LEVELS), codes)
 
 
-def test_all_65536_codes_round_trip_through_the_quantiser():
+def test_all_65536_codes_round_trip_through_the_quantizer():
     """From a code to its vector, and from an input that the double bound takes there back to the
     code.
     """
@@ -43,7 +43,7 @@ def test_all_65536_codes_round_trip_through_the_quantiser():
     codes = torch.arange(65_536)[None]
     vectors = quantizer.vectors(codes)
     assert set(vectors.unique().tolist()) == {-1.0, -0.5, 0.0, 0.5}
-    # the double bound reaches no further than about ±1.4 around its centre, so aim inside each
+    # the double bound reaches no further than about ±1.4 around its center, so aim inside each
     # level's interval
     reach = bound_twice(torch.tensor([[-50.0] * 8, [50.0] * 8], dtype=torch.float64), LEVELS)
     aims = (vectors.double() * 2).clamp(reach[0, 0] + 1e-3, reach[1, 0] - 1e-3)
@@ -76,7 +76,7 @@ def test_gradients_pass_straight_through():
     torch.testing.assert_close(latent.grad[0, 0], bounded.grad)
 
 
-def test_half_precision_models_quantise_in_float32():
+def test_half_precision_models_quantize_in_float32():
     quantizer = Quantizer(XCODEC2)
     latent = torch.randn(1, 500, XCODEC2.latent_width).half().float()
     halved = Quantizer(XCODEC2)

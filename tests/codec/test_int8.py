@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quantised(folder) -> tuple[XCodec2Model, XCodec2Model]:
+def quantized(folder) -> tuple[XCodec2Model, XCodec2Model]:
     """One model in float32 and in int8."""
     return XCodec2Model.from_pretrained(folder), XCodec2Model.from_pretrained(
         folder, dtype=torch.int8
@@ -87,45 +87,45 @@ def test_frames_that_are_all_alike():
 
 
 @torch.no_grad()
-def test_a_frame_does_not_see_its_neighbours():
+def test_a_frame_does_not_see_its_neighbors():
     linear, x = int8.Int8Linear(noise(32, 64)), noise(6, 64, seed=1)
     x[3] *= 1e6
     assert torch.equal(linear(x)[2], linear(x[2:3])[0])
 
 
-def test_what_it_changes_stays_small(quantised):
+def test_what_it_changes_stays_small(quantized):
     nano = [
         XCodec2Model.from_pretrained("nano", dtype=dtype) for dtype in (torch.float32, torch.int8)
     ]
     for (full, low), least in (
-        (quantised, 25),
+        (quantized, 25),
         (nano, 20),
     ):  # 35 dB in most clips with nano, 21 in this one
         codes = full.encode(speech(), 16_000)
         assert least < snr(full.decode(codes), low.decode(codes)) < 45
 
 
-def test_encoding_is_that_of_bfloat16(quantised, folder):
+def test_encoding_is_that_of_bfloat16(quantized, folder):
     half = XCodec2Model.from_pretrained(folder, dtype=torch.bfloat16)
     assert torch.equal(
-        quantised[1].encode(speech(), 16_000).codes, half.encode(speech(), 16_000).codes
+        quantized[1].encode(speech(), 16_000).codes, half.encode(speech(), 16_000).codes
     )
-    assert quantised[1].weights_hash == half.weights_hash
+    assert quantized[1].weights_hash == half.weights_hash
 
 
-def test_its_memory_is_that_of_bytes(quantised):
+def test_its_memory_is_that_of_bytes(quantized):
     left = {
         name
-        for name, _ in quantised[1].acoustic_decoder.named_parameters()
+        for name, _ in quantized[1].acoustic_decoder.named_parameters()
         if ".layers." in f".{name}"
     }
     assert left
     assert all(name.endswith(("layernorm.weight", "o_proj.weight")) for name in left)
 
 
-def test_what_cannot_be_done_says_so(quantised, tmp_path):
+def test_what_cannot_be_done_says_so(quantized, tmp_path):
     with pytest.raises(CheckpointError, match="load it again"):
-        quantised[1].save_pretrained(tmp_path / "out")
+        quantized[1].save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(CheckpointError, match=r"int8 is for CPUs; use torch\.bfloat16"):
         XCodec2Model.from_pretrained("nano", device="meta", dtype=torch.int8)
@@ -139,8 +139,8 @@ def test_a_processor_without_it_is_named(monkeypatch):
         XCodec2Model.from_pretrained("nano", dtype=torch.int8)
 
 
-def test_it_can_be_copied_and_pickled(quantised):
-    model = quantised[1]
+def test_it_can_be_copied_and_pickled(quantized):
+    model = quantized[1]
     codes = torch.arange(40) * 1_000
     expected = model.decode(codes)
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
@@ -148,11 +148,11 @@ def test_it_can_be_copied_and_pickled(quantised):
     assert torch.equal(model.decode(codes), expected)
 
 
-def test_a_pickle_serves_a_processor_without_it(quantised, monkeypatch):
-    kept = pickle.dumps(quantised[1])
+def test_a_pickle_serves_a_processor_without_it(quantized, monkeypatch):
+    kept = pickle.dumps(quantized[1])
     monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
     codes = torch.arange(40) * 1_000
-    assert snr(quantised[1].decode(codes), pickle.loads(kept).decode(codes)) > 60
+    assert snr(quantized[1].decode(codes), pickle.loads(kept).decode(codes)) > 60
 
 
 def test_what_is_quantized_is_named_as_in_the_checkpoint(folder):

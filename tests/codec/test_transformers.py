@@ -51,7 +51,7 @@ def test_codes_and_waveforms_equal_transformers(tmp_path, seed, offset):
     ours = random_model(seed=seed)
     ours.save_pretrained(tmp_path)
     theirs = transformers.Xcodec2Model.from_pretrained(tmp_path).eval()
-    check_parity(ours, theirs, speech() + offset)
+    check_parity(ours, theirs, speech()[: 80_000 if seed == 0 else 40_000] + offset)
 
 
 def test_other_sizes_equal_transformers(tmp_path):

@@ -159,3 +159,33 @@ def test_make_targets_and_files_exist():
             assert (page.parent / link).exists(), (page.name, link)
     for script in re.findall(r"python (scripts/\w+\.py|benchmarks/\w+\.py)", README):
         assert (ROOT / script).exists(), script
+
+
+# A path into the repository or, as pages about one part of it have it, into the package.
+FOLDERS = [
+    *("src", "docs", "tests", "scripts", "benchmarks", "findings"),
+    *(path.name for path in (ROOT / "src" / "xcodec2").iterdir() if path.is_dir()),
+]
+NAMED_FILE = re.compile(
+    rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w\.(?:py|md|ipynb|toml|sh|c|svg|png)\b"
+)
+
+
+def test_files_that_pages_name_are_seen():
+    text = "see `codec/network.py`, docs/a/b.md; not https://x.org/docs/c.md, my/codec/d.py"
+    assert NAMED_FILE.findall(text) == ["codec/network.py", "docs/a/b.md"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("README.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", "mkdocs.yml"),
+        *(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")),
+        *(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.ipynb")),
+        *(page.relative_to(ROOT).as_posix() for page in (ROOT / "src").rglob("*.md")),
+    ],
+)
+def test_files_that_pages_name_exist(page):
+    places = (ROOT, (ROOT / page).parent, ROOT / "docs", ROOT / "src" / "xcodec2")
+    for name in NAMED_FILE.findall((ROOT / page).read_text(encoding="utf-8")):
+        assert any((place / name).exists() for place in places), name

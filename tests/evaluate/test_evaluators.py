@@ -58,7 +58,7 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
     )
 
 
-# The clip is Russian, so that the English recogniser guesses, and its 8-bit products round
+# The clip is Russian, so that the English recognizer guesses, and its 8-bit products round
 # otherwise on processors with AVX-512 VNNI than on the one where its package was asked. These are
 # our own runs there.
 SAID_WITH_VNNI = {
@@ -70,7 +70,7 @@ SAID_WITH_VNNI = {
 }
 
 
-def test_recogniser_hears_what_its_package_hears():
+def test_recognizer_hears_what_its_package_hears():
     evaluator = loaded(evaluators.asr, "moonshine")
     sounds = waveforms()
     for clip in ("clip", "noisy", "short"):

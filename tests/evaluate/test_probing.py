@@ -155,8 +155,8 @@ def test_probe_reads_what_is_there_and_nothing_else():
     draw = np.random.default_rng(0)
     classes = draw.integers(0, 3, 1500)
     training = np.arange(1500) < 1000
-    centres = np.eye(3)[classes] * 3
-    assert linear_probe(centres + 0.5 * draw.standard_normal((1500, 3)), classes, training) > 0.97
+    centers = np.eye(3)[classes] * 3
+    assert linear_probe(centers + 0.5 * draw.standard_normal((1500, 3)), classes, training) > 0.97
     blind = linear_probe(draw.standard_normal((1500, 3)), classes, training)
     assert 0.25 < blind < 0.42
     np.testing.assert_array_equal(
@@ -164,7 +164,7 @@ def test_probe_reads_what_is_there_and_nothing_else():
     )
 
 
-def test_knowledge_of_a_model_on_labelled_speech(tmp_path: Path):
+def test_knowledge_of_a_model_on_labeled_speech(tmp_path: Path):
     """Labels made from the codes themselves: probes read them, and speakers are told by their
     codes.
     """

@@ -71,7 +71,7 @@ def test_pieces_are_cut_by_their_length():
 
 def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(manifest, monkeypatch):
     """What Ray's actors call: the recording that kills the encoder is found among its
-    neighbours.
+    neighbors.
     """
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HELPERS), *sys.path]))
     good = [ReadAudio(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]

@@ -23,7 +23,7 @@ package's own loading code reads it: for xcodec2 that is transformers 4.48, whic
 missing or unexpected.
 
 Layout of a golden file (T frames): `weights/<key>`, `wav/<i>` int16 (N,), `latent/<i>` float32 (T,
-8), the vector that enters the quantiser's first bound, `codes/<i>` int32 (T,), `recon/<i>` float32
+8), the vector that enters the quantizer's first bound, `codes/<i>` int32 (T,), `recon/<i>` float32
 (hop T,). Weights with two or more dimensions over 1 are stored as float8_e4m3fn, others as float16:
 exact, for the original ran on the rounded values. The constant buffers (`filter`, `window`) are
 float32. `.float()` on a tensor gives what the original used.
@@ -319,7 +319,7 @@ def random_state(model, extra, seed):
 
 
 def calibrate(state, latents):
-    """Scale the projection into the quantiser so that each latent has mean 0 and the wanted
+    """Scale the projection into the quantizer so that each latent has mean 0 and the wanted
     deviation.
     """
     latent = torch.cat(latents)

@@ -113,7 +113,7 @@ def some_codes(count: int, seed: int = 0) -> np.ndarray:
 
 
 THINGS = ("car", "hat", "sun", "day", "cup")
-TEXTS = [f"{colour} {thing}." for colour in ("red", "blue", "old", "new") for thing in THINGS]
+TEXTS = [f"{color} {thing}." for color in ("red", "blue", "old", "new") for thing in THINGS]
 
 
 FEW = TEXTS[:5]

@@ -4,6 +4,7 @@ on.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from dataclasses import replace
@@ -44,10 +45,21 @@ def speech() -> Tensor:
     return torch.from_numpy(samples)
 
 
+def long_speech(seconds: float) -> Tensor:
+    """(N,) float32 at 16 kHz: the clip, then backwards and quieter, again and again."""
+    clip = torch.cat([speech(), 0.5 * speech().flip(0)])
+    return clip.repeat(int(seconds * 16_000 / len(clip)) + 1)[: int(seconds * 16_000)]
+
+
 def random_model(config: XCodec2Config = XCODEC2, seed: int = 0) -> XCodec2Model:
     """Weights of sane size, no norm or bias at its default, and codes that use all levels of all
-    dimensions.
+    dimensions. The model is the caller's own, and may be changed.
     """
+    return copy.deepcopy(_random_model(config, seed))
+
+
+@functools.cache
+def _random_model(config: XCodec2Config, seed: int) -> XCodec2Model:
     model = XCodec2Model(config).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from extraction import Inline, make_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from talkers import CODEBOOK, base_tokenizer, prompts, small_llama, some_codes, speech_tokenizer
+from talkers import CODEBOOK, base_tokenizer, prompts, speech_tokenizer
 
 from xcodec2.cli import xcodec2
 from xcodec2.errors import CodesError, LlasaError, XCodec2Error
@@ -24,14 +24,14 @@ from xcodec2.extract import extract, run
 from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import (
-    labelled,
+    labeled,
     mixed_in,
     row_texts,
     shuffled_indices,
     speech_examples,
     text_examples,
 )
-from xcodec2.llasa.training.packing import IGNORED, Example, pack
+from xcodec2.llasa.training.packing import IGNORED
 from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
 
@@ -301,7 +301,7 @@ def test_shuffling_depends_on_the_seed_and_looks_random():
 
 def test_labels_are_the_speech_and_its_marks():
     v = prompts().vocabulary
-    made = labelled(prompts().in_chat(good_row("abc", [9, 8])), prompts())
+    made = labeled(prompts().in_chat(good_row("abc", [9, 8])), prompts())
     spoken = [v.speech_start, *v.to_ids([9, 8]), v.speech_end]
     assert made.labels[made.labels != IGNORED].tolist() == spoken
     assert made.ids[-len(spoken) :].tolist() == spoken
@@ -311,7 +311,7 @@ def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
     (tmp_path / "a.txt").write_text("one line\n\nanother, longer line of text\n")
     v = prompts()
     text = text_examples([tmp_path / "a.txt"], v, 16)
-    speech = [labelled(v.in_chat(good_row("abc", [1, 2])), v) for _ in range(50)]
+    speech = [labeled(v.in_chat(good_row("abc", [1, 2])), v) for _ in range(50)]
     mixed = list(mixed_in(iter(speech), text, 0.25))
     written = sum(len(item) for item in mixed if item.ids[0] != v.before[0])
     assert written / sum(map(len, mixed)) == pytest.approx(0.25, abs=0.01)
@@ -321,103 +321,3 @@ def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(LlasaError, match="no text in it"):
         next(text_examples([tmp_path / "empty.txt"], v, 16))
-
-
-# --- packing --------------------------------------------------------------------------------------
-
-
-def numbered(lengths: list[int]) -> list[Example]:
-    """Examples whose tokens are all different."""
-    starts = np.cumsum([0, *lengths])
-    items = [
-        np.arange(start, start + length) for start, length in zip(starts, lengths, strict=False)
-    ]
-    return [Example(ids, np.where(np.arange(len(ids)) % 3, ids, IGNORED)) for ids in items]
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(1, 40), max_size=120), st.integers(1, 70))
-def test_packing_loses_no_token_and_restarts_every_example(lengths, window):
-    examples = numbered(lengths)
-    packs = list(pack(iter(examples), 40, padding=-1, window=window))
-    found = {}
-    for item in packs:
-        assert len(item.ids) == len(item.positions) == len(item.labels) == 40
-        starts = np.flatnonzero(item.positions == 0)
-        for start, stop in itertools.pairwise([*starts, 40]):
-            ids = item.ids[start:stop]
-            assert item.positions[start:stop].tolist() == list(range(stop - start))
-            if ids[0] == -1:
-                assert (ids == -1).all()
-                assert (item.labels[start:stop] == IGNORED).all()
-                assert start == item.tokens
-            else:
-                found[int(ids[0])] = (ids.tolist(), item.labels[start:stop].tolist())
-    assert found == {int(e.ids[0]): (e.ids.tolist(), e.labels.tolist()) for e in examples}
-    assert sum(item.tokens for item in packs) == sum(lengths)
-    assert sum(item.examples for item in packs) == len(lengths)
-
-
-def test_packs_are_nearly_full():
-    lengths = np.random.default_rng(0).integers(100, 900, 400).tolist()
-    packs = list(pack(numbered(lengths), 2048, padding=0))
-    assert sum(lengths) / (len(packs) * 2048) > 0.97
-
-
-def test_an_example_that_does_not_fit_is_an_error():
-    with pytest.raises(ValueError, match="41 tokens does not fit"):
-        list(pack(numbered([3, 41]), 40, padding=0))
-
-
-def loss_sum(
-    model: torch.nn.Module, item: Example, positions: np.ndarray | None = None
-) -> torch.Tensor:
-    """Summed over the labelled tokens."""
-    batch = {"input_ids": torch.tensor(item.ids)[None], "labels": torch.tensor(item.labels)[None]}
-    if positions is not None:
-        batch["position_ids"] = torch.tensor(positions)[None]
-    with torch.no_grad():
-        return model(**batch, use_cache=False, num_items_in_batch=1).loss
-
-
-def speech_of(lengths: list[int]) -> list[Example]:
-    rows = [
-        good_row("abc"[: 1 + i % 3], some_codes(length, seed=i)) for i, length in enumerate(lengths)
-    ]
-    return [labelled(prompts().in_chat(row), prompts()) for row in rows]
-
-
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_the_loss_of_packs_is_the_loss_of_examples(attention):
-    model = small_llama()
-    model.set_attn_implementation(attention)
-    examples = speech_of([5, 60, 1, 33, 48, 12, 90, 7])
-    alone = sum(loss_sum(model, item) for item in examples)
-    packs = list(pack(examples, 600, padding=0))
-    assert len(packs) < 4
-    packed = sum(loss_sum(model, Example(item.ids, item.labels), item.positions) for item in packs)
-    count = sum((item.labels != IGNORED).sum() for item in examples)
-    assert abs(packed - alone) / count < 1e-5
-
-
-def test_nothing_is_seen_across_a_boundary():
-    model = small_llama()
-    examples = speech_of([20, 30, 25])
-    (packed,) = pack(examples, 600, padding=0)
-    order = np.flatnonzero(packed.positions == 0)
-    start, stop = int(order[1]), int(order[2])
-
-    def logits(ids: np.ndarray) -> torch.Tensor:
-        positions = torch.tensor(packed.positions)[None]
-        with torch.no_grad():
-            return model(
-                input_ids=torch.tensor(ids)[None], position_ids=positions, use_cache=False
-            ).logits[0]
-
-    before = logits(packed.ids)
-    changed = packed.ids.copy()
-    changed[:start] = 3
-    changed[stop:] = 3
-    assert torch.equal(before[start:stop], logits(changed)[start:stop])
-    changed[start] = 3  # and within the example all is seen
-    assert not torch.equal(before[start:stop], logits(changed)[start:stop])

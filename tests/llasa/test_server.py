@@ -7,112 +7,20 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from paths import HELPERS
-from talkers import FEW, TEXTS, prompts, small_codec, teach, utterances
+from talkers import prompts, small_codec
 
 from xcodec2.cli import xcodec2
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Sampling
-from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.backends.server import Server
-from xcodec2.llasa.export.gguf import write_gguf
-from xcodec2.llasa.lm import LlasaMetadata, load_lm
-from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.vocabulary import LENGTH
-
-GREEDY = Sampling(temperature=0)
-
-
-def llama_server(folder: Path, gguf: Path) -> Iterator[Server]:
-    """llama.cpp serving the LM of a folder."""
-    lm = load_lm(folder)
-    write_gguf(lm, gguf, full=True)
-    script = HELPERS / "llama_server.py"
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(gguf)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        address = process.stdout.readline().strip()
-        assert address, "llama.cpp did not load the model"
-        yield Server(address, lm.prompts, lm.metadata)
-    finally:
-        process.communicate(timeout=20)
-
-
-@pytest.fixture(scope="module")
-def server(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    yield from llama_server(taught, tmp_path_factory.mktemp("gguf") / "taught.gguf")
-
-
-def test_llama_cpp_speaks_what_was_learned(server, taught):
-    asked = [server.prompts.prompt(text) for text in FEW]
-    served = server.generate(asked, [0] * len(asked), GREEDY)
-    here = InProcess(load_lm(taught)).generate(asked, [0] * len(asked), GREEDY)
-    for item, own, codes in zip(served, here, utterances().values(), strict=True):
-        assert item.codes.tolist() == own.codes.tolist() == codes.tolist()
-        assert item.finished
-
-
-def test_llama_cpp_streams_stops_and_repeats_itself(server):
-    prompt = server.prompts.prompt(FEW[0])
-    assert list(server.stream(prompt, 0, GREEDY)) == utterances()[FEW[0]].tolist()
-    (cut,) = server.generate([prompt], [0], Sampling(temperature=0, max_tokens=7))
-    assert (len(cut.codes), cut.finished) == (7, False)
-    warm = Sampling(temperature=1.2, top_k=3, max_tokens=40)
-    drawn = [server.one(prompt, seed, warm).codes.tolist() for seed in (1, 1)]
-    assert drawn[0] == drawn[1]
-
-
-def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
-    speaker = Speaker(server, small_codec())
-    spoken = speaker.speak(FEW[1], sampling=GREEDY)
-    assert spoken.codes.tolist() == utterances()[FEW[1]].tolist()
-    small_codec().save_pretrained(tmp_path / "codec")
-    args = [
-        "speak",
-        FEW[1],
-        "-o",
-        tmp_path / "a.wav",
-        "--model",
-        tmp_path / "codec",
-        "--temperature",
-        0,
-    ]
-    done = CliRunner().invoke(
-        xcodec2, list(map(str, [*args, "--lm", server.name, "--tokenizer", taught]))
-    )
-    assert done.exit_code == 0, (done.output, done.exception)
-    assert f"{len(spoken.codes)} tokens" in done.output
-
-
-@pytest.mark.slow
-def test_twenty_utterances_come_back_through_both_back_ends(tmp_path):
-    folder = teach(tmp_path, TEXTS, steps=1200, batch=4)
-    lm, wanted = load_lm(folder), list(utterances(TEXTS).values())
-    asked = [lm.prompts.prompt(text) for text in TEXTS]
-    served = llama_server(folder, tmp_path / "twenty.gguf")
-    for backend in (InProcess(lm), next(served)):
-        made = backend.generate(asked, [0] * 20, GREEDY)
-        equal = sum(
-            int((item.codes[: len(codes)] == codes[: len(item.codes)]).sum())
-            for item, codes in zip(made, wanted, strict=True)
-        )
-        assert equal / sum(map(len, wanted)) >= 0.95, backend.name
-    served.close()
-
 
 # --- servers that fail ----------------------------------------------------------------------------
 

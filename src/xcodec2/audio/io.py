@@ -85,7 +85,7 @@ def load_audio(
 
     Raises:
         AudioError: The source is unreadable, cut short, empty or not finite, or has no such
-        channel.
+            channel.
     """
     given = None if sample_rate is None else checked_rate(sample_rate)
     taken = checked_channel(channel)

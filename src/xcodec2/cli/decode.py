@@ -14,8 +14,8 @@ from xcodec2.cli.outputs import (
     check_audio_suffix,
     content_of,
     for_each_file,
-    frames_bar,
     plan_outputs,
+    progress_bar,
     write_stdout,
 )
 from xcodec2.extras import require
@@ -120,7 +120,7 @@ def decode(
             item = Codes.load(
                 content_of(source), frame_rate=model.frame_rate, codebook_size=model.codebook_size
             )
-        with frames_bar() as progress:
+        with progress_bar("frames") as progress:
             waveform = model.decode(item, progress=progress)
 
         def save(target: Path) -> None:

@@ -19,8 +19,8 @@ from xcodec2.cli.outputs import (
     check_decoders,
     content_of,
     for_each_file,
-    frames_bar,
     plan_outputs,
+    progress_bar,
     write_stdout,
 )
 
@@ -61,7 +61,7 @@ def encode(
     model = load_model(model_name, device)
 
     def work(source: Path) -> Callable[[Path], str]:
-        with frames_bar() as progress:
+        with progress_bar("frames") as progress:
             codes = model.encode(content_of(source), channel=channel, progress=progress)
 
         def save(target: Path) -> str:

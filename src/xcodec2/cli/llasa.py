@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from xcodec2.cli.outputs import progress_bar
+
 
 @click.group()
 def llasa() -> None:
@@ -65,20 +67,13 @@ def prepare(
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
-    from tqdm import tqdm
-
     from xcodec2.llasa.extra import require_llasa
 
     require_llasa("transformers", "pyarrow")
     from xcodec2.llasa.lm import load_tokenizer
     from xcodec2.llasa.training.prepare import prepare
 
-    with tqdm(unit=" recordings", disable=None, delay=2, leave=False) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar("recordings") as progress:
         made = prepare(
             codes,
             out,

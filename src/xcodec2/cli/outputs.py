@@ -150,13 +150,13 @@ def for_each_file(
 
 
 @contextmanager
-def frames_bar() -> Iterator[Callable[[int, int], None]]:
+def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
     """Yields a `progress(done, total)` that shows a bar on a terminal, for work that takes longer
     than a moment.
     """
     from tqdm import tqdm
 
-    with tqdm(unit=" frames", disable=None, delay=2, leave=False) as bar:
+    with tqdm(unit=f" {unit}", disable=None, delay=2, leave=False) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -100,7 +100,7 @@ def speech_moments() -> tuple[Tensor, Tensor]:
 
 
 def stack_frames(features: Tensor, stack: int) -> Tensor:
-    """(B, F, D) → (B, F//stack, stack·D): neighbours side by side, an incomplete last group
+    """(B, F, D) → (B, F//stack, stack·D): neighbors side by side, an incomplete last group
     dropped.
     """
     batch, frames, width = features.shape

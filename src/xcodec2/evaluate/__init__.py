@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xcodec2.lazy import lazy_names
+from xcodec2.lazy import exports
 
 if TYPE_CHECKING:
     from xcodec2.evaluate.evaluation import evaluate
@@ -42,4 +42,4 @@ _HOMES = {
     "evaluate": "xcodec2.evaluate.evaluation",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

@@ -164,7 +164,7 @@ def read_ahead(
 
 
 def pieces(audio: Iterable[ReadAudio], sample_rate: int) -> Iterator[list[ReadAudio]]:
-    """Neighbours together until they last PIECE_SECONDS.
+    """Neighbors together until they last PIECE_SECONDS.
 
     Codes do not depend on the cut; memory does.
     """

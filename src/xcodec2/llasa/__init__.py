@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xcodec2.lazy import lazy_names
+from xcodec2.lazy import exports
 
 if TYPE_CHECKING:
     from xcodec2.errors import LlasaError
@@ -30,4 +30,4 @@ _HOMES = {
     "Voice": "xcodec2.llasa.speaker",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

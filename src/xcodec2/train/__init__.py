@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xcodec2.lazy import lazy_names
+from xcodec2.lazy import exports
 
 if TYPE_CHECKING:
     from xcodec2.train.loop import export_newest, train
@@ -25,4 +25,4 @@ _HOMES = {
     "train": "xcodec2.train.loop",
 }
 
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

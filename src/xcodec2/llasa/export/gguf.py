@@ -1,7 +1,7 @@
 """A Llama that speaks, as a GGUF file for llama.cpp.
 
 Weights by transformers' names become GGUF's; query and key rows are interleaved, since llama.cpp
-rotates pairs of neighbours where transformers rotates halves. Codes are tokens that llama.cpp
+rotates pairs of neighbors where transformers rotates halves. Codes are tokens that llama.cpp
 prints as text; the end of speech ends generation.
 """
 

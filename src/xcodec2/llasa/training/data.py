@@ -43,7 +43,7 @@ def hash64(value: int) -> int:
     return value ^ value >> 31
 
 
-def labelled(ids: np.ndarray, prompts: Prompts) -> Example:
+def labeled(ids: np.ndarray, prompts: Prompts) -> Example:
     """An example in chat, with labels from SPEECH_START on: the mark, the codes and the end."""
     labels = ids.copy()
     labels[: int(np.argmax(ids == prompts.vocabulary.speech_start))] = IGNORED
@@ -73,7 +73,7 @@ def speech_examples(
         except LlasaError as problem:
             refused.add(str(problem))
         else:
-            yield labelled(ids, prompts)
+            yield labeled(ids, prompts)
 
 
 def row_texts(rows: list[Rows], prompts: Prompts, count: int) -> list[str]:
@@ -93,7 +93,7 @@ def row_texts(rows: list[Rows], prompts: Prompts, count: int) -> list[str]:
 
 
 def text_examples(files: list[Path], prompts: Prompts, length: int) -> Iterator[Example]:
-    """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labelled
+    """Plain text, one document a line, for ever: pieces of at most `length` tokens, all labeled
     but the first.
 
     Raises:
