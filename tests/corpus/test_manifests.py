@@ -7,11 +7,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 
 import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -472,6 +475,33 @@ def fails(recording) -> bool:
     except AudioError:
         return True
     return False
+
+
+@pytest.mark.parametrize("part", [{}, {"start": 0.0, "end": 0.01}])
+def test_members_that_are_no_audio_are_called_by_archive_and_name(folder, part):
+    """Warnings, too; and so are the cells of tables and files on other file systems."""
+    both = np.stack([SOUND[:500], -SOUND[:500]], 1)
+    said = json.dumps(part).encode()
+    tar = packed(
+        folder / "t.tar",
+        [("a.wav", b"no audio"), ("a.json", said), ("d/b.wav", wav(both)), ("d/b.json", said)],
+    )
+    bad, opposite = read_corpus(tar)
+    assert reason(bad).startswith(f"{tar}::a.wav: not audio"), reason(bad)
+    with pytest.warns(UserWarning, match=re.escape(f"{tar}::d/b.wav: the average of its 2")):
+        opposite.load()
+    table = folder / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{"audio": b"no audio", **part}]), table)
+    (cell,) = read_corpus(table)
+    assert reason(cell).startswith(f"{table}#0: not audio")
+    memory = fsspec.filesystem("memory")
+    try:
+        memory.pipe("/k/a.wav", b"no audio")
+        memory.pipe("/k/m.jsonl", json.dumps({"path": "a.wav", **part}).encode())
+        (remote,) = read_corpus("memory://k/m.jsonl")
+        assert re.search(r"k/a\.wav: not audio", reason(remote))
+    finally:
+        memory.rm("/", recursive=True)
 
 
 def test_names_in_tars_that_are_not_utf8(folder):

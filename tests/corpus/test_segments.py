@@ -222,7 +222,7 @@ def test_empty_cells_beside_times_are_a_row_with_a_reason(folder, how, empty):
         return list(read_corpus(folder / f"m.{how}"))
 
     bad, good = read(table)
-    with pytest.raises(AudioError, match="start.*(is|are) (empty|no time)|nan is no time"):
+    with pytest.raises(AudioError, match=r"start.*(is|are) (empty|no time)|nan is no time"):
         bad.load()
     assert is_part(good, 4_000, 8_000)
     assert is_part(read(table[:1])[0], 0, 40_000)
@@ -297,7 +297,7 @@ def test_ids_of_parts_that_begin_together(folder):
     assert [r.load().num_samples for r in rows(folder, *table)] == sizes
     with pytest.raises(XCodec2Error, match="two recordings have the id 'x'"):
         rows(folder, *({"id": "x"} | row for row in table))
-    with pytest.raises(XCodec2Error, match="two recordings have the id 'a.wav'"):
+    with pytest.raises(XCodec2Error, match=r"two recordings have the id 'a.wav'"):
         rows(folder, {"path": "a.wav"}, {"path": "a.wav"})
 
 
