@@ -504,6 +504,56 @@ def test_members_that_are_no_audio_are_called_by_archive_and_name(folder, part):
         memory.rm("/", recursive=True)
 
 
+def test_names_with_dots_keep_their_texts(folder):
+    """The first dot ends a key of WebDataset's; what stands behind it tells what belongs to what."""
+    sound = wav(SOUND[:500])
+    tar = packed(
+        folder / "t.tar",
+        [
+            ("d/1.5_a.wav", sound),
+            ("d/1.5_a.txt", b"one"),
+            ("d/1.5_a.json", b'{"speaker": "s"}'),
+            ("b.near.wav", sound),
+            ("b.far.txt", b"of another member"),
+            ("b.json", b'{"text": "of all"}'),
+        ],
+    )
+    first, second = read_corpus(tar)
+    assert (first.id, first.columns) == ("t/d/1", {"text": "one", "speaker": "s"})
+    assert (second.id, second.columns) == ("t/b", {"text": "of all"})
+
+
+def test_links_in_a_tar_are_rows_with_a_reason(folder):
+    tar = folder / "t.tar"
+    with tarfile.open(tar, "w") as archive:
+        for name, kind in {
+            "a": tarfile.REGTYPE,
+            "b": tarfile.LNKTYPE,
+            "c": tarfile.SYMTYPE,
+        }.items():
+            info = tarfile.TarInfo(f"{name}.wav")
+            info.type, info.linkname = kind, "" if name == "a" else "a.wav"
+            info.size = len(wav(SOUND[:500])) if name == "a" else 0
+            archive.addfile(info, io.BytesIO(wav(SOUND[:500])))
+    whole, *links = read_corpus(tar)
+    assert whole.load().num_samples == 500
+    assert [r.id for r in links] == ["t/b", "t/c"]
+    assert all("is a link to a.wav, and holds nothing" in reason(r) for r in links)
+
+
+def test_tars_that_were_laid_one_behind_another(folder):
+    """As `cat` does; tar itself stops at the end of the first one."""
+    parts = [packed(folder / f"{n}.tar", [(f"{n}.wav", wav(SOUND[:n]))]) for n in (300, 500)]
+    both = b"".join(part.read_bytes() for part in parts)
+    (folder / "both.tar").write_bytes(both)
+    assert lengths(folder / "both.tar") == {"both/300": 300, "both/500": 500}
+    (folder / "both.tar").write_bytes(parts[0].read_bytes() + b"a remark")
+    assert lengths(folder / "both.tar") == {"both/300": 300}
+    (folder / "both.tar").write_bytes(both[: 10_240 + 700])
+    with pytest.raises(XCodec2Error, match="damaged, cut short"):
+        lengths(folder / "both.tar")
+
+
 def test_names_in_tars_that_are_not_utf8(folder):
     tar = packed(folder / "t.tar", [("\udcff.wav", wav(SOUND[:500]))])
     assert lengths(tar) == {"t/\\udcff": 500}

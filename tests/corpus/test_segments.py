@@ -64,6 +64,13 @@ def is_part(recording, begin: int, end: int) -> bool:
         ({"onset": 1.0, "offset": 2.0}, 8_000, 16_000),
         ({"start": "0:01.5", "end": "00:00:02,500"}, 12_000, 20_000),
         ({"start": "1,5", "end": "2,5"}, 12_000, 20_000),
+        ({"startTime": "1.500s", "endTime": "2.500s"}, 12_000, 20_000),  # of Google's recognizer
+        ({"start": "1500ms", "end": "2500 ms"}, 12_000, 20_000),
+        # of pandas' timedelta
+        ({"start": "0 days 00:00:01.5", "end": "0 days 00:00:02.500000"}, 12_000, 20_000),
+        ({"t_start": 1.5, "t_end": 2.5}, 12_000, 20_000),
+        ({"chunk_start": 1.5, "chunk_end": 2.5}, 12_000, 20_000),
+        ({"vad_start": 1.5, "vad_end": 2.5}, 12_000, 20_000),
         ({"timestamp": [1.0, 2.0]}, 8_000, 16_000),
         ({"start": 1.5}, 12_000, 40_000),
         ({"offset": 1.5, "duration": None}, 12_000, 40_000),
