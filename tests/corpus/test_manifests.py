@@ -505,7 +505,7 @@ def test_members_that_are_no_audio_are_called_by_archive_and_name(folder, part):
 
 
 def test_names_with_dots_keep_their_texts(folder):
-    """The first dot ends a key of WebDataset's; what stands behind it tells what belongs to what."""
+    """The first dot ends a key of WebDataset's; what follows tells what belongs to what."""
     sound = wav(SOUND[:500])
     tar = packed(
         folder / "t.tar",
@@ -526,11 +526,8 @@ def test_names_with_dots_keep_their_texts(folder):
 def test_links_in_a_tar_are_rows_with_a_reason(folder):
     tar = folder / "t.tar"
     with tarfile.open(tar, "w") as archive:
-        for name, kind in {
-            "a": tarfile.REGTYPE,
-            "b": tarfile.LNKTYPE,
-            "c": tarfile.SYMTYPE,
-        }.items():
+        kinds = {"a": tarfile.REGTYPE, "b": tarfile.LNKTYPE, "c": tarfile.SYMTYPE}
+        for name, kind in kinds.items():
             info = tarfile.TarInfo(f"{name}.wav")
             info.type, info.linkname = kind, "" if name == "a" else "a.wav"
             info.size = len(wav(SOUND[:500])) if name == "a" else 0
