@@ -77,6 +77,7 @@ def is_part(recording, begin: int, end: int) -> bool:
         ({"start": 1.5, "end": -1}, 12_000, 40_000),
         ({"start": 1.0, "end": 2.0, "duration": 1.0}, 8_000, 16_000),
         ({"start": 1.0, "end": 2.0, "duration": 5.0}, 8_000, 16_000),
+        ({"start": 1.0, "end": 2.0, "duration": "nan"}, 8_000, 16_000),
         ({"start": 16_000, "end": 24_000, "duration": 1.0}, 16_000, 24_000),
         ({"start": 8_000, "end": 16_000, "sampling_rate": 8_000}, 8_000, 16_000),
         ({"start": 1.0, "end": 2.0, "length": 12, "num_samples": 7}, 8_000, 16_000),

@@ -158,7 +158,7 @@ class Times:
             self.names, self.columns = names, find_columns(names)
         self.refuse_words(row)
         begin, end, length = self.stated(row)
-        self.refuse_infinity(row, bool(begin or end))
+        self.refuse_infinity(row, begin, end)
         if not begin and not end:
             stated = length and length.unit != "unknown" and self.says_duration(row)
             if not stated:
@@ -204,23 +204,28 @@ class Times:
                     f"its {name} {value!r} is no time; --segments none reads the whole file"
                 )
 
-    def refuse_infinity(self, row: Mapping[str, Any], timed: bool) -> None:
+    def refuse_infinity(
+        self, row: Mapping[str, Any], begin: Time | None, end: Time | None
+    ) -> None:
         """NaN and infinity say neither that a time is missing nor which one it is: read as missing,
         they would make a part the whole file, or all the rest of it.
 
         Args:
             row: Column → value, of one recording.
-            timed: Whether it states a begin or end all the same.
+            begin: What it states all the same.
+            end: As `begin`; where both are there, nothing depends on a duration beside them.
 
         Raises:
             AudioError: It has such a value, and this row or another one states a part.
         """
         columns = self.columns
-        stated = [(n, row.get(n)) for n, _ in columns.begin + columns.end + columns.length]
+        decisive = columns.begin + columns.end + (() if begin and end else columns.length)
+        stated = [(name, row.get(name)) for name, _ in decisive]
         stated += [(str(columns.pair), value) for value in self.pair(row) or ()]
         for name, value in stated:
             text = str(value).strip()
-            if text.lstrip("+-").casefold() in NOT_FINITE and (timed or self.has_parts()):
+            not_finite = text.lstrip("+-").casefold() in NOT_FINITE
+            if not_finite and (begin or end or self.has_parts()):
                 raise AudioError(
                     f"its {name} {text} is no time; to the end of the file is a duration or end of "
                     "-1"
