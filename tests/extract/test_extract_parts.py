@@ -145,7 +145,12 @@ def test_ids_that_were_numbered_resume_and_grow(tmp_path, clip, inline):
     """
     soundfile.write(tmp_path / "one.flac", clip, RATE)
     table = [
-        {"path": "one.flac", "offset": offset, "duration": round(0.2 + n * 0.05, 2), "text": f"{offset} {n}"}
+        {
+            "path": "one.flac",
+            "offset": offset,
+            "duration": round(0.2 + n * 0.05, 2),
+            "text": f"{offset} {n}",
+        }
         for offset in (0, 0.5)
         for n in range(3)
     ]

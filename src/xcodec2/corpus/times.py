@@ -204,9 +204,7 @@ class Times:
                     f"its {name} {value!r} is no time; --segments none reads the whole file"
                 )
 
-    def refuse_infinity(
-        self, row: Mapping[str, Any], begin: Time | None, end: Time | None
-    ) -> None:
+    def refuse_infinity(self, row: Mapping[str, Any], begin: Time | None, end: Time | None) -> None:
         """NaN and infinity say neither that a time is missing nor which one it is: read as missing,
         they would make a part the whole file, or all the rest of it.
 

@@ -182,6 +182,6 @@ def pieces(audio: Iterable[ReadAudio], sample_rate: int) -> Iterator[list[ReadAu
 
 
 def stop_all(children: Iterable[Any]) -> None:
-    """End processes."""
+    """End processes for good."""
     for child in children:
-        child.stop()
+        child.close()
