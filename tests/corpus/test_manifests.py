@@ -496,10 +496,10 @@ def test_members_that_are_no_audio_are_called_by_archive_and_name(folder, part):
     assert reason(cell).startswith(f"{table}#0: not audio")
     memory = fsspec.filesystem("memory")
     try:
-        memory.pipe("/k/a.wav", b"no audio")
-        memory.pipe("/k/m.jsonl", json.dumps({"path": "a.wav", **part}).encode())
-        (remote,) = read_corpus("memory://k/m.jsonl")
-        assert re.search(r"k/a\.wav: not audio", reason(remote))
+        memory.pipe("/bad/a.wav", b"no audio")
+        memory.pipe("/bad/m.jsonl", json.dumps({"path": "a.wav", **part}).encode())
+        (remote,) = read_corpus("memory://bad/m.jsonl")
+        assert re.search(r"bad/a\.wav: not audio", reason(remote))
     finally:
         memory.rm("/", recursive=True)
 

@@ -76,7 +76,8 @@ def test_processes_end_while_a_thread_still_asks():
             assert closing.result() is None
         with pytest.raises(XCodec2Error, match="the run has ended"):
             asking.result()
-    assert process is not None and process.returncode is not None
+    assert process is not None
+    assert process.returncode is not None
     assert child.process is None
 
 

@@ -29,8 +29,8 @@ class Child:
     """`target`, "module:function", is called with `args` in a new process and gives the function
     that answers requests.
 
-    The process starts at the first request and, after it died, again at the next one, until `close`.
-    One thread asks; another one may stop or close it.
+    The process starts at the first request and, after it died, again at the next one, until
+    `close`. One thread asks; another one may stop or close it.
     """
 
     def __init__(self, target: str, *args: Any, quiet: bool = False) -> None:
