@@ -158,6 +158,18 @@ def test_names_of_files_do_not_reach_the_terminal_raw(speech, tiny_folder, tmp_p
     assert_harmless(result.err)
 
 
+def test_warnings_of_readers_do_not_reach_the_terminal_raw(capsys):
+    """They name the file, and come from another process."""
+    from xcodec2.corpus import Recording
+    from xcodec2.extract.reading import read_audio
+
+    child = SimpleNamespace(ask=lambda *_: (np.zeros(1), 1, 16_000, [f"{EVIL}\n.wav: opposite"]))
+    read_audio(Recording("id", "source", {}, None), child, 1.0)
+    said = capsys.readouterr().err
+    assert_harmless(said)
+    assert said == f"xcodec2: warning: {SHOWN} .wav: opposite\n"
+
+
 def test_ids_in_a_summary_do_not_reach_the_terminal_raw(monkeypatch, tmp_path):
     from xcodec2 import extract
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
+import re
 import tarfile
 from pathlib import Path
 
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from manifests import SOUND, lengths, reason, texts, wav
 
@@ -234,6 +240,80 @@ def fails(recording) -> bool:
     except AudioError:
         return True
     return False
+
+
+@pytest.mark.parametrize("part", [{}, {"start": 0.0, "end": 0.01}])
+def test_members_that_are_no_audio_are_called_by_archive_and_name(folder, part):
+    """Warnings, too; and so are the cells of tables and files on other file systems."""
+    both = np.stack([SOUND[:500], -SOUND[:500]], 1)
+    said = json.dumps(part).encode()
+    tar = packed(
+        folder / "t.tar",
+        [("a.wav", b"no audio"), ("a.json", said), ("d/b.wav", wav(both)), ("d/b.json", said)],
+    )
+    bad, opposite = read_corpus(tar)
+    assert reason(bad).startswith(f"{tar}::a.wav: not audio"), reason(bad)
+    with pytest.warns(UserWarning, match=re.escape(f"{tar}::d/b.wav: the average of its 2")):
+        opposite.load()
+    table = folder / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{"audio": b"no audio", **part}]), table)
+    (cell,) = read_corpus(table)
+    assert reason(cell).startswith(f"{table}#0: not audio")
+    memory = fsspec.filesystem("memory")
+    try:
+        memory.pipe("/bad/a.wav", b"no audio")
+        memory.pipe("/bad/m.jsonl", json.dumps({"path": "a.wav", **part}).encode())
+        (remote,) = read_corpus("memory://bad/m.jsonl")
+        assert re.search(r"bad/a\.wav: not audio", reason(remote))
+    finally:
+        memory.rm("/", recursive=True)
+
+
+def test_names_with_dots_keep_their_texts(folder):
+    """The first dot ends a key of WebDataset's; what follows tells what belongs to what."""
+    sound = wav(SOUND[:500])
+    tar = packed(
+        folder / "t.tar",
+        [
+            ("d/1.5_a.wav", sound),
+            ("d/1.5_a.txt", b"one"),
+            ("d/1.5_a.json", b'{"speaker": "s"}'),
+            ("b.near.wav", sound),
+            ("b.far.txt", b"of another member"),
+            ("b.json", b'{"text": "of all"}'),
+        ],
+    )
+    first, second = read_corpus(tar)
+    assert (first.id, first.columns) == ("t/d/1", {"text": "one", "speaker": "s"})
+    assert (second.id, second.columns) == ("t/b", {"text": "of all"})
+
+
+def test_links_in_a_tar_are_rows_with_a_reason(folder):
+    tar = folder / "t.tar"
+    with tarfile.open(tar, "w") as archive:
+        kinds = {"a": tarfile.REGTYPE, "b": tarfile.LNKTYPE, "c": tarfile.SYMTYPE}
+        for name, kind in kinds.items():
+            info = tarfile.TarInfo(f"{name}.wav")
+            info.type, info.linkname = kind, "" if name == "a" else "a.wav"
+            info.size = len(wav(SOUND[:500])) if name == "a" else 0
+            archive.addfile(info, io.BytesIO(wav(SOUND[:500])))
+    whole, *links = read_corpus(tar)
+    assert whole.load().num_samples == 500
+    assert [r.id for r in links] == ["t/b", "t/c"]
+    assert all("is a link to a.wav, and holds nothing" in reason(r) for r in links)
+
+
+def test_tars_that_were_laid_one_behind_another(folder):
+    """As `cat` does; tar itself stops at the end of the first one."""
+    parts = [packed(folder / f"{n}.tar", [(f"{n}.wav", wav(SOUND[:n]))]) for n in (300, 500)]
+    both = b"".join(part.read_bytes() for part in parts)
+    (folder / "both.tar").write_bytes(both)
+    assert lengths(folder / "both.tar") == {"both/300": 300, "both/500": 500}
+    (folder / "both.tar").write_bytes(parts[0].read_bytes() + b"a remark")
+    assert lengths(folder / "both.tar") == {"both/300": 300}
+    (folder / "both.tar").write_bytes(both[: 10_240 + 700])
+    with pytest.raises(XCodec2Error, match="damaged, cut short"):
+        lengths(folder / "both.tar")
 
 
 def test_names_in_tars_that_are_not_utf8(folder):

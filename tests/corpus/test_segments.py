@@ -64,12 +64,20 @@ def is_part(recording, begin: int, end: int) -> bool:
         ({"onset": 1.0, "offset": 2.0}, 8_000, 16_000),
         ({"start": "0:01.5", "end": "00:00:02,500"}, 12_000, 20_000),
         ({"start": "1,5", "end": "2,5"}, 12_000, 20_000),
+        ({"startTime": "1.500s", "endTime": "2.500s"}, 12_000, 20_000),  # of Google's recognizer
+        ({"start": "1500ms", "end": "2500 ms"}, 12_000, 20_000),
+        # of pandas' timedelta
+        ({"start": "0 days 00:00:01.5", "end": "0 days 00:00:02.500000"}, 12_000, 20_000),
+        ({"t_start": 1.5, "t_end": 2.5}, 12_000, 20_000),
+        ({"chunk_start": 1.5, "chunk_end": 2.5}, 12_000, 20_000),
+        ({"vad_start": 1.5, "vad_end": 2.5}, 12_000, 20_000),
         ({"timestamp": [1.0, 2.0]}, 8_000, 16_000),
         ({"start": 1.5}, 12_000, 40_000),
         ({"offset": 1.5, "duration": None}, 12_000, 40_000),
         ({"start": 1.5, "end": -1}, 12_000, 40_000),
         ({"start": 1.0, "end": 2.0, "duration": 1.0}, 8_000, 16_000),
         ({"start": 1.0, "end": 2.0, "duration": 5.0}, 8_000, 16_000),
+        ({"start": 1.0, "end": 2.0, "duration": "nan"}, 8_000, 16_000),
         ({"start": 16_000, "end": 24_000, "duration": 1.0}, 16_000, 24_000),
         ({"start": 8_000, "end": 16_000, "sampling_rate": 8_000}, 8_000, 16_000),
         ({"start": 1.0, "end": 2.0, "length": 12, "num_samples": 7}, 8_000, 16_000),
@@ -174,6 +182,144 @@ def test_two_rows_of_words_do_not_end_the_run(folder):
     assert len({recording.id for recording in found}) == 3
 
 
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"start": 1.0, "end": INF}, "its end inf is no time; to the end of the file is"),
+        ({"start": 0, "end": INF}, "its end inf is no time"),
+        ({"start": 0.0, "duration": INF}, "its duration inf is no time"),
+        ({"start": "0.0", "end": "Infinity"}, "its end Infinity is no time"),
+        ({"start": -INF, "end": 2.0}, "its start -inf is no time"),
+        ({"offset": 0, "duration": NAN}, "its duration nan is no time"),
+        ({"offset": 0.5, "duration": NAN}, "its duration nan is no time"),
+        ({"offset": 0.5, "duration": "NaN"}, "its duration NaN is no time"),
+        ({"offset": 0, "end": NAN}, "its end nan is no time"),
+        ({"start": NAN, "end": 2.0}, "its start nan is no time"),
+        ({"timestamp": [0.0, INF]}, "its timestamp inf is no time"),
+        ({"timestamp": [NAN, 1.0]}, "its timestamp nan is no time"),
+        ({"offset": NAN, "duration": 1.0}, "said to be 1.0, but the file has 5.000 s"),
+    ],
+)
+def test_nan_and_infinity_are_a_row_with_a_reason(folder, columns, reason):
+    """Read as missing they gave the whole file, or all the rest of it, with a part's text."""
+    (recording,) = rows(folder, {"path": "a.wav"} | columns)
+    with pytest.raises(AudioError, match=reason):
+        recording.load()
+
+
+@pytest.mark.parametrize("how", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("empty", [None, NAN])
+def test_empty_cells_beside_times_are_a_row_with_a_reason(folder, how, empty):
+    """In every form of a table; where no row has times, the rows are whole files."""
+    pandas = pytest.importorskip("pandas")
+    table = [
+        {"path": "a.wav", "start": empty, "end": empty},
+        {"path": "a.wav", "start": 0.5, "end": 1.0},
+    ]
+
+    def read(table: list) -> list:
+        if how == "jsonl":
+            return rows(folder, *table)
+        if how == "csv":
+            pandas.DataFrame(table).to_csv(folder / "m.csv", index=False)
+        else:
+            pq.write_table(pa.Table.from_pylist(table), folder / "m.parquet")
+        return list(read_corpus(folder / f"m.{how}"))
+
+    bad, good = read(table)
+    with pytest.raises(AudioError, match=r"start.*(is|are) (empty|no time)|nan is no time"):
+        bad.load()
+    assert is_part(good, 4_000, 8_000)
+    assert is_part(read(table[:1])[0], 0, 40_000)
+    whole, _ = read([{"path": "a.wav", "start": 0, "end": -1}, table[1]])
+    assert is_part(whole, 0, 40_000)
+
+
+def test_an_empty_row_is_whole_where_its_duration_or_a_missing_key_says_so(folder):
+    table = [
+        {"path": "a.wav", "start": None, "end": None, "duration": 5.0},
+        {"path": "a.wav", "id": "absent"},
+        {"path": "a.wav", "start": 0.5, "end": 1.0, "duration": 0.5},
+    ]
+    assert [r.load().num_samples for r in rows(folder, *table)] == [40_000, 40_000, 4_000]
+
+
+def test_a_duration_of_0_from_0_is_empty_beside_times(folder):
+    empty = {"path": "a.wav", "start": 0, "duration": 0}
+    first, _ = rows(folder, empty, {"path": "a.wav", "start": 0.5, "duration": 1.0})
+    with pytest.raises(AudioError, match="is empty"):
+        first.load()
+    (alone,) = rows(folder, empty)
+    assert is_part(alone, 0, 40_000)
+
+
+@pytest.mark.parametrize("file", ["audio_filepath", "audio_filename"])
+@pytest.mark.parametrize("columns", [{"duration": 0}, {"duration": 0.0}, {"duration": None}, {}])
+def test_nemo_reads_to_the_end_where_the_duration_is_0_or_absent(folder, file, columns):
+    table = [
+        {file: "a.wav", "offset": 0.5, "text": "the rest"} | columns,
+        {file: "a.wav", "offset": 1.0, "duration": 1.0, "text": "a part"},
+        {file: "a.wav", "offset": 0, "text": "all"} | columns,
+    ]
+    rest, part, whole = rows(folder, *table)
+    assert is_part(rest, 4_000, 40_000)
+    assert is_part(part, 8_000, 16_000)
+    assert is_part(whole, 0, 40_000)
+
+
+@pytest.mark.parametrize(
+    "cell", ["[1.0, 2.5]", "(1.0,2.5)", "['1.0', '2.5']", {"start": 1.0, "end": 2.5}]
+)
+def test_begin_and_end_in_one_cell(folder, cell):
+    (recording,) = rows(folder, {"path": "a.wav", "segment": cell})
+    assert is_part(recording, 8_000, 20_000)
+
+
+def test_ids_of_parts_that_begin_together(folder):
+    """Two parts from 0 once had one id, and ended the run; so did one part with two texts."""
+    table = [
+        {"path": "a.wav", "offset": 0, "duration": 1.0},
+        {"path": "a.wav", "offset": 0, "duration": 2.0},
+        {"path": "a.wav", "offset": 0, "duration": 2.0},
+        {"path": "a.wav", "offset": 0.5, "duration": 2.0},
+        {"path": "a.wav", "offset": 0.5, "duration": 2.0},
+        {"path": "a.wav", "offset": 0.5, "duration": 2.0},
+        {"path": "a.wav:100:8000"},
+        {"path": "a.wav:100:8000"},
+    ]
+    ids = [r.id for r in rows(folder, *table)]
+    assert ids == [
+        "a.wav",
+        "a.wav#0+2.0",
+        "a.wav#0+2.0#2",
+        "a.wav#0.5+2.0",
+        "a.wav#0.5+2.0#2",
+        "a.wav#0.5+2.0#3",
+        "a.wav:100:8000",
+        "a.wav:100:8000#2",
+    ]
+    sizes = [8_000, 16_000, 16_000, 16_000, 16_000, 16_000, 8_000, 8_000]
+    assert [r.load().num_samples for r in rows(folder, *table)] == sizes
+    with pytest.raises(XCodec2Error, match="two recordings have the id 'x'"):
+        rows(folder, *({"id": "x"} | row for row in table))
+    with pytest.raises(XCodec2Error, match=r"two recordings have the id 'a.wav'"):
+        rows(folder, {"path": "a.wav"}, {"path": "a.wav"})
+
+
+@pytest.mark.parametrize(
+    "path", ["a.wav:0.1:0.5", "a.wav:0.1:8000", "a.wav:1.5", "a.wav:100", "a.wav:0.1s:0.5s"]
+)
+def test_a_part_in_a_form_that_is_not_read_says_what_the_form_is(folder, path):
+    (recording,) = rows(folder, {"path": path})
+    with pytest.raises(AudioError, match=r"PATH:OFFSET:LENGTH in samples.*seconds are columns"):
+        recording.load()
+    (folder / path).write_bytes((folder / "a.wav").read_bytes())
+    assert rows(folder, {"path": path})[0].load().num_samples == 40_000
+
+
 def test_whole_numbers_are_in_one_unit_or_ambiguous(folder):
     """In a minute, 16,000 to 32,000 can be two seconds of samples or sixteen of milliseconds."""
     part = {"path": "long.wav", "start": 16_000, "end": 32_000}
@@ -251,9 +397,9 @@ def test_one_decoding_serves_all_rows_of_a_file(folder, monkeypatch):
     monkeypatch.setattr(
         audio_io,
         "read_blocks",
-        lambda source, *more: (
+        lambda source, *more, **how: (
             opened.append(source) if isinstance(source, str) else None,
-            read(source, *more),
+            read(source, *more, **how),
         )[1],
     )
     table = [{"path": "a.wav", "start": n / 10, "end": n / 10 + 0.3} for n in range(40)]

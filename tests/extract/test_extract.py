@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from click.testing import CliRunner
 from extraction import recording, rows
@@ -199,6 +200,39 @@ def test_the_command(manifest, tmp_path, inline):
     )
     assert none.exit_code == 1
     assert "none of 1 recordings could be encoded" in none.output
+
+
+def test_a_reason_is_told_with_its_numbers(tmp_path, inline):
+    """Equal reasons count together, and one of them is there as it was."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(8_000), 16_000)
+    lines = [{"path": "a.wav", "start": 0.25, "end": n + 1.5} for n in range(3)]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    result = CliRunner().invoke(xcodec2, ["extract", f"{tmp_path}/m.jsonl", f"{tmp_path}/out"])
+    assert result.exit_code == 1
+    assert "the part 0.25-1.5 ends beyond the end of the file, which has 0.500 s" in result.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    ((reason, count),) = summary["errors_by_reason"].items()
+    assert (count, "N-N ends beyond" in reason) == (3, True)
+    assert "a.wav#0.25-1.5s: the part 0.25-1.5 ends beyond" in summary["error_examples"][reason]
+
+
+@pytest.mark.parametrize("command", [["extract"], ["evaluate", "--out"]])
+def test_a_missing_decoder_is_told_before_any_work(tmp_path, monkeypatch, command, inline):
+    """One line that names the extra, and not an error for each of the files."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    soundfile.write(folder / "a.wav", np.zeros(8_000), 16_000)
+    (folder / "b.m4a").touch()
+    monkeypatch.setitem(sys.modules, "av", None)
+    verb, *option = command
+    result = CliRunner().invoke(xcodec2, [verb, str(folder), *option, str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert re.search(
+        r"b\.m4a: reading \.m4a needs av: run `pip install .*media", str(result.exception)
+    )
+    assert not (tmp_path / "out").exists()
+    missing = CliRunner().invoke(xcodec2, ["extract", str(folder / "no"), str(tmp_path / "out")])
+    assert (missing.exit_code, (tmp_path / "out").exists()) == (1, False)
 
 
 def test_exports(manifest, tmp_path, inline):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import random
 import sys
@@ -76,7 +77,7 @@ def manifest(tmp_path: Path, clip: np.ndarray) -> Path:
         for path in ("one.flac", "two.wav")
         for n in range(6)
     ]
-    table.append({"path": "short.wav", "start": "", "end": "", "text": "whole"})
+    table.append({"path": "short.wav", "start": 0, "end": -1, "text": "whole"})
     table.append({"path": "short.wav", "start": 0.2, "end": 0.5, "text": "beyond"})
     random.Random(1).shuffle(table)
     with (folder / "m.csv").open("w", newline="") as file:
@@ -101,9 +102,9 @@ def test_parts_have_their_own_codes_and_files_are_decoded_once(
     decoded = []
 
     class Counted(parts.DecodedFile):
-        def __init__(self, place, separate):
+        def __init__(self, place, *how):
             decoded.append(place.path)
-            super().__init__(place, separate)
+            super().__init__(place, *how)
 
     monkeypatch.setattr(parts, "DecodedFile", Counted)
     inline.fail_after = 1
@@ -118,12 +119,12 @@ def test_parts_have_their_own_codes_and_files_are_decoded_once(
     assert set(found) == {one.id for one in read_corpus(manifest)}
     assert (summary["rows"], summary["errors"]) == (14, 1)
     assert "ends beyond the end of the file" in found["short.wav#0.2-0.5"]["error"]
-    assert found["short.wav"]["num_samples"] == 4_000
+    assert found["short.wav#0--1"]["num_samples"] == 4_000
     whole = {"one.flac": soundfile.read(manifest.parent / "one.flac", dtype="float32")[0]}
     whole["two.wav"] = clip[::-1].copy()
     model = XCodec2Model.from_pretrained("nano").eval()
     for row in found.values():
-        if row["start"] and row["error"] is None:
+        if row["path"] in whole and row["error"] is None:
             begin, end = (round(RATE * float(row[name])) for name in ("start", "end"))
             path = row["path"]
             codes = model.encode(whole[path][begin:end], RATE)
@@ -136,6 +137,46 @@ def test_parts_have_their_own_codes_and_files_are_decoded_once(
     }
     extract(manifest, tmp_path / "other", rows=100, batch_seconds=2)
     assert rows(tmp_path / "other") == found
+
+
+def test_ids_that_were_numbered_resume_and_grow(tmp_path, clip, inline):
+    """Parts that begin together have ids by the order of the rows: a run that was stopped, or whose
+    source has grown, ends as one from the start does.
+    """
+    soundfile.write(tmp_path / "one.flac", clip, RATE)
+    table = [
+        {
+            "path": "one.flac",
+            "offset": offset,
+            "duration": round(0.2 + n * 0.05, 2),
+            "text": f"{offset} {n}",
+        }
+        for offset in (0, 0.5)
+        for n in range(3)
+    ]
+    table.insert(3, table[0] | {"text": "the same part"})
+    table.append(table[-1] | {"text": "and again"})
+
+    def run_over(lines: list[dict], out: str) -> dict[str, dict]:
+        (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        summary = extract(tmp_path / "m.jsonl", tmp_path / out, rows=2)
+        assert (summary["rows"], summary["errors"]) == (len(lines), 0)
+        return rows(tmp_path / out)
+
+    inline.fail_after = 0
+    with pytest.raises(KeyboardInterrupt):
+        run_over(table, "out")
+    inline.fail_after = None
+    found = run_over(table, "out")
+    assert {"one.flac", "one.flac#0+0.25", "one.flac#0+0.2", "one.flac#0.5+0.3#2"} < set(found)
+    assert found["one.flac#0.5+0.3#2"]["text"] == "and again"
+    for grown in (
+        [*table, {"path": "one.flac", "offset": 0, "duration": 0.2, "text": "last"}],
+        [{"path": "one.flac", "offset": 0, "duration": 0.3, "text": "first"}, *table],
+    ):
+        found = run_over(grown, "out")
+        assert found == run_over(grown, f"new {len(grown)} {grown[0]['text']}")
+        assert {row["text"] for row in found.values()} == {line["text"] for line in grown}
 
 
 def test_parts_of_a_file_stay_in_one_unit(tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from xcodec2.extract import encoding
 from xcodec2.extract.child import Child, Died
 from xcodec2.extract.cluster import Encode
 from xcodec2.extract.reading import ReadAudio, pieces, read_ahead, read_audio, readers
+from xcodec2.extract.worker import surviving
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,22 @@ def test_a_voice_that_averaging_takes_away_is_told_by_the_worker(tmp_path, capfd
     said = capfd.readouterr().err
     assert said.startswith(f"xcodec2: warning: {tmp_path}/a.wav: the average of its 2 channels is")
     assert said.count("\n") == 1
+
+
+def test_processes_end_while_a_thread_still_asks():
+    """A run that fails ends them under threads that wait for answers: once, and no new ones."""
+    child = Child("functools:partial", time.sleep, quiet=True)
+    child.ask(0)  # it is up
+    process = child.process
+    with ThreadPoolExecutor() as pool:
+        asking = pool.submit(surviving, 1000, child)
+        for closing in [pool.submit(child.close) for _ in range(3)]:
+            assert closing.result() is None
+        with pytest.raises(XCodec2Error, match="the run has ended"):
+            asking.result()
+    assert process is not None
+    assert process.returncode is not None
+    assert child.process is None
 
 
 def test_pieces_are_cut_by_their_length():

@@ -118,8 +118,12 @@ class Content:
 
 
 @contextmanager
-def opened(source: Any) -> Iterator[tuple[Content, str]]:
+def opened(source: Any, called: str = "") -> Iterator[tuple[Content, str]]:
     """The content of a path, of bytes or of a binary file object, and its name for errors.
+
+    Args:
+        source: Any of them.
+        called: The name of one that has no path; its type when not given.
 
     Raises:
         AudioError: It is a batch, no audio, empty, or cannot be read.
@@ -128,7 +132,7 @@ def opened(source: Any) -> Iterator[tuple[Content, str]]:
         with open_regular(source, AudioError) as file:
             yield Content(file), str(source)
         return
-    name = f"{type(source).__name__} object"
+    name = called or f"{type(source).__name__} object"
     if isinstance(source, (list, tuple)):
         raise AudioError(f"a {type(source).__name__} is a batch: load its items one by one")
     if isinstance(source, (bytes, bytearray, memoryview)):

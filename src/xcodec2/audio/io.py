@@ -67,6 +67,7 @@ def load_audio(
     *,
     channel: int | None = None,
     target_rate: int = 16_000,
+    name: str = "",
 ) -> Audio:
     """Read `source` as mono float32 at `target_rate` Hz.
 
@@ -82,6 +83,7 @@ def load_audio(
         sample_rate: Hz; needed with an array, and must agree with the file otherwise.
         channel: The one channel to take, from 0; None averages them all.
         target_rate: Hz.
+        name: What errors and warnings call a source that has no path.
 
     Raises:
         AudioError: The source is unreadable, cut short, empty or not finite, or has no such
@@ -90,12 +92,19 @@ def load_audio(
     given = None if sample_rate is None else checked_rate(sample_rate)
     taken = checked_channel(channel)
     return read_blocks(
-        source, given, lambda blocks, name: _mono_at(target_rate, blocks, name, given, taken)
+        source,
+        given,
+        lambda blocks, name: _mono_at(target_rate, blocks, name, given, taken),
+        name=name,
     )
 
 
 def read_blocks(
-    source: AudioSource, sample_rate: int | None, take: Callable[[Iterator[Block], str], Taken]
+    source: AudioSource,
+    sample_rate: int | None,
+    take: Callable[[Iterator[Block], str], Taken],
+    *,
+    name: str = "",
 ) -> Taken:
     """What `take` makes of the samples as they come.
 
@@ -104,6 +113,7 @@ def read_blocks(
         sample_rate: Hz; needed with an array.
         take: Is called with (Hz, (samples, channels) float32) blocks at their own rate and with the
             name for errors; once more, from the start, when another decoder has to take over.
+        name: What errors call a source that has no path.
 
     Raises:
         AudioError: The source is unreadable or cut short.
@@ -111,8 +121,8 @@ def read_blocks(
     if isinstance(source, (np.ndarray, torch.Tensor)):
         if sample_rate is None:
             raise AudioError("an array does not say its sample rate: pass sample_rate=...")
-        return take(_array_blocks(source, sample_rate), "array")
-    with opened(source) as (file, name):
+        return take(_array_blocks(source, sample_rate), name or "array")
+    with opened(source, name) as (file, name):
         try:
             return take(decoded_blocks(file, name), name)
         except StartAgainError as why:

@@ -20,6 +20,14 @@ _FILM = (
 # WSJ's and Switchboard's names for SPHERE files.
 _CORPORA = "wv1 wv2"
 
-AUDIO_SUFFIXES = frozenset(
-    f".{name}" for names in (_PCM, _LOSSLESS, _LOSSY, _FILM, _CORPORA) for name in names.split()
-)
+# Of these, what libsndfile may read, too; an .ogv or .ogx may be plain Ogg.
+_SNDFILE = "flac mp1 mp2 mp3 mpga ogg oga opus ogv ogx"
+
+
+def _suffixes(*lists: str) -> frozenset[str]:
+    return frozenset(f".{name}" for names in lists for name in names.split())
+
+
+AUDIO_SUFFIXES = _suffixes(_PCM, _LOSSLESS, _LOSSY, _FILM, _CORPORA)
+#: What FFmpeg alone reads, so that the extra `media` can be asked for before any work.
+FFMPEG_SUFFIXES = _suffixes(_LOSSLESS, _LOSSY, _FILM) - _suffixes(_SNDFILE)

@@ -126,7 +126,8 @@ def extract(
     )
     say_lines(json.dumps(summary, indent=2, ensure_ascii=False))
     if summary["errors"] == summary["rows"]:
-        reason = next(iter(summary["errors_by_reason"]))
+        reason = next(iter(summary["errors_by_reason"]))  # the most frequent one
         raise click.ClickException(
-            f"none of {summary['rows']} recordings could be encoded: {reason}"
+            f"none of {summary['rows']} recordings could be encoded: "
+            f"{summary.get('error_examples', {}).get(reason, reason)}"
         )

@@ -65,7 +65,7 @@ def read_kaldi(scp: str, options: Options) -> Iterator[Recording]:
         for name, entry in recordings.items():
             place, source, sample_rate = entry_of(scp, name, entry, options)
             if sample_rate:
-                place = FilePart(place, Segment(seconds_of("0"), sample_rate=sample_rate))
+                place = FilePart(place, Segment(seconds_of("0"), sample_rate=sample_rate), source)
             yield row(name, source, place)
 
 
@@ -94,7 +94,7 @@ def segment_recordings(
             place, file, sample_rate = entry_of(scp, recording, entry, options)
             channels = (int(channel[0]),) if channel and channel[0].isdigit() else None
             segment = Segment(seconds_of(start), seconds_of(end), None, sample_rate, channels)
-            place, source = FilePart(place, segment), file + segment.fragment
+            place, source = FilePart(place, segment, file), file + segment.fragment
         except AudioError as problem:
             place = Nowhere(f"{source}: {problem}")
         told = {"recording": recording, "start": number_or_text(start), "end": number_or_text(end)}

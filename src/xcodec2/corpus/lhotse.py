@@ -112,8 +112,8 @@ def built(
                 sample_rate=segment.sample_rate,
                 channels=channels,
             )
+            place, stated = FilePart(place, segment, source), None
             source += segment.fragment
-            place, stated = FilePart(place, segment), None
         return Recording(name, source, columns, place, stated)
     except AudioError as problem:
         return Recording(name, source, columns, Nowhere(f"{url}#{number}: {problem}"))

@@ -38,6 +38,8 @@ AUDIO_COLUMNS = (
 ID_COLUMNS = ("id", "utt_id", "utterance_id", "key", "uid", "segment_id")
 ROWS_AT_ONCE = 1024
 SLICE = re.compile(r"(.+):(\d+):(-1|\d+)")
+# Numbers of other kinds in its place, as seconds are, or one alone.
+NEAR_SLICE = re.compile(r"(.+?\.\w+)((?::[+-]?\d*\.?\d+(?:e-?\d+)?s?|:-){1,2})", re.IGNORECASE)
 # Files that hold files: what `path:offset:length` counts in them is bytes.
 HOLDERS = frozenset({".zip", ".tar", ".ark", ".bin", ".dat", ""})
 
@@ -116,9 +118,14 @@ def located(
         AudioError: Path and columns both name a part of the file.
     """
     file, slice_ = sliced(url, path)
-    source, name, duration = beside(url, path), path, None
+    source, name, duration, second = beside(url, path), path, None, None
     place: Place = named_file(url, file, options.remote)
     try:
+        if not slice_ and is_near_slice(url, path):
+            raise AudioError(
+                f"there is no file {path!r}; a part of a file is PATH:OFFSET:LENGTH in samples, "
+                "whole numbers, and seconds are columns: start and end, or offset and duration"
+            )
         segment, duration = times.of(row)
         if slice_ and holds_files(file):
             place = place if isinstance(place, Nowhere) else TarMember(beside(url, file), *slice_)
@@ -126,18 +133,20 @@ def located(
             raise AudioError("both its path and its columns name a part of the file")
         elif slice_:
             begin, length = (Time(Fraction(n), "samples", str(n)) for n in slice_)
-            place = FilePart(place, Segment(begin, length=length))
+            place = FilePart(place, Segment(begin, length=length), source)
     except AudioError as problem:
         where = Nowhere(f"{url}#{number}: {problem}")
         return named_row(url, row, f"{path}#{number}", f"{url}#{number}", where, options)
+    if slice_:
+        second = path
     if segment:
-        place = FilePart(place, segment)
+        place, second = FilePart(place, segment, source), f"{path}#{segment.label}"
         # Rows from 0 to a duration are whole files in most manifests, and always had their names.
         if segment.begin.value or segment.end:
-            source, name = source + segment.fragment, f"{path}#{segment.label}"
+            source, name = source + segment.fragment, second
         elif times.unit:
             source += segment.fragment
-    return named_row(url, row, name, source, place, options, duration)
+    return named_row(url, row, name, source, place, options, duration, second)
 
 
 def named_row(
@@ -148,10 +157,21 @@ def named_row(
     place: Place,
     options: Options,
     duration: Time | None = None,
+    second: str | None = None,
 ) -> Recording:
-    """The recording of a row, which takes its id from a column, or else has `name`."""
+    """The recording of a row, which takes its id from a column, or else has `name`, or `second`
+    where another row has that.
+    """
     named = pick(row, options.id_column, ID_COLUMNS, "id", url)
-    return Recording(identity(row, named, name), source, without(row, named), place, duration)
+    given = identity(row, named, "")
+    return Recording(
+        given or name,
+        source,
+        without(row, named),
+        place,
+        duration,
+        second_id=None if given else second,
+    )
 
 
 def sliced(url: str, path: str) -> tuple[str, tuple[int, int] | None]:
@@ -160,6 +180,13 @@ def sliced(url: str, path: str) -> tuple[str, tuple[int, int] | None]:
     if not found or ("://" not in url + path and os.path.exists(beside(url, path))):
         return path, None
     return found[1], (int(found[2]), int(found[3]))
+
+
+def is_near_slice(url: str, path: str) -> bool:
+    """Whether a path seems to name a part of a file, in a form that is not read, and no file."""
+    if "://" in url + path or not NEAR_SLICE.fullmatch(path):
+        return False
+    return not os.path.exists(beside(url, path))
 
 
 def holds_files(path: str) -> bool:
@@ -211,7 +238,7 @@ def embedded_audio(
         segment, duration = times.of(row, embedded=True)
     except AudioError as problem:
         return Nowhere(f"{source}: {problem}"), None
-    return (FilePart(cell, segment) if segment else cell), duration
+    return (FilePart(cell, segment, source) if segment else cell), duration
 
 
 def audio_cells(schema: Any) -> tuple[str, ...]:

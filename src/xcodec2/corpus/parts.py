@@ -26,6 +26,7 @@ class FilePart:
 
     file: Place
     segment: Segment
+    name: str = ""  # of the file, for errors and warnings
 
     def read(self) -> tuple[np.ndarray, int]:
         """The part's samples, (channels, samples) or (samples,) float32, and their sample rate in
@@ -35,7 +36,7 @@ class FilePart:
             AudioError: The file cannot be read, or the part lies outside of it.
         """
         separate = self.segment.channels is not None
-        decoded = last_decoded(self.file, separate)
+        decoded = last_decoded(self.file, separate, self.name)
         begin, end = self.segment.within(decoded.sample_rate, decoded.num_samples)
         part = decoded.cut(begin, end)
         for channel in self.segment.channels or ():
@@ -70,14 +71,17 @@ class DecodedFile:
     unless they are kept `separate`.
     """
 
-    def __init__(self, place: Place, separate: bool) -> None:
+    def __init__(self, place: Place, separate: bool, name: str = "") -> None:
         from xcodec2.audio.io import read_blocks
 
         self.sample_rate = self.channels = self.num_samples = 0
         content = place.read()
         audio, sample_rate = content if isinstance(content, tuple) else (content, None)
         self.spool = read_blocks(
-            audio, sample_rate, lambda blocks, name: self.keep(blocks, name, separate)
+            audio,
+            sample_rate,
+            lambda blocks, name: self.keep(blocks, name, separate),
+            name=name,
         )
 
     def keep(self, blocks: Any, name: str, separate: bool) -> Any:
@@ -124,7 +128,7 @@ class DecodedFile:
 _last: tuple[Any, DecodedFile | AudioError] | None = None
 
 
-def last_decoded(place: Place, separate: bool) -> DecodedFile:
+def last_decoded(place: Place, separate: bool, name: str = "") -> DecodedFile:
     """The file decoded, or as it was decoded last: a process keeps one.
 
     A file on disk that has changed since is decoded again. One that cannot be decoded is not tried
@@ -136,7 +140,7 @@ def last_decoded(place: Place, separate: bool) -> DecodedFile:
         _last = None  # its memory is needed
         found: DecodedFile | AudioError
         try:
-            found = DecodedFile(place, separate)
+            found = DecodedFile(place, separate, name)
         except AudioError as problem:
             found = problem
         _last = known, found

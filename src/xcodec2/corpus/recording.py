@@ -41,6 +41,8 @@ class Recording:
         place: Where the audio is read from.
         duration: Of the whole file as the corpus states it; reading a file of another length fails.
         channel: The one to take, from 0; None averages them.
+        second_id: Taken, and numbered if need be, where another row has the id already; None where
+            that is an error, since the corpus itself names its rows.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Recording:
     place: Place
     duration: Time | None = None
     channel: int | None = None
+    second_id: str | None = None
 
     @property
     def file(self) -> Place | None:
@@ -91,7 +94,13 @@ class Recording:
         content = self.open()
         try:
             array, sample_rate = content if isinstance(content, tuple) else (content, None)
-            audio = load_audio(array, sample_rate, channel=self.channel, target_rate=target_rate)
+            audio = load_audio(
+                array,
+                sample_rate,
+                channel=self.channel,
+                target_rate=target_rate,
+                name=self.source,
+            )
             if self.duration:
                 check_duration(self.duration, audio.num_samples, audio.sample_rate)
             return audio

@@ -15,7 +15,9 @@ SHORT = {"seconds": "s", "milliseconds": "ms"}
 MISSING = frozenset({"", "-", "na", "n/a", "nan", "null", "none", "<na>"})
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,(\d{1,2}|\d{4,})")  # 1,234 may be a thousand and more
-TIME_CODE = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+# what pandas writes for a duration has days in front
+TIME_CODE = re.compile(r"(?:(?:0 days )?(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+WITH_UNIT = re.compile(r"([+-]?\d+(?:\.\d+)?) ?(s|sec|ms|msec)", re.IGNORECASE)
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d{1,2}[./]\d{1,2}[./]\d{2,4}")
 
 OVERSHOOT = 0.05  # seconds past the end of the file that pass for rounding
@@ -254,6 +256,9 @@ def parse_time(value: Any, unit: str | None) -> Time | None:
         hours, minutes, seconds = code.groups()
         value = Fraction(seconds.replace(",", ".")) + 60 * int(minutes) + 3600 * int(hours or 0)
         return Time(value, "seconds", text, 3)
+    if said := WITH_UNIT.fullmatch(text):
+        known = "milliseconds" if said[2].lower().startswith("m") else "seconds"
+        return Time(Fraction(said[1]), known, text, 3)
     if text[0].isalpha():
         return None
     raise AudioError(f"{text!r} is no time; seconds are written 12.5")

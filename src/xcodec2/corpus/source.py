@@ -281,27 +281,45 @@ def read_dataset(name: str, options: Options) -> Iterator[Recording]:
 
 
 def unique(recordings: Iterator[Recording], source: str) -> Iterator[Recording]:
-    """Pass them on; raise at an id that was there before. Those seen lie in SQLite's temporary
-    file, not in memory.
+    """Pass them on; raise at an id that was there before, unless it was made up here. Those seen
+    lie in SQLite's temporary file, not in memory.
 
     Raises:
         XCodec2Error: Two recordings have one id.
     """
     # a reader that is left half-way may be cleared away by another thread than began it
     with closing(sqlite3.connect("", check_same_thread=False)) as seen:
-        seen.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID")
+        seen.execute(
+            "CREATE TABLE ids (id TEXT PRIMARY KEY, source TEXT, times INTEGER) WITHOUT ROWID"
+        )
         for recording in recordings:
             if not recording.id.isascii() and utf8_name(recording.id) != recording.id:
                 recording = replace(recording, id=utf8_name(recording.id))
-            try:
-                seen.execute("INSERT INTO ids VALUES (?, ?)", (recording.id, recording.source))
-            except sqlite3.IntegrityError as problem:
-                (other,) = seen.execute(
-                    "SELECT source FROM ids WHERE id = ?", (recording.id,)
-                ).fetchone()
-                raise XCodec2Error(
-                    f"{source}: two recordings have the id {recording.id!r}: {other} and "
-                    f"{recording.source}; "
-                    "make them differ, or name another column as the id"
-                ) from problem
+            if not is_new(seen, recording):
+                if recording.second_id is None:
+                    (other,) = seen.execute(
+                        "SELECT source FROM ids WHERE id = ?", (recording.id,)
+                    ).fetchone()
+                    raise XCodec2Error(
+                        f"{source}: two recordings have the id {recording.id!r}: {other} and "
+                        f"{recording.source}; "
+                        "make them differ, or name another column as the id"
+                    )
+                recording = numbered(seen, recording, utf8_name(recording.second_id))
             yield recording
+
+
+def is_new(seen: sqlite3.Connection, recording: Recording) -> bool:
+    """Note the id of a recording; False when it was there before."""
+    values = (recording.id, recording.source)
+    return seen.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, 1)", values).rowcount > 0
+
+
+def numbered(seen: sqlite3.Connection, recording: Recording, name: str) -> Recording:
+    """The recording with `name` as its id, or `name#2`, `name#3`, … in the order of the rows."""
+    found = replace(recording, id=name)
+    while not is_new(seen, found):
+        seen.execute("UPDATE ids SET times = times + 1 WHERE id = ?", (name,))
+        (times,) = seen.execute("SELECT times FROM ids WHERE id = ?", (name,)).fetchone()
+        found = replace(recording, id=f"{name}#{times}")
+    return found

@@ -17,15 +17,30 @@ from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
 
 TEXT_MEMBERS = ("txt", "text")
+PADDING = 1 << 16  # bytes of zeros that may lie between two tars in one file
 
 
 @dataclass
 class Sample:
-    """Members of one name: suffix → (offset, size), what the small ones say, and what is wrong."""
+    """Members of one name: suffix → (offset, size), what the small ones say, and what is wrong.
+
+    dotted: what those say whose suffix has dots, by what stands before its last one: the key of
+    `1.5_a.wav` and `1.5_a.txt` is `1`, and they belong together all the same.
+    """
 
     members: dict[str, tuple[int, int]] = field(default_factory=dict)
     columns: dict[str, Any] = field(default_factory=dict)
+    dotted: dict[str, dict[str, Any]] = field(default_factory=dict)
     fault: str = ""
+
+    def said(self) -> Iterator[dict[str, Any]]:
+        """The columns of all its members."""
+        yield self.columns
+        yield from self.dotted.values()
+
+    def said_of(self, suffix: str) -> dict[str, Any]:
+        """The columns of one of its members."""
+        return self.columns | self.dotted.get(suffix.rpartition(".")[0], {})
 
 
 def read_tar(
@@ -38,9 +53,9 @@ def read_tar(
     where a sample has several. A sample that is not as it should be costs its own row alone.
     """
     found = samples(url, options)
-    times = Times(options.segments, lambda: (sample.columns for sample in found.values()))
+    times = Times(options.segments, lambda: (said for s in found.values() for said in s.said()))
     for key, sample in found.items():
-        members, columns = sample.members, sample.columns
+        members = sample.members
         audio = [
             suffix
             for suffix in members
@@ -50,6 +65,7 @@ def read_tar(
                 else last(suffix) in audio_suffixes
             )
         ]
+        columns = sample.said_of(audio[0]) if audio else sample.columns
         source = f"{url}::{key}"
         fault = sample.fault
         if not fault and len(audio) > 1:
@@ -87,7 +103,9 @@ def samples(url: str, options: Options) -> dict[str, Sample]:
             fault = f"holds .{suffix} twice"
         sample.fault = sample.fault or fault
         sample.members.setdefault(suffix, place)
-        sample.columns |= small
+        beginning, dot, _ = suffix.rpartition(".")
+        columns = sample.dotted.setdefault(beginning, {}) if dot else sample.columns
+        columns |= small
         before = key
     return found
 
@@ -103,26 +121,70 @@ def entries(
     """
     fs, path = fsspec.url_to_fs(url)
     try:
-        with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
-            while member := archive.next():
-                archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
+        with fs.open(path, "rb") as file:
+            for archive, member in headers(file):
                 parts = [part for part in member.name.split("/") if part not in ("", ".")]
-                if not member.isfile() or parts[-1].startswith(".") or "__MACOSX" in parts:
+                if not parts or parts[-1].startswith(".") or "__MACOSX" in parts:
                     continue
                 stem, _, suffix = parts[-1].partition(".")
-                small, fault = content(archive, member, suffix.lower(), encoding)
+                if suffix and (member.issym() or member.islnk()):
+                    fault = (
+                        f"is a link to {member.linkname}, and holds nothing; pack with tar's "
+                        "--dereference and --hard-dereference"
+                    )
+                elif not member.isfile():
+                    continue
+                else:
+                    fault = ""
+                small: dict[str, Any] = {}
+                if not fault:
+                    small, fault = content(archive, member, suffix.lower(), encoding)
                 key = utf8_name("/".join([*parts[:-1], stem]))
                 place = (member.offset_data, member.size)
                 yield key, utf8_name(suffix.lower()), place, small, fault
-            file.seek(
-                archive.offset
-            )  # where tarfile saw the end, or what is no header, which it takes for the end
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                raise tarfile.ReadError(f"no member at byte {archive.offset}")
     except tarfile.TarError as problem:
         raise XCodec2Error(
             f"{url}: damaged, cut short or compressed ({problem}); plain tars are read"
         ) from problem
+
+
+def headers(file: Any) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Every header, with the archive that it is of: `cat` lays tars one behind another.
+
+    Raises:
+        tarfile.TarError: A tar is damaged or cut short.
+    """
+    begin: int | None = 0
+    while begin is not None:
+        file.seek(begin)
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            while member := archive.next():
+                archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
+                yield archive, member
+            # where tarfile saw the end, or what is no header, which it takes for the end
+            file.seek(archive.offset)
+            rest = file.read(PADDING)
+        if rest[: tarfile.BLOCKSIZE].strip(b"\0"):
+            raise tarfile.ReadError(f"no member at byte {archive.offset}")
+        begin = next_tar(rest, archive.offset)
+
+
+def next_tar(rest: bytes, offset: int) -> int | None:
+    """Where another tar begins behind the end of one; None where there is none.
+
+    Args:
+        rest: What follows the last member.
+        offset: The position of that.
+    """
+    size = tarfile.BLOCKSIZE
+    for place in range(0, len(rest), size):
+        if (block := rest[place : place + size]).strip(b"\0"):
+            try:
+                tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            except tarfile.HeaderError:
+                return None
+            return offset + place
+    return None
 
 
 def content(
@@ -133,12 +195,13 @@ def content(
     Returns:
         Columns, and the reason; one of them is empty.
     """
-    if suffix not in (*TEXT_MEMBERS, "json"):
+    kind = last(suffix)[1:]
+    if kind not in (*TEXT_MEMBERS, "json"):
         return {}, ""
     file = archive.extractfile(member)
     try:
         text = file.read().decode(encoding or "utf-8-sig") if file else ""
-        fields = json.loads(text) if suffix == "json" else {"text": text.strip()}
+        fields = json.loads(text) if kind == "json" else {"text": text.strip()}
     except ValueError as problem:
         return {}, f"its .{suffix} cannot be read ({problem})"
     return (fields if isinstance(fields, dict) else {"json": fields}), ""

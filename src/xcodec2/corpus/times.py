@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,8 +26,14 @@ FILLERS = frozenset(
     [
         "time",
         "timestamp",
+        "t",
+        "ts",
         "segment",
         "seg",
+        "chunk",
+        "turn",
+        "speech",
+        "vad",
         "audio",
         "clip",
         "utt",
@@ -38,6 +45,9 @@ FILLERS = frozenset(
     ]
 )
 PAIRS = frozenset({"segment", "timestamp", "interval", "time_range", "time_span"})
+PAIR_TEXT = re.compile(r"\[([^\[\],]+),([^\[\],]+)\]|\(([^(),]+),([^(),]+)\)")
+NOT_FINITE = frozenset({"nan", "inf", "infinity"})
+NEMO_FILES = frozenset({"audio_filepath", "audio_filename", "audio_file"})
 
 
 @dataclass(frozen=True)
@@ -59,8 +69,13 @@ def name_words(name: str) -> list[str]:
 
 def find_columns(names: Iterable[str]) -> Columns:
     """Which columns of a table say when a part begins, when it ends and how long it is."""
+    return columns_among(tuple(names))
+
+
+@functools.lru_cache(maxsize=256)
+def columns_among(names: tuple[str, ...]) -> Columns:
+    """As `find_columns`; the rows of a table mostly have the same names."""
     roles: dict[str, list[tuple[str, str | None]]] = {"begin": [], "end": [], "length": []}
-    names = list(names)
     spoken = {name: name_words(name) for name in names}
     onset = any("onset" in said for said in spoken.values())
     both = {"from", "to"} <= {" ".join(said) for said in spoken.values()}
@@ -101,6 +116,18 @@ def role_of(said: list[str], onset: bool, both: bool) -> tuple[str, str | None] 
     return None
 
 
+def pair_of(cell: Any) -> tuple[Any, Any] | None:
+    """Begin and end in one cell: two values, `[0.5, 2.0]` as text, or an object of the two."""
+    if isinstance(cell, (list, tuple)) and len(cell) == 2:
+        return cell[0], cell[1]
+    if isinstance(cell, str) and (found := PAIR_TEXT.fullmatch(cell.strip())):
+        begin, end = (part.strip(" '\"") for part in found.groups() if part is not None)
+        return begin, end
+    if isinstance(cell, Mapping) and {"start", "end"} <= cell.keys():
+        return cell["start"], cell["end"]
+    return None
+
+
 class Times:
     """The parts that a manifest's rows state.
 
@@ -116,6 +143,7 @@ class Times:
         self.names: tuple[str, ...] = ()
         self.columns = Columns()
         self.timed: dict[str, bool] = {}  # whether any row has a time there
+        self.parted: bool | None = None
 
     def of(
         self, row: Mapping[str, Any], embedded: bool = False
@@ -130,13 +158,18 @@ class Times:
             self.names, self.columns = names, find_columns(names)
         self.refuse_words(row)
         begin, end, length = self.stated(row)
+        self.refuse_infinity(row, begin, end)
         if not begin and not end:
             stated = length and length.unit != "unknown" and self.says_duration(row)
+            if not stated:
+                self.refuse_empty()
             return None, length if stated else None
         if not begin:
             raise AudioError("it says where its part of the file ends, and not where it starts")
-        if not begin.value and not end and not (length and length.value):
-            return None, None  # a duration of 0 is NeMo's way to say the whole file
+        if length and not length.value and self.is_nemo(row):
+            length = None  # NeMo's way to say that the part goes on to the end of the file
+        if not begin.value and not end and not (length and (length.value or self.has_parts())):
+            return None, None
         times = [t for t in (begin, end, length) if t]
         if any(t.unit == "unknown" for t in times):
             raise AudioError(
@@ -171,6 +204,76 @@ class Times:
                     f"its {name} {value!r} is no time; --segments none reads the whole file"
                 )
 
+    def refuse_infinity(self, row: Mapping[str, Any], begin: Time | None, end: Time | None) -> None:
+        """NaN and infinity say neither that a time is missing nor which one it is: read as missing,
+        they would make a part the whole file, or all the rest of it.
+
+        Args:
+            row: Column → value, of one recording.
+            begin: What it states all the same.
+            end: As `begin`; where both are there, nothing depends on a duration beside them.
+
+        Raises:
+            AudioError: It has such a value, and this row or another one states a part.
+        """
+        columns = self.columns
+        decisive = columns.begin + columns.end + (() if begin and end else columns.length)
+        stated = [(name, row.get(name)) for name, _ in decisive]
+        stated += [(str(columns.pair), value) for value in self.pair(row) or ()]
+        for name, value in stated:
+            text = str(value).strip()
+            not_finite = text.lstrip("+-").casefold() in NOT_FINITE
+            if not_finite and (begin or end or self.has_parts()):
+                raise AudioError(
+                    f"its {name} {text} is no time; to the end of the file is a duration or end of "
+                    "-1"
+                )
+
+    def refuse_empty(self) -> None:
+        """A row whose cells are empty where others state their parts may be a part as well.
+
+        Raises:
+            AudioError: This row has such columns, and other rows have times in theirs.
+        """
+        columns = self.columns
+        names = [name for name, _ in columns.begin + columns.end]
+        names += [columns.pair] if columns.pair else []
+        if names and self.has_parts():
+            raise AudioError(
+                f"its {', '.join(names)} {'are' if len(names) > 1 else 'is'} empty, and other rows "
+                "are parts of their files: the whole file is from 0 to -1"
+            )
+
+    def has_parts(self) -> bool:
+        """Whether any row states a part of a file, from or to anything but 0."""
+        if self.parted is None:
+            self.parted = any(self.is_part(other) for other in self.rows())
+        return self.parted
+
+    def is_part(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row has a begin or end other than 0, or a begin and a length."""
+        columns = find_columns(row)
+        begins, ends, lengths = (
+            [row.get(name) for name, _ in of_role]
+            for of_role in (columns.begin, columns.end, columns.length)
+        )
+        bounds = [*begins, *ends, *(pair_of(row.get(columns.pair or "")) or ())]
+        if any(self.is_time(value, but_zero=True) for value in bounds):
+            return True
+        return any(map(self.is_time, begins)) and any(
+            self.is_time(value, but_zero=True) for value in lengths
+        )
+
+    def is_nemo(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is one of NeMo's manifests, by its names."""
+        begins = [name.casefold() for name, _ in self.columns.begin]
+        return begins == ["offset"] and not NEMO_FILES.isdisjoint(map(str.casefold, row))
+
+    def pair(self, row: Mapping[str, Any]) -> tuple[Any, Any] | None:
+        """Begin and end of a row in one cell, where no columns of their own have them."""
+        columns = self.columns
+        return pair_of(row.get(columns.pair)) if columns.pair and not columns.begin else None
+
     def has_times(self, name: str) -> bool:
         """Whether any row has a time in that column."""
         if name not in self.timed:
@@ -178,18 +281,18 @@ class Times:
         return self.timed[name]
 
     @staticmethod
-    def is_time(value: Any) -> bool:
+    def is_time(value: Any, but_zero: bool = False) -> bool:
         """Whether a cell is a time, in whatever unit."""
         try:
-            return parse_time(value, None) is not None
+            time = parse_time(value, None)
         except AudioError:
             return False
+        return time is not None and bool(time.value or not but_zero)
 
     def stated(self, row: Mapping[str, Any]) -> tuple[Time | None, Time | None, Time | None]:
         """Begin, end and length of a row, each None where the row does not say it."""
         columns = self.columns
-        pair = row.get(columns.pair) if columns.pair else None
-        if isinstance(pair, (list, tuple)) and len(pair) == 2 and not columns.begin:
+        if pair := self.pair(row):
             begin, end = (parse_time(value, self.unit) for value in pair)
             return begin, end, None
         begin = self.one(row, columns.begin)
@@ -251,8 +354,8 @@ class Times:
                 continue
             if value and value.decimals is not None:
                 return True
-        pair = row.get(columns.pair) if columns.pair else None
-        return isinstance(pair, (list, tuple)) and any(isinstance(v, float) for v in pair)
+        pair = pair_of(row.get(columns.pair or "")) or ()
+        return any(isinstance(v, float) or (isinstance(v, str) and "." in v) for v in pair)
 
     def sample_rate(self, row: Mapping[str, Any], begin: Time) -> int | None:
         """What samples are counted at, where a column says so."""

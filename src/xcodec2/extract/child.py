@@ -29,13 +29,16 @@ class Child:
     """`target`, "module:function", is called with `args` in a new process and gives the function
     that answers requests.
 
-    The process starts at the first request and, after it died, again at the next one.
+    The process starts at the first request and, after it died, again at the next one, until
+    `close`. One thread asks; another one may stop or close it.
     """
 
     def __init__(self, target: str, *args: Any, quiet: bool = False) -> None:
         self.target, self.args, self.quiet = target, args, quiet
         self.process: subprocess.Popen[bytes] | None = None
         self.pipe: Connection | None = None
+        self.changing = threading.Lock()  # held to start the process or to take it away
+        self.closed = False
 
     def ask(self, request: Any, seconds: float | None = None) -> Any:
         """The answer.
@@ -61,11 +64,14 @@ class Child:
         output = (
             subprocess.DEVNULL if self.quiet else None
         )  # decoders write warnings about every damaged file
-        self.process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdout=output, stderr=output
-        )
+        with self.changing:
+            if self.closed:
+                raise XCodec2Error("the run has ended, and its processes with it")
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdout=output, stderr=output
+            )
+            self.pipe = ours
         theirs.close()
-        self.pipe = ours
         try:
             ours.send((self.target, self.args))
             self.receive(ours, START_SECONDS)
@@ -90,17 +96,23 @@ class Child:
 
     def stop(self) -> str:
         """End the process, whatever it does; says how it had ended."""
-        if self.process is None or self.pipe is None:
+        with self.changing:
+            process, pipe = self.process, self.pipe
+            self.process = self.pipe = None
+        if process is None or pipe is None:
             return "was not running"
-        self.pipe.close()
+        pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(
-                0.2
-            )  # one that crashed by itself, or saw its pipe close, is gone by now
-        self.process.kill()
-        code = self.process.wait()
-        self.process = self.pipe = None
+            process.wait(0.2)  # one that crashed by itself, or saw its pipe close, is gone by now
+        process.kill()
+        code = process.wait()
         return f"ended with exit code {code}" if code >= 0 else f"crashed with signal {-code}"
+
+    def close(self) -> None:
+        """End the process for good: a thread that still asks gets an error, and no new process."""
+        with self.changing:
+            self.closed = True
+        self.stop()
 
 
 def serve(descriptor: int) -> None:

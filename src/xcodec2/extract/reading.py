@@ -17,6 +17,7 @@ import numpy as np
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
 from xcodec2.extract.child import Child, Died
+from xcodec2.printable import printable
 
 AHEAD = 8  # recordings that each reader may be ahead
 PIECE_SECONDS = 600.0  # of audio in memory at once, and what batches are chosen from
@@ -72,7 +73,7 @@ def read_audio(recording: Recording, child: Child, seconds: float) -> ReadAudio:
     except XCodec2Error as problem:
         return ReadAudio(None, error=str(problem), source=recording.source)
     for text in said:
-        print(f"xcodec2: warning: {text}", file=sys.stderr)
+        print(printable(f"xcodec2: warning: {' '.join(text.split())}"), file=sys.stderr)
     return ReadAudio(waveform, num_samples, sample_rate, source=recording.source)
 
 
@@ -181,6 +182,6 @@ def pieces(audio: Iterable[ReadAudio], sample_rate: int) -> Iterator[list[ReadAu
 
 
 def stop_all(children: Iterable[Any]) -> None:
-    """End processes."""
+    """End processes for good."""
     for child in children:
-        child.stop()
+        child.close()

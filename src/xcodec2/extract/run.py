@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from xcodec2.corpus import read_corpus
+from xcodec2.corpus.decoders import with_decoders
 from xcodec2.corpus.extraction import IDENTITY, SUMMARY
 from xcodec2.corpus.options import Options
 from xcodec2.errors import XCodec2Error
@@ -98,11 +99,16 @@ def extract(
         model, device, readers or default_readers(device, workers), time_limit, batch_seconds
     )
     reading = Options(audio_column, id_column, subset, split, encoding, segments, remote)
-    corpus = read_corpus(source, **asdict(reading), channel=channel)
+    corpus = with_decoders(read_corpus(source, **asdict(reading), channel=channel))
     identity = {"weights_hash": codec.facts["weights_hash"]}
     if channel is not None:  # without one, the keys are those of older data sets
         identity["channel"] = channel
-    with store.locked(), Plan(corpus, rows, identity) as plan:
+    with ExitStack() as stack:
+        if begun := store.exists():  # to be told at once when another run is writing there
+            stack.enter_context(store.locked())
+        plan = stack.enter_context(Plan(corpus, rows, identity))
+        if not begun:  # a corpus that cannot be read leaves no folder behind
+            stack.enter_context(store.locked())
         claim(store, {"source": source, "channel": channel, **identity}, reading)
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)

@@ -34,6 +34,10 @@ class Store:
         self.local = is_local(self.fs)
         self.shards = f"{self.path}/data"
 
+    def exists(self) -> bool:
+        """Whether the place is there."""
+        return bool(self.fs.exists(self.path))
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time on a local disk; elsewhere two are harmless, since equal units give

@@ -20,6 +20,7 @@ def count_extraction(store: Store, keys: set[str], facts: dict[str, Any]) -> dic
     seconds = 0.0
     used = np.zeros(facts["codebook_size"], np.int64)
     errors: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for key in sorted(keys):
         shard = store.read(key, ["source", "codes", "duration", "error"])
         codes = shard["codes"].combine_chunks().flatten().to_numpy()
@@ -35,7 +36,9 @@ def count_extraction(store: Store, keys: set[str], facts: dict[str, Any]) -> dic
             shard["source"].to_pylist(), shard["error"].to_pylist(), strict=True
         ):
             if error is not None:
-                errors[reason(error, source)] += 1
+                errors[why := reason(error, source)] += 1
+                examples.setdefault(why, error)
+    told = errors.most_common(REASONS)
     shares = used[used > 0] / max(1, tokens)
     return {
         **facts,
@@ -44,14 +47,15 @@ def count_extraction(store: Store, keys: set[str], facts: dict[str, Any]) -> dic
         "hours": seconds / 3600,
         "tokens": tokens,
         "errors": sum(errors.values()),
-        "errors_by_reason": dict(errors.most_common(REASONS)),
+        "errors_by_reason": dict(told),
+        "error_examples": {why: examples[why] for why, _ in told},
         "codes_used": int((used > 0).sum()),
         "bits_per_code": float(-(shares * np.log2(shares)).sum()),
     }
 
 
 def reason(error: str, source: str) -> str:
-    """An error without the file that it happened to, and without its numbers, so that equal ones
+    """An error without the file that it happened to, and with N for its numbers, so that equal ones
     count together.
     """
     return re.sub(r"\d+(\.\d+)?", "N", error.replace(source, "").lstrip(": "))
