@@ -366,7 +366,7 @@ def test_other_samples_without_a_header_are_told_to_be_converted(content):
 def extensible_w64(kind: int, samples: np.ndarray) -> bytes:
     """(samples, channels) in a Wave64 whose kind of samples stands in a sub-format."""
     tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-    rate, (count, channels), width = 16_000, samples.shape, samples.dtype.itemsize
+    rate, channels, width = 16_000, samples.shape[1], samples.dtype.itemsize
     frame = channels * width
     plain = struct.pack("<HHIIHH", 0xFFFE, channels, rate, rate * frame, frame, 8 * width)
     more = struct.pack("<HHIH", 22, 8 * width, 0, kind)
