@@ -156,7 +156,7 @@ def decode_into(results, model, codes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("way", ["fork", "spawn"])
 def test_it_can_be_handed_to_another_process(quantised, way):
     """Tensors made while it is pickled would be gone before a spawned process begins."""
     context = multiprocessing.get_context(way)
