@@ -316,6 +316,90 @@ def test_damage_that_ffmpeg_would_pass_over_is_told(container, codec):
         load_audio(content)
 
 
+def raw_gsm(samples: int) -> bytes:
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", 8_000, 1, "GSM610", format="RAW") as sound:
+        sound.write(noise(samples)[0])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("frames", [8, 101, 5_000])
+def test_gsm_without_a_header_is_known_by_its_frames(frames, monkeypatch):
+    """FFmpeg's probing knows it, too; libsndfile has to be told."""
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    audio = load_audio(raw_gsm(160 * frames))
+    assert (audio.num_samples, audio.sample_rate) == (160 * frames, 8_000)
+    twice = load_audio(2 * raw_gsm(160 * frames), target_rate=8_000)
+    assert twice.num_samples == 2 * 160 * frames
+
+
+def test_gsm_without_a_header_sounds_as_ffmpeg_decodes_it():
+    av = pytest.importorskip("av")
+    content = raw_gsm(16_000)
+    with av.open(io.BytesIO(content)) as container:
+        frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    expected = np.concatenate(frames).astype(np.float32) / 32_768
+    assert same(load_audio(content, target_rate=8_000).waveform, expected)
+
+
+def test_gsm_without_a_header_that_is_cut_is_told():
+    with pytest.raises(AudioError, match=r"cut short: its last GSM frame lacks 28 bytes"):
+        load_audio(raw_gsm(16_000)[: 33 * 50 + 5])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xd5" * 3_300,  # A-law: silence
+        noise(8_000).tobytes(),
+        raw_gsm(16_000)[: 33 * 7],  # too little to be sure
+        b"\xd1" + raw_gsm(16_000)[1 : 33 * 60] + bytes(330),
+    ],
+)
+def test_other_samples_without_a_header_are_told_to_be_converted(content):
+    pytest.importorskip("av")
+    with pytest.raises(AudioError, match=r"not audio.*without a header.*`ffmpeg -f s16le") as told:
+        load_audio(content)
+    assert "Invalid" not in str(told.value)
+
+
+def extensible_w64(kind: int, samples: np.ndarray) -> bytes:
+    """(samples, channels) in a Wave64 whose kind of samples stands in a sub-format."""
+    tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+    rate, channels, width = 16_000, samples.shape[1], samples.dtype.itemsize
+    frame = channels * width
+    plain = struct.pack("<HHIIHH", 0xFFFE, channels, rate, rate * frame, frame, 8 * width)
+    more = struct.pack("<HHIH", 22, 8 * width, 0, kind)
+    form = plain + more + bytes.fromhex("000000001000800000aa00389b71")
+    data = samples.tobytes()
+    riff = bytes.fromhex("2e91cf11a5d628db04c10000")
+    body = b"wave" + tail + b"fmt " + tail + struct.pack("<q", 24 + len(form)) + form
+    body += b"data" + tail + struct.pack("<q", 24 + len(data)) + data
+    return b"riff" + riff + struct.pack("<q", 24 + len(body)) + body
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i2", "<i4"])
+def test_w64_with_an_extensible_header_holds_what_it_says(dtype, channels, recwarn):
+    """FFmpeg writes such; libsndfile takes their floats for whole numbers, which gives noise at
+    full scale and no error, or refuses them.
+    """
+    voice = noise(8_000, channels).T
+    samples = (voice if "f" in dtype else voice * 2**14).astype(dtype)
+    content = extensible_w64(3 if "f" in dtype else 1, samples)
+    expected = load_audio(np.ascontiguousarray(samples.T), 16_000).waveform
+    assert same(load_audio(content).waveform, expected)
+    with pytest.raises(AudioError, match="cut short"):
+        load_audio(content[:-4_000])
+
+
+@pytest.mark.parametrize("container", ["nut", "latm"])
+def test_more_containers_that_ffmpeg_opens(container):
+    codec = "aac" if container == "latm" else "pcm_s16le"
+    content = encoded_by_ffmpeg(tone(48_000, 48_000)[None], 48_000, container, codec)
+    assert 48_000 <= load_audio(content).num_samples <= 48_000 + 2_048
+
+
 def test_opus_in_caf_and_dolby_digital(tmp_path):
     pytest.importorskip("av")
     for name, codec in (("a.caf", "libopus"), ("a.ac3", "ac3")):

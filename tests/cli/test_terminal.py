@@ -90,6 +90,8 @@ def test_tokens_that_a_language_model_printed_are_decoded(piped, tiny_folder):
         (("encode", "-", "-o", "out/"), "must name a file"),
         (("encode", "a.wav", "b.wav", "-o", "-"), "several results need a folder"),
         (("decode", "-", "a.wav", "-o", "-"), "the only input"),
+        (("decode", "-", "--id", "X", "-o", "b.wav"), "standard input is one codes file"),
+        (("decode", "--id", "X", "-o", "-", "-"), "standard input is one codes file"),
     ],
 )
 def test_what_standard_streams_cannot_be_is_bad_use(arguments, words, tmp_path, monkeypatch):
@@ -102,10 +104,28 @@ def test_what_standard_streams_cannot_be_is_bad_use(arguments, words, tmp_path, 
 
 
 def test_nothing_given_is_one_error(piped, tiny_folder):
-    for command in ("encode", "decode"):
-        result = piped(command, "-", "-o", "-", "--model", tiny_folder)
+    output = ("-o", "-", "--model", tiny_folder)
+    for arguments in (("encode", "-", *output), ("decode", "-", *output), ("info", "-")):
+        result = piped(*arguments)
         assert (result.code, result.out) == (1, b"")
         assert len(result.err.splitlines()) == 1
+
+
+def test_info_describes_codes_of_a_pipe_as_those_of_a_file(piped, tmp_path):
+    Codes([1, 2, 2], num_samples=900, sample_rate=16_000).save(tmp_path / "a.npz")
+    content = (tmp_path / "a.npz").read_bytes()
+    assert piped("info", "-", "--json", given=content).out == (
+        piped("info", tmp_path / "a.npz", "--json").out
+    )
+    assert b"tokens              2\n" in piped("info", "-", given=b"<|s_1|><|s_2|>").out
+
+
+@pytest.mark.parametrize("given", [b"RIFF....WAVE", b"\0" * 99, b"nano"])
+def test_info_says_that_only_codes_are_piped(piped, given):
+    result = piped("info", "-", given=given)
+    assert (result.code, result.out, result.err.count("\n")) == (1, b"", 1)
+    assert "standard input: " in result.err
+    assert "has to be named" in result.err
 
 
 def test_a_terminal_is_not_filled_with_binary_data(monkeypatch):

@@ -5,8 +5,10 @@ cannot do.
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from tiny import XCODEC2, noise, random_model, snr, speech
@@ -146,6 +148,36 @@ def test_it_can_be_copied_and_pickled(quantized):
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert torch.equal(other.decode(codes), expected)
     assert torch.equal(model.decode(codes), expected)
+
+
+def decode_into(results, model, codes):
+    torch.set_num_threads(1)
+    results.put(model.decode(codes).numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_it_can_be_handed_to_another_process(quantized, way):
+    """Tensors made while it is pickled would be gone before a spawned process begins."""
+    context = multiprocessing.get_context(way)
+    results, codes = context.Queue(), list(range(40))
+    process = context.Process(target=decode_into, args=(results, quantized[1], codes))
+    process.start()
+    found = results.get(timeout=60)
+    process.join()
+    assert np.array_equal(found, quantized[1].decode(codes).numpy())
+
+
+def test_its_state_holds_no_tensor_that_lives_in_the_state_alone(quantized):
+    """What `spawn` cannot hand over."""
+    own = {id(value) for part in quantized[1].modules() for value in vars(part).values()}
+    states = [
+        part.__getstate__() for part in quantized[1].modules() if type(part) is int8.Int8Linear
+    ]
+    assert states
+    for state in states:
+        tensors = [value for value in state.values() if isinstance(value, torch.Tensor)]
+        assert all(id(tensor) in own for tensor in tensors)
 
 
 def test_a_pickle_serves_a_processor_without_it(quantized, monkeypatch):

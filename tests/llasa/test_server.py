@@ -7,9 +7,11 @@ from __future__ import annotations
 import gzip
 import http.server
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,7 @@ from talkers import prompts, small_codec
 from xcodec2.cli import xcodec2
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.backends.connection import Response, event_blocks
 from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.vocabulary import LENGTH
@@ -138,6 +141,7 @@ def test_answers_that_are_no_speech_are_refused(fake, script, words):
 
 
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}\n\n'
+BOM = b"\xef\xbb\xbf"
 DONE = b"data: [DONE]\n\n"
 
 
@@ -149,6 +153,13 @@ DONE = b"data: [DONE]\n\n"
         [b": ping\n\n", event("<|s_1|>"), b": ping\n\n:\n\n", event("<|s_2|>", "stop"), DONE],
         [b"event: completion\nid: 7\nretry: 10\n", event("<|s_1|><|s_2|>", "stop")],
         [event("<|s_1|>").replace(b"\n", b"\r\n"), event("<|s_2|>"), DONE],
+        [event("<|s_1|>").replace(b"\n", b"\r"), event("<|s_2|>").replace(b"\n", b"\r"), DONE],
+        [event("<|s_1|>").rstrip() + b"\r", b"\n\r", b"\n", event("<|s_2|>"), DONE],
+        [b"\r", b"\n\r\r\n", event("<|s_1|><|s_2|>", "stop").replace(b"\n", b"\r")],
+        [BOM, event("<|s_1|><|s_2|>", "stop")],
+        [BOM[:1], BOM[1:] + b": ping\r\r", event("<|s_1|><|s_2|>", "stop")],
+        [BOM + b'{"choices": [{"text": "<|s_1|><|s_2|>", "finish_reason": "stop"}]}\r'],
+        [b'data: {"choices": [\rdata: {"text": "<|s_1|><|s_2|>"}]}\r\r', DONE],
         [event("<|s_1|>").rstrip() + b"\n", event("<|s_2|>", "length").rstrip()],
         [b'data: {"choices": [{"text": null}]}\n\n', event("<|s_1|><|s_2|>"), DONE],
         [b'data: {"choices": null, "usage": {}}\n\n', event("<|s_1|><|s_2|>"), DONE],
@@ -160,6 +171,13 @@ DONE = b"data: [DONE]\n\n"
         "comments",
         "fields",
         "crlf",
+        "cr",
+        "crlf in pieces",
+        "mixed ends",
+        "byte order mark",
+        "byte order mark in pieces",
+        "json with a byte order mark",
+        "lines of data by cr",
         "no-blank-lines",
         "null",
         "no-choices",
@@ -169,6 +187,14 @@ DONE = b"data: [DONE]\n\n"
 def test_what_is_no_speech_between_events_is_passed_over(fake, script):
     fake.script = [(0, piece) for piece in script]
     assert ask(connect(fake)) == [1, 2]
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+def test_an_event_is_there_as_soon_as_its_end_is(end):
+    """A decoder that waits whether LF follows a CR would be one event late."""
+    pieces = [event("<|s_1|>").replace(b"\n", end)]  # nothing more may be asked for
+    answer = Response(SimpleNamespace(read1=lambda size: pieces.pop()), None, math.inf)
+    assert next(event_blocks(answer)) == [event("<|s_1|>").rstrip()]
 
 
 @pytest.mark.parametrize(

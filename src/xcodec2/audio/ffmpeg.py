@@ -14,7 +14,8 @@ from xcodec2.extras import require
 # formats without a signature, which match anything.
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,aac,mp3,ogg,flac,wav,w64,aiff,au,caf,voc,nistsphere,iff,"
-    "sox,hcom,wv,tta,ape,tak,shn,mpc,mpc8,ac3,eac3,dts,asf,xwma,rm,oma,amr,avi,flv,mpeg,mpegts,mxf"
+    "sox,hcom,wv,tta,ape,tak,shn,mpc,mpc8,ac3,eac3,dts,asf,xwma,rm,oma,amr,avi,flv,mpeg,mpegts,mxf,"
+    "dsf,ilbc,loas,mlp,nut,qcp,truehd,wtv"
 )
 # Containers whose duration is a promise of the header, and no estimate.
 PROMISING = ("mov", "wv", "tta", "flac", "ape", "tak", "mpc", "mpc8", "rm")
@@ -22,6 +23,11 @@ PROMISING = ("mov", "wv", "tta", "flac", "ape", "tak", "mpc", "mpc8", "rm")
 CHECKED = ("flac", "wavpack", "tta", "shorten", "tak", "ape", "alac")
 STRICT = "crccheck+bitstream+buffer+explode"
 TAGS = (b"ID3", b"TAG", b"APE", b"LYR")
+NOT_AUDIO = (
+    "not audio that can be read: no known format begins like this, or it is damaged; samples "
+    "without a header (.raw, .vox, .sln, .g722) have to be converted, for example with "
+    "`ffmpeg -f s16le -ar 8000 -ac 1 -i old.raw new.wav`"
+)
 SLACK_SECONDS = 0.1  # containers count the encoder's delay and padding in their duration
 
 
@@ -65,12 +71,12 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
             promised = _promised_seconds(container, stream)
     except av.FFmpegError as problem:
         file.check(name)
-        what = (
-            f"damaged or cut short after {seconds:.2f} s; copy it again"
-            if seconds
-            else "not audio that can be read"
-        )
-        raise AudioError(f"{name}: {what} ({problem.strerror})") from problem
+        what = f"damaged or cut short after {seconds:.2f} s; copy it again ({problem.strerror})"
+        if not seconds:
+            # What it says of contents that it does not know, or may not open, helps nobody.
+            unknown = isinstance(problem, (av.InvalidDataError, av.ArgumentError))
+            what = NOT_AUDIO if unknown else f"not audio that can be read ({problem.strerror})"
+        raise AudioError(f"{name}: {what}") from problem
     file.check(name)
     if seconds < promised - SLACK_SECONDS:
         raise AudioError(

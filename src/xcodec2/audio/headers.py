@@ -17,8 +17,11 @@ from xcodec2.errors import AudioError
 
 PADDING = 16  # bytes that a header may promise beyond the end: chunks are padded to even sizes
 CHUNKS = 1000  # headers that are looked at; more are no audio file
+EXTENSIBLE = 0xFFFE  # in place of a kind of samples, whose number then stands further on
 LEAST_ROUND = 10**8  # the smallest round number of bytes that nobody's recording has by chance
+GSM_FRAME, LEAST_GSM_FRAMES = 33, 8  # bytes of 20 ms; by chance there are 8 in 1 of 2^32 files
 W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # all of its names end like this
+KIND_TAIL = bytes.fromhex("000000001000800000aa00389b71")  # of a sub-format, behind its number
 W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 
 
@@ -38,11 +41,12 @@ class Extent:
 
 
 def mended(file: Content, name: str) -> Content:
-    """The content with its true size in the header.
+    """The content with its true size, and its kind of samples, in the header.
 
     Raises:
         AudioError: The file ends before what its header promises.
     """
+    file = with_plain_kind(file)
     extent = find_extent(file)
     file.check(name)
     file.seek(0)
@@ -63,6 +67,18 @@ def mended(file: Content, name: str) -> Content:
     if size >= 1 << 8 * struct.calcsize(extent.form) - 1:
         return file  # too long for its field: the decoders read a placeholder to the end
     return file.patched(extent.field, struct.pack(extent.form, size))
+
+
+def with_plain_kind(file: Content) -> Content:
+    """A W64 whose kind of samples stands where all look for it: libsndfile takes every extensible
+    one for whole numbers, floats too.
+    """
+    place = 40  # of the first chunk
+    if file.at(0, 16) != W64_RIFF or file.numbers(place, "<4s") != (b"fmt ",):
+        return file
+    kind, sub_kind = file.numbers(place + 24, "<H22xH")
+    known = kind == EXTENSIBLE and file.at(place + 50, 14) == KIND_TAIL
+    return file.patched(place + 24, struct.pack("<H", sub_kind)) if known else file
 
 
 def is_placeholder(size: int) -> bool:
@@ -213,3 +229,30 @@ def voc_segments(file: Content, name: str) -> int:
             )
     file.seek(here)
     return pieces
+
+
+def is_raw_gsm(file: Content, name: str) -> bool:
+    """Whether a file is GSM 06.10 without a header, as telephone exchanges write it; leaves the
+    position as it is.
+
+    Each of its frames begins with the four bits 1101. Digital silence in A-law does so, too.
+
+    Raises:
+        AudioError: It is, and its last frame breaks off.
+    """
+    here, size = file.tell(), file.size
+    step = GSM_FRAME << 12
+    data, position = file.at(0, step), 0
+    found = len(data) >= GSM_FRAME * LEAST_GSM_FRAMES and len(set(data[:GSM_FRAME])) > 1
+    while found and data:
+        found = all(byte >> 4 == 0xD for byte in data[::GSM_FRAME])
+        position += step
+        data = file.at(position, step)
+    if found and size % GSM_FRAME:
+        raise AudioError(
+            f"{name}: cut short: its last GSM frame lacks {GSM_FRAME - size % GSM_FRAME} bytes; "
+            "copy it again, or, if there is no more, keep what is there with "
+            "`ffmpeg -i old.gsm -c copy new.gsm`"
+        )
+    file.seek(here)
+    return found

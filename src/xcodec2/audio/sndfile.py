@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from xcodec2.audio import mp3
 from xcodec2.audio.content import Content
-from xcodec2.audio.headers import find_extent, voc_segments
+from xcodec2.audio.headers import find_extent, is_raw_gsm, voc_segments
 from xcodec2.audio.samples import BLOCK_VALUES, Block
 from xcodec2.errors import AudioError
 
 UNKNOWN = 1 << 62  # libsndfile's count where the header has none is 2^63 - 1
 GSM_BYTES, GSM_SAMPLES = 65, 320  # of a block in a WAV
+RAW_GSM: dict[str, Any] = {
+    "format": "RAW",
+    "subtype": "GSM610",
+    "samplerate": 8_000,
+    "channels": 1,
+}
 
 
 class LeftToFFmpegError(Exception):
@@ -43,7 +50,7 @@ def sndfile_blocks(file: Content, name: str) -> Iterator[Block]:
         raise LeftToFFmpegError("MP3s laid one behind another")
     file.seek(0)
     try:
-        sound = Sequential(file)
+        sound = Sequential(file, **RAW_GSM if is_raw_gsm(file, name) else {})
     except soundfile.SoundFileError as problem:
         file.check(name)
         raise LeftToFFmpegError("not audio that libsndfile reads") from problem

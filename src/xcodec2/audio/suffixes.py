@@ -2,7 +2,7 @@
 command.
 
 A file that is named is read whatever its suffix: only the content counts. Headerless samples (.raw,
-.pcm, .vox, .sln, .gsm, .g722, …) are left out: nothing in them says what they are.
+.pcm, .vox, .sln, .g722, …) are left out: nothing in them says what they are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ _PCM = (
     "sox"
 )
 _LOSSLESS = "flac wv tta ape tak shn alac"
-_LOSSY = "mp1 mp2 mp3 mpga ogg oga opus spx aac adts ac3 eac3 ec3 dts mpc mp+ amr awb wma ra rm oma"
+_LOSSY = (
+    "mp1 mp2 mp3 mpga ogg oga opus spx aac adts ac3 eac3 ec3 dts mpc mp+ amr awb gsm wma ra rm oma"
+)
 _FILM = (
     "mp4 m4a m4b m4r m4v mov qt 3gp 3g2 mkv mka webm weba ogv ogx avi flv f4a f4v wmv asf mpg mpeg "
     "m2p vob ts mts m2ts mxf rmvb"

@@ -28,6 +28,12 @@ def files_unless_rows(
     if context.params.get("ids"):
         if len(values) > 1:
             raise click.UsageError("--id is for one folder of tokens", context)
+        if Path(values[0]) == STDIO:
+            raise click.UsageError(
+                "--id names a row of an extraction, whose folder, shard or URL CODES has to be; "
+                "standard input is one codes file",
+                context,
+            )
         return values
     for value in values:
         if Path(value).is_dir():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xcodec2.cli.options import load_model
+from xcodec2.cli.outputs import STDIO, content_of
 from xcodec2.cli.terminal import say, say_lines
 from xcodec2.errors import CodesError, XCodec2Error
 
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 def info(source: str, as_json: bool) -> None:
     """Describe a model or a codes file.
 
-    A model is nano, a folder, a checkpoint file or a Hugging Face id.
+    A model is nano, a folder, a checkpoint file or a Hugging Face id; - is a codes file on standard
+    input.
 
     \b
     Examples:
       xcodec2 info nano
       xcodec2 info speech.npz
       xcodec2 info HKUSTAudio/xcodec2 --json
+      xcodec2 encode speech.wav -o - | xcodec2 info -
     """
     facts = describe(source)
     if as_json:
@@ -47,6 +50,8 @@ def info(source: str, as_json: bool) -> None:
 def describe(source: str) -> dict[str, Any]:
     """The facts about whichever `source` is."""
     not_codes = None
+    if Path(source) == STDIO:
+        return piped_facts()
     if Path(source).is_file():
         from xcodec2.codes import Codes
 
@@ -60,6 +65,19 @@ def describe(source: str) -> dict[str, Any]:
         if not_codes is None:
             raise
         raise XCodec2Error(f"neither a codes file nor a model: {not_codes}; {error}") from error
+
+
+def piped_facts() -> dict[str, Any]:
+    """The facts about a codes file on standard input."""
+    from xcodec2.codes import Codes
+
+    content = content_of(STDIO)
+    try:
+        return codes_facts(Codes.load(content))
+    except CodesError as error:
+        raise CodesError(
+            f"standard input: {error}; codes can be piped, a model or audio has to be named"
+        ) from error
 
 
 def codes_facts(codes: Codes) -> dict[str, Any]:

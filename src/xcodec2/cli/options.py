@@ -56,7 +56,7 @@ def check_device(device: str) -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        torch.empty(1, dtype=torch.float32, device=device)
         usable = device != "meta"  # torch's placeholder, which computes nothing
     except (RuntimeError, AssertionError):  # torch asserts that it was built with CUDA
         usable = False

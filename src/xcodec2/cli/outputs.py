@@ -29,8 +29,8 @@ def plan_outputs(sources: Sequence[Path], out: str, suffix: str) -> list[tuple[P
     folder = Path(out)
     if STDIO in sources and len(sources) > 1:
         raise click.UsageError("- is standard input, and the only input where it is one")
-    if STDIO in sources and sys.stdin is None:  # as in a service
-        raise click.ClickException("standard input is closed: name a file")
+    if STDIO in sources:
+        check_stdin()
     if folder == STDIO:
         if len(sources) > 1:
             raise click.UsageError("several results need a folder, and - is standard output")
@@ -88,6 +88,12 @@ def check_decoders(sources: Sequence[Path]) -> None:
         require("av", extra="media", purpose="reading mp4, m4a, aac and the like")
 
 
+def check_stdin() -> None:
+    """Refuses to read where there is nothing."""
+    if sys.stdin is None:  # as in a service
+        raise click.ClickException("standard input is closed: name a file")
+
+
 def check_stdout() -> None:
     """Refuses to fill a terminal with binary data, and to write where there is nothing."""
     if sys.stdout is None:  # as in a service
@@ -100,6 +106,7 @@ def content_of(source: Path) -> Any:
     """What a model or a reader of codes takes for `source`: its path, or all of standard input."""
     if source != STDIO:
         return source
+    check_stdin()
     if not (content := sys.stdin.buffer.read()):
         raise click.ClickException(
             "standard input is empty; what comes before the pipe may say why"

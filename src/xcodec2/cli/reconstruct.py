@@ -81,7 +81,7 @@ def reconstruct(
     check_targets(targets, [speech])
 
     model = load_model(model_name, device)
-    silence = torch.zeros(model.config.input_rate)
+    silence = torch.zeros(model.config.input_rate, dtype=torch.float32, device="cpu")
     model.decode(
         model.encode(silence, model.config.input_rate)
     )  # a process's first pass is slow: not in the figures

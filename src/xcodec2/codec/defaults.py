@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,14 +11,17 @@ import torch
 
 @contextmanager
 def float32_parameters(device: str | torch.device | None = None) -> Iterator[None]:
-    """Modules built inside get float32 weights on `device`.
+    """Modules built inside get float32 weights on `device`, and so does every tensor that a library
+    makes inside without naming its type.
 
     Args:
         device: by default that of a `with torch.device(…)` around the call, else the CPU:
             `torch.set_default_device` has no say, nor has `torch.set_default_dtype`.
     """
     default = torch.get_default_dtype()
-    with torch.device(device or device_of_block()):
+    target = torch.device(device or device_of_block())
+    # A block costs something at each call of torch.
+    with contextlib.nullcontext() if torch.get_default_device() == target else target:
         if default != torch.float32:  # process-wide, so not touched without need
             torch.set_default_dtype(torch.float32)
         try:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.evaluators import weights
 from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 
@@ -38,7 +39,8 @@ class Network(nn.Module):
         self.norm_input = nn.BatchNorm1d(features)
         self.norm = nn.BatchNorm1d(features)
         self.linear_proj = nn.Linear(features, WIDTH)
-        self.register_buffer("pe", torch.zeros(1, SEGMENT // HOP // 2, WIDTH))
+        positions = torch.zeros(1, SEGMENT // HOP // 2, WIDTH, dtype=torch.float32, device="cpu")
+        self.register_buffer("pe", positions)
         block = nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, dropout=0.0, batch_first=True)
         self.transformer_encoder = nn.TransformerEncoder(block, LAYERS, enable_nested_tensor=False)
         self.norm_trans = nn.BatchNorm1d(WIDTH)
@@ -59,7 +61,7 @@ def compressed_spectrum(waveform: Tensor) -> Tensor:
     """(B, N) → (B, 2, 161, N/160): real and imaginary parts, their magnitude to the power 0.3."""
     side = (WINDOW - HOP) // 2
     padded = F.pad(waveform, (side, side), mode="reflect")
-    window = torch.hann_window(WINDOW)
+    window = torch.hann_window(WINDOW, dtype=waveform.dtype, device=waveform.device)
     spectrum = torch.view_as_real(
         torch.stft(padded, WINDOW, HOP, window=window, center=False, return_complex=True)
     )
@@ -76,9 +78,11 @@ class DistillMOSPredictor:
         self.implementation = f"v7, {weights.DISTILLMOS.described}"
         path = weights.find(weights.DISTILLMOS, "distillmos/weights/distill_mos_v7.pt")
         state = torch.load(path, map_location="cpu", weights_only=True)["model"]
-        self.network = Network().eval()
+        with float32_parameters("cpu"):
+            self.network = Network().eval()
         self.network.load_state_dict({own_key(key): tensor for key, tensor in state.items()})
 
+    @float32_parameters("cpu")
     def score(self, waveform: np.ndarray) -> float:
         """The mean over segments of 7.68 s, at most a second apart; shorter speech is padded with
         silence.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import EvaluatorError, UndefinedError
 from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
 from xcodec2.extras import require
@@ -22,7 +23,8 @@ def load(class_name: str, source: str) -> tuple[Any, str]:
     """
     transformers = require("transformers", extra="llasa", purpose="an evaluator from the Hub")
     try:
-        model = getattr(transformers, class_name).from_pretrained(source).eval()
+        with float32_parameters("cpu"):
+            model = getattr(transformers, class_name).from_pretrained(source).eval()
     except (OSError, ValueError, KeyError) as error:
         raise EvaluatorError(
             f"{source}: cannot be loaded as {class_name} ({str(error).splitlines()[0]})"
@@ -59,6 +61,7 @@ class HubASR:
             self.ctc = False
         self.processor = load_processor("AutoProcessor", source)
 
+    @float32_parameters("cpu")
     def transcribe(self, waveform: np.ndarray) -> str:
         """(N,) at 16 kHz → text."""
         inputs = self.processor(
@@ -85,6 +88,7 @@ class HubSpeakerEncoder:
         self.model, self.implementation = load("AutoModelForAudioXVector", source)
         self.features = load_processor("AutoFeatureExtractor", source)
 
+    @float32_parameters("cpu")
     def embed(self, waveform: np.ndarray) -> np.ndarray:
         """(N,) at 16 kHz → (D,) float32 of length 1."""
         samples = checked(waveform, min_seconds=0.5)
@@ -105,6 +109,7 @@ class HubMOSPredictor:
             raise EvaluatorError(f"{source}: has {classes} classes; a MOS predictor has one output")
         self.features = load_processor("AutoFeatureExtractor", source)
 
+    @float32_parameters("cpu")
     def score(self, waveform: np.ndarray) -> float:
         """(N,) at 16 kHz → the model's output.
 

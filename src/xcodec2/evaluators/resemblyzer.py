@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import UndefinedError
 from xcodec2.evaluators import weights
 from xcodec2.evaluators.waveform import SAMPLE_RATE, checked
@@ -33,8 +34,9 @@ class Resemblyzer:
         self.implementation = weights.RESEMBLYZER.described
         path = weights.find(weights.RESEMBLYZER, "resemblyzer/pretrained.pt")
         state = torch.load(path, map_location="cpu", weights_only=True)["model_state"]
-        self.lstm = nn.LSTM(MELS, 256, 3, batch_first=True).eval()
-        self.linear = nn.Linear(256, 256)
+        with float32_parameters("cpu"):
+            self.lstm = nn.LSTM(MELS, 256, 3, batch_first=True).eval()
+            self.linear = nn.Linear(256, 256)
         self.lstm.load_state_dict(
             {k.removeprefix("lstm."): t for k, t in state.items() if k.startswith("lstm.")}
         )
@@ -42,6 +44,7 @@ class Resemblyzer:
             {k.removeprefix("linear."): t for k, t in state.items() if k.startswith("linear.")}
         )
 
+    @float32_parameters("cpu")
     def embed(self, waveform: np.ndarray) -> np.ndarray:
         """(N,) → (256,), the normalized mean over partial utterances of 1.6 s.
 
@@ -77,7 +80,7 @@ def partial_starts(num_samples: int) -> list[int]:
 
 def mel_spectrum(samples: Tensor) -> Tensor:
     """(N,) → (frames, 40), power, frames centered."""
-    window = torch.hann_window(WINDOW)
+    window = torch.hann_window(WINDOW, dtype=samples.dtype, device=samples.device)
     spectrum = torch.stft(
         samples, WINDOW, HOP, window=window, pad_mode="constant", return_complex=True
     )

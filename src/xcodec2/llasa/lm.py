@@ -151,8 +151,10 @@ def load_weights(name: str | Path, dtype: torch.dtype) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    from xcodec2.codec.defaults import float32_parameters
+
     load: Any = AutoModelForCausalLM.from_pretrained  # whose types do not know output_loading_info
-    with one_error(f"{name}: no language model"):
+    with one_error(f"{name}: no language model"), float32_parameters("cpu"):
         model, loading = load(str(name), dtype=dtype, output_loading_info=True)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if loading.get(what):

@@ -237,7 +237,7 @@ class Speaker:
                 searches.append(result)
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
-        spoken = Spoken(torch.empty(0), pieces, searches)
+        spoken = Spoken(torch.empty(0, dtype=torch.float32, device="cpu"), pieces, searches)
         spoken.waveform = self.decode(spoken.codes, voice)
         return spoken
 

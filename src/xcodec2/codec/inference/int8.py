@@ -61,10 +61,14 @@ class Int8Linear(nn.Module):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"weight": unpacked(self.weight)}
+        # An array, not a tensor: torch hands tensors to other processes by file descriptors, and
+        # that of one which is gone after this call is closed before the process begins.
+        return self.__dict__ | {"weight": unpacked(self.weight).numpy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state | {"weight": packed(state["weight"])})
+        super().__setstate__(
+            state | {"weight": packed(torch.as_tensor(state["weight"], device="cpu"))}
+        )
 
 
 class Int8MLP(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -34,8 +36,8 @@ def fit(x: torch.Tensor, wanted: torch.Tensor, classes: int) -> tuple[torch.Tens
     """Weights (D, classes) and biases of the softmax regression with the least cross entropy, by
     L-BFGS.
     """
-    weight = torch.zeros(x.shape[1], classes, requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
+    of_x: dict[str, Any] = {"dtype": x.dtype, "device": x.device, "requires_grad": True}
+    weight, bias = torch.zeros(x.shape[1], classes, **of_x), torch.zeros(classes, **of_x)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:

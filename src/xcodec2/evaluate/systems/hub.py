@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE
 from xcodec2.evaluate.systems.system import Decoded
@@ -52,7 +53,8 @@ class HubCodec:
     def __init__(self, source: str, bit_rate: int | None = None) -> None:
         transformers = require("transformers", extra="llasa", purpose="a codec from the Hub")
         try:
-            self.model = transformers.AutoModel.from_pretrained(source).eval()
+            with float32_parameters("cpu"):
+                self.model = transformers.AutoModel.from_pretrained(source).eval()
         except (OSError, ValueError, KeyError) as error:
             raise XCodec2Error(
                 f"{source}: cannot be loaded ({str(error).splitlines()[0]})"
@@ -91,6 +93,7 @@ class HubCodec:
         levels = math.prod(getattr(config, "quantization_levels", None) or [65_536])
         return int(getattr(config, "codebook_size", None) or levels)
 
+    @float32_parameters("cpu")
     def encode(self, audio: np.ndarray, sample_rate: int) -> HubCodes:
         """(N,) floats at any rate → codes."""
         import torch
@@ -106,6 +109,7 @@ class HubCodec:
         codes = encoded.audio_codes.cpu().numpy()
         return HubCodes(codes.reshape(-1, codes.shape[-1]), encoded, len(audio))
 
+    @float32_parameters("cpu")
     def decode(self, codes: HubCodes) -> np.ndarray:
         """Codes → (M,) float32 at `sample_rate`, as long as what was encoded."""
         import torch

@@ -6,9 +6,11 @@ it byte by byte.
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ CONNECT_SECONDS = 5.0
 MAX_SAID = 200  # characters of a server's own words in a message
 MAX_SAID_BYTES = 1 << 16  # of an answer that are looked at for them
 MAX_BODY = 1 << 22  # bytes of an answer that is no stream
+LINE_END = re.compile(rb"\r\n|\n|\r")
 BROKE_OFF = (
     "the answer broke off before its end: the server or something between has closed the "
     "connection; look into its log, or ask again"
@@ -160,10 +163,22 @@ class Response:
         return parts[:limit]
 
     def __iter__(self) -> Iterator[bytes]:
-        """Its lines."""
-        rest = b""
+        """Its lines, as the standard of server-sent events has them: CR, LF or both end one, and a
+        byte order mark before the first does not count.
+        """
+        lines = self.raw_lines()
+        if (first := next(lines, None)) is not None:
+            yield first.removeprefix(codecs.BOM_UTF8)
+            yield from lines
+
+    def raw_lines(self) -> Iterator[bytes]:
+        """Its lines, each as soon as its end has come."""
+        rest, ended_by_cr = b"", False
         while part := self.some():
-            *lines, rest = (rest + part).split(b"\n")
+            if ended_by_cr and part.startswith(b"\n"):
+                part = part[1:]
+            ended_by_cr = part.endswith(b"\r")
+            *lines, rest = LINE_END.split(rest + part)
             if len(rest) > MAX_BODY:
                 raise http.client.HTTPException(f"a line of more than {MAX_BODY} bytes")
             yield from lines
@@ -191,7 +206,6 @@ def event_blocks(lines: Response) -> Iterator[list[bytes]]:
     block: list[bytes] = []
     size = 0
     for line in lines:
-        line = line.rstrip(b"\r")
         begins = line.startswith(b"data:") and is_whole(block)
         if block and (not line or begins or size > MAX_BODY):
             yield block

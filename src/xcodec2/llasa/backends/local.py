@@ -71,6 +71,8 @@ class InProcess:
         """The next token of each sequence (B,), step by step; -1 for those that have ended."""
         import torch
 
+        from xcodec2.codec.defaults import float32_parameters
+
         end = self.prompts.vocabulary.speech_end
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         budget = sampling.budget(self.context, max(map(len, prompts)))
@@ -81,7 +83,7 @@ class InProcess:
         ended = np.zeros(len(prompts), bool)
         cache, fresh, positions = None, ids, (mask.cumsum(-1) - 1).clamp(min=0)
         for step in range(budget):
-            with torch.inference_mode():
+            with torch.inference_mode(), float32_parameters("cpu"):
                 output = model(
                     input_ids=fresh,
                     attention_mask=mask,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.packing import IGNORED, Pack
@@ -52,7 +53,7 @@ class CompactVocabulary:
 
     def add_unseen_logit(self, model: Any) -> None:
         """Let the last row of a model with S + 1 count for all tokens that do not occur."""
-        others = torch.zeros(len(self.ids) + 1)
+        others = torch.zeros(len(self.ids) + 1, dtype=torch.float32, device="cpu")
         others[-1] = math.log(max(1, self.size - len(self.ids)))
         model.lm_head.register_forward_hook(lambda head, inputs, logits: logits + others.to(logits))
 
@@ -60,7 +61,8 @@ class CompactVocabulary:
         """A model with S + 1 rows → the same with all rows."""
         weights = model.state_dict()
         config = type(model.config).from_dict(model.config.to_dict() | {"vocab_size": self.size})
-        full = type(model)(config).to(model.dtype)
+        with float32_parameters("cpu"):
+            full = type(model)(config).to(model.dtype)
         for name in ("model.embed_tokens.weight", "lm_head.weight"):
             rows = weights[name][-1].repeat(self.size, 1)
             rows[torch.from_numpy(self.ids)] = weights[name][:-1]

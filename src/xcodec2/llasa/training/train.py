@@ -21,6 +21,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.training_args import ParallelMode
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
@@ -216,6 +217,7 @@ def rows_codec(recipe: LlasaRecipe) -> CodecIdentity:
     )
 
 
+@float32_parameters("cpu")
 def build_model(
     recipe: LlasaRecipe, prompts: Prompts, compact: CompactVocabulary | None = None
 ) -> Any:
@@ -279,10 +281,10 @@ def add_rows(model: Any, size: int, new: list[int]) -> None:
     heads = [model.get_input_embeddings(), model.get_output_embeddings()]
     with torch.no_grad():
         for weight in {id(head.weight): head.weight for head in heads if head is not None}.values():
-            own = torch.ones(len(weight), dtype=torch.bool)
+            own = torch.ones(len(weight), dtype=torch.bool, device=weight.device)
             own[new] = False
             known = weight[own]
-            noise = torch.randn(len(new), weight.shape[1], dtype=weight.dtype)
+            noise = torch.randn(len(new), weight.shape[1], dtype=weight.dtype, device=weight.device)
             weight[new] = known.mean(0) + NEW_ROW_SPREAD * known.std(0) * noise
 
 
