@@ -23,6 +23,7 @@ import csv
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -125,26 +126,33 @@ def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
 
 def pipeline(
     manifest: Path, out: Path, workers: int, budget: float, rows: int, source: Path
-) -> tuple[float, float]:
-    """Seconds of audio a second of the whole command of the checkout at `source`, and the seconds
-    that a second run takes, which finds all done.
+) -> tuple[float, float, float]:
+    """Seconds of audio a second of the whole command of the checkout at `source`, the seconds that
+    a second run takes, which finds all done, and the CPU seconds of the first in all its processes.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out)]
     command += ["--workers", str(workers), "--batch-seconds", str(budget), "--rows", str(rows)]
     environment = {**os.environ, "PYTHONPATH": str(source)}
-    times = []
+    times, spent = [], []
     for _ in range(2):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), cpu_of_children()
         summary = json.loads(
             subprocess.run(
                 command, check=True, stdout=subprocess.PIPE, text=True, env=environment
             ).stdout
         )
         times.append(time.perf_counter() - start)
+        spent.append(cpu_of_children() - used)
     assert not summary["errors"]
     audio = 3600 * summary["hours"]
-    return audio / times[0], times[1]
+    return audio / times[0], times[1], spent[0]
+
+
+def cpu_of_children() -> float:
+    """Seconds that all ended processes used; other work on the machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def side_by_side(manifest: Path, args: argparse.Namespace) -> None:
@@ -153,21 +161,29 @@ def side_by_side(manifest: Path, args: argparse.Namespace) -> None:
     """
     places = {"this checkout": SOURCE, str(args.against): args.against.resolve() / "src"}
     speeds: dict[str, list[float]] = {name: [] for name in places}
+    spent: dict[str, list[float]] = {name: [] for name in places}
     rows = max(50, args.rows // 20)
     for _ in range(args.repeat):
         found = []
         for number, (name, source) in enumerate(places.items()):
             out = args.work / f"tokens-{args.rows}-{number}"
-            speed, _ = pipeline(manifest, out, args.workers, args.batch_seconds, rows, source)
+            speed, _, cpu = pipeline(manifest, out, args.workers, args.batch_seconds, rows, source)
             speeds[name].append(speed)
+            spent[name].append(cpu)
             found.append(codes_of(out))
-        print({name: round(values[-1], 1) for name, values in speeds.items()}, file=sys.stderr)
+        for name in places:
+            told = (
+                f"{name}: {speeds[name][-1]:.1f} s of audio a second, {spent[name][-1]:.0f} CPU s"
+            )
+            print(told, file=sys.stderr, flush=True)
         assert found[0] == found[1], "the codes differ"
-    print("| whole command | s of audio a second |\n|---|---|")
-    for name, values in speeds.items():
-        print(
-            f"| {name} | {statistics.median(values):.1f} ({min(values):.1f} … {max(values):.1f}) |"
+    print("| whole command | s of audio a second | CPU seconds |\n|---|---|---|")
+    for name in places:
+        cells = (
+            f"{statistics.median(values):.1f} ({min(values):.1f} … {max(values):.1f})"
+            for values in (speeds[name], spent[name])
         )
+        print(f"| {name} | {' | '.join(cells)} |")
 
 
 def codes_of(out: Path) -> dict[str, list[int]]:
@@ -199,7 +215,7 @@ def main() -> None:
         plain = alone(manifest, args.workers, args.batch_seconds, exact=False)
         exact = alone(manifest, args.workers, args.batch_seconds, exact=True)
         out = args.work / f"tokens-{args.rows}"
-        whole, again = pipeline(
+        whole, again, _ = pipeline(
             manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20), SOURCE
         )
         turns.append((plain, exact, whole, 100 * whole / exact, again))
