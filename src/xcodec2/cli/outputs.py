@@ -15,10 +15,6 @@ from xcodec2.cli.failures import FILE_FAILURES, explain
 from xcodec2.extras import require
 from xcodec2.printable import printable
 
-#: What libsndfile does not read.
-FFMPEG_SUFFIXES = frozenset(
-    [".3gp", ".aac", ".amr", ".m4a", ".mka", ".mkv", ".mov", ".mp4", ".webm", ".wma"]
-)
 STDIO = Path("-")  # standard input or output
 
 
@@ -86,6 +82,8 @@ def check_audio_suffix(target: Path) -> None:
 
 def check_decoders(sources: Sequence[Path]) -> None:
     """Asks for FFmpeg where a name says that nothing else reads the file, before any work."""
+    from xcodec2.audio.suffixes import FFMPEG_SUFFIXES
+
     if any(source.suffix.lower() in FFMPEG_SUFFIXES for source in sources):
         require("av", extra="media", purpose="reading mp4, m4a, aac and the like")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import fsspec
 
-from xcodec2.audio.suffixes import AUDIO_SUFFIXES
+from xcodec2.audio.suffixes import AUDIO_SUFFIXES, FFMPEG_SUFFIXES
 from xcodec2.corpus import tables
 from xcodec2.corpus.extraction import IDENTITY, recorded_source
 from xcodec2.corpus.kaldi import read_kaldi
@@ -26,6 +26,7 @@ from xcodec2.corpus.recording import DatasetCell, Recording, file_at, utf8_name
 from xcodec2.corpus.tars import read_tar
 from xcodec2.corpus.times import Times
 from xcodec2.errors import XCodec2Error
+from xcodec2.extras import require
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SAVED_DATASET = (
@@ -127,6 +128,8 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
         raise XCodec2Error(f"{source}: no such file, folder or data set")
     empty = True
     for file in files:
+        if (suffix := kind_of(file)) in FFMPEG_SUFFIXES:  # else each of them would be an error
+            require("av", extra="media", purpose=f"{source}: reading {suffix[1:]}")
         for recording in read_file(fs, file, file[len(root) :].lstrip("/"), options):
             empty = False
             yield recording

@@ -101,12 +101,12 @@ def evaluate(
         raise XCodec2Error("workers must be 1 or more")
     selection = Selection(tuple(metrics), asr, speaker_encoder)
     metric_set = MetricSet(selection)
+    recordings = list(read_corpus(source) if isinstance(source, str) else source)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise XCodec2Error(f"{folder}: cannot be made ({problem.strerror})") from problem
-    recordings = list(read_corpus(source) if isinstance(source, str) else source)
     if channel is not None:
         recordings = [on_channel(recording, channel) for recording in recordings]
     recordings = chosen(recordings, sample)

@@ -102,7 +102,7 @@ def extract(
     identity = {"weights_hash": codec.facts["weights_hash"]}
     if channel is not None:  # without one, the keys are those of older data sets
         identity["channel"] = channel
-    with store.locked(), Plan(corpus, rows, identity) as plan:
+    with Plan(corpus, rows, identity) as plan, store.locked():
         claim(store, {"source": source, "channel": channel, **identity}, reading)
         keys = {unit.key for unit in plan}
         done = settle(store, keys, retry_errors)
