@@ -104,6 +104,7 @@ COMMANDS = [  # command, what it needs, the extra that brings it
     ("reconstruct speech.wav -o made.wav --picture made.png", "matplotlib", "pictures"),
     ("encode speech.m4a -o made.npz", "av", "media"),
     ("encode speech.wav other.m4a -o made/", "av", "media"),
+    ("encode speech.wav other.wv -o made/", "av", "media"),
     ("reconstruct speech.m4a -o made.wav", "av", "media"),
     ("train nano run.out=made", "accelerate, tensorboardX", "train"),
 ]
@@ -121,7 +122,7 @@ def in_a_bare_installation(absent: str, commands: list[str], folder: Path) -> li
 
 
 def test_what_is_missing_is_said_before_any_work_or_file(tmp_path):
-    for name in ("speech.wav", "speech.m4a", "other.m4a"):
+    for name in ("speech.wav", "speech.m4a", "other.m4a", "other.wv"):
         (tmp_path / name).write_bytes((ROOT / "src/xcodec2/assets/demo.flac").read_bytes())
     found = in_a_bare_installation(MODULES, [command for command, *_ in COMMANDS], tmp_path)
     for (command, needs, extra), (code, out, err) in zip(COMMANDS, found, strict=True):
@@ -132,9 +133,29 @@ def test_what_is_missing_is_said_before_any_work_or_file(tmp_path):
         ), (command, err)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "other.m4a",
+        "other.wv",
         "speech.m4a",
         "speech.wav",
     ]
+
+
+def test_a_corpus_that_needs_ffmpeg_says_so_before_any_row(tmp_path):
+    """Else all of its films would be rows with an error."""
+    (tmp_path / "speech").mkdir()
+    for name in ("a.wav", "b.mov"):
+        content = (ROOT / "src/xcodec2/assets/demo.flac").read_bytes()
+        (tmp_path / "speech" / name).write_bytes(content)
+    commands = [
+        "extract speech tokens",
+        "extract speech/*.mov tokens",
+        "evaluate speech --out report --metrics none",
+    ]
+    for code, out, err in in_a_bare_installation("av", commands, tmp_path):
+        assert (code, out) == (1, "")
+        assert re.fullmatch(
+            r"xcodec2: error: .*reading \.mov needs av: run `pip .*\[media\]'?`\n", err
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["speech"]
 
 
 def test_ray_is_asked_for_by_its_own_extra(tmp_path):

@@ -8,28 +8,24 @@ A file that is named is read whatever its suffix: only the content counts. Heade
 from __future__ import annotations
 
 _PCM = (
-    "wav wave bwf rf64 w64 aif aiff aifc afc au snd caf sph nist voc ircam sf paf pvf avr 8svx iff "
-    "sox"
+    "wav wave bwf rf64 w64 aif aiff aifc afc au snd caf sph nist voc ircam sf paf pvf avr 8svx iff"
 )
-_LOSSLESS = "flac wv tta ape tak shn alac"
-_LOSSY = (
-    "mp1 mp2 mp3 mpga ogg oga opus spx aac adts ac3 eac3 ec3 dts mpc mp+ amr awb gsm wma ra rm oma"
-)
+_COMPRESSED = "flac mp1 mp2 mp3 mpga ogg oga opus gsm"
+# WSJ's and Switchboard's names for SPHERE files.
+_CORPORA = "wv1 wv2"
+_LOSSLESS = "wv tta ape tak shn alac sox"
+_LOSSY = "spx aac adts ac3 eac3 ec3 dts mpc mp+ amr awb wma ra rm oma"
 _FILM = (
     "mp4 m4a m4b m4r m4v mov qt 3gp 3g2 mkv mka webm weba ogv ogx avi flv f4a f4v wmv asf mpg mpeg "
     "m2p vob ts mts m2ts mxf rmvb"
 )
-# WSJ's and Switchboard's names for SPHERE files.
-_CORPORA = "wv1 wv2"
-
-# Of these, what libsndfile may read, too; an .ogv or .ogx may be plain Ogg.
-_SNDFILE = "flac mp1 mp2 mp3 mpga ogg oga opus ogv ogx"
 
 
-def _suffixes(*lists: str) -> frozenset[str]:
-    return frozenset(f".{name}" for names in lists for name in names.split())
+def _suffixes(*groups: str) -> frozenset[str]:
+    return frozenset(f".{name}" for names in groups for name in names.split())
 
 
-AUDIO_SUFFIXES = _suffixes(_PCM, _LOSSLESS, _LOSSY, _FILM, _CORPORA)
-#: What FFmpeg alone reads, so that the extra `media` can be asked for before any work.
-FFMPEG_SUFFIXES = _suffixes(_LOSSLESS, _LOSSY, _FILM) - _suffixes(_SNDFILE)
+AUDIO_SUFFIXES = _suffixes(_PCM, _COMPRESSED, _LOSSLESS, _LOSSY, _FILM, _CORPORA)
+#: What FFmpeg alone reads, so that the extra `media` can be asked for before any work; an .ogv or
+#: .ogx may be plain Ogg.
+FFMPEG_SUFFIXES = _suffixes(_LOSSLESS, _LOSSY, _FILM) - _suffixes("ogv ogx")
