@@ -82,3 +82,12 @@ def test_training_asks_for_its_libraries_before_it_makes_a_folder(tmp_path, monk
     with pytest.raises(MissingExtraError, match=r"training needs tensorboardX.*\[train\]"):
         train(toy_recipe(tmp_path, "run.steps=1"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_film_without_its_decoder_is_no_unreadable_recording(tmp_path, monkeypatch):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.m4a").touch()
+    monkeypatch.setitem(sys.modules, "av", None)
+    source = f'data.sources=[{{path="{tmp_path / "films"}", weight=1}}]'
+    with pytest.raises(MissingExtraError, match=r"a\.m4a: reading \.m4a needs av"):
+        train(toy_recipe(tmp_path, "run.steps=1", source))

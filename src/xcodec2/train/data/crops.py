@@ -24,6 +24,7 @@ from torch import Tensor
 
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.corpus import Recording, read_corpus
+from xcodec2.corpus.decoders import with_decoders
 from xcodec2.errors import TrainingError, XCodec2Error
 from xcodec2.train.data.augment import Changed, augment, stretch_factor
 from xcodec2.train.recipe import Augment, Data, Recipe
@@ -190,10 +191,12 @@ class Order:
             skip: So many recordings of that epoch are left out.
 
         Raises:
+            MissingExtraError: A file needs FFmpeg, and PyAV is missing.
             TrainingError: The source has none for this process.
         """
         for e in itertools.count(epoch):
-            mine = itertools.islice(read_corpus(path), self.rank, None, self.world)
+            corpus = with_decoders(read_corpus(path))
+            mine = itertools.islice(corpus, self.rank, None, self.world)
             met = False
             for index, recording in enumerate(
                 shuffled(mine, random.Random(f"{self.seed} {path} {e}"), self.shuffle)
