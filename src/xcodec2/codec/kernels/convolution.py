@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.kernels.linear import in_type_of, linear
+from xcodec2.codec.masking import zero_tail
+from xcodec2.codec.step import Lengths, Step
 
 MIN_WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
 
@@ -43,6 +45,27 @@ class FrameConv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) → (B, C, T)."""
         return super().forward(self.padded(x))
+
+    def over(self, x: Tensor, lengths: Lengths) -> Tensor:
+        """(B, C, T) → (B, C, T) with zeros behind each item's end, or one step of a stream."""
+        x = zero_tail(x, lengths)
+        if not isinstance(lengths, Step):
+            return self(x)
+        x = lengths.extended(in_type_of(self.weight, x).transpose(1, 2), sum(self.sides), 1)
+        lengths.delay += self.sides[1]
+        return self.inside(x).transpose(1, 2)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """(B, T + kernel - 1, C) → (B, T, C): the convolution of what is there already."""
+        if torch.is_grad_enabled():
+            y = F.conv1d(x.transpose(1, 2), self.weight, self.bias, groups=self.groups)
+            return y.transpose(1, 2)
+        inputs = x.unfold(1, self.kernel_size[0], 1)  # (B, T, C, kernel)
+        if self.groups == 1:
+            inputs = inputs.transpose(2, 3).flatten(2)
+            return linear(inputs, self.weight.transpose(1, 2).flatten(1), self.bias)
+        y = (inputs * self.weight[:, 0]).sum(-1)
+        return y if self.bias is None else y + self.bias
 
 
 class Conv1d(FrameConv1d):
