@@ -27,6 +27,7 @@ from xcodec2.codec.features import (
     stack_frames,
     surrounded,
 )
+from xcodec2.codec.kernels.convolution import FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.quantizer import Quantized, Quantizer
 from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
@@ -76,16 +77,21 @@ class CodecNetwork(nn.Module):
         with float32_parameters(device):
             self.quantizer = Quantizer(config)
             self.acoustic_decoder = AcousticDecoder(config)
-            if decoder_only:
-                return
-            self.semantic_encoder = SemanticEncoder(config)
-            self.semantic_adapter = SemanticAdapter(config)
-            self.acoustic_encoder: nn.Module = (
-                WaveformEncoder(config)
-                if config.acoustic_encoder == "waveform"
-                else SpectrogramEncoder(config)
-            )
-            self.fc_encoder = Linear(config.latent_width, config.latent_width)
+            if not decoder_only:
+                self._build_encoder(config)
+        for module in self.modules():
+            if isinstance(module, (FrameConv1d, Linear)):
+                module.as_steps = bool(config.attention_window)
+
+    def _build_encoder(self, config: XCodec2Config) -> None:
+        self.semantic_encoder = SemanticEncoder(config)
+        self.semantic_adapter = SemanticAdapter(config)
+        self.acoustic_encoder: nn.Module = (
+            WaveformEncoder(config)
+            if config.acoustic_encoder == "waveform"
+            else SpectrogramEncoder(config)
+        )
+        self.fc_encoder = Linear(config.latent_width, config.latent_width)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, N) at the input rate → its reconstruction (B, T·output_hop), with gradients.

@@ -134,14 +134,15 @@ class ConvModule(nn.Module):
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
-        x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1))
+        as_steps = self.depthwise_conv.as_steps
+        x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1, as_steps))
         x = self.depthwise_conv.over(x.transpose(1, 2), lengths).transpose(1, 2)
-        return pointwise(F.silu(self.depthwise_layer_norm(x)), self.pointwise_conv2)
+        return pointwise(F.silu(self.depthwise_layer_norm(x)), self.pointwise_conv2, as_steps)
 
 
-def pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
+def pointwise(x: Tensor, conv: nn.Conv1d, as_steps: bool) -> Tensor:
     """(B, T, D) → (B, T, D): a convolution of kernel 1 is a linear layer."""
-    return linear(x, conv.weight[:, :, 0], conv.bias)
+    return linear(x, conv.weight[:, :, 0], conv.bias, owner=conv if as_steps else None)
 
 
 class ConformerLayer(nn.Module):

@@ -21,7 +21,12 @@ MIN_WIDE = 1024  # channels times stride from where matrix products win over one
 class FrameConv1d(nn.Conv1d):
     """nn.Conv1d that is told how far it looks ahead in place of a padding; as many frames come out
     as go in.
+
+    With `as_steps`, a CPU computes a whole by the products that steps of streams take: oneDNN's
+    give each frame the same bits, however many frames there are.
     """
+
+    as_steps = False
 
     def __init__(self, *args: Any, ahead: int | None = None, **settings: Any) -> None:
         if ahead is None:
@@ -48,11 +53,14 @@ class FrameConv1d(nn.Conv1d):
 
     def over(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, C, T) → (B, C, T) with zeros behind each item's end, or one step of a stream."""
-        x = zero_tail(x, lengths)
-        if not isinstance(lengths, Step):
-            return self(x)
-        x = lengths.extended(in_type_of(self.weight, x).transpose(1, 2), sum(self.sides), 1)
-        lengths.delay += self.sides[1]
+        x = in_type_of(self.weight, zero_tail(x, lengths)).transpose(1, 2)
+        if isinstance(lengths, Step):
+            x = lengths.extended(x, sum(self.sides), 1)
+            lengths.delay += self.sides[1]
+        elif self.as_steps and self.groups == 1 and not torch.is_grad_enabled() and not x.is_cuda:
+            x = F.pad(x, (0, 0, *self.sides))
+        else:
+            return self(x.transpose(1, 2))
         return self.inside(x).transpose(1, 2)
 
     def inside(self, x: Tensor) -> Tensor:
@@ -62,8 +70,8 @@ class FrameConv1d(nn.Conv1d):
             return y.transpose(1, 2)
         inputs = x.unfold(1, self.kernel_size[0], 1)  # (B, T, C, kernel)
         if self.groups == 1:
-            inputs = inputs.transpose(2, 3).flatten(2)
-            return linear(inputs, self.weight.transpose(1, 2).flatten(1), self.bias)
+            weight = self.weight.transpose(1, 2).flatten(1)
+            return linear(inputs.transpose(2, 3).flatten(2), weight, self.bias, owner=self)
         y = (inputs * self.weight[:, 0]).sum(-1)
         return y if self.bias is None else y + self.bias
 
