@@ -7,7 +7,7 @@ between query and key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -193,7 +193,7 @@ class ISTFTHead(nn.Module):
         window = torch.hann_window(self.n_fft, dtype=torch.float32, device=spectrum.device)
         frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
         if isinstance(lengths, Step):
-            return self.inverse_step(frames, window, lengths)
+            return self.inverse_step(frames, window.square(), lengths, self.overlap_add)
         powers = window.square().expand(1, frames.shape[1], -1)
         if lengths is not None:
             valid = valid_mask(lengths, frames.shape[1])[..., None]
@@ -202,18 +202,30 @@ class ISTFTHead(nn.Module):
         envelope = self.overlap_add(powers)[:, side:-side].clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames)[:, side:-side] / envelope
 
-    def inverse_step(self, frames: Tensor, window: Tensor, step: Step) -> Tensor:
-        """(B, t, n_fft) windowed frames → (B, t·hop), which no frame to come has a part in."""
+    def inverse_step(
+        self, frames: Tensor, power: Tensor, step: Step, overlap_add: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Windowed frames → the samples that no frame to come has a part in.
+
+        Args:
+            frames: (B, t, n_fft).
+            power: (n_fft,), the window squared.
+            step: Of the streams.
+            overlap_add: (B, T, n_fft) → (B, (T + 3)·hop).
+
+        Returns:
+            (B, t·hop).
+        """
         late = self.n_fft // self.hop // 2  # frames until a hop of samples has all its parts
         count, valid = frames.shape[1], step.valid(frames.shape[1], 2 * late)
-        powers = window.square().expand(1, 2 * late + count, -1)
+        powers = power.expand(1, 2 * late + count, -1)
         if valid is not None:
             frames, powers = frames * valid[:, 2 * late :, None], powers * valid[..., None]
-        summed = self.overlap_add(step.extended(frames, 2 * late, 1))
+        summed = overlap_add(step.extended(frames, 2 * late, 1))
         first = late * self.hop + (self.n_fft - self.hop) // 2
         now = slice(first, first + count * self.hop)
         step.delay += late
-        return summed[:, now] / self.overlap_add(powers)[:, now].clamp(min=MIN_ENVELOPE)
+        return summed[:, now] / overlap_add(powers)[:, now].clamp(min=MIN_ENVELOPE)
 
     def overlap_add(self, frames: Tensor) -> Tensor:
         """(B, T, n_fft) → (B, (T + 3)·hop): each frame laid one hop behind the last."""

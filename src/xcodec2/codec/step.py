@@ -122,17 +122,23 @@ class Step:
 
     def distances(self, frames: int, window: tuple[int, ...]) -> Tensor:
         """(t, back + ahead + t): from each query of `attended` to each key, in frames."""
+        if self.inside is None:  # traced, where `frames` is a symbol
+            return band(frames, window, self.start.device)
         key = (frames, *window)
         if key not in self.bands:
-            device = self.start.device
-            keys = torch.arange(-window[0], window[1] + frames, device=device)
-            self.bands[key] = keys - torch.arange(frames, device=device)[:, None]
+            self.bands[key] = band(frames, window, self.start.device)
         return self.bands[key]
 
     def together(self, parts: Sequence[tuple[Tensor, Step]], dim: int) -> list[Tensor]:
         """What branches gave, each as late as the latest; this goes on with its delay."""
         self.delay = max(step.delay for _, step in parts)
         return [step.delayed(x, self.delay - step.delay, dim) for x, step in parts]
+
+
+def band(frames: int, window: tuple[int, ...], device: torch.device) -> Tensor:
+    """(t, back + ahead + t): distances in frames from each of t queries to each key."""
+    keys = torch.arange(-window[0], window[1] + frames, device=device)
+    return keys - torch.arange(frames, device=device)[:, None]
 
 
 Lengths: TypeAlias = Tensor | Step | None
