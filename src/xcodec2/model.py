@@ -207,8 +207,9 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         """Speech as it comes → chunks of codes (t,) int32.
 
         Where `receptive_field` is finite, they are those of `encode`, each frame is computed once,
-        and latency is (step + encoder_ahead)/frame_rate seconds. Elsewhere windows are encoded: most
-        codes agree, and latency is (step + look_ahead)/frame_rate. Memory does not grow.
+        and latency is (step + encoder_ahead)/frame_rate seconds. Elsewhere windows are encoded:
+        codes differ here and there, and latency is (step + look_ahead)/frame_rate. Memory does not
+        grow.
 
         Args:
             chunks: samples (n,) of any float or integer type and of any sizes, none included.

@@ -137,7 +137,7 @@ def test_each_frame_is_computed_once(model):
 
 
 def test_a_frame_alone_has_the_code_of_the_whole(model, monkeypatch):
-    clip = speech()[:9_000]
+    clip = speech()[:4_000]
     whole = model.encode(clip, 16_000).codes.tolist()
     monkeypatch.setattr(certain, "TOLERANCE", 1.0)  # so that every frame is computed alone
     assert model.encode(clip, 16_000).codes.tolist() == whole
@@ -147,7 +147,7 @@ def test_a_frame_alone_has_the_code_of_the_whole(model, monkeypatch):
 def test_codes_at_an_edge_are_those_of_the_whole():
     """Latents moved onto edges, where rounding decides."""
     model = random_model(CONFIGS[0])
-    clip = speech()[:40_000]
+    clip = speech()[:12_000]
     with torch.no_grad():
         bounded = model.quantize(model.encode_features(model.pad(clip[None])).latent).bounded[0]
         near = ((bounded - 0.5) - (bounded - 0.5).round()).abs().argmin()
@@ -164,7 +164,7 @@ def test_codes_at_an_edge_are_those_of_the_whole():
             first = value if first is None else first
             low, high = (middle, high) if value == first else (low, middle)
     whole = model.encode(clip, 16_000).codes.tolist()
-    for size in (320, 1_000, 3_333):
+    for size in (320, 1_000):
         assert codes_in_all(list(model.stream_encode(clip.split(size), 16_000))) == whole
 
 
@@ -239,9 +239,9 @@ def test_a_stream_without_enough_speech_says_so(model):
 
 
 def test_without_a_limit_windows_give_every_frame_once_and_most_codes():
-    clip = speech()
+    clip = speech()[:20_000]
     whole = UNLIMITED.encode(clip, 16_000).codes
-    for size in (100, 4_321, len(clip)):
+    for size in (100, len(clip)):
         pieces = list(UNLIMITED.stream_encode(clip.split(size), 16_000, step=10, look_back=50))
         assert len(torch.cat(pieces)) == len(whole)
     everything = {"step": 10, "look_back": 1_000, "look_ahead": 1_000}

@@ -29,7 +29,9 @@ FBANK_MEAN, FBANK_VARIANCE = (
 )  # of speech, about: what takes the utterance's place in a finite field
 
 PITCH_BINS = 80  # up to 1.25 kHz; PITCH_FFT is long enough to part the harmonics of a low voice
-SPECTRA_SIDE = (PITCH_FFT - FEATURE_HOP) // 2  # samples that a frame of log spectra sees around its own
+SPECTRA_SIDE = (
+    PITCH_FFT - FEATURE_HOP
+) // 2  # samples that a frame of log spectra sees around its own
 LOG_SPECTRUM_FLOOR = 1e-5
 # bring speech to about zero mean, unit variance
 LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = -5.0, 3.0

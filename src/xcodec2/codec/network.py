@@ -125,6 +125,8 @@ class CodecNetwork(nn.Module):
         own = lengths.branch() if isinstance(lengths, Step) else lengths
         acoustic = self.acoustic_encoder(waveform.to(self.dtype), own)
         if isinstance(lengths, Step):
+            assert isinstance(feature_lengths, Step)
+            assert isinstance(own, Step)
             adapted, acoustic = lengths.together([(adapted, feature_lengths), (acoustic, own)], 2)
         elif not self.config.feature_padding:  # NeuCodec's semantic branch is one frame shorter
             acoustic = acoustic[..., : adapted.shape[-1]]

@@ -108,7 +108,6 @@ class RelativeKeyAttention(nn.Module):
             return bias
         return bias.masked_fill(~valid_mask(lengths, q.shape[2])[:, None, None], float("-inf"))
 
-
     def distance_bias(self, q: Tensor, distances: Tensor) -> Tensor:
         """Queries (B, H, Q, D/H) and their `distances` (Q, K) to keys → (B, H, Q, K).
 

@@ -101,7 +101,9 @@ class Step:
         """Queries that see all their keys by now, these keys and values, and which sees which.
 
         Args:
-            q: (B, H, t, d); so are `k` and `v`.
+            q: Queries, (B, H, t, d).
+            k: Keys, likewise.
+            v: Values, likewise.
             window: Frames back and ahead that a query sees.
 
         Returns:

@@ -12,6 +12,7 @@ N samples, T codes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -257,10 +258,11 @@ class OnnxCodec:
         if not margins:
             return codes
         hop, padded_frames = self.facts.hop, rows.shape[1] // self.facts.hop + 1
+        padding = padded_frames * hop - rows.shape[1]
+        blocks = np.pad(rows, ((0, 0), (0, padding))).reshape(len(rows), -1, hop)
         for row, frame in zip(*np.nonzero(margins[0] < self.facts.tolerance), strict=True):
-            wave = np.pad(rows[row], (0, padded_frames * hop - rows.shape[1]))
             codes[row, frame] = self.code_alone(
-                int(frame), padded_frames, lambda a, b, w=wave: w[a * hop : b * hop]
+                int(frame), padded_frames, functools.partial(joined_blocks, blocks[row])
             )
         return codes
 
@@ -341,6 +343,11 @@ def in_groups(
             batch = same[start : start + max_rows]
             results.update(zip(batch, run([items[index] for index in batch]), strict=True))
     return [results[index] for index in range(len(items))]
+
+
+def joined_blocks(blocks: Array, first: int, last: int) -> Array:
+    """Frames first … last of (F, hop) in a row."""
+    return blocks[first:last].flatten()
 
 
 def padded(waves: list[Array]) -> Array:

@@ -74,9 +74,10 @@ class OnnxStream:
             self.done += count
             skipped = min(max(-time, 0), count)
             stop = count if self.length is None else min(count, self.length - time)
-            yield time + skipped, [
-                array[0].reshape(count, -1)[skipped:stop].flatten() for array in found[:results]
-            ]
+            yield (
+                time + skipped,
+                [array[0].reshape(count, -1)[skipped:stop].flatten() for array in found[:results]],
+            )
             dropped = max(self.done - self.back - self.first, 0)
             self.values, self.first = self.values[dropped * self.size :], self.first + dropped
 

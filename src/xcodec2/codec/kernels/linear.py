@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from xcodec2.codec.kernels.cpu_features import multiplies_bfloat16
 
-
 # rows up to which oneDNN spends more time on laying weights out for itself than on the product
 FEW_ROWS = 128
 # of each module, with where and which version its weight was
