@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,8 @@ def costs(codec: Any, wave: np.ndarray, rounds: int) -> None:
     """Streams against the whole, alternating."""
     codes = codes_of(codec.encode(wave, 16_000))
     length = len(wave) / 16_000
-    print(
-        "\n| step, frames | encode, ms/s | × whole | decode, ms/s | × whole |\n|---|---|---|---|---|"
-    )
+    print("\n| step, frames | encode, ms/s | × whole | decode, ms/s | × whole |")
+    print("|---|---|---|---|---|")
     for step in STEPS:
         size = 320 * step
         pieces = [wave[i : i + size] for i in range(0, len(wave), size)]
@@ -102,6 +102,8 @@ def costs(codec: Any, wave: np.ndarray, rounds: int) -> None:
 def batch_costs(model: XCodec2Model, wave: np.ndarray, rounds: int) -> None:
     """Many sessions, of other ages each, against the whole of one; per second of one's audio."""
     codes, length = codes_of(model.encode(wave, 16_000)), len(wave) / 16_000
+    pieces = [wave[i : i + 1_280] for i in range(0, len(wave), 1_280)]
+    chunks = [codes[i : i + 4] for i in range(0, len(codes), 4)]
     found = []
     for _ in range(rounds):
         encoders = [model.encoder_stream(16_000) for _ in range(SESSIONS)]
@@ -109,31 +111,20 @@ def batch_costs(model: XCodec2Model, wave: np.ndarray, rounds: int) -> None:
         for age in range(SESSIONS):  # one frame apart
             push_all(encoders[:age], [wave[:320]] * age)
             push_all(decoders[:age], [codes[:1]] * age)
-        size = 1_280
-        found.append(
-            (
-                seconds(lambda: model.encode(wave, 16_000)),
-                seconds(
-                    lambda e=encoders: [
-                        push_all(e, [wave[i : i + size]] * SESSIONS)
-                        for i in range(0, len(wave), size)
-                    ]
-                )
-                / SESSIONS,
-                seconds(lambda: model.decode(codes)),
-                seconds(
-                    lambda d=decoders: [
-                        push_all(d, [codes[i : i + 4]] * SESSIONS) for i in range(0, len(codes), 4)
-                    ]
-                )
-                / SESSIONS,
-            )
-        )
-    whole, stream, back, sound = (
-        statistics.median(x) / length * 1e3 for x in zip(*found, strict=True)
-    )
-    print(f"\n{SESSIONS} sessions as a batch, steps of 4 frames: encode {stream:.1f} ms/s each,")
-    print(f"{stream / whole:.2f} × the whole; decode {sound:.1f} ms/s, {sound / back:.2f} ×")
+        whole = seconds(lambda: model.encode(wave, 16_000))
+        back = seconds(lambda: model.decode(codes))
+        streams = seconds(partial(push_through, encoders, pieces)) / SESSIONS
+        sounds = seconds(partial(push_through, decoders, chunks)) / SESSIONS
+        found.append([time / length * 1e3 for time in (whole, streams, back, sounds)])
+    whole, streams, back, sounds = map(statistics.median, zip(*found, strict=True))
+    print(f"\n{SESSIONS} sessions as a batch, steps of 4 frames: encode {streams:.1f} ms/s each,")
+    print(f"{streams / whole:.2f} × the whole; decode {sounds:.1f} ms/s, {sounds / back:.2f} ×")
+
+
+def push_through(sessions: Sequence[Any], pieces: list[np.ndarray]) -> None:
+    """The same pieces into every session."""
+    for piece in pieces:
+        push_all(sessions, [piece] * len(sessions))
 
 
 def first_sound(codec: Any, codes: np.ndarray, rounds: int) -> None:
