@@ -70,6 +70,7 @@ class EncoderStream:
             self.state = WindowEncoder(model, step, look_back, look_ahead)
             self.latency = (step + look_ahead) / model.frame_rate
         self.finished = False
+        self.held: list[Tensor] = []  # results that no call has given yet
 
     def push(self, chunk: Any) -> Tensor:
         """Take in a chunk, and give the codes that are final by now.
@@ -109,21 +110,31 @@ class EncoderStream:
             self.state.add(torch.from_numpy(np.concatenate(self.waiting)))
         self.waiting = []
 
-    def end(self) -> None:
-        """No chunk will follow."""
-        self.waiting.append(self.audio.finish())
-        num_samples = self.audio.given
+    def check_end(self) -> None:
+        """Raise XCodec2Error where there is too little audio to end with."""
+        num_samples = self.audio.total
         if not self.config.frames(num_samples):
             raise XCodec2Error(
                 f"the stream has {num_samples} samples at {self.config.input_rate} Hz; "
                 f"this model needs at least {self.config.hop}"
             )
+
+    def end(self) -> None:
+        """No chunk will follow."""
+        self.waiting.append(self.audio.finish())
+        num_samples = self.audio.given
         self.hand_over()
         if isinstance(self.state, Frames):
             results = self.config.frames(num_samples)
             self.state.end(self.config.padded_frames(num_samples), results)
         else:
             self.state.end()
+
+    def release(self) -> Tensor:
+        """The codes that no call has given yet, (t,) int32."""
+        codes = torch.cat([codes.to(torch.int32) for codes in self.held])
+        self.held = []
+        return codes
 
 
 class DecoderStream:
@@ -162,6 +173,7 @@ class DecoderStream:
             self.state = WindowDecoder(model, step, look_back, look_ahead)
             self.latency = (step + look_ahead) / model.frame_rate
         self.finished = False
+        self.held: list[Tensor] = []  # results that no call has given yet
 
     def push(self, codes: Any) -> Tensor:
         """Take in codes, and give the samples that are final by now.
@@ -194,12 +206,21 @@ class DecoderStream:
         self.given += len(codes)
         self.state.add(codes)
 
+    def check_end(self) -> None:
+        """Any number of codes is enough."""
+
     def end(self) -> None:
         """No codes will follow."""
         if isinstance(self.state, WindowDecoder):
             self.state.end()
         elif self.given:
             self.state.end(self.given, self.given)
+
+    def release(self) -> Tensor:
+        """The samples that no call has given yet, (n,) float32."""
+        samples = torch.cat([samples.float() for samples in self.held])
+        self.held = []
+        return samples
 
 
 Stream = EncoderStream | DecoderStream
@@ -216,7 +237,8 @@ def push_all(sessions: Sequence[Stream], chunks: Sequence[Any]) -> list[Tensor]:
         What `push` of each returns.
 
     Raises:
-        XCodec2Error: A chunk is refused; then no session has taken any.
+        XCodec2Error: A chunk is refused; then no session has taken any. Or a session overflowed;
+            then it is finished, and the others give what they have in the next call.
     """
     if len(sessions) != len(chunks):
         raise XCodec2Error(f"{len(sessions)} sessions need as many chunks, not {len(chunks)}")
@@ -237,9 +259,12 @@ def finish_all(sessions: Sequence[Stream]) -> list[Tensor]:
         What `finish` of each returns.
 
     Raises:
-        XCodec2Error: A session is finished already, or one that encodes had too little audio.
+        XCodec2Error: A session is finished already, or one that encodes had too little audio; then
+            none is ended. Or one overflowed, as in `push_all`.
     """
     check_open(sessions)
+    for session in sessions:
+        session.check_end()
     for session in sessions:
         session.end()
         session.finished = True
@@ -270,8 +295,13 @@ def results_of(sessions: Sequence[Stream]) -> list[Tensor]:
         states = [sessions[index].state for index in members]
         found = frames.drain([s for s in states if isinstance(s, Frames)], run)
         results.update(zip(members, found, strict=True))
-    kinds = [torch.int32 if isinstance(s, EncoderStream) else torch.float32 for s in sessions]
-    return [results[index].to(kind) for index, kind in enumerate(kinds)]
+    for index, session in enumerate(sessions):
+        session.held.append(results[index])
+    for session in sessions:
+        if isinstance(session.state, Frames) and session.state.problem is not None:
+            session.finished = True
+            raise session.state.problem
+    return [session.release() for session in sessions]
 
 
 def codes_as_they_come(session: EncoderStream, chunks: Iterable[Any]) -> Iterator[Tensor]:

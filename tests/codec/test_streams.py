@@ -225,6 +225,35 @@ def test_what_is_refused_changes_no_session(model):
         decoder.finish()
 
 
+def test_a_session_that_overflows_costs_the_others_nothing():
+    model = MODELS["finite"]
+    clip = speech()[:5_000]
+    loud, one, other = (model.encoder_stream(16_000) for _ in range(3))
+    found = push_all([one, other], [clip[:1_000], clip[:1_000]])[0].tolist()
+    with pytest.raises(XCodec2Error, match="too loud"):
+        push_all([one, loud, other], [clip[1_000:], torch.full((9_000,), 3e38), clip[1_000:]])
+    with pytest.raises(XCodec2Error, match="finished"):
+        loud.push(clip)
+    with pytest.raises(AudioError, match="no audio"):
+        finish_all([one, model.encoder_stream(16_000)])  # and `one` goes on
+    found += one.finish().tolist()
+    assert found == model.encode(clip, 16_000).codes.tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int8])
+def test_streams_run_in_other_types(dtype, tmp_path):
+    with pytest.warns(UserWarning, match="spectrogram"):
+        MODELS["finite"].save_pretrained(tmp_path)
+    model = XCodec2Model.from_pretrained(tmp_path, dtype=dtype)
+    codes = list(range(0, 60_000, 1_000))
+    sound = torch.cat(list(model.stream_decode(codes)))
+    whole = model.decode(codes)
+    assert (sound - whole).square().sum() < 1e-2 * whole.square().sum()
+    clip = speech()[:9_000]
+    found = torch.cat(list(model.stream_encode([clip], 16_000)))
+    assert (found == model.encode(clip, 16_000).codes).float().mean() > 0.8
+
+
 def test_a_stream_without_enough_speech_says_so(model):
     with pytest.raises(AudioError, match="no audio"):
         list(model.stream_encode([], 16_000))

@@ -65,19 +65,28 @@ class AudioStream:
         self.given += len(samples)
         return finite(samples, "a chunk of audio")
 
+    @property
+    def total(self) -> int:
+        """Samples at the target rate that there are in all if none follow.
+
+        Raises:
+            AudioError: There are none.
+        """
+        if not self.num_samples:
+            raise AudioError("the stream holds no audio samples")
+        return resampled_length(self.num_samples, self.rate, self.target_rate)
+
     def finish(self) -> np.ndarray:
         """The samples that waited for more to come, (m,) float32.
 
         Raises:
             AudioError: There were no samples at all.
         """
-        if not self.num_samples:
-            raise AudioError("the stream holds no audio samples")
+        total = self.total
         rest = np.zeros(0, np.float32)
         if self.resampler:
             rest = finite(self.resampler.resample_chunk(rest, last=True), "the stream's end")
-            wanted = resampled_length(self.num_samples, self.rate, self.target_rate) - self.given
-            wanted = max(wanted, 0)
+            wanted = max(total - self.given, 0)
             rest = np.pad(rest[:wanted], (0, wanted - len(rest[:wanted])))
         self.given += len(rest)
         return rest

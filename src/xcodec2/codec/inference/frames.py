@@ -19,6 +19,7 @@ from xcodec2.codec.inference.fold import embed_codes, folded_kernel
 from xcodec2.codec.inference.passes import check_finite, check_waveforms, inference
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.codec.step import UNKNOWN, Step
+from xcodec2.errors import XCodec2Error
 
 STEP = 4  # frames: 80 ms
 MAX_STEP = 50  # frames in one step, however many there are: attention's scores stay small
@@ -58,6 +59,7 @@ class Frames:
         self.length: int | None = None  # frames of the recording, once it has ended
         self.results: int | None = None  # of them that have a result
         self.caches: list[Tensor] | None = None
+        self.problem: XCodec2Error | None = None  # why nothing more can come
 
     def add(self, values: Tensor) -> None:
         """Take in values (n,)."""
@@ -70,6 +72,8 @@ class Frames:
     @property
     def ready(self) -> int:
         """Frames that can be given to the layers now; behind an end as many as results lag."""
+        if self.problem is not None:
+            return 0
         if self.length is not None:
             return self.length + self.delay - self.done
         there = self.first + len(self.values) // self.size - self.done
@@ -146,8 +150,11 @@ def encode_frames(network: CodecNetwork, streams: Sequence[Frames], count: int) 
         results = []
         for row, stream in enumerate(streams):
             final = stream.final(count)
-            check_finite(network, latent[row, final], codes[row, final], rows[row])
             found = codes[row, final]
+            try:
+                check_finite(network, latent[row, final], found, rows[row])
+            except XCodec2Error as problem:
+                stream.problem = problem
             time = stream.done - count - stream.delay + final.start
             for frame in uncertain_frames(network, margins[row, final]):
                 known = stream.done if stream.length is None else stream.length
@@ -171,7 +178,10 @@ def decode_frames(network: CodecNetwork, streams: Sequence[Frames], count: int) 
     for row, stream in enumerate(streams):
         final = stream.final(count)
         samples = waveforms[row, final.start * hop : final.stop * hop]
-        check_waveforms(network, samples)
+        try:
+            check_waveforms(network, samples)
+        except XCodec2Error as problem:
+            stream.problem = problem
         results.append(samples.cpu())
         stream.forget()
     return results
