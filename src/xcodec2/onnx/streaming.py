@@ -101,7 +101,18 @@ class OnnxEncoderStream(OnnxStream):
         self.num_samples = 0
 
     def push(self, chunk: Any) -> Array:
-        """Take in (n,) floats at the encoder's rate, also none → (t,) int64 that are final."""
+        """Take in a chunk, and give the codes that are final by now.
+
+        Args:
+            chunk: (n,) floats at the encoder's rate, also none.
+
+        Returns:
+            (t,) int64, possibly none.
+
+        Raises:
+            AudioError: It is something else.
+            XCodec2Error: The stream is finished.
+        """
         wave = np.asarray(chunk)
         if wave.ndim != 1 or wave.dtype.kind != "f" or not np.isfinite(wave).all():
             raise AudioError(
@@ -114,7 +125,12 @@ class OnnxEncoderStream(OnnxStream):
         return self.codes()
 
     def finish(self) -> Array:
-        """End the recording: the last codes, (t,) int64."""
+        """End the recording: the last codes, (t,) int64.
+
+        Raises:
+            AudioError: There was too little audio.
+            XCodec2Error: It is finished already.
+        """
         self.check_open()
         facts = self.codec.facts
         if self.num_samples < facts.shortest:
@@ -154,7 +170,17 @@ class OnnxDecoderStream(OnnxStream):
         self.finished, self.given = False, 0
 
     def push(self, codes: Any) -> Array:
-        """Take in codes (t,), also none → (n,) float32 that are final."""
+        """Take in codes, and give the samples that are final by now.
+
+        Args:
+            codes: (t,) integers, also none.
+
+        Returns:
+            (n,) float32, possibly none.
+
+        Raises:
+            XCodec2Error: They are not codes of this model, or the stream is finished.
+        """
         if self.finished:
             raise XCodec2Error("the stream is finished: begin another")
         row = np.asarray(codes)
@@ -165,7 +191,11 @@ class OnnxDecoderStream(OnnxStream):
         return self.samples()
 
     def finish(self) -> Array:
-        """End the stream: the last samples, (n,) float32."""
+        """End the stream: the last samples, (n,) float32.
+
+        Raises:
+            XCodec2Error: It is finished already.
+        """
         if self.finished:
             raise XCodec2Error("the stream is finished: begin another")
         self.finished = True
