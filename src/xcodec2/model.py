@@ -23,13 +23,14 @@ from torch import Tensor
 
 from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
-from xcodec2.codec.inference import batches, streams
+from xcodec2.codec.inference import batches
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.codes import SPEECH_TOKEN, Codes, is_file_content, is_token_text
 from xcodec2.compatibility import OriginalCalls
 from xcodec2.errors import XCodec2Error
 from xcodec2.identity import CodecIdentity
 from xcodec2.printable import printable
+from xcodec2.streaming import DecoderStream, EncoderStream, codes_as_they_come, sound_as_it_comes
 
 
 class XCodec2Model(OriginalCalls, CodecNetwork):
@@ -165,19 +166,22 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         self,
         chunks: Iterable[Any] | Codes,
         *,
-        step: int = streams.STEP,
-        look_back: int = streams.LOOK_BACK,
-        look_ahead: int = streams.LOOK_AHEAD,
+        step: int | None = None,
+        look_back: int | None = None,
+        look_ahead: int | None = None,
     ) -> Iterator[Tensor]:
         """Codes as they come → chunks of waveform, T·output_hop samples in all.
 
-        Latency is (step + look_ahead)/frame_rate seconds, memory that of one window.
+        Where `receptive_field` is finite, they are those of `decode` up to rounding, each frame is
+        computed once, and latency is (step + decoder_ahead)/frame_rate seconds. Elsewhere windows
+        are decoded, and it is (step + look_ahead)/frame_rate. Memory does not grow.
 
         Args:
             chunks: codes (t,) of any sizes, or single integers.
-            step: frames that come out at a time.
-            look_back: frames before them that each window also sees.
-            look_ahead: frames behind them that must be known first.
+            step: frames that are computed together; 4, of windows 25.
+            look_back: frames before them that each window also sees; 100.
+            look_ahead: frames behind them that must be known first; of windows 5. A finite
+                field says both itself.
 
         Raises:
             XCodec2Error: a chunk holds no codes of this model, or a window has no size.
@@ -188,10 +192,94 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
             raise XCodec2Error(
                 f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}"
             )
-        checked = (self.as_codes(as_chunk(chunk)).codes for chunk in chunks if not is_empty(chunk))
-        return streams.decode_stream(
-            self, checked, step=step, look_back=look_back, look_ahead=look_ahead
+        session = self.decoder_stream(step=step, look_back=look_back, look_ahead=look_ahead)
+        return sound_as_it_comes(session, chunks)
+
+    def stream_encode(
+        self,
+        chunks: Iterable[Any],
+        sample_rate: int,
+        *,
+        step: int | None = None,
+        look_back: int | None = None,
+        look_ahead: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Speech as it comes → chunks of codes (t,) int32.
+
+        Where `receptive_field` is finite, they are those of `encode`, each frame is computed once,
+        and latency is (step + encoder_ahead)/frame_rate seconds. Elsewhere windows are encoded:
+        codes differ here and there, and latency is (step + look_ahead)/frame_rate. Memory does not
+        grow.
+
+        Args:
+            chunks: samples (n,) of any float or integer type and of any sizes, none included.
+            sample_rate: in Hz; other rates than the model's are resampled as they come.
+            step: frames whose codes are computed together; 4, of windows 25.
+            look_back: frames before them that each window also sees; 250.
+            look_ahead: frames behind them that must be known first; of windows 5. A finite
+                field says both itself.
+
+        Raises:
+            XCodec2Error: a chunk is not audio, there were none, or a window has no size.
+        """
+        if isinstance(chunks, (Tensor, np.ndarray)):
+            chunks = [chunks]
+        if not isinstance(chunks, Iterable):
+            raise XCodec2Error(
+                f"stream_encode takes an iterator of chunks of audio, not {type(chunks).__name__}"
+            )
+        session = self.encoder_stream(
+            sample_rate, step=step, look_back=look_back, look_ahead=look_ahead
         )
+        return codes_as_they_come(session, chunks)
+
+    def encoder_stream(
+        self,
+        sample_rate: int,
+        *,
+        step: int | None = None,
+        look_back: int | None = None,
+        look_ahead: int | None = None,
+    ) -> EncoderStream:
+        """A session that encodes one recording as it arrives; see `stream_encode`.
+
+        Args:
+            sample_rate: of the chunks, in Hz.
+            step: frames whose codes are computed together.
+            look_back: of windows, frames before them.
+            look_ahead: of windows, frames behind them.
+
+        Raises:
+            XCodec2Error: the model has no encoder, the rate is none, or a window has no size.
+        """
+        return EncoderStream(
+            self, sample_rate, step=step, look_back=look_back, look_ahead=look_ahead
+        )
+
+    def decoder_stream(
+        self,
+        *,
+        step: int | None = None,
+        look_back: int | None = None,
+        look_ahead: int | None = None,
+    ) -> DecoderStream:
+        """A session that decodes codes as they arrive; see `stream_decode`.
+
+        Args:
+            step: frames that are computed together.
+            look_back: of windows, frames before them.
+            look_ahead: of windows, frames behind them.
+
+        Raises:
+            XCodec2Error: a window has no size.
+        """
+        return DecoderStream(self, step=step, look_back=look_back, look_ahead=look_ahead)
+
+    def chunk_codes(self, chunk: Any) -> Tensor:
+        """A chunk of codes (t,), a single code, or none, checked against this model."""
+        if is_empty(chunk):
+            return torch.empty(0, dtype=torch.long, device="cpu")
+        return self.as_codes(as_chunk(chunk)).codes
 
     def load_item(
         self, index: int, audio: Any, sample_rate: int | None, channel: int | None

@@ -27,6 +27,7 @@ from xcodec2.audio.samples import (
     Downmix,
     checked_channel,
     finite,
+    pcm16,
     to_float32,
 )
 from xcodec2.errors import AudioError
@@ -312,9 +313,6 @@ def _split(samples: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _for_writing(block: np.ndarray, *, exact: bool) -> np.ndarray:
-    block = np.clip(block.astype(np.float32), -1, 1)
-    if not exact:
-        return block
     # Rounded here and not in libsndfile, which scales by 32767: 16-bit audio that is read and saved
     # stays the same.
-    return np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16)
+    return pcm16(block) if exact else np.clip(block.astype(np.float32), -1, 1)

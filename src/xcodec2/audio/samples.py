@@ -31,6 +31,12 @@ def to_float32(block: np.ndarray) -> np.ndarray:
     return ((values - half if block.dtype.kind == "u" else values) / half).astype(np.float32)
 
 
+def pcm16(block: np.ndarray) -> np.ndarray:
+    """Float samples as int16, clipped at ±1: the reverse of `to_float32`."""
+    block = np.clip(block.astype(np.float32), -1, 1)
+    return np.clip(np.rint(block * 32768), -32768, 32767).astype(np.int16)
+
+
 def finite(samples: np.ndarray, name: str) -> np.ndarray:
     """The samples. Raises AudioError when one is not a finite number."""
     if not np.isfinite(samples).all():

@@ -18,6 +18,7 @@ from xcodec2.cli.outputs import (
     progress_bar,
     write_stdout,
 )
+from xcodec2.cli.pipes import check_pipe, decode_pipe
 from xcodec2.extras import require
 
 
@@ -58,9 +59,9 @@ def files_unless_rows(
 @click.option(
     "-o",
     "--out",
-    required=True,
     metavar="OUT",
-    help="Audio file, or - for standard output; a folder for several inputs.",
+    help="Audio file, or - for standard output; a folder for several inputs. Needed, but with "
+    "--stream.",
 )
 @click.option(
     "--format",
@@ -77,14 +78,21 @@ def files_unless_rows(
     show_default=True,
     help="Precision. bfloat16 and int8 (CPUs only) are faster, about 40 and 30 dB from float32.",
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Decode standard input as it comes: speech tokens in, raw samples out (16-bit "
+    "little-endian, mono, at the model's rate).",
+)
 def decode(
     codes: tuple[Path, ...] | tuple[str],
     ids: tuple[str, ...],
-    out: str,
+    out: str | None,
     audio_format: str | None,
     model_name: str,
     device: str,
     dtype: str,
+    stream: bool,
 ) -> None:
     """Decode codes files into speech.
 
@@ -94,6 +102,11 @@ def decode(
     in /, each input is written to OUT/NAME.wav. Existing files are overwritten. With --id, CODES is
     the output of `xcodec2 extract`: a folder, a shard, or a URL of either.
 
+    With --stream, CODES is - and text of speech tokens, which may be cut anywhere. Raw 16-bit
+    little-endian mono samples at the model's rate (`xcodec2 info` names it) are written to standard
+    output as soon as they are final: those of the whole where the model's receptive field is
+    finite.
+
     \b
     Examples:
       xcodec2 decode speech.npz -o speech.wav
@@ -101,7 +114,17 @@ def decode(
       xcodec2 decode codes/*.npz -o decoded/ --dtype int8
       xcodec2 decode tokens/ --id u17 -o u17.wav
       xcodec2 encode - -o - < speech.wav | xcodec2 decode - -o - > again.wav
+      xcodec2 encode - --stream < speech.raw | xcodec2 decode - --stream > again.raw
+      tokens-of-an-lm | xcodec2 decode - --stream | aplay -f S16_LE -r 16000
     """
+    if stream:
+        if len(codes) > 1 or ids or audio_format:
+            raise click.UsageError("--stream takes - alone, without --id and --format")
+        check_pipe(codes[0], out, binary=True)
+        decode_pipe(load_model(model_name, device, dtype=dtype, decoder_only=True))
+        return
+    if out is None:
+        raise click.UsageError("Missing option '-o' / '--out'.")
     from xcodec2.audio.io import save_audio
     from xcodec2.codes import Codes
     from xcodec2.corpus.extraction import open_extraction

@@ -23,6 +23,7 @@ from xcodec2.cli.outputs import (
     progress_bar,
     write_stdout,
 )
+from xcodec2.cli.pipes import check_pipe, encode_pipe
 
 
 @click.command()
@@ -30,15 +31,33 @@ from xcodec2.cli.outputs import (
 @click.option(
     "-o",
     "--out",
-    required=True,
     metavar="OUT",
-    help="Codes file, or - for standard output; a folder for several inputs.",
+    help="Codes file, or - for standard output; a folder for several inputs. Needed, but with "
+    "--stream.",
 )
 @model_option
 @device_option
 @channel_option
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Encode standard input as it comes: raw samples in (16-bit little-endian, mono), speech "
+    "tokens out.",
+)
+@click.option(
+    "--sample-rate",
+    type=click.IntRange(1_000, 1_000_000),
+    metavar="HZ",
+    help="Of the raw samples of --stream.  [default: 16000]",
+)
 def encode(
-    speech: tuple[Path, ...], out: str, model_name: str, device: str, channel: int | None
+    speech: tuple[Path, ...],
+    out: str | None,
+    model_name: str,
+    device: str,
+    channel: int | None,
+    stream: bool,
+    sample_rate: int | None,
 ) -> None:
     """Encode speech into codes files.
 
@@ -48,6 +67,11 @@ def encode(
     a folder or ends in /, each input is written to OUT/NAME.npz. Existing files are overwritten.
     Prints one line per file.
 
+    With --stream, SPEECH is - and has no header: raw 16-bit little-endian mono samples at
+    --sample-rate. Tokens (<|s_17|><|s_60001|>...) are written to standard output as soon as they
+    are final, a line at a time: those of the whole where the model's receptive field is finite,
+    nearly those elsewhere.
+
     \b
     Examples:
       xcodec2 encode speech.wav -o speech.npz
@@ -55,7 +79,21 @@ def encode(
       xcodec2 encode interview.wav -o left.npz --channel 0
       xcodec2 encode speech.wav -o speech.npz --model HKUSTAudio/xcodec2 --device cuda
       ffmpeg -i film.mkv -f wav - | xcodec2 encode - -o film.npz
+      arecord -f S16_LE -r 16000 -t raw | xcodec2 encode - --stream
+      ffmpeg -i film.mkv -f s16le -ac 1 -ar 48000 - | xcodec2 encode - --stream --sample-rate 48000
     """
+    if stream:
+        if channel is not None:
+            raise click.UsageError("--stream takes one channel, and --channel chooses among more")
+        check_pipe(speech[0], out, binary=False)
+        if len(speech) > 1:
+            raise click.UsageError("- is standard input, and the only input where it is one")
+        encode_pipe(load_model(model_name, device), sample_rate or 16_000)
+        return
+    if sample_rate is not None:
+        raise click.UsageError("--sample-rate is for --stream: other audio says its own")
+    if out is None:
+        raise click.UsageError("Missing option '-o' / '--out'.")
     pairs = plan_outputs(speech, out, "npz")
     check_decoders(speech)
     model = load_model(model_name, device)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
-from xcodec2.codec.features import PITCH_BINS, log_spectra, stack_frames
+from xcodec2.codec.features import PITCH_BINS, SPECTRA_SIDE, log_spectra, stack_frames, surrounded
 from xcodec2.codec.kernels.convolution import Conv1d, FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.masking import zero_tail
 from xcodec2.codec.snake import AntiAliasedSnake
+from xcodec2.codec.step import Lengths, Step, delayed
 
 DILATIONS = (1, 3, 9)
 
@@ -104,14 +105,16 @@ class ConvNeXtBlock(nn.Module):
 
     def __init__(self, channels: int, ahead: int = 3) -> None:
         super().__init__()
+        self.ahead = ahead
         self.depthwise = FrameConv1d(channels, channels, 7, ahead=ahead, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.expand = Linear(channels, 4 * channels)
         self.project = Linear(4 * channels, channels)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, C, T) → (B, C, T); `lengths` (B,) in frames."""
-        y = self.depthwise(zero_tail(x, lengths)).transpose(1, 2)
+        y = self.depthwise.over(x, lengths).transpose(1, 2)
+        x = delayed(x, lengths, self.ahead)
         return x + self.project(F.gelu(self.expand(self.norm(y)))).transpose(1, 2)
 
 
@@ -128,15 +131,23 @@ class SpectrogramEncoder(nn.Module):
         self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, ahead) for ahead in others)
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
 
-    def forward(self, waveform: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: Lengths = None) -> Tensor:
         """(B, N) → (B, C, N/hop); N and `lengths` (B,) in samples, multiples of the hop."""
-        return self.encode(log_spectra(zero_tail(waveform[:, None], lengths)[:, 0]), lengths)
+        return self.encode(log_spectra(self.surrounded(waveform, lengths)), lengths)
 
-    def encode(self, spectra: Tensor, lengths: Tensor | None) -> Tensor:
+    def surrounded(self, waveform: Tensor, lengths: Lengths) -> Tensor:
+        """(B, N) → (B, N + 2·SPECTRA_SIDE), zeros or a stream's samples on either side."""
+        if isinstance(lengths, Step):
+            return surrounded(waveform, lengths, self.hop, SPECTRA_SIDE)
+        waveform = zero_tail(waveform[:, None], lengths)[:, 0]
+        return F.pad(waveform, (SPECTRA_SIDE, SPECTRA_SIDE))
+
+    def encode(self, spectra: Tensor, lengths: Lengths) -> Tensor:
         """(B, F, 160) log spectra → (B, C, T); `lengths` (B,) in samples."""
         spectra = stack_frames(spectra, self.stack).to(self.embed.weight.dtype)
-        lengths = None if lengths is None else lengths // self.hop
-        x = self.embed(zero_tail(spectra.transpose(1, 2), lengths))
+        if isinstance(lengths, Tensor):
+            lengths = lengths // self.hop
+        x = self.embed.over(spectra.transpose(1, 2), lengths)
         for block in self.blocks:
             x = block(x, lengths)
         return self.norm(x.transpose(1, 2)).transpose(1, 2)

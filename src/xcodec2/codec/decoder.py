@@ -7,7 +7,7 @@ between query and key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear
-from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask, zero_tail
+from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask
+from xcodec2.codec.step import Lengths, Step, delayed
 
 NORM_GROUPS = 32
 EPS = 1e-6
@@ -56,7 +57,7 @@ class FrameNorm(nn.LayerNorm):
     finite.
     """
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths = None) -> Tensor:
         """(B, C, T), whatever the lengths."""
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
@@ -74,17 +75,18 @@ class ResNetBlock(nn.Module):
     def __init__(self, config: XCodec2Config, aheads: Sequence[int]) -> None:
         super().__init__()
         width = config.width
+        self.ahead = sum(aheads)
         self.norm1 = norm_of(config)
         self.conv1 = Conv1d(width, width, 3, ahead=aheads[0])
         self.norm2 = norm_of(config)
         self.dropout = nn.Dropout(config.dropout)
         self.conv2 = Conv1d(width, width, 3, ahead=aheads[1])
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, D, T) → (B, D, T); `lengths` (B,) in frames."""
-        y = self.conv1(zero_tail(F.silu(self.norm1(x, lengths)), lengths))
+        y = self.conv1.over(F.silu(self.norm1(x, lengths)), lengths)
         y = self.dropout(F.silu(self.norm2(y, lengths)))
-        return x + self.conv2(zero_tail(y, lengths))
+        return delayed(x, lengths, self.ahead) + self.conv2.over(y, lengths)
 
 
 class Attention(nn.Module):
@@ -99,19 +101,26 @@ class Attention(nn.Module):
         self.v_proj = Linear(config.width, attended, bias=False)
         self.o_proj = Linear(attended, config.width, bias=False)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         q, k, v = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, head width)
             for part in self.project(x)
         )
-        mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]
-        if self.window:
-            frames = torch.arange(x.shape[1], device=x.device)
-            near = window_mask(frames, frames, self.window)
-            mask = near if mask is None else near & mask
-        y = attend(q, k, v, mask)
+        if isinstance(lengths, Step):
+            y = attend(*lengths.attended(q, k, v, self.window))
+        else:
+            y = attend(q, k, v, self.mask(x, lengths))
         return self.o_proj(y.transpose(1, 2).flatten(2))
+
+    def mask(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """Which keys of (B, T, D) each query sees, to broadcast to (B, H, T, T); None is all."""
+        mask = None if lengths is None else valid_mask(lengths, x.shape[1])[:, None, None]
+        if not self.window:
+            return mask
+        frames = torch.arange(x.shape[1], device=x.device)
+        near = window_mask(frames, frames, self.window)
+        return near if mask is None else near & mask
 
     def project(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, T, D) → queries, keys and values, each (B, T, H·head width)."""
@@ -151,10 +160,11 @@ class TransformerLayer(nn.Module):
         self.self_attn = Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config.width, eps=EPS)
         self.mlp = MLP(config)
+        self.ahead = config.attention_window[1] if config.attention_window else 0
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
-        x = x + self.self_attn(self.input_layernorm(x), lengths)
+        x = delayed(x, lengths, self.ahead, 1) + self.self_attn(self.input_layernorm(x), lengths)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -172,16 +182,18 @@ class ISTFTHead(nn.Module):
         longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
         self.loudest = MAX_MAGNITUDE * max(1.0, longer)
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T·hop) float32."""
         log_magnitude, phase = self.linear(x).float().chunk(2, dim=-1)
         spectrum = torch.polar(log_magnitude.exp().clamp(max=self.loudest), phase)
         return self.inverse_stft(spectrum, lengths)
 
-    def inverse_stft(self, spectrum: Tensor, lengths: Tensor | None) -> Tensor:
+    def inverse_stft(self, spectrum: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, n_fft/2 + 1) complex → (B, T·hop), each row over its own window powers."""
         window = torch.hann_window(self.n_fft, dtype=torch.float32, device=spectrum.device)
         frames = torch.fft.irfft(spectrum, self.n_fft) * window  # (B, T, n_fft)
+        if isinstance(lengths, Step):
+            return self.inverse_step(frames, window.square(), lengths, self.overlap_add)
         powers = window.square().expand(1, frames.shape[1], -1)
         if lengths is not None:
             valid = valid_mask(lengths, frames.shape[1])[..., None]
@@ -189,6 +201,31 @@ class ISTFTHead(nn.Module):
         side = (self.n_fft - self.hop) // 2
         envelope = self.overlap_add(powers)[:, side:-side].clamp(min=MIN_ENVELOPE)
         return self.overlap_add(frames)[:, side:-side] / envelope
+
+    def inverse_step(
+        self, frames: Tensor, power: Tensor, step: Step, overlap_add: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Windowed frames → the samples that no frame to come has a part in.
+
+        Args:
+            frames: (B, t, n_fft).
+            power: (n_fft,), the window squared.
+            step: Of the streams.
+            overlap_add: (B, T, n_fft) → (B, (T + 3)·hop).
+
+        Returns:
+            (B, t·hop).
+        """
+        late = self.n_fft // self.hop // 2  # frames until a hop of samples has all its parts
+        count, valid = frames.shape[1], step.valid(frames.shape[1], 2 * late)
+        powers = power.expand(1, 2 * late + count, -1)
+        if valid is not None:
+            frames, powers = frames * valid[:, 2 * late :, None], powers * valid[..., None]
+        summed = overlap_add(step.extended(frames, 2 * late, 1))
+        first = late * self.hop + (self.n_fft - self.hop) // 2
+        now = slice(first, first + count * self.hop)
+        step.delay += late
+        return summed[:, now] / overlap_add(powers)[:, now].clamp(min=MIN_ENVELOPE)
 
     def overlap_add(self, frames: Tensor) -> Tensor:
         """(B, T, n_fft) → (B, (T + 3)·hop): each frame laid one hop behind the last."""
@@ -226,12 +263,12 @@ class AcousticDecoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.head = ISTFTHead(config)
 
-    def forward(self, vectors: Tensor, lengths: Tensor | None = None) -> Decoded:
+    def forward(self, vectors: Tensor, lengths: Lengths = None) -> Decoded:
         """(B, T, semantic + acoustic width) → waveform; `lengths` (B,) in frames."""
         x = self.fc(vectors).transpose(1, 2)  # (B, D, T)
-        return self.from_embedded(self.embed(zero_tail(x, lengths)), lengths)
+        return self.from_embedded(self.embed.over(x, lengths), lengths)
 
-    def from_embedded(self, x: Tensor, lengths: Tensor | None = None) -> Decoded:
+    def from_embedded(self, x: Tensor, lengths: Lengths = None) -> Decoded:
         """The rest of `forward`, from (B, D, T)."""
         for block in self.prior_net:
             x = block(x, lengths)

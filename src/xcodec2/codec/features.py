@@ -10,12 +10,12 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS, PITCH_FFT
 from xcodec2.codec.masking import mean_and_variance, valid_mask
+from xcodec2.codec.step import Step
 
 FBANK_FFT = 512
 PCM_SCALE = 32_768.0  # Kaldi works on 16-bit sample values
@@ -29,6 +29,9 @@ FBANK_MEAN, FBANK_VARIANCE = (
 )  # of speech, about: what takes the utterance's place in a finite field
 
 PITCH_BINS = 80  # up to 1.25 kHz; PITCH_FFT is long enough to part the harmonics of a low voice
+SPECTRA_SIDE = (
+    PITCH_FFT - FEATURE_HOP
+) // 2  # samples that a frame of log spectra sees around its own
 LOG_SPECTRUM_FLOOR = 1e-5
 # bring speech to about zero mean, unit variance
 LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = -5.0, 3.0
@@ -107,9 +110,23 @@ def stack_frames(features: Tensor, stack: int) -> Tensor:
     return features[:, : frames - frames % stack].reshape(batch, frames // stack, stack * width)
 
 
+def surrounded(
+    waveform: Tensor, step: Step, hop: int, before: int, behind: int | None = None
+) -> Tensor:
+    """(B, t·hop) new samples of streams → those of the t frames that are complete by now, and so
+    many samples `before` and `behind` (as many unless given) them.
+    """
+    behind = before if behind is None else behind
+    early, late = math.ceil(before / hop), math.ceil(behind / hop)
+    longer = step.extended(waveform.unflatten(1, (-1, hop)), early + late, 1).flatten(1)
+    step.delay += late
+    first = early * hop - before
+    return longer[:, first : first + before + waveform.shape[1] + behind]
+
+
 def log_spectra(waveform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, 160): log mel bins, and the lowest linear bins of a longer window for the
-    pitch.
+    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, 160): log mel bins, and the lowest linear bins of a
+    longer window for the pitch.
 
     Frames are centered on their 160 samples and silence surrounds the waveform, so frame i of a
     padded item sees what it would see alone. float32; not normalized by utterance: this branch must
@@ -130,10 +147,11 @@ def log_scaled(magnitudes: Tensor) -> Tensor:
 
 
 def centered_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:
-    """(B, N) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's length does not
-    show.
+    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's
+    length does not show.
     """
-    side = (n_fft - FEATURE_HOP) // 2
+    unused = SPECTRA_SIDE - (n_fft - FEATURE_HOP) // 2
     window = torch.hann_window(n_fft, dtype=torch.float32, device=waveform.device)
-    frames = F.pad(waveform.float(), (side, side)).unfold(-1, n_fft, FEATURE_HOP) * window
+    inner = waveform[:, unused : waveform.shape[1] - unused].float()
+    frames = inner.unfold(-1, n_fft, FEATURE_HOP) * window
     return torch.fft.rfft(frames).abs() / math.sqrt(n_fft)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from xcodec2.codec.step import Lengths, Step
+
 
 def valid_mask(lengths: Tensor, size: int) -> Tensor:
     """(B,) → (B, size) bool, true up to each length."""
@@ -27,10 +29,12 @@ def window_mask(queries: Tensor, keys: Tensor, window: tuple[int, ...]) -> Tenso
     return (distance >= -window[0]) & (distance <= window[1])
 
 
-def zero_tail(x: Tensor, lengths: Tensor | None) -> Tensor:
+def zero_tail(x: Tensor, lengths: Lengths) -> Tensor:
     """(B, C, T) with zeros behind each item's end, as a convolution's own padding would be."""
     if lengths is None:
         return x
+    if isinstance(lengths, Step):
+        return lengths.zeroed(x, 2)
     return x * valid_mask(lengths, x.shape[-1])[:, None].to(x.dtype)
 
 

@@ -20,10 +20,18 @@ from xcodec2.codec.acoustic import SpectrogramEncoder, WaveformEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW, ReceptiveField, XCodec2Config
 from xcodec2.codec.decoder import AcousticDecoder, Decoded
 from xcodec2.codec.defaults import float32_parameters
-from xcodec2.codec.features import kaldi_fbank, normalize_fbank, speech_moments, stack_frames
+from xcodec2.codec.features import (
+    kaldi_fbank,
+    normalize_fbank,
+    speech_moments,
+    stack_frames,
+    surrounded,
+)
+from xcodec2.codec.kernels.convolution import FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.quantizer import Quantized, Quantizer
 from xcodec2.codec.semantic import SemanticAdapter, SemanticEncoder
+from xcodec2.codec.step import Lengths, Step
 from xcodec2.errors import XCodec2Error
 
 Moments = tuple[Tensor, Tensor]  # mean and variance of a fbank, each broadcastable to (B, 1, 80)
@@ -69,16 +77,21 @@ class CodecNetwork(nn.Module):
         with float32_parameters(device):
             self.quantizer = Quantizer(config)
             self.acoustic_decoder = AcousticDecoder(config)
-            if decoder_only:
-                return
-            self.semantic_encoder = SemanticEncoder(config)
-            self.semantic_adapter = SemanticAdapter(config)
-            self.acoustic_encoder: nn.Module = (
-                WaveformEncoder(config)
-                if config.acoustic_encoder == "waveform"
-                else SpectrogramEncoder(config)
-            )
-            self.fc_encoder = Linear(config.latent_width, config.latent_width)
+            if not decoder_only:
+                self._build_encoder(config)
+        for module in self.modules():
+            if isinstance(module, (FrameConv1d, Linear)):
+                module.as_steps = bool(config.attention_window)
+
+    def _build_encoder(self, config: XCodec2Config) -> None:
+        self.semantic_encoder = SemanticEncoder(config)
+        self.semantic_adapter = SemanticAdapter(config)
+        self.acoustic_encoder: nn.Module = (
+            WaveformEncoder(config)
+            if config.acoustic_encoder == "waveform"
+            else SpectrogramEncoder(config)
+        )
+        self.fc_encoder = Linear(config.latent_width, config.latent_width)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, N) at the input rate → its reconstruction (B, T·output_hop), with gradients.
@@ -92,7 +105,7 @@ class CodecNetwork(nn.Module):
     def encode_features(
         self,
         waveform: Tensor,
-        lengths: Tensor | None = None,
+        lengths: Lengths = None,
         moments: Moments | None = None,
         *,
         acoustic_gate: Tensor | None = None,
@@ -101,15 +114,21 @@ class CodecNetwork(nn.Module):
 
         Args:
             waveform: (B, P) at the input rate, padded (see `pad`).
-            lengths: (B,) samples of each row, multiples of the hop; None where all fill theirs.
+            lengths: (B,) samples of each row, multiples of the hop; None where all fill theirs. A
+                step of streams: then the waveform is their new frames.
             moments: of the whole file's fbank, where the waveform is a window of it.
             acoustic_gate: (B, 1, 1), 0 where training drops the acoustic branch; None keeps it.
         """
         features, feature_lengths = self.features(waveform, lengths, moments)
         semantic = self.semantic_encoder(features, feature_lengths)
         adapted = self.semantic_adapter(semantic, feature_lengths)
-        acoustic = self.acoustic_encoder(waveform.to(self.dtype), lengths)
-        if not self.config.feature_padding:  # NeuCodec's semantic branch is one frame shorter
+        own = lengths.branch() if isinstance(lengths, Step) else lengths
+        acoustic = self.acoustic_encoder(waveform.to(self.dtype), own)
+        if isinstance(lengths, Step):
+            assert isinstance(feature_lengths, Step)
+            assert isinstance(own, Step)
+            adapted, acoustic = lengths.together([(adapted, feature_lengths), (acoustic, own)], 2)
+        elif not self.config.feature_padding:  # NeuCodec's semantic branch is one frame shorter
             acoustic = acoustic[..., : adapted.shape[-1]]
         if acoustic_gate is not None:
             acoustic = acoustic * acoustic_gate
@@ -128,12 +147,13 @@ class CodecNetwork(nn.Module):
         """
         return self.quantizer(latent)
 
-    def decode_vectors(self, vectors: Tensor, lengths: Tensor | None = None) -> Decoded:
+    def decode_vectors(self, vectors: Tensor, lengths: Lengths = None) -> Decoded:
         """Turn vectors into sound.
 
         Args:
             vectors: (B, T, D) float.
-            lengths: (B,) in frames; all are whole when it is None.
+            lengths: (B,) in frames; all are whole when it is None. A step of streams: then the
+                vectors are their new frames.
 
         Returns:
             The waveform (B, T·output_hop) float32, and what the last block gave.
@@ -141,13 +161,18 @@ class CodecNetwork(nn.Module):
         return self.acoustic_decoder(vectors, lengths)
 
     def features(
-        self, waveform: Tensor, lengths: Tensor | None = None, moments: Moments | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+        self, waveform: Tensor, lengths: Lengths = None, moments: Moments | None = None
+    ) -> tuple[Tensor, Lengths]:
         """(B, P) → normalized, stacked fbank (B, T, 160) and its lengths (B,) in frames."""
         side, stack = self.config.feature_padding, self.config.feature_stack
-        fbank = self.fbank(F.pad(waveform, (side, side)))
         if self.config.attention_window:  # nothing of an utterance reaches all of its frames
             moments = speech_moments()
+        if isinstance(lengths, Step):
+            step = lengths.branch(fewer=0 if side else 1)
+            waveform = surrounded(waveform, step, self.config.hop, side, 2 * FEATURE_HOP - side)
+            fbank = normalize_fbank(self.fbank(waveform), None, moments)
+            return stack_frames(fbank, stack).to(self.dtype), step
+        fbank = self.fbank(F.pad(waveform, (side, side)))
         if lengths is not None:
             lengths = (lengths + 2 * side - FEATURE_WINDOW) // FEATURE_HOP + 1
         features = stack_frames(normalize_fbank(fbank, lengths, moments), stack).to(self.dtype)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear, linear
-from xcodec2.codec.masking import valid_mask, window_mask, zero_tail
+from xcodec2.codec.masking import valid_mask, window_mask
+from xcodec2.codec.step import Lengths, Step, delayed
 
 # attention scores alive at once; longer inputs go through in blocks of queries
 SCORE_BUDGET = 64 * 2**20
@@ -68,9 +69,11 @@ class RelativeKeyAttention(nn.Module):
             for projection in (self.linear_q, self.linear_k, self.linear_v)
         ]
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         q, k, v = self.project(x)
+        if isinstance(lengths, Step):
+            return self.step(q, k, v, lengths)
         batch, _, frames, _ = q.shape
         block = max(MIN_QUERY_BLOCK, SCORE_BUDGET // (batch * self.heads * frames))
         attended = [
@@ -84,17 +87,19 @@ class RelativeKeyAttention(nn.Module):
         ]
         return self.linear_out(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
 
+    def step(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
+        """(B, H, t, D/H) each → (B, t, D), `forward` for new frames of streams."""
+        q, k, v, mask = step.attended(q, k, v, self.window)
+        bias = self.distance_bias(q, step.distances(q.shape[2], self.window))
+        y = F.scaled_dot_product_attention(q, k, v, bias.masked_fill(~mask, float("-inf")))
+        return self.linear_out(y.transpose(1, 2).flatten(2))
+
     def score_bias(self, q: Tensor, start: int, stop: int, lengths: Tensor | None) -> Tensor:
         """(B, H, stop - start, T): what distances add to the scores of these queries; -inf for keys
         behind the end.
-
-        Only left + right + 1 distances differ, so each query meets each of them once, and the sums
-        are spread out by index: no (T, T, D/H) tensor of embeddings.
         """
         keys = torch.arange(q.shape[2], device=q.device)
-        distance = (keys - keys[start:stop, None]).clamp(-self.left, self.right) + self.left
-        by_distance = q[:, :, start:stop] @ self.distance_embedding.weight.T * q.shape[-1] ** -0.5
-        bias = by_distance.gather(-1, distance.expand(*q.shape[:2], -1, -1))
+        bias = self.distance_bias(q[:, :, start:stop], keys - keys[start:stop, None])
         if self.window:
             bias = bias.masked_fill(
                 ~window_mask(keys[start:stop], keys, self.window), float("-inf")
@@ -102,6 +107,16 @@ class RelativeKeyAttention(nn.Module):
         if lengths is None:
             return bias
         return bias.masked_fill(~valid_mask(lengths, q.shape[2])[:, None, None], float("-inf"))
+
+    def distance_bias(self, q: Tensor, distances: Tensor) -> Tensor:
+        """Queries (B, H, Q, D/H) and their `distances` (Q, K) to keys → (B, H, Q, K).
+
+        Only left + right + 1 distances differ, so each query meets each of them once, and the sums
+        are spread out by index: no (Q, K, D/H) tensor of embeddings.
+        """
+        index = distances.clamp(-self.left, self.right) + self.left
+        by_distance = q @ self.distance_embedding.weight.T * q.shape[-1] ** -0.5
+        return by_distance.gather(-1, index.expand(*q.shape[:2], -1, -1))
 
 
 class ConvModule(nn.Module):
@@ -112,21 +127,21 @@ class ConvModule(nn.Module):
         width, kernel = config.semantic_width, config.semantic_conv_kernel
         self.layer_norm = nn.LayerNorm(width)
         self.pointwise_conv1 = nn.Conv1d(width, 2 * width, 1, bias=False)
-        self.depthwise_conv = Conv1d(width, width, kernel, groups=width, bias=False)
+        self.depthwise_conv = Conv1d(width, width, kernel, groups=width, bias=False, ahead=0)
         self.depthwise_layer_norm = nn.LayerNorm(width)
         self.pointwise_conv2 = nn.Conv1d(width, width, 1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) → (B, T, D)."""
-        x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1))
-        x = F.pad(x, (0, 0, self.depthwise_conv.kernel_size[0] - 1, 0))
-        x = self.depthwise_conv(x.transpose(1, 2)).transpose(1, 2)
-        return pointwise(F.silu(self.depthwise_layer_norm(x)), self.pointwise_conv2)
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
+        """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
+        as_steps = self.depthwise_conv.as_steps
+        x = F.glu(pointwise(self.layer_norm(x), self.pointwise_conv1, as_steps))
+        x = self.depthwise_conv.over(x.transpose(1, 2), lengths).transpose(1, 2)
+        return pointwise(F.silu(self.depthwise_layer_norm(x)), self.pointwise_conv2, as_steps)
 
 
-def pointwise(x: Tensor, conv: nn.Conv1d) -> Tensor:
+def pointwise(x: Tensor, conv: nn.Conv1d, as_steps: bool) -> Tensor:
     """(B, T, D) → (B, T, D): a convolution of kernel 1 is a linear layer."""
-    return linear(x, conv.weight[:, :, 0], conv.bias)
+    return linear(x, conv.weight[:, :, 0], conv.bias, owner=conv if as_steps else None)
 
 
 class ConformerLayer(nn.Module):
@@ -142,12 +157,14 @@ class ConformerLayer(nn.Module):
         self.ffn2_layer_norm = nn.LayerNorm(config.semantic_width)
         self.ffn2 = FeedForward(config)
         self.final_layer_norm = nn.LayerNorm(config.semantic_width)
+        self.ahead = config.attention_window[1] if config.attention_window else 0
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         x = x + 0.5 * self.ffn1(self.ffn1_layer_norm(x))
-        x = x + self.self_attn(self.self_attn_layer_norm(x), lengths)
-        x = x + self.conv_module(x)
+        y = self.self_attn(self.self_attn_layer_norm(x), lengths)
+        x = delayed(x, lengths, self.ahead, 1) + y
+        x = x + self.conv_module(x, lengths)
         x = x + 0.5 * self.ffn2(self.ffn2_layer_norm(x))
         return self.final_layer_norm(x)
 
@@ -159,7 +176,7 @@ class Conformer(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.semantic_layers))
 
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
         """(B, T, D) → (B, T, D); `lengths` (B,) in frames."""
         for layer in self.layers:
             x = layer(x, lengths)
@@ -174,7 +191,7 @@ class SemanticEncoder(nn.Module):
         self.feature_projection = FeatureProjection(config)
         self.encoder = Conformer(config)
 
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Lengths = None) -> Tensor:
         """(B, T, 160) normalized features → (B, T, D); `lengths` (B,) in frames."""
         return self.encoder(self.feature_projection(features), lengths)
 
@@ -188,15 +205,16 @@ class SemanticAdapter(nn.Module):
         super().__init__()
         width = config.semantic_width
         aheads = config.aheads(config.adapter_kernels)
+        self.ahead = sum(aheads[1:3])  # of what the skip goes around
         self.conv1 = Conv1d(width, width, 3, ahead=aheads[0], bias=False)
         self.conv2 = Conv1d(width, width, 3, ahead=aheads[1])
         self.conv3 = Conv1d(width, width, 3, ahead=aheads[2])
         self.conv4 = Conv1d(width, width, 3, ahead=aheads[3], bias=False)
 
-    def forward(self, semantic: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, semantic: Tensor, lengths: Lengths = None) -> Tensor:
         """(B, T, D) → (B, D, T)."""
-        x = F.relu(self.conv1(zero_tail(semantic.transpose(1, 2), lengths)))
-        skip = x
-        x = F.relu(self.conv2(zero_tail(x, lengths)))
-        x = self.conv3(zero_tail(x, lengths))
-        return self.conv4(zero_tail(x + skip, lengths))
+        x = F.relu(self.conv1.over(semantic.transpose(1, 2), lengths))
+        skip = delayed(x, lengths, self.ahead)
+        x = F.relu(self.conv2.over(x, lengths))
+        x = self.conv3.over(x, lengths)
+        return self.conv4.over(x + skip, lengths)

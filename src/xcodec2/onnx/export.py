@@ -11,16 +11,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xcodec2 import XCodec2Model, __version__
+from xcodec2.codec.inference.certain import TOLERANCE
 from xcodec2.errors import XCodec2Error
 from xcodec2.extras import require
-from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
+from xcodec2.onnx.graph import DecoderGraph, EncoderGraph, StepGraph
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, CodecFacts
+from xcodec2.onnx.streaming import DECODER_STEP, ENCODER_STEP, FEEDS
 
 MAX_SINGLE_FILE = (
     2**30
@@ -28,7 +31,7 @@ MAX_SINGLE_FILE = (
 
 
 def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
-    """Write the encoder and the decoder of a model as ONNX files; neither is there before both are
+    """Write the encoder and the decoder of a model as ONNX files; none is there before all are
     whole.
 
     Args:
@@ -36,7 +39,8 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
         folder: Made when it is missing.
 
     Returns:
-        The files written. Batch and length are free in both.
+        The files written. Batch and length are free in all. Where the receptive field is finite,
+        encoder_step.onnx and decoder_step.onnx are among them, for streams.
 
     Raises:
         XCodec2Error: The model cannot be read or exported, or the folder cannot be written.
@@ -52,8 +56,9 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
             samples = 3 * model.config.hop + 1
             waveform = torch.zeros(2, samples, dtype=torch.float32, device="cpu")
             codes = torch.zeros(2, 4, dtype=torch.long, device="cpu")
+            encoder, decoder = EncoderGraph(model), DecoderGraph(model)
             write(
-                EncoderGraph(model),
+                encoder,
                 waveform,
                 ("waveform", "codes"),
                 "samples",
@@ -61,13 +66,15 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
                 Path(unfinished, ENCODER),
             )
             write(
-                DecoderGraph(model),
+                decoder,
                 codes,
                 ("codes", "waveform"),
                 "frames",
                 facts,
                 Path(unfinished, DECODER),
             )
+            if model.receptive_field is not None:
+                write_steps(encoder, decoder, facts, Path(unfinished))
             written = sorted(
                 os.listdir(unfinished), key=lambda name: name.endswith(".onnx")
             )  # their weights first
@@ -80,6 +87,33 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
     return [Path(folder, name) for name in written]
 
 
+def write_steps(
+    encoder: EncoderGraph, decoder: DecoderGraph, facts: CodecFacts, folder: Path
+) -> None:
+    """The graphs of streams, with caches as inputs and outputs."""
+    audio = torch.zeros(2, 3, facts.hop, dtype=torch.float32, device="cpu")
+    codes = torch.zeros(2, 3, dtype=torch.long, device="cpu")
+    kinds: tuple[tuple[str, EncoderGraph | DecoderGraph, torch.Tensor, tuple[str, ...]], ...] = (
+        (ENCODER_STEP, encoder, audio, ("codes", "margin")),
+        (DECODER_STEP, decoder, codes, ("waveform",)),
+    )
+    for name, graph, frames, results in kinds:
+        step = StepGraph(graph).eval()
+        caches = step.fresh(frames)
+        kept = [f"cache_{index}" for index in range(len(caches))]
+        batch, count = torch.export.Dim("batch"), torch.export.Dim("count")
+        rows = {0: batch}
+        save(
+            step,
+            (frames, torch.tensor([0, 9]), torch.tensor([100, 11]), caches),
+            ({0: batch, 1: count}, rows, rows, [rows for _ in caches]),
+            [*FEEDS, *kept],
+            [*results, *(f"{cache}_next" for cache in kept)],
+            facts,
+            folder / name,
+        )
+
+
 def require_exporter() -> None:
     """Raise MissingExtraError if a package is missing that the exporter needs."""
     require("onnx", "onnxscript", extra="onnx", purpose="export to ONNX")
@@ -87,7 +121,7 @@ def require_exporter() -> None:
 
 def facts_of(model: XCodec2Model) -> CodecFacts:
     """What a runtime must know beside the graphs."""
-    config = model.config
+    config, field = model.config, model.receptive_field
     return CodecFacts(
         model=model.model_id,
         version=__version__,
@@ -97,6 +131,10 @@ def facts_of(model: XCodec2Model) -> CodecFacts:
         hop=config.hop,
         codebook_size=config.codebook_size,
         shortest=1 if config.feature_padding else config.hop,
+        encoder_back=field.encoder_back if field else 0,
+        encoder_ahead=field.encoder_ahead if field else 0,
+        decoder_ahead=field.decoder_ahead if field else 0,
+        tolerance=TOLERANCE if field else 0.0,
     )
 
 
@@ -109,6 +147,33 @@ def write(
     path: Path,
 ) -> None:
     """One graph with free batch (first dimension) and length (second)."""
+    shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim(length)},)
+    outputs = [names[1]]
+    if isinstance(graph, EncoderGraph) and graph.network.receptive_field is not None:
+        outputs.append("margin")
+    save(graph, (example,), shapes, [names[0]], outputs, facts, path)
+
+
+def save(
+    graph: nn.Module,
+    examples: tuple[Any, ...],
+    shapes: tuple[Any, ...],
+    inputs: list[str],
+    outputs: list[str],
+    facts: CodecFacts,
+    path: Path,
+) -> None:
+    """One graph as a file.
+
+    Args:
+        graph: What is traced.
+        examples: Its arguments.
+        shapes: Which of their dimensions are free.
+        inputs: Names.
+        outputs: Names.
+        facts: What the file says of its model.
+        path: Of the file.
+    """
     weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
     with (
         quiet(),
@@ -116,11 +181,11 @@ def write(
     ):  # what ONNX has: the fused kernel's strides are not a reshape's
         program = torch.onnx.export(
             graph.eval(),
-            (example,),
+            examples,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim(length)},),
-            input_names=names[:1],
-            output_names=names[1:],
+            dynamic_shapes=shapes,
+            input_names=inputs,
+            output_names=outputs,
             optimize=False,  # runtimes do it themselves, in seconds
             verbose=False,
         )

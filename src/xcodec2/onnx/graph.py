@@ -22,6 +22,7 @@ from xcodec2.codec.inference.fold import folded_kernel
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.codec.semantic import RelativeKeyAttention
 from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
+from xcodec2.codec.step import UNKNOWN, Step
 
 CPU = torch.device("cpu")
 Module = TypeVar("Module", bound=nn.Module)
@@ -98,21 +99,22 @@ class Spectrogram(nn.Module):
             )
         self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
 
-    def forward(self, waveform: Tensor, lengths: None) -> Tensor:
+    def forward(self, waveform: Tensor, lengths: Step | None) -> Tensor:
         """(B, N) → (B, C, T)."""
-        waveform = waveform.to(PRECISE)
+        waveform = self.encoder.surrounded(waveform, lengths).to(PRECISE)
         mel = magnitudes_by_matrix(waveform, self.mel) @ self.filters
         spectra = torch.cat([mel, magnitudes_by_matrix(waveform, self.pitch)], dim=-1)
-        return self.encoder.encode(features.log_scaled(spectra).float(), None)
+        return self.encoder.encode(features.log_scaled(spectra).float(), lengths)
 
 
 def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
-    """(B, N) → (B, N/160, bins): `features.centered_magnitudes` by a windowed Fourier matrix
-    (n_fft, 2·bins).
+    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, bins): `features.centered_magnitudes` by a windowed
+    Fourier matrix (n_fft, 2·bins).
     """
     size = len(transform)
-    side = (size - FEATURE_HOP) // 2
-    frames = overlapping(F.pad(waveform, (side, side + -size % FEATURE_HOP)), size)
+    unused = features.SPECTRA_SIDE - (size - FEATURE_HOP) // 2
+    inner = waveform[:, unused : waveform.shape[1] - unused]
+    frames = overlapping(F.pad(inner, (0, -size % FEATURE_HOP)), size)
     real, imaginary = (frames @ transform).chunk(2, dim=-1)
     return (real.square() + imaginary.square()).sqrt()
 
@@ -124,8 +126,10 @@ class WholeAttention(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, x: Tensor, lengths: None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Step | None) -> Tensor:
         """(B, T, D) → (B, T, D)."""
+        if lengths is not None:
+            return self.attention(x, lengths)
         q, k, v = self.attention.project(x)
         attended = F.scaled_dot_product_attention(
             q, k, v, self.attention.score_bias(q, 0, q.shape[2], None)
@@ -182,29 +186,30 @@ class RealISTFT(nn.Module):
         self.register_buffer("inverse", (inverse.T * window).float())
         self.register_buffer("powers", window.square()[None, None])
 
-    def forward(self, x: Tensor, lengths: None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Step | None) -> Tensor:
         """(B, T, D) → (B, T·hop)."""
         log_magnitude, phase = self.head.linear(x).chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=self.head.loudest)
         frames = (
             torch.cat([magnitude * phase.cos(), magnitude * phase.sin()], dim=-1) @ self.inverse
         )
-        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1)).clamp(min=MIN_ENVELOPE)
-        return self.overlap_add(frames) / envelope
+        if lengths is not None:
+            return self.head.inverse_step(frames, self.powers[0, 0], lengths, self.overlap_add)
+        side = (self.head.n_fft - self.head.hop) // 2  # as much is cut from either end
+        envelope = self.overlap_add(self.powers.expand(1, x.shape[1], -1))[:, side:-side]
+        return self.overlap_add(frames)[:, side:-side] / envelope.clamp(min=MIN_ENVELOPE)
 
     def overlap_add(self, frames: Tensor) -> Tensor:
-        """(B, T, n_fft) → (B, T·hop): each frame laid one hop behind the last, as much cut from
-        either end.
-        """
+        """(B, T, n_fft) → (B, (T + 3)·hop): each frame laid one hop behind the last."""
         overlap = self.head.n_fft // self.head.hop
         pieces = frames.unflatten(-1, (overlap, self.head.hop)).unbind(2)
         moved = [F.pad(piece, (0, 0, i, overlap - 1 - i)) for i, piece in enumerate(pieces)]
-        side = (self.head.n_fft - self.head.hop) // 2
-        return sum(moved[1:], moved[0]).flatten(1)[:, side:-side]
+        return sum(moved[1:], moved[0]).flatten(1)
 
 
 class EncoderGraph(nn.Module):
-    """(B, N) float32 waveforms at the input rate → (B, T) int64 codes, T as `config.frames(N)`.
+    """(B, N) float32 waveforms at the input rate → (B, T) int64 codes, T as `config.frames(N)`;
+    where the receptive field is finite, also their margins (B, T) (see `Quantized`).
 
     It takes the network over, and changes parts of it.
     """
@@ -219,10 +224,22 @@ class EncoderGraph(nn.Module):
         else:
             adapted(network.acoustic_encoder, AntiAliasedSnake, Polyphase)
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, N) → (B, T) int64."""
         encoded = self.network.encode_features(self.network.pad(waveform))
-        return self.network.quantize(encoded.latent).codes
+        quantized = self.network.quantize(encoded.latent)
+        if self.network.receptive_field is None:
+            return quantized.codes
+        return quantized.codes, quantized.margin
+
+    def step(self, waveform: Tensor, step: Step) -> tuple[Tensor, ...]:
+        """New frames of streams (B, t, hop) → codes (B, t) and their margins, so late as the
+        encoder looks ahead.
+        """
+        quantized = self.network.quantize(
+            self.network.encode_features(waveform.flatten(1), step).latent
+        )
+        return quantized.codes, quantized.margin
 
 
 class DecoderGraph(nn.Module):
@@ -251,6 +268,39 @@ class DecoderGraph(nn.Module):
         embed = self.embed
         embedded = F.conv1d(embed.padded(values), self.kernel, embed.bias, padding=embed.padding)
         return self.acoustic_decoder.from_embedded(embedded).waveform
+
+    def step(self, codes: Tensor, step: Step) -> tuple[Tensor, ...]:
+        """New codes of streams (B, t) → (B, t·output_hop), so late as the decoder looks ahead."""
+        values = self.quantizer.values(codes)
+        values = step.zeroed(torch.cat([values, torch.ones_like(values[..., :1])], dim=-1), 1)
+        values = step.extended(values, sum(self.embed.sides), 1).transpose(1, 2)
+        step.delay += self.embed.sides[1]
+        embedded = F.conv1d(values, self.kernel, self.embed.bias)
+        return (self.acoustic_decoder.from_embedded(embedded, step).waveform,)
+
+
+class StepGraph(nn.Module):
+    """New frames of streams, their ages, and what the last step left → results, and what this one
+    leaves.
+    """
+
+    def __init__(self, graph: EncoderGraph | DecoderGraph) -> None:
+        super().__init__()
+        self.codec = graph  # a GraphModule has a `graph` of its own
+
+    def forward(
+        self, frames: Tensor, start: Tensor, length: Tensor, caches: list[Tensor]
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Frames (B, t, …), starts and lengths (B,) int64 in frames (see `Step`)."""
+        step = Step(start, length, caches)
+        return self.codec.step(frames, step), step.left
+
+    def fresh(self, frames: Tensor) -> list[Tensor]:
+        """Caches of streams (B, t, …) that begin."""
+        step = Step(torch.zeros(len(frames), dtype=torch.long), torch.full((len(frames),), UNKNOWN))
+        with torch.no_grad():
+            self.codec.step(frames, step)
+        return [torch.zeros_like(cache) for cache in step.left]
 
 
 def adapted(module: Module, kind: type[nn.Module], replacement: type[nn.Module]) -> Module:

@@ -12,8 +12,9 @@ N samples, T codes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
 from xcodec2.extras import require
+from xcodec2.onnx import streaming
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 METADATA = "xcodec2"  # the property of either file that holds its Facts
@@ -45,6 +47,11 @@ class CodecFacts:
     hop: int  # input samples per code
     codebook_size: int
     shortest: int  # input samples that give one code
+    # of a finite receptive field, in frames; 0 where it has no limit
+    encoder_back: int = 0
+    encoder_ahead: int = 0
+    decoder_ahead: int = 0
+    tolerance: float = 0.0  # codes with smaller margins are computed again, alone
 
     def to_json(self) -> str:
         """As it stands in each file's metadata."""
@@ -111,15 +118,11 @@ class OnnxCodec:
         Raises:
             AudioError: The rate is another one, or the input is not a waveform.
         """
-        if sample_rate != self.facts.input_rate:
-            raise AudioError(
-                f"the encoder takes {self.facts.input_rate} Hz, not {sample_rate} Hz: "
-                "resample it first"
-            )
+        self.check_rate(sample_rate)
         single = isinstance(audio, np.ndarray)
         waves = [self.as_waveform(item) for item in ([audio] if single else audio)]
         frames = [self.facts.frames(len(wave)) for wave in waves]
-        codes = in_groups(waves, frames, lambda rows: self.run(ENCODER, padded(rows)))
+        codes = in_groups(waves, frames, lambda rows: self.encode_rows(padded(rows)))
         return codes[0] if single else codes
 
     def decode(self, codes: Array | Sequence[Array]) -> Any:
@@ -141,7 +144,59 @@ class OnnxCodec:
         )
         return waves[0] if single else waves
 
+    def stream_encode(
+        self, chunks: Iterable[Array], sample_rate: int, *, step: int = streaming.STEP
+    ) -> Iterator[Array]:
+        """Waveform as it comes → codes as they become final, those of `encode` for the whole.
+
+        Args:
+            chunks: (n,) floats of any sizes.
+            sample_rate: In Hz; must be the encoder's.
+            step: Frames that are computed together.
+
+        Returns:
+            Iterator of (t,) int64.
+
+        Raises:
+            XCodec2Error: The model's receptive field has no limit, or as `encode`.
+        """
+        self.check_rate(sample_rate)
+        return streaming.as_it_comes(self.encoder_stream(step=step), chunks)
+
+    def stream_decode(
+        self, chunks: Iterable[Array], *, step: int = streaming.STEP
+    ) -> Iterator[Array]:
+        """Codes as they come → waveform as it becomes final, that of `decode` up to rounding.
+
+        Args:
+            chunks: (t,) integers.
+            step: Frames that are computed together.
+
+        Returns:
+            Iterator of (n,) float32.
+
+        Raises:
+            XCodec2Error: The model's receptive field has no limit, or as `decode`.
+        """
+        return streaming.as_it_comes(self.decoder_stream(step=step), chunks)
+
+    def encoder_stream(self, *, step: int = streaming.STEP) -> streaming.OnnxEncoderStream:
+        """A session with `push(chunk)` and `finish()`; see `stream_encode`."""
+        return streaming.OnnxEncoderStream(self, step)
+
+    def decoder_stream(self, *, step: int = streaming.STEP) -> streaming.OnnxDecoderStream:
+        """A session with `push(codes)` and `finish()`; see `stream_decode`."""
+        return streaming.OnnxDecoderStream(self, step)
+
     # ---- what comes in ---------------------------------------------------------------------------
+
+    def check_rate(self, sample_rate: int) -> None:
+        """Raise AudioError for another rate than the encoder's."""
+        if sample_rate != self.facts.input_rate:
+            raise AudioError(
+                f"the encoder takes {self.facts.input_rate} Hz, not {sample_rate} Hz: "
+                "resample it first"
+            )
 
     def as_waveform(self, audio: Any) -> Array:
         """(N,) float32; raises AudioError for what is none."""
@@ -189,11 +244,52 @@ class OnnxCodec:
 
     def run(self, name: str, inputs: Array) -> Array:
         """(B, …) → (B, …)."""
+        return self.outputs(name, inputs)[0]
+
+    def outputs(self, name: str, inputs: Array) -> list[Array]:
+        """All that a file gives for (B, …)."""
         session = self.session(name)
-        return session.run(None, {session.get_inputs()[0].name: inputs})[0]
+        found: list[Array] = session.run(None, {session.get_inputs()[0].name: inputs})
+        return found
+
+    def encode_rows(self, rows: Array) -> Array:
+        """Waveforms (B, N) → codes (B, T). Ones that rounding could move are computed alone."""
+        codes, *margins = self.outputs(ENCODER, rows)
+        if not margins:
+            return codes
+        hop, padded_frames = self.facts.hop, rows.shape[1] // self.facts.hop + 1
+        padding = padded_frames * hop - rows.shape[1]
+        blocks = np.pad(rows, ((0, 0), (0, padding))).reshape(len(rows), -1, hop)
+        for row, frame in zip(*np.nonzero(margins[0] < self.facts.tolerance), strict=True):
+            codes[row, frame] = self.code_alone(
+                int(frame), padded_frames, functools.partial(joined_blocks, blocks[row])
+            )
+        return codes
+
+    def code_alone(self, frame: int, frames: int, samples: Callable[[int, int], Array]) -> int:
+        """The code of one of so many frames, from its receptive field alone.
+
+        `samples` gives the padded recording from one frame to another. The encoder pads by itself:
+        the last sample, which is followed by zeros or is of a frame that has no part in this one,
+        is left to that.
+        """
+        facts = self.facts
+        first = max(frame - facts.encoder_back, 0)
+        last = min(frame + facts.encoder_ahead + 1, frames)
+        window = np.ascontiguousarray(samples(first, last)[None, :-1])
+        return int(self.run(ENCODER, window)[0, frame - first])
+
+    def step_session(self, name: str) -> Any:
+        """A step graph; raises CheckpointError where the model has none."""
+        if not self.facts.tolerance:
+            raise CheckpointError(
+                f"{self.folder}: this model's receptive field has no limit, so it has no step "
+                "graphs: encode and decode pieces, or stream with PyTorch"
+            )
+        return self.session(name)
 
     def session(self, name: str) -> Any:
-        """The opened file, ENCODER or DECODER."""
+        """The opened file."""
         if name not in self.sessions:
             self.sessions[name] = open_session(self.folder / name, self.providers, self.threads)
         return self.sessions[name]
@@ -247,6 +343,11 @@ def in_groups(
             batch = same[start : start + max_rows]
             results.update(zip(batch, run([items[index] for index in batch]), strict=True))
     return [results[index] for index in range(len(items))]
+
+
+def joined_blocks(blocks: Array, first: int, last: int) -> Array:
+    """Frames first … last of (F, hop) in a row."""
+    return blocks[first:last].flatten()
 
 
 def padded(waves: list[Array]) -> Array:

@@ -18,22 +18,40 @@ from xcodec2.codec.decoder import AcousticDecoder
 from xcodec2.codec.kernels.linear import linear
 from xcodec2.codec.masking import valid_mask
 from xcodec2.codec.quantizer import Quantizer
+from xcodec2.codec.step import Lengths, Step
 
 
 def embed_codes(
-    quantizer: Quantizer, decoder: AcousticDecoder, codes: Tensor, lengths: Tensor | None
+    quantizer: Quantizer,
+    decoder: AcousticDecoder,
+    codes: Tensor,
+    lengths: Lengths,
+    kernel: Tensor | None = None,
 ) -> Tensor:
-    """(B, T) codes → (B, D, T), what `decoder.embed` gives for their vectors; `lengths` (B,) in
-    frames.
+    """What `decoder.embed` gives for the vectors of codes.
+
+    Args:
+        quantizer: Whose codes they are.
+        decoder: Whose first convolution.
+        codes: (B, T).
+        lengths: (B,) in frames, or a step of streams.
+        kernel: What `folded_kernel` gives, where it is there already.
+
+    Returns:
+        (B, D, T).
     """
-    embed, kernel = decoder.embed, folded_kernel(quantizer, decoder)
+    embed = decoder.embed
+    kernel = folded_kernel(quantizer, decoder) if kernel is None else kernel
     values = quantizer.values(codes).to(kernel.dtype)
     values = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)  # (B, T, K + 1)
-    if lengths is not None:
-        values = values * valid_mask(lengths, codes.shape[1])[..., None]
-    inputs = (
-        F.pad(values, (0, 0, *embed.sides)).unfold(1, embed.kernel_size[0], 1).flatten(2)
-    )  # (B, T, (K + 1)·size)
+    if isinstance(lengths, Step):
+        values = lengths.extended(lengths.zeroed(values, 1), sum(embed.sides), 1)
+        lengths.delay += embed.sides[1]
+    else:
+        if lengths is not None:
+            values = values * valid_mask(lengths, codes.shape[1])[..., None]
+        values = F.pad(values, (0, 0, *embed.sides))
+    inputs = values.unfold(1, embed.kernel_size[0], 1).flatten(2)  # (B, T, (K + 1)·size)
     bias = None if embed.bias is None else embed.bias.to(kernel.dtype)
     return linear(inputs, kernel, bias).to(embed.weight.dtype).transpose(1, 2)
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xcodec2.codec.inference.certain import code_alone, uncertain_frames
 from xcodec2.codec.inference.fold import embed_codes
 from xcodec2.codec.network import CodecNetwork, Moments
 from xcodec2.errors import XCodec2Error
@@ -76,13 +77,31 @@ def encode_rows(
     """
     with inference(network):
         latent = network.encode_features(rows.to(network.device), lengths, moments).latent
-        codes = network.quantize(latent).codes
+        quantized = network.quantize(latent)
+        codes = quantized.codes.cpu()
+        check_finite(network, latent, codes, rows)
+        for row, margin in enumerate(quantized.margin):
+            whole = rows.shape[1] if lengths is None else int(lengths[row])
+            for frame in uncertain_frames(network, margin[: whole // network.config.hop]):
+                codes[row, frame] = code_of_row(network, rows[row, :whole], frame)
+    return codes
+
+
+def code_of_row(network: CodecNetwork, row: Tensor, frame: int) -> int:
+    """The code of one frame of a padded waveform (P,), as its receptive field alone gives it."""
+    hop = network.config.hop
+    return code_alone(
+        network, frame, len(row) // hop, lambda first, last: row[first * hop : last * hop]
+    )
+
+
+def check_finite(network: CodecNetwork, latent: Tensor, codes: Tensor, rows: Tensor) -> None:
+    """Raise XCodec2Error where something on the way from `rows` to `codes` was not finite."""
     if not latent.isfinite().all() or (codes < 0).any():
         raise XCodec2Error(
             f"encoding overflowed: the audio is too loud for {network.dtype} "
             f"(its peak is {rows.abs().max():.3g}), or the model's weights are damaged"
         )
-    return codes.cpu()
 
 
 def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -96,8 +115,13 @@ def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = No
             network.quantizer, network.acoustic_decoder, rows.to(network.device), lengths
         )
         waveforms = network.acoustic_decoder.from_embedded(embedded, lengths).waveform
+    check_waveforms(network, waveforms)
+    return waveforms.cpu()
+
+
+def check_waveforms(network: CodecNetwork, waveforms: Tensor) -> None:
+    """Raise XCodec2Error where a sample is not finite."""
     if not waveforms.isfinite().all():
         raise XCodec2Error(
             f"decoding overflowed {network.dtype}: use float32; if it was, the weights are damaged"
         )
-    return waveforms.cpu()

@@ -51,32 +51,73 @@ def decode_stream(
     Raises:
         XCodec2Error: `step` or `look_ahead` is too short to fade over, or `look_back` negative.
     """
-    if step < FADE or look_back < 0 or look_ahead < FADE:
+    decoder = WindowDecoder(network, step, look_back, look_ahead)
+
+    def pieces() -> Iterator[Tensor]:
+        for chunk in chunks:
+            decoder.add(chunk)
+            yield from decoder.pieces()
+        decoder.end()
+        yield from decoder.pieces()
+
+    return pieces()
+
+
+def check_window(step: int, look_back: int, look_ahead: int, least: int = FADE) -> None:
+    """Raise XCodec2Error for a window that has no size, or too little to fade over."""
+    if step < 1 or look_back < 0 or look_ahead < least:
         raise XCodec2Error(
-            f"a stream needs step >= {FADE}, look_back >= 0 and look_ahead >= {FADE} frames"
+            f"a stream needs step >= 1, look_back >= 0 and look_ahead >= {least} frames"
         )
-    return _decode_windows(network, chunks, step, look_back, look_ahead)
 
 
-def _decode_windows(
-    network: CodecNetwork, chunks: Iterable[Tensor], step: int, look_back: int, look_ahead: int
-) -> Iterator[Tensor]:
-    hop = network.config.output_hop
-    # codes from `look_back` frames before the next sound on
-    known = torch.empty(0, dtype=torch.long, device="cpu")
-    start = 0  # index in `known` of the first frame not yet sounded
-    # the last window's version of the samples that come next
-    tail = torch.empty(0, dtype=torch.float32, device="cpu")
-    for chunk in chunks:
-        known = torch.cat([known, chunk.cpu().long()])
-        while len(known) >= start + step + look_ahead:
-            waveform = decode_window(network, known[: start + step + look_ahead])[start * hop :]
-            yield joined(tail, waveform[: step * hop])
-            tail = waveform[step * hop : (step + FADE) * hop]
-            dropped = max(start + step - look_back, 0)
-            known, start = known[dropped:], start + step - dropped
-    if len(known) > start:
-        yield joined(tail, decode_window(network, known)[start * hop :])
+class WindowDecoder:
+    """A stream of codes of a model whose receptive field has no limit.
+
+    Args:
+        network: The model.
+        step: Frames that come out at a time.
+        look_back: Frames before them that each window also sees.
+        look_ahead: Frames behind them that must be known first.
+
+    Raises:
+        XCodec2Error: `step` or `look_ahead` is too short to fade over, or `look_back` negative.
+    """
+
+    def __init__(self, network: CodecNetwork, step: int, look_back: int, look_ahead: int) -> None:
+        check_window(step, look_back, look_ahead)
+        self.network, self.step = network, step
+        self.look_back, self.look_ahead = look_back, look_ahead
+        # codes from `look_back` frames before the next sound on
+        self.known = torch.empty(0, dtype=torch.long, device="cpu")
+        self.start = 0  # index in `known` of the first frame not yet sounded
+        # the last window's version of the samples that come next
+        self.tail = torch.empty(0, dtype=torch.float32, device="cpu")
+        self.ended = False
+
+    def add(self, codes: Tensor) -> None:
+        """Take in codes (t,)."""
+        self.known = torch.cat([self.known, codes.cpu().long()])
+
+    def end(self) -> None:
+        """No codes will follow."""
+        self.ended = True
+
+    def pieces(self) -> Iterator[Tensor]:
+        """What can be decoded now: (n,) float32, `step` frames at a time."""
+        step, hop = self.step, self.network.config.output_hop
+        while len(self.known) >= self.start + step + self.look_ahead:
+            start = self.start
+            window = self.known[: start + step + self.look_ahead]
+            waveform = decode_window(self.network, window)[start * hop :]
+            yield joined(self.tail, waveform[: step * hop])
+            self.tail = waveform[step * hop : (step + FADE) * hop]
+            dropped = max(start + step - self.look_back, 0)
+            self.known, self.start = self.known[dropped:], start + step - dropped
+        if self.ended and len(self.known) > self.start:
+            waveform = decode_window(self.network, self.known)[self.start * hop :]
+            self.start = len(self.known)
+            yield joined(self.tail, waveform)
 
 
 def decode_window(network: CodecNetwork, codes: Tensor) -> Tensor:

@@ -56,18 +56,33 @@ def file_moments(network: CodecNetwork, waveform: Tensor) -> Moments:
     """Mean and unbiased variance (1, 1, 80) of the fbank over the whole padded file, block by
     block.
     """
-    count = 0
-    mean = squares = torch.zeros(1, 1, 1, dtype=torch.float64, device="cpu")
+    moments = RunningMoments()
     for fbank in fbank_blocks(network, waveform):
+        moments.update(fbank)
+    return moments.moments
+
+
+class RunningMoments:
+    """Mean and variance of a fbank that comes block by block."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.squares = torch.zeros(1, 1, 1, dtype=torch.float64, device="cpu")
+
+    def update(self, fbank: Tensor) -> None:
+        """Take in a block (1, F, 80)."""
         block_mean = fbank.mean(1, keepdim=True)
         block_squares = (fbank - block_mean).square().sum(1, keepdim=True)
-        delta, total = block_mean - mean.to(fbank), count + fbank.shape[1]
-        squares = (
-            squares.to(fbank) + block_squares + delta.square() * (count * fbank.shape[1] / total)
-        )
-        mean = mean.to(fbank) + delta * (fbank.shape[1] / total)
-        count = total
-    return mean, squares / (count - 1)
+        delta, total = block_mean - self.mean.to(fbank), self.count + fbank.shape[1]
+        between = delta.square() * (self.count * fbank.shape[1] / total)
+        self.squares = self.squares.to(fbank) + block_squares + between
+        self.mean = self.mean.to(fbank) + delta * (fbank.shape[1] / total)
+        self.count = total
+
+    @property
+    def moments(self) -> Moments:
+        """Mean and unbiased variance (1, 1, 80) of all blocks so far."""
+        return self.mean, self.squares / (self.count - 1)
 
 
 def fbank_blocks(network: CodecNetwork, waveform: Tensor) -> Iterator[Tensor]:

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.kernels.linear import in_type_of, linear
+from xcodec2.codec.masking import zero_tail
+from xcodec2.codec.step import Lengths, Step
 
 MIN_WIDE = 1024  # channels times stride from where matrix products win over oneDNN's convolutions
 
@@ -19,7 +21,12 @@ MIN_WIDE = 1024  # channels times stride from where matrix products win over one
 class FrameConv1d(nn.Conv1d):
     """nn.Conv1d that is told how far it looks ahead in place of a padding; as many frames come out
     as go in.
+
+    With `as_steps`, a CPU computes a whole by the products that steps of streams take: oneDNN's
+    give each frame the same bits, however many frames there are.
     """
+
+    as_steps = False
 
     def __init__(self, *args: Any, ahead: int | None = None, **settings: Any) -> None:
         if ahead is None:
@@ -43,6 +50,30 @@ class FrameConv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) → (B, C, T)."""
         return super().forward(self.padded(x))
+
+    def over(self, x: Tensor, lengths: Lengths) -> Tensor:
+        """(B, C, T) → (B, C, T) with zeros behind each item's end, or one step of a stream."""
+        x = in_type_of(self.weight, zero_tail(x, lengths)).transpose(1, 2)
+        if isinstance(lengths, Step):
+            x = lengths.extended(x, sum(self.sides), 1)
+            lengths.delay += self.sides[1]
+        elif self.as_steps and self.groups == 1 and not torch.is_grad_enabled() and not x.is_cuda:
+            x = F.pad(x, (0, 0, *self.sides))
+        else:
+            return self(x.transpose(1, 2))
+        return self.inside(x).transpose(1, 2)
+
+    def inside(self, x: Tensor) -> Tensor:
+        """(B, T + kernel - 1, C) → (B, T, C): the convolution of what is there already."""
+        if torch.is_grad_enabled():
+            y = F.conv1d(x.transpose(1, 2), self.weight, self.bias, groups=self.groups)
+            return y.transpose(1, 2)
+        inputs = x.unfold(1, self.kernel_size[0], 1)  # (B, T, C, kernel)
+        if self.groups == 1:
+            weight = self.weight.transpose(1, 2).flatten(1)
+            return linear(inputs.transpose(2, 3).flatten(2), weight, self.bias, owner=self)
+        y = (inputs * self.weight[:, 0]).sum(-1)
+        return y if self.bias is None else y + self.bias
 
 
 class Conv1d(FrameConv1d):
