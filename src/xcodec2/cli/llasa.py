@@ -46,8 +46,19 @@ def llasa() -> None:
     type=click.FloatRange(0, 1, max_open=True),
     help="Fraction of recordings held out for validation, selected by id.",
 )
+@click.option(
+    "--phonemes",
+    is_flag=True,
+    help="Prompt with English phonemes instead of text; a column of phonemes stays as it is.",
+)
 def prepare(
-    codes: str, out: Path, text: str, tokenizer: str, length: int, validation: float
+    codes: str,
+    out: Path,
+    text: str,
+    tokenizer: str,
+    length: int,
+    validation: float,
+    phonemes: bool,
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
@@ -63,13 +74,14 @@ def prepare(
     Examples:
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
+      xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --phonemes
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from tqdm import tqdm
 
     from xcodec2.llasa.extra import require_llasa
 
-    require_llasa("transformers", "pyarrow")
+    require_llasa("transformers", "pyarrow", *(["hibari"] if phonemes else []))
     from xcodec2.llasa.lm import load_tokenizer
     from xcodec2.llasa.training.prepare import prepare
 
@@ -86,6 +98,7 @@ def prepare(
             text=text,
             length=length,
             validation=validation,
+            phonemes=phonemes,
             progress=progress,
         )
     for split, count in made.rows.items():
