@@ -46,6 +46,8 @@ def abbreviation(match: re.Match[str]) -> str | None:
     """e.g., etc., Inc., approx., No. 5."""
     short = match["short"]
     after = match.string[match.end() :][:9]
+    if short.lower() in ("no", "nos") and after.startswith(" of "):
+        return ABBREVIATIONS[short]
     if short in BEFORE_NUMBERS and not re.match(r" ?[\d#]|,| (?:and|or|to|through)\b", after):
         return None
     return ABBREVIATIONS[short] + own_end(match, short)
@@ -67,7 +69,7 @@ def title(match: re.Match[str]) -> str | None:
     after_name = bool(before) and before[-1][:1].isupper() and before[-1][-1:].isalpha()
     # the first word of a sentence has its capital from there
     after_name &= len(before) > 1 and before[-2][-1:] not in ".!?:"
-    named = re.match(r" +(?:and |or |& ?)?[A-Z]", match.string[match.end() :][:8])
+    named = re.match(r" *(?:and |or |& ?)?[A-Z]", match.string[match.end() :][:8])
     if match["period"] and short in STREETS and (after_name or not named):
         if not after_name:
             return None
@@ -115,16 +117,16 @@ WHOLE = (
     ),
 )
 RULES = (
-    rule(rf"(?<![\w.])(?P<short>{alternatives(ABBREVIATIONS)})\.(?!\w)", abbreviation),
+    rule(rf"(?<![\w.])(?P<short>{alternatives(ABBREVIATIONS)})\.(?![^\W\d_])", abbreviation),
     rule(
         rf"(?<![\w.])(?:(?P<short>{alternatives(TITLES)})(?P<period>\.)"
-        rf"|(?P<bare>{alternatives(BARE_TITLES)}))(?!\w)",
+        rf"|(?P<bare>{alternatives(BARE_TITLES)})(?!\w))(?![a-z\d])",
         title,
     ),
     rule(rf"(?<![\w.])(?P<short>{alternatives(STREETS)})\.(?!\w)", street),
+    rule(r"(?<![\w.])[A-Z]\.(?: ?[A-Z]\.)* ?(?=[A-Z][a-z])", initials),
     rule(r"(?<![\w.])[A-Z][a-z]?(?:\.[A-Z][a-z]{0,2})+\.?(?![\w])", dotted_letters),
     rule(r"(?<![\w.])(?:[a-z]\.){2,}(?!\w)", dotted_letters),
-    rule(r"(?<![\w.])[A-Z]\.(?: ?[A-Z]\.)* (?=[A-Z][a-z])", initials),
     rule(r"(?<![\w.])(?:[A-Z]\. ?){2,}", dotted_letters),
     rule(r"[&=+<>@%$£€¥¢₹₩₽₿°×#\\/^]", sign),
 )

@@ -6,7 +6,7 @@ import re
 
 from xcodec2.llasa.text.numbers import cardinal, ordinal, plural, year
 from xcodec2.llasa.text.rules import END, START, alternatives, rule
-from xcodec2.llasa.text.tables import MONTH_NUMBERS, MONTHS
+from xcodec2.llasa.text.tables import DAYS, MONTH_NUMBERS, MONTHS
 
 SHORT_MONTHS = alternatives({*(name[:3] for name in MONTHS if name != "May"), "Sept"})
 MONTH = rf"(?P<month>(?:{alternatives(MONTHS)})\b|(?:{SHORT_MONTHS})\b\.?)"
@@ -33,9 +33,11 @@ DECADE_CUE = re.compile(r"\b(?:the|his|her|their|my|our|your|mid|early|late)[ -]
 def month_day_year(match: re.Match[str]) -> str | None:
     """March 3, 2024; March 3rd; Jan. 5."""
     day = int(match["day"])
-    if not 1 <= day <= 31:
+    until = int(match["until"] or 31)
+    if not 1 <= day <= until <= 31:
         return None
-    return with_year(f"{month_name(match['month'])} {ordinal(day)}", match["year"])
+    days = f"{ordinal(day)} to {ordinal(until)}" if match["until"] else ordinal(day)
+    return with_year(f"{month_name(match['month'])} {days}", match["year"])
 
 
 def day_month_year(match: re.Match[str]) -> str | None:
@@ -54,7 +56,9 @@ def month_year(match: re.Match[str]) -> str:
 
 def numeric_date(match: re.Match[str]) -> str | None:
     """2024-03-05, 12/25/2023 and, where it can only be that, 25/12/2023."""
-    if match["separator"] != match["same"]:
+    if match["separator"] != match["same"] or (
+        match["separator"] == "-" and len(match["end"]) == 2
+    ):
         return None
     if match["iso"]:
         own_year, month, day = match["iso"], int(match["iso_month"]), int(match["iso_day"])
@@ -77,6 +81,12 @@ def with_year(words: str, own_year: str | None) -> str:
 def month_name(text: str) -> str:
     """Jan → January."""
     return MONTHS[MONTH_NUMBERS[text.lower().rstrip(".")] - 1]
+
+
+def between(match: re.Match[str]) -> str:
+    """Mon-Fri, Jan–Mar."""
+    names = [name.rstrip(".") for name in (match["from"], match["until"])]
+    return " to ".join(DAYS.get(name.lower()) or month_name(name) for name in names)
 
 
 def decade(match: re.Match[str]) -> str | None:
@@ -142,7 +152,7 @@ def time_of_day(match: re.Match[str]) -> str | None:
     if second:
         amount = int(second)
         words += f" and {cardinal(amount)} second{'' if amount == 1 else 's'}"
-    return f"{words} {half}".strip() + sentence_end(match)
+    return f"{words} {half}".strip() + until_or_end(match)
 
 
 def whole_hour(match: re.Match[str]) -> str | None:
@@ -151,7 +161,7 @@ def whole_hour(match: re.Match[str]) -> str | None:
     if not 1 <= hour <= 12 or (until and not 1 <= int(until) <= 12):
         return None
     words = f"{cardinal(hour)} to {cardinal(int(until))}" if until else cardinal(hour)
-    return f"{words} {meridiem(match['half'])}" + sentence_end(match)
+    return f"{words} {meridiem(match['half'])}" + until_or_end(match)
 
 
 def meridiem(text: str | None) -> str:
@@ -159,24 +169,36 @@ def meridiem(text: str | None) -> str:
     return (text or "").replace(".", "").replace(" ", "").upper()
 
 
+def until_or_end(match: re.Match[str]) -> str:
+    """A "to" for the dash of "10am-5pm"; the period where the sentence ends."""
+    return " to" if match["to"] else sentence_end(match)
+
+
 def sentence_end(match: re.Match[str]) -> str:
     """The period of "p.m." and "Nov." where it ends the sentence, too."""
     if not match.group().endswith("."):
         return ""
-    return "." if re.match(r"\s*$|\s+[\"'(]*[A-Z]", match.string[match.end() :][:20]) else ""
+    return (
+        "." if re.match(r"\s*$|\s+[\"'(]*[A-Z](?![A-Z])", match.string[match.end() :][:20]) else ""
+    )
 
 
 HALF = r"[AaPp](?:\.\s?[Mm]\.|[Mm](?![A-Za-z]))"
 DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 YEAR = r"(?P<year>[12]\d{3})"
+SHORT = rf"(?:{SHORT_MONTHS}|{alternatives(name.capitalize() for name in DAYS)})\.?"
 RULES = (
+    rule(rf"(?<![\w.])(?P<from>{SHORT}) ?[-–] ?(?P<until>{SHORT})(?!\w)", between),
     rule(
-        rf"{START}(?:(?P<iso>\d{{4}})-(?P<iso_month>\d\d)-(?P<iso_day>\d\d)"
-        r"|(?P<first>\d{1,2})(?P<separator>[/.])(?P<second>\d{1,2})(?P<same>[/.])"
+        rf"{START}(?:(?P<iso>[12]\d{{3}})[-/](?P<iso_month>\d\d)[-/](?P<iso_day>\d\d)"
+        r"|(?P<first>\d{1,2})(?P<separator>[/.-])(?P<second>\d{1,2})(?P<same>[/.-])"
         rf"(?P<end>\d{{4}}|\d\d))(?![\d/-]){END}",
         numeric_date,
     ),
-    rule(rf"{START}{MONTH} {DAY}(?![\d:%/-])(?:,? {YEAR})?{END}", month_day_year),
+    rule(
+        rf"{START}{MONTH} {DAY}(?:[-–](?P<until>\d{{1,2}}))?(?![\d:%/-])(?:,? {YEAR})?{END}",
+        month_day_year,
+    ),
     rule(
         rf"{START}(?P<the>[Tt]he )?{DAY} (?:of )?{MONTH}(?:,? {YEAR})?{END}",
         day_month_year,
@@ -194,11 +216,12 @@ RULES = (
     ),
     rule(
         rf"{START}(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
-        rf"(?: ?(?P<half>{HALF}))?(?![\w:])(?!\.\d)",
+        rf"(?: ?(?P<half>{HALF}))?(?P<to> ?[-–] ?(?=\d))?(?![A-Za-z_:])(?!\.\d)",
         time_of_day,
     ),
     rule(
-        rf"{START}(?P<hour>\d{{1,2}})(?: ?[-–] ?(?P<until>\d{{1,2}}))? ?(?P<half>{HALF})(?!\w)",
+        rf"{START}(?P<hour>\d{{1,2}})(?: ?[-–] ?(?P<until>\d{{1,2}}))? ?(?P<half>{HALF})"
+        r"(?P<to> ?[-–] ?(?=\d))?(?![A-Za-z_])",
         whole_hour,
     ),
     rule(rf"{START}(?P<year>1\d\d\d|20\d\d){END}(?![-–/:'\u00d7])", lone_year),

@@ -101,6 +101,14 @@ WORDS = {
     "·": ",",
     "\N{INVERTED QUESTION MARK}": "",
 }
+COMPOUND = {
+    "!=": "is not equal to",
+    "<=": "is at most",
+    ">=": "is at least",
+    "->": "to",
+    "=>": "implies",
+    "==": "equals",
+}
 GREEK = {
     "α": "alpha",
     "β": "beta",
@@ -146,6 +154,8 @@ def clean(text: str) -> str:
     # the Greek signs of units, as they are written where there is no Greek
     text = re.sub(r"(?<=\d)( ?)[µμ](?=[A-Za-z])", r"\1mc", text)
     text = re.sub(r"(?<=\d)( ?[kM]?)[ΩΩ]", r"\1ohm", text)
+    for signs, words in COMPOUND.items():
+        text = text.replace(signs, f" {words} ")
     # a fraction must not stick to the number before it: 2½ is not 21/2
     text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞↉])", " ", text)
     text = re.sub(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]", "\n", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from xcodec2.llasa.text.numbers import cardinal, code, digits, ordinal, roman
-from xcodec2.llasa.text.rules import END, alternatives, rule
+from xcodec2.llasa.text.rules import END, START, alternatives, rule
 from xcodec2.llasa.text.tables import (
     ADDRESS_SIGNS,
     ADDRESS_WORDS,
@@ -82,6 +82,17 @@ def group_words(group: str) -> str:
     return digits(group)
 
 
+def counted(match: re.Match[str]) -> str:
+    """1-2-3."""
+    return ", ".join(code(group) for group in match.group().split("-"))
+
+
+def zip_code(match: re.Match[str]) -> str:
+    """CA 90210, NY 10001-1234."""
+    groups = match["digits"].split("-")
+    return f"{match['state']} {', '.join(map(digits, groups))}"
+
+
 def emergency(match: re.Match[str]) -> str:
     """call 911."""
     return f"{match['verb']} {digits(match['number'])}"
@@ -102,6 +113,8 @@ def dotted(match: re.Match[str]) -> str:
 def mixed(match: re.Match[str]) -> str | None:
     """A4, B2B, MP3, COVID-19, iPhone15, B-52: letters and digits of one name."""
     text = match.group()
+    if re.match(r"[a-z]{2,}-", text):
+        return None  # pre-1900, mid-1980s
     parts = re.findall(r"[^\W\d_]+|\d+", text)
     if len(parts) > 6:  # an identifier
         return address_words(text)
@@ -158,6 +171,14 @@ COMMON_NUMERALS = frozenset(
         *("XVI", "XVII", "XVIII", "XIX", "XX", "XXI", "XXII", "XXIII", "XXIV", "XXV"),
     )
 )
+STATES = "|".join(
+    (
+        *("AL", "AK", "AZ", "AR", "CA", "CO", "CT", "DE", "DC", "FL", "GA", "HI", "ID", "IL"),
+        *("IN", "IA", "KS", "KY", "LA", "ME", "MD", "MA", "MI", "MN", "MS", "MO", "MT", "NE"),
+        *("NV", "NH", "NJ", "NM", "NY", "NC", "ND", "OH", "OK", "OR", "PA", "RI", "SC", "SD"),
+        *("TN", "TX", "UT", "VT", "VA", "WA", "WV", "WI", "WY"),
+    )
+)
 DOMAIN = rf"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*)\.)+(?:{alternatives(TOP_LEVEL_DOMAINS)})\b"
 PATH = r"[^\s\"<>]*"
 ADDRESSES = (
@@ -170,12 +191,14 @@ ADDRESSES = (
 )
 NUMBERS = (
     rule(
-        r"(?<![\w.,+])(?:\+\d{1,3}[-. ]?(?:\(\d{1,4}\)[-. ]?)?\d{1,5}(?:[-. ]\d{2,5}){1,4}"
+        r"(?<![\w.,+])(?:\+\d{1,3}[-. ]?(?:\(\d{1,4}\)[-. ]?)?\d{1,5}(?:[-. ]\d{2,8}){1,4}"
         r"|(?:1[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}|1-\d{3}-[A-Z]{7}"
         r"|1-\d{3}-\d{3}-\d{4}|\d{3}-\d{4}|0\d{2,4} \d{3,4}(?: \d{3,4})?"
         r"|\d{3}-\d\d-\d{4}|\d{4}(?:[ -]\d{4}){3}|\d{1,5}(?:-\d{1,7}){3,4})(?![\w-])(?!\.\d)",
         grouped_digits,
     ),
+    rule(rf"\b(?P<state>{STATES}) (?P<digits>\d{{5}}(?:-\d{{4}})?)(?![\w-])", zip_code),
+    rule(rf"{START}\d{{1,4}}(?:-\d{{1,4}}){{2,}}(?![\w-])", counted),
     rule(
         r"\b(?P<verb>[Cc]all(?:ed)?|[Dd]ial(?:ed)?|phoned?) (?P<number>\d{3})(?![\w,-])", emergency
     ),

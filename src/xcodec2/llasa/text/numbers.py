@@ -96,7 +96,8 @@ def decimal(text: str) -> str:
 
 def fraction(numerator: int, denominator: int) -> str:
     """3, 4 → "three quarters"; "three over two hundred" where nobody says two hundredths."""
-    if denominator > 100 or denominator < 2:
+    improper = numerator > denominator > 10  # 120/80
+    if denominator > 100 or denominator < 2 or improper:
         return f"{cardinal(numerator)} over {cardinal(denominator)}"
     name = {2: "half", 4: "quarter"}.get(denominator, ordinal(denominator))
     if numerator != 1:

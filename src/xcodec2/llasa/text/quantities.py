@@ -103,7 +103,7 @@ def measure(match: re.Match[str]) -> str | None:
         return None
     if unit == "s" and not space and match["amount"].isdigit() and len(match["amount"]) > 2:
         return None  # 747s
-    one = (match["amount"] == "1" and not match["until"]) or is_adjective(match)
+    one = (match["amount"] == "1" and not match["until"]) or is_adjective(match) or space == "-"
     words = f"{amount(match)} {unit_words(unit, match['power'], one)}"
     for below, power in re.findall(rf"/({UNIT})(?:\^?([23]))?", match["rest"] or ""):
         words += f" per {unit_words(below, power, True)}"
@@ -123,6 +123,8 @@ def mixed_fraction(match: re.Match[str]) -> str | None:
     whole, over, under = match["whole"], int(match["over"]), int(match["under"])
     if under < 2 or (whole and over >= under):
         return None
+    if over == under:
+        return f"{cardinal(over)} {cardinal(under)}"  # a chance of 50/50
     if not whole:
         return fraction(over, under)
     part = "a half" if (over, under) == (1, 2) else fraction(over, under)
@@ -232,7 +234,7 @@ AMOUNTS = (
         money,
     ),
     rule(rf"{START}{AMOUNT} ?¢", cents_alone),
-    rule(rf"{SIGNED}{RANGE} ?%", per_cent),
+    rule(rf"{SIGNED}{AMOUNT}(?: ?%?{TO}(?P<until>{NUMBER}))? ?%", per_cent),
     rule(
         rf"{SIGNED}{RANGE} ?° ?(?:(?P<minutes>\d{{1,2}})' ?(?:(?P<seconds>{NUMBER})\" ?)?)?"
         r"(?P<scale>[CFKNSEW])?(?!\w)",
@@ -257,12 +259,12 @@ AMOUNTS = (
 )
 NUMBERS = (
     rule(
-        r"(?<![\w./])(?:(?P<whole>\d+) )?(?P<over>\d{1,3})/(?P<under>\d{1,3})(?![\w/])(?!\.\d)",
+        r"(?<![\w./])(?:(?P<whole>\d+) )?(?P<over>\d{1,5})/(?P<under>\d{1,5})(?![\w/])(?!\.\d)",
         mixed_fraction,
     ),
     rule(r"(?<![\w.])(?P<amount>\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b", ordinal_number),
     rule(rf"(?<![\w&])# ?{AMOUNT}{END}", number_sign),
-    rule(rf"{SIGNED}{AMOUNT}(?P<scale>[kMB]|bn|mn|tn){END}", scaled),
+    rule(rf"{SIGNED}{AMOUNT}(?P<scale>[kM]|B(?= [a-z]+s\b)|bn|mn|tn){END}", scaled),
     rule(rf"{SIGNED}(?P<first>{NUMBER})(?:[-–—]| – )(?P<last>{NUMBER}){END}(?!-)", span),
     rule(rf"{START}\d+(?::\d+)+{END}", ratio),
     rule(rf"{START}{AMOUNT}'?s(?!\w)", numbers_plural),

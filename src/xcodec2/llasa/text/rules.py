@@ -16,6 +16,8 @@ START = r"(?<![\w.,])"
 #: Nothing of a word or a number after.
 END = r"(?![\w])(?!\.\d)(?!,\d{3}(?!\d))"
 
+HYPHEN_BEFORE, HYPHEN_AFTER = re.compile(r"[^\W\d_]-$"), re.compile(r"[-'][^\W\d_]")
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -55,8 +57,19 @@ class Rewriter:
             match = item.pattern.match(text, start)
             words = item.reading(match) if match else None
             if match and words is not None:
-                return f" {words} ", match.end()
+                end = match.end()
+                return f"{before(text, start)}{words}{after(text, end)}", end
         return text[start], start + 1
+
+
+def before(text: str, start: int) -> str:
+    """The space between a text's words and what stands before them: none in pre-1900."""
+    return "" if HYPHEN_BEFORE.search(text, max(0, start - 2), start) else " "
+
+
+def after(text: str, end: int) -> str:
+    """The space between a text's words and what stands after them: none in 5-year and UK's."""
+    return "" if HYPHEN_AFTER.match(text, end) else " "
 
 
 def unnamed(pattern: re.Pattern[str]) -> str:

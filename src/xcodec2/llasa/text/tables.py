@@ -53,7 +53,8 @@ ABBREVIATIONS = table(
     Sr=Senior; Esq=Esquire; Inc=Incorporated; Ltd=Limited; Corp=Corporation; Co=Company;
     Bros=Brothers; Dept=Department; dept=department; Univ=University; Assn=Association;
     Govt=Government; govt=government; Apt=Apartment; Bldg=Building; Ste=Suite; Fig=Figure;
-    fig=figure; Vol=Volume; vol=volume; Ch=Chapter; ch=chapter; Sec=Section; sec=section;
+    fig=figure; Figs=Figures; figs=figures; Vol=Volume; vol=volume; Ch=Chapter; ch=chapter;
+    Sec=Section; sec=section;
     Eq=Equation; eq=equation; pp=pages; p=page; ed=edition; eds=editors; tel=telephone;
     Tel=Telephone; ext=extension; Ext=Extension; Nos=Numbers; nos=numbers; No=Number; no=number;
     a.k.a=also known as; w.r.t=with respect to; P.S=PS; R.S.V.P=RSVP
