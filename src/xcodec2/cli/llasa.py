@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -140,6 +141,45 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     from xcodec2.llasa.training.train import train
 
     click.echo(f"model: {train(resolved, resume=resume)}")
+
+
+@llasa.command()
+@click.argument("codes")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--steps", default=4000, show_default=True, type=click.IntRange(min=1))
+@click.option("--width", default=256, show_default=True, type=click.IntRange(min=1))
+@click.option("--blocks", default=10, show_default=True, type=click.IntRange(min=1))
+@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def ctc(codes: str, out: Path, **numbers: Any) -> None:
+    """Train a small CTC model that reads codes: phones and characters, with times.
+
+    CODES is an extraction with the columns phonemes and words. OUT gets a checkpoint, from which
+    the same command resumes, and ctc.safetensors, for `xcodec2 transcribe --ctc` and for
+    `xcodec2 speak --verifier ctc-FILE`, which chooses without decoding.
+
+    \b
+    Examples:
+      xcodec2 llasa ctc data/llasa/hibari/train runs/ctc
+      xcodec2 llasa ctc codes/ runs/ctc --steps 20000
+    """
+    from tqdm import tqdm
+
+    from xcodec2.llasa.extra import require_llasa
+
+    require_llasa("pyarrow")
+    from xcodec2.transcribe import CtcRecipe, train_ctc
+    from xcodec2.transcribe.training import MODEL
+
+    with tqdm(total=numbers["steps"], unit=" steps", disable=None, delay=2, leave=False) as bar:
+
+        def report(step: int, loss: float) -> None:
+            bar.update(step + 1 - bar.n)
+            bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
+
+        made = train_ctc(codes, out, CtcRecipe(**numbers), report=report)
+    count = sum(weight.numel() for weight in made.network.parameters())
+    click.echo(f"model: {out / MODEL}, {count / 1e6:.1f} M parameters")
 
 
 @llasa.command()

@@ -27,7 +27,7 @@ from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.text import Phonemes
-from xcodec2.llasa.verifiers import Verifier, score
+from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
 
 VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
 VERIFIER_SAMPLE_RATE = 16_000  # Hz
@@ -324,6 +324,9 @@ class Speaker:
         """The verifier as a function of codes (T,)."""
         from soxr import resample
 
+        if isinstance(verifier, CtcVerifier):
+            self.codec.identity.check(verifier.transcriber.codec, "the codec", "the verifier")
+            return lambda codes: verifier.score_codes(text, codes)
         reference = voice.waveform if voice is not None else None
 
         def scored(codes: np.ndarray) -> float:

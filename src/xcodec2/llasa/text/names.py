@@ -208,7 +208,8 @@ CODES = (
     rule(
         r"(?<![\w.])(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[^\W\d])"
         r"(?:[^\W\d_]+-?\d+(?:[^\W\d_]+\d+)*[^\W\d_]{0,3}"
-        r"|(?!\d+(?:(?:st|nd|rd|th|s|x|k|M|bn|mn|tn)\b|B [a-z]+s\b))\d+[^\W\d_]+(?:\d+[^\W\d_]*)*)(?!\w)",
+        r"|(?!\d+(?:(?:st|nd|rd|th|s|x|k|M|bn|mn|tn)\b|B [a-z]+s\b))"
+        r"\d+[^\W\d_]+(?:\d+[^\W\d_]*)*)(?!\w)",
         mixed,
     ),
     rule(r"\b(?P<before>[A-Za-z]+) (?P<numeral>[IVXLCDM]+)(?![\w-])(?!\.[A-Z])", numeral),
