@@ -27,8 +27,8 @@ from xcodec2.llasa.verifiers import CtcVerifier, verifier
 from xcodec2.transcribe import CtcConfig, CtcNetwork, CtcRecipe, Timed, Transcriber, train_ctc
 from xcodec2.transcribe import Transcript as TranscriptOf
 from xcodec2.transcribe.decoding import greedy, log_likelihood, words_of
-from xcodec2.transcribe.formats import clock, cues, write
-from xcodec2.transcribe.training import Example, epoch_batches, fits, indices
+from xcodec2.transcribe.formats import clock, cues, format_transcript
+from xcodec2.transcribe.training import Utterance, epoch_batches, fits, indices
 
 SMALL = CtcRecipe(
     steps=110, batch=600, learning_rate=5e-3, warmup=20, width=48, blocks=2, kernel=5, dropout=0.0,
@@ -177,14 +177,16 @@ def test_greedy_drops_repeats_and_blanks(path):
 def test_transcripts_are_written():
     words = [Timed("one", 0.5, 0.8), Timed("two", 0.9, 1.25), Timed("three", 3661.5, 3662.0)]
     spoken = TranscriptOf(words, [Timed("w", 0.5, 0.6)])
-    assert write(spoken, "text") == "one two three\n"
-    facts = json.loads(write(spoken, "json"))
+    assert format_transcript(spoken, "text") == "one two three\n"
+    facts = json.loads(format_transcript(spoken, "json"))
     assert facts["text"] == "one two three"
     assert facts["words"][1] == {"text": "two", "start": 0.9, "end": 1.25}
-    assert write(spoken, "srt") == (
+    assert format_transcript(spoken, "srt") == (
         "1\n00:00:00,500 --> 00:00:01,250\none two\n\n2\n01:01:01,500 --> 01:01:02,000\nthree\n"
     )
-    assert write(spoken, "vtt").startswith("WEBVTT\n\n00:00:00.500 --> 00:00:01.250\none two\n")
+    assert format_transcript(spoken, "vtt").startswith(
+        "WEBVTT\n\n00:00:00.500 --> 00:00:01.250\none two\n"
+    )
     assert clock(59.9996, ".") == "00:01:00.000"
     long = [Timed("word", place / 5, place / 5 + 0.2) for place in range(100)]
     assert all(cue.end - cue.start <= 6 and len(cue.text) <= 80 for cue in cues(long))
@@ -220,7 +222,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(corpus, tmp_path):
 
 
 def test_every_example_is_in_each_epoch_once():
-    examples = [Example(np.zeros(5 + place), (1,), (1,)) for place in range(40)]
+    examples = [Utterance(np.zeros(5 + place), (1,), (1,)) for place in range(40)]
     one, two = (epoch_batches(examples, SMALL, epoch) for epoch in (0, 1))
     for batches in (one, two):
         assert sorted(len(item.codes) for batch in batches for item in batch) == list(range(5, 45))
@@ -230,9 +232,9 @@ def test_every_example_is_in_each_epoch_once():
 
 def test_symbols_are_numbered_and_what_does_not_fit_is_left_out():
     assert indices("A-b é!", " abe") == (3, 1, 4)
-    assert fits(Example(np.zeros(4), (1, 1, 2), (1,)))
-    assert not fits(Example(np.zeros(3), (1, 1, 2), (1,)))
-    assert not fits(Example(np.zeros(3), (), (1,)))
+    assert fits(Utterance(np.zeros(4), (1, 1, 2), (1,)))
+    assert not fits(Utterance(np.zeros(3), (1, 1, 2), (1,)))
+    assert not fits(Utterance(np.zeros(3), (), (1,)))
 
 
 def test_nothing_to_learn_from_is_an_error(tmp_path):

@@ -64,16 +64,16 @@ def transcribe(
     """
     several = len(inputs) > 1
     names = [f"{path.stem}.{'txt' if form == 'text' else form}" for path in inputs]
-    check(several, names, form, out)
+    check_outputs(several, names, form, out)
     check_device(device)
     from xcodec2.errors import TranscriptionError
     from xcodec2.files import replacing
     from xcodec2.transcribe import Transcriber
-    from xcodec2.transcribe.formats import write
+    from xcodec2.transcribe.formats import format_transcript
 
     reader = Reader(Transcriber.load(ctc, device=device), model_name, device)
     for path, name in zip(inputs, names, strict=True):
-        text = write(reader.transcriber.transcribe(reader.codes(path)), form)
+        text = format_transcript(reader.transcriber.transcribe(reader.codes(path)), form)
         if out is None:
             click.echo(f"{path}\t{text}" if several else text, nl=False)
             continue
@@ -83,7 +83,7 @@ def transcribe(
             file.write(text.encode())
 
 
-def check(several: bool, names: list[str], form: str, out: Path | None) -> None:
+def check_outputs(several: bool, names: list[str], form: str, out: Path | None) -> None:
     """Options that contradict each other are a usage error."""
     if several and out is None and form in ("srt", "vtt"):
         raise click.UsageError(f"several inputs as {form} need -o FOLDER")

@@ -10,7 +10,7 @@ from xcodec2.llasa.prompts import split_text
 from xcodec2.llasa.text import Phonemes, normalize, phonemes
 
 
-def pieces(text: str, metadata: LlasaMetadata, limit: int) -> list[str]:
+def spoken_pieces(text: str, metadata: LlasaMetadata, limit: int) -> list[str]:
     """A text in the pieces that are spoken one by one.
 
     Args:

@@ -307,7 +307,7 @@ class Speaker:
         `pieces`, filled meanwhile, lends the first one's voice to the others.
         """
         metadata = self.backend.metadata
-        parts = reading.pieces(text, metadata, chunk)
+        parts = reading.spoken_pieces(text, metadata, chunk)
         warn_unknown_text(parts, metadata.texts)
         for piece in parts:
             if voice is None and pieces and not metadata.one_voice:

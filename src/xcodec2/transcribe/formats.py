@@ -12,7 +12,7 @@ FORMATS = ("text", "json", "srt", "vtt")
 CUE_SECONDS, CUE_CHARACTERS, CUE_PAUSE = 6.0, 80, 0.6  # of a subtitle, and what ends it
 
 
-def write(transcript: Transcript, form: str) -> str:
+def format_transcript(transcript: Transcript, form: str) -> str:
     """A transcript in one of `FORMATS`, with a line break at its end."""
     if form == "json":
         facts = {"text": transcript.text, **asdict(transcript)}

@@ -68,7 +68,7 @@ class CtcRecipe:
 
 
 @dataclass(frozen=True)
-class Example:
+class Utterance:
     """One utterance: codes (T,), and its symbols as both outputs number them."""
 
     codes: np.ndarray
@@ -102,10 +102,10 @@ def train_ctc(
     """
     recipe, out = recipe or CtcRecipe(), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows, codec = read_rows(source)
+    rows, codec = labeled_codes(source)
     phones = "".join(sorted({one for _, heard, _ in rows for one in heard}))
     examples = [
-        Example(codes, indices(heard, phones), indices(words, CHARACTERS))
+        Utterance(codes, indices(heard, phones), indices(words, CHARACTERS))
         for codes, heard, words in rows
     ]
     examples = [item for item in examples if fits(item)]
@@ -129,7 +129,7 @@ def train_ctc(
     identity = {"recipe": asdict(recipe), "codec": asdict(codec), "phones": phones}
     first = resume(out / CHECKPOINT, identity, network, optimizer)
     for step, batch in enumerate(batches(examples, recipe, first), first):
-        loss = train_step(network, optimizer, batch, recipe, step)
+        loss = ctc_step(network, optimizer, batch, recipe, step)
         report(step, loss)
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
             save_checkpoint(out / CHECKPOINT, identity, network, optimizer, step + 1)
@@ -138,7 +138,7 @@ def train_ctc(
     return made
 
 
-def read_rows(source: str) -> tuple[list[tuple[np.ndarray, str, str]], CodecIdentity]:
+def labeled_codes(source: str) -> tuple[list[tuple[np.ndarray, str, str]], CodecIdentity]:
     """(codes, phonemes, words) of every row without an error, and whose codes they are."""
     found = open_extraction(source, columns=("codes", "phonemes", "words"))
     facts = found.facts
@@ -166,7 +166,7 @@ def indices(text: str, symbols: str) -> tuple[int, ...]:
     return tuple(numbers[one] for one in " ".join(bare.split()) if one in numbers)
 
 
-def fits(item: Example) -> bool:
+def fits(item: Utterance) -> bool:
     """Whether CTC can align the symbols to the codes: one code each, and a blank between equals."""
 
     def needed(symbols: tuple[int, ...]) -> int:
@@ -175,7 +175,7 @@ def fits(item: Example) -> bool:
     return all(0 < needed(part) <= len(item.codes) for part in (item.phones, item.characters))
 
 
-def batches(examples: list[Example], recipe: CtcRecipe, first: int) -> Iterator[list[Example]]:
+def batches(examples: list[Utterance], recipe: CtcRecipe, first: int) -> Iterator[list[Utterance]]:
     """Batches of the steps from `first` on."""
     step = epoch = 0
     while step < recipe.steps:
@@ -188,11 +188,13 @@ def batches(examples: list[Example], recipe: CtcRecipe, first: int) -> Iterator[
         epoch += 1
 
 
-def epoch_batches(examples: list[Example], recipe: CtcRecipe, epoch: int) -> list[list[Example]]:
+def epoch_batches(
+    examples: list[Utterance], recipe: CtcRecipe, epoch: int
+) -> list[list[Utterance]]:
     """One epoch: sorted by length with some noise, cut into batches, which are shuffled."""
     rng = np.random.default_rng([recipe.seed, epoch])
     noisy = [len(item.codes) * rng.uniform(0.9, 1.1) for item in examples]
-    found: list[list[Example]] = [[]]
+    found: list[list[Utterance]] = [[]]
     longest = 0
     for place in np.argsort(noisy):
         longest = max(longest, len(examples[place].codes))
@@ -203,10 +205,10 @@ def epoch_batches(examples: list[Example], recipe: CtcRecipe, epoch: int) -> lis
     return [found[place] for place in rng.permutation(len(found))]
 
 
-def train_step(
+def ctc_step(
     network: CtcNetwork,
     optimizer: torch.optim.Optimizer,
-    batch: list[Example],
+    batch: list[Utterance],
     recipe: CtcRecipe,
     step: int,
 ) -> float:
@@ -236,7 +238,7 @@ def train_step(
     return float(loss.detach())
 
 
-def ctc_loss(emissions: Emissions, lengths: torch.Tensor, batch: list[Example]) -> torch.Tensor:
+def ctc_loss(emissions: Emissions, lengths: torch.Tensor, batch: list[Utterance]) -> torch.Tensor:
     """Mean over symbols of the two outputs' losses."""
     total = torch.zeros(())
     for log_probabilities, targets in (

@@ -141,7 +141,7 @@ DRAWN = range(0x2500, 0x25A0)
 INVISIBLE = ("Cf", "Mn", "Me", "Mc", "Sk")
 
 
-def clean(text: str) -> str:
+def fold(text: str) -> str:
     """Text → the same in few characters: Latin letters (é stays), digits, `KEPT`.
 
     Raises:
@@ -161,10 +161,10 @@ def clean(text: str) -> str:
     text = re.sub(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]", "\n", text)
     # the folded forms may hold characters of the first table, and an accent of its own
     text = unicodedata.normalize("NFKC", text).translate(SAME)
-    return "".join(map(plain, text))
+    return "".join(map(plain_character, text))
 
 
-def plain(character: str) -> str:
+def plain_character(character: str) -> str:
     """One character as one that is kept, as words, or as nothing when it cannot be heard."""
     category = unicodedata.category(character)
     if character in KEPT or (character.isascii() and character.isalnum()):

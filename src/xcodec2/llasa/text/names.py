@@ -82,7 +82,7 @@ def group_words(group: str) -> str:
     return digits(group)
 
 
-def counted(match: re.Match[str]) -> str:
+def number_list(match: re.Match[str]) -> str:
     """1-2-3."""
     return ", ".join(code(group) for group in match.group().split("-"))
 
@@ -110,7 +110,7 @@ def dotted(match: re.Match[str]) -> str:
     )
 
 
-def mixed(match: re.Match[str]) -> str | None:
+def letters_and_digits(match: re.Match[str]) -> str | None:
     """A4, B2B, MP3, COVID-19, iPhone15, B-52: letters and digits of one name."""
     text = match.group()
     if re.match(r"[a-z]{2,}-", text):
@@ -198,7 +198,7 @@ NUMBERS = (
         grouped_digits,
     ),
     rule(rf"\b(?P<state>{STATES}) (?P<digits>\d{{5}}(?:-\d{{4}})?)(?![\w-])", zip_code),
-    rule(rf"{START}\d{{1,4}}(?:-\d{{1,4}}){{2,}}(?![\w-])", counted),
+    rule(rf"{START}\d{{1,4}}(?:-\d{{1,4}}){{2,}}(?![\w-])", number_list),
     rule(
         r"\b(?P<verb>[Cc]all(?:ed)?|[Dd]ial(?:ed)?|phoned?) (?P<number>\d{3})(?![\w,-])", emergency
     ),
@@ -210,7 +210,7 @@ CODES = (
         r"(?:[^\W\d_]+-?\d+(?:[^\W\d_]+\d+)*[^\W\d_]{0,3}"
         r"|(?!\d+(?:(?:st|nd|rd|th|s|x|k|M|bn|mn|tn)\b|B [a-z]+s\b))"
         r"\d+[^\W\d_]+(?:\d+[^\W\d_]*)*)(?!\w)",
-        mixed,
+        letters_and_digits,
     ),
     rule(r"\b(?P<before>[A-Za-z]+) (?P<numeral>[IVXLCDM]+)(?![\w-])(?!\.[A-Z])", numeral),
     rule(r"\b(?P<numeral>[IVX]+)(?:th)? (?P<after>[Cc]entur(?:y|ies))\b", century),

@@ -96,7 +96,7 @@ def feet_and_inches(match: re.Match[str]) -> str:
     return f"{feet} {count(match['inches'], 'inch', 'inches')}"
 
 
-def measure(match: re.Match[str]) -> str | None:
+def measurement(match: re.Match[str]) -> str | None:
     """5 km, 2.5-3 kg, 9.8 m/s², 120 sq ft, 1/2 mile."""
     unit, space = match["unit"], match["space"]
     if len(unit) == 1 and not space and unit not in STUCK:
@@ -252,7 +252,7 @@ AMOUNTS = (
     rule(
         rf"{SIGNED}{RANGE}(?P<space>[ -]?)(?P<unit>{UNIT})(?:\^?(?P<power>[23]))?"
         rf"(?P<rest>(?:/{UNIT}(?:\^?[23])?)*)(?![\w^])(?:\.(?= [a-z]))?",
-        measure,
+        measurement,
     ),
     rule(rf"{START}{NUMBER}(?: ?(?P<sign>[x×*]) ?{NUMBER})+(?!\w)", product),
     rule(rf"{START}{AMOUNT}[x×](?!\w)", multiple),

@@ -217,7 +217,11 @@ def rows_codec(recipe: LlasaRecipe) -> CodecIdentity:
 
 
 def rows_phonemes(recipe: LlasaRecipe) -> bool:
-    """Whether the rows hold phonemes; they must agree."""
+    """Whether the rows hold phonemes.
+
+    Raises:
+        LlasaError: Some do and some do not.
+    """
     found = [(name, made.phonemes) for name in recipe.rows if (made := Prepared.load(Path(name)))]
     kinds = {holds: name for name, holds in found}
     if len(kinds) > 1:
