@@ -5,6 +5,7 @@ the name of its shard: texts, phonemes, voice, seed and the codec's weights.
 """
 
 import hashlib
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -160,9 +161,10 @@ def write_split(out: Path, work: Iterator[Job], make: Any, hours: float, facts: 
     """
     store, limit, filled = Store(str(out)), hours * 3600, 0.0
     identity = {"source": facts["source"], "weights_hash": facts["weights_hash"]}
-    with store.locked(), tqdm(total=round(limit), unit="s", desc=out.name, disable=None) as bar:
+    with store.locked(), tqdm(total=round(limit), unit="s", desc=out.name) as bar:
         claim(store, identity, Options())
         present, keys, progress = store.keys(), set(), Progress(0, 0)
+        progress.told = math.inf  # hours are what is counted here, by the bar above
         pending: list[Job] = []
         keyed = (job.keyed(facts["weights_hash"]) for job in work)
         for job in keyed:
