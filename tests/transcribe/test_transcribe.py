@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from xcodec2.transcribe import CtcConfig, CtcNetwork, CtcRecipe, Timed, Transcri
 from xcodec2.transcribe import Transcript as TranscriptOf
 from xcodec2.transcribe.decoding import greedy, log_likelihood, words_of
 from xcodec2.transcribe.formats import clock, cues, format_transcript
+from xcodec2.transcribe.measuring import Rate, rate, text_in_codes
 from xcodec2.transcribe.training import Utterance, epoch_batches, fits, indices
 
 SMALL = CtcRecipe(
@@ -246,6 +248,25 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
         train_ctc(str(tmp_path / "c.parquet"), tmp_path / "out")
 
 
+def test_error_rates_are_of_all_rows_together(corpus, taught):
+    transcriber = Transcriber.load(taught)
+    found = text_in_codes(transcriber, corpus)
+    assert found.rows == len(WORDS) ** 3
+    assert found.phone_error_rate.value < 0.02
+    assert found.word_error_rate.low <= found.word_error_rate.value <= found.word_error_rate.high
+    deaf = replace(transcriber, network=CtcNetwork(transcriber.network.config).eval())
+    with torch.no_grad():
+        for head in (deaf.network.phones, deaf.network.characters):
+            head.bias[0] = 100.0  # nothing but blanks
+    assert text_in_codes(deaf, corpus).word_error_rate == Rate(1.0, 1.0, 1.0)
+    counted = rate([(1, 4), (0, 4), (5, 2)])
+    assert counted.value == 0.6
+    assert 0 <= counted.low < 0.6 < counted.high <= 2.5
+    other = replace(transcriber, codec=replace(transcriber.codec, weights_hash="0" * 16))
+    with pytest.raises(CodesError, match="the CTC model's codec"):
+        text_in_codes(other, corpus)
+
+
 # --- codes, files and searches --------------------------------------------------------------------
 
 
@@ -295,8 +316,10 @@ def run(*arguments: object):
 
 
 def test_the_commands_train_and_transcribe(corpus, tmp_path):
-    done = run("llasa", "ctc", corpus, tmp_path / "run", "--steps", 3, "--width", 16, "--blocks", 1)
+    small = ("--steps", 3, "--width", 16, "--blocks", 1)
+    done = run("llasa", "ctc", corpus, tmp_path / "run", *small, "--heldout", corpus)
     assert done.exit_code == 0, done.output
+    assert re.search(r"word error rate +1\.000 \[", done.output)
     assert "ctc.safetensors, 0.0 M parameters" in done.output
 
 

@@ -146,12 +146,15 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 @llasa.command()
 @click.argument("codes")
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--heldout", metavar="CODES", help="Another extraction, on which error rates are measured."
+)
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(min=1))
 @click.option("--width", default=256, show_default=True, type=click.IntRange(min=1))
 @click.option("--blocks", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--learning-rate", default=2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def ctc(codes: str, out: Path, **numbers: Any) -> None:
+def ctc(codes: str, out: Path, heldout: str | None, **numbers: Any) -> None:
     """Train a small CTC model that reads codes: phones and characters, with times.
 
     CODES is an extraction with the columns phonemes and words. OUT gets a checkpoint, from which
@@ -160,15 +163,15 @@ def ctc(codes: str, out: Path, **numbers: Any) -> None:
 
     \b
     Examples:
-      xcodec2 llasa ctc data/llasa/hibari/train runs/ctc
+      xcodec2 llasa ctc data/llasa/hibari/train runs/ctc --heldout data/llasa/hibari/heldout
       xcodec2 llasa ctc codes/ runs/ctc --steps 20000
     """
     from tqdm import tqdm
 
     from xcodec2.llasa.extra import require_llasa
 
-    require_llasa("pyarrow")
-    from xcodec2.transcribe import CtcRecipe, train_ctc
+    require_llasa("pyarrow", *(["rapidfuzz"] if heldout else []))
+    from xcodec2.transcribe import CtcRecipe, text_in_codes, train_ctc
     from xcodec2.transcribe.training import MODEL
 
     with tqdm(total=numbers["steps"], unit=" steps", disable=None, delay=2, leave=False) as bar:
@@ -180,6 +183,11 @@ def ctc(codes: str, out: Path, **numbers: Any) -> None:
         made = train_ctc(codes, out, CtcRecipe(**numbers), report=report)
     count = sum(weight.numel() for weight in made.network.parameters())
     click.echo(f"model: {out / MODEL}, {count / 1e6:.1f} M parameters")
+    if heldout:
+        found = text_in_codes(made, heldout)
+        click.echo(f"on {found.rows} rows of {heldout}, with 95 % intervals:")
+        for name in ("phone_error_rate", "character_error_rate", "word_error_rate"):
+            click.echo(f"  {name.replace('_', ' '):<22}{getattr(found, name)}")
 
 
 @llasa.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xcodec2.transcribe.decoding import Timed, Transcript
+    from xcodec2.transcribe.measuring import TextInCodes, text_in_codes
     from xcodec2.transcribe.network import CtcConfig, CtcNetwork
     from xcodec2.transcribe.training import CtcRecipe, train_ctc
     from xcodec2.transcribe.transcriber import Transcriber
@@ -22,18 +23,22 @@ _HOMES = {
     "CtcConfig": "network",
     "CtcNetwork": "network",
     "CtcRecipe": "training",
+    "TextInCodes": "measuring",
     "Timed": "decoding",
     "Transcriber": "transcriber",
     "Transcript": "decoding",
+    "text_in_codes": "measuring",
     "train_ctc": "training",
 }
 __all__ = [
     "CtcConfig",
     "CtcNetwork",
     "CtcRecipe",
+    "TextInCodes",
     "Timed",
     "Transcriber",
     "Transcript",
+    "text_in_codes",
     "train_ctc",
 ]
 
