@@ -48,7 +48,9 @@ def abbreviation(match: re.Match[str]) -> str | None:
     after = match.string[match.end() :][:9]
     if short.lower() in ("no", "nos") and after.startswith(" of "):
         return ABBREVIATIONS[short]
-    if short in BEFORE_NUMBERS and not re.match(r" ?[\d#]|,| (?:and|or|to|through)\b", after):
+    if short in BEFORE_NUMBERS and not re.match(
+        r" ?[\d#(+]|,| [IVXLC]+\b| (?:and|or|to|through)\b", after
+    ):
         return None
     return ABBREVIATIONS[short] + own_end(match, short)
 

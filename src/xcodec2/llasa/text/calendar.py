@@ -89,6 +89,14 @@ def between(match: re.Match[str]) -> str:
     return " to ".join(DAYS.get(name.lower()) or month_name(name) for name in names)
 
 
+def month_and_day(match: re.Match[str]) -> str | None:
+    """On 5/1, by 12/24."""
+    month, day = int(match["first"]), int(match["second"])
+    return (
+        f"{MONTHS[month - 1]} {ordinal(day)}" if month < 13 and 1 <= day <= 31 and month else None
+    )
+
+
 def decade(match: re.Match[str]) -> str | None:
     """1980s, '90s, 60's."""
     number = int(match["decade"])
@@ -188,6 +196,16 @@ DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 YEAR = r"(?P<year>[12]\d{3})"
 SHORT = rf"(?:{SHORT_MONTHS}|{alternatives(name.capitalize() for name in DAYS)})\.?"
 RULES = (
+    rule(
+        r"(?:(?<=\bon )|(?<=\bby )|(?<=\bdue )|(?<=\buntil )|(?<=\bsince ))"
+        rf"(?P<first>\d{{1,2}})/(?P<second>\d{{1,2}}){END}(?!/)",
+        month_and_day,
+    ),
+    rule(
+        rf"{START}(?P<hour>\d{{1,2}})\.(?P<minute>\d\d)(?P<second>)(?P<to>)"
+        rf" ?(?P<half>{HALF})(?!\w)",
+        time_of_day,
+    ),
     rule(rf"(?<![\w.])(?P<from>{SHORT}) ?[-–] ?(?P<until>{SHORT})(?!\w)", between),
     rule(
         rf"{START}(?:(?P<iso>[12]\d{{3}})[-/](?P<iso_month>\d\d)[-/](?P<iso_day>\d\d)"

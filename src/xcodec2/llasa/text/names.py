@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from xcodec2.llasa.text.numbers import cardinal, code, digits, ordinal, roman
+from xcodec2.llasa.text.numbers import cardinal, code, digits, ordinal, roman, year
 from xcodec2.llasa.text.rules import END, START, alternatives, rule
 from xcodec2.llasa.text.tables import (
     ADDRESS_SIGNS,
@@ -162,7 +162,9 @@ def lone_numeral(match: re.Match[str]) -> str | None:
     """A Roman numeral of two letters or more that is no word and no initialism."""
     text = match.group()
     number = roman(text)
-    return cardinal(number) if number and text in COMMON_NUMERALS else None
+    if not number or (len(text) < 4 and text not in COMMON_NUMERALS):
+        return None
+    return year(number) if number > 1000 else cardinal(number)
 
 
 COMMON_NUMERALS = frozenset(
@@ -193,7 +195,7 @@ NUMBERS = (
     rule(
         r"(?<![\w.,+])(?:\+\d{1,3}[-. ]?(?:\(\d{1,4}\)[-. ]?)?\d{1,5}(?:[-. ]\d{2,8}){1,4}"
         r"|(?:1[-. ])?\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}|1-\d{3}-[A-Z]{7}"
-        r"|1-\d{3}-\d{3}-\d{4}|\d{3}-\d{4}|0\d{2,4} \d{3,4}(?: \d{3,4})?"
+        r"|1-\d{3}-\d{3}-\d{4}|\d{3}-\d{4}|\(?0\d{2,4}\)? \d{3,4}(?: \d{3,4})?"
         r"|\d{3}-\d\d-\d{4}|\d{4}(?:[ -]\d{4}){3}|\d{1,5}(?:-\d{1,7}){3,4})(?![\w-])(?!\.\d)",
         grouped_digits,
     ),
@@ -214,5 +216,5 @@ CODES = (
     ),
     rule(r"\b(?P<before>[A-Za-z]+) (?P<numeral>[IVXLCDM]+)(?![\w-])(?!\.[A-Z])", numeral),
     rule(r"\b(?P<numeral>[IVX]+)(?:th)? (?P<after>[Cc]entur(?:y|ies))\b", century),
-    rule(r"(?<![\w.-])[IVX]{2,}(?![\w-])", lone_numeral),
+    rule(r"(?<![\w.-])[IVXLCDM]{2,}(?![\w-])", lone_numeral),
 )

@@ -99,7 +99,7 @@ def fraction(numerator: int, denominator: int) -> str:
     improper = numerator > denominator > 10  # 120/80
     if denominator > 100 or denominator < 2 or improper:
         return f"{cardinal(numerator)} over {cardinal(denominator)}"
-    name = {2: "half", 4: "quarter"}.get(denominator, ordinal(denominator))
+    name = {2: "half", 4: "quarter"}.get(denominator, ordinal(denominator).removeprefix("one "))
     if numerator != 1:
         name = "halves" if denominator == 2 else f"{name}s"
     return f"{cardinal(numerator)} {name}"

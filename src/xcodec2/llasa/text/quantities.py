@@ -10,6 +10,7 @@ from xcodec2.llasa.text.tables import CURRENCIES, SCALES, STUCK, UNITS
 
 TO = r"(?: ?[-–—] ?| to )"
 UNIT = rf"(?:{alternatives(UNITS)})"
+ROUND = {"10": "tens", "100": "hundreds", "1000": "thousands", "1,000": "thousands"}
 POWERS = {"2": "square", "3": "cubic"}
 SIGNS = {"-": "minus ", "+": "plus ", "±": "plus or minus ", "~": "about ", "": "", None: ""}
 #: "a $5 bill": before a noun, the unit stands in the singular.
@@ -96,6 +97,12 @@ def feet_and_inches(match: re.Match[str]) -> str:
     return f"{feet} {count(match['inches'], 'inch', 'inches')}"
 
 
+def inches_alone(match: re.Match[str]) -> str | None:
+    """A 12" pizza; not the end of a quotation."""
+    before = match.string[max(0, match.start() - 200) : match.start()]
+    return f"{decimal(match['amount'])} inch" if before.count('"') % 2 == 0 else None
+
+
 def measurement(match: re.Match[str]) -> str | None:
     """5 km, 2.5-3 kg, 9.8 m/s², 120 sq ft, 1/2 mile."""
     unit, space = match["unit"], match["space"]
@@ -123,6 +130,8 @@ def mixed_fraction(match: re.Match[str]) -> str | None:
     whole, over, under = match["whole"], int(match["over"]), int(match["under"])
     if under < 2 or (whole and over >= under):
         return None
+    if re.match(r" ?=", match.string[match.end() :][:2]):
+        return f"{cardinal(over)} divided by {cardinal(under)}"
     if over == under:
         return f"{cardinal(over)} {cardinal(under)}"  # a chance of 50/50
     if not whole:
@@ -187,13 +196,15 @@ def multiple(match: re.Match[str]) -> str:
 
 def arithmetic(match: re.Match[str]) -> str:
     """The minus of "5 - 3 = 2", the plus of "2+2"."""
-    words = {"-": "minus", "–": "minus", "+": "plus", "/": "divided by", "*": "times"}
-    return words[match["operator"]]
+    words = {"-": "minus", "+": "plus", "/": "divided by", "*": "times"}
+    return words[match["minus"] or match["operator"]]
 
 
 def span(match: re.Match[str]) -> str:
     """10-12, pp. 10–12, a score of 3-2."""
-    return f"{SIGNS[match['sign']]}{decimal(match['first'])} to {decimal(match['last'])}"
+    equation = re.match(r" ?=", match.string[match.end() :][:2])
+    word = "minus" if equation else "to"
+    return f"{SIGNS[match['sign']]}{decimal(match['first'])} {word} {decimal(match['last'])}"
 
 
 def ratio(match: re.Match[str]) -> str:
@@ -213,7 +224,7 @@ def plain_number(match: re.Match[str]) -> str:
 
 def numbers_plural(match: re.Match[str]) -> str:
     """747s, 5's."""
-    return plural(decimal(match["amount"]))
+    return ROUND.get(match["amount"]) or plural(decimal(match["amount"]))
 
 
 AMOUNT = rf"(?P<amount>{NUMBER})"
@@ -240,6 +251,7 @@ AMOUNTS = (
         r"(?P<scale>[CFKNSEW])?(?!\w)",
         degrees,
     ),
+    rule(rf"{START}{AMOUNT}\"(?= ?[a-z])", inches_alone),
     rule(rf"{START}(?P<feet>\d{{1,2}})' ?(?P<inches>\d{{1,2}})\"", feet_and_inches),
     rule(rf"{SIGNED}(?P<mantissa>{NUMBER}) ?[×x*] ?10\^(?P<exponent>{EXPONENT})(?!\w)", scientific),
     rule(
@@ -269,6 +281,6 @@ NUMBERS = (
     rule(rf"{START}\d+(?::\d+)+{END}", ratio),
     rule(rf"{START}{AMOUNT}'?s(?!\w)", numbers_plural),
     rule(rf"{SIGNED}{AMOUNT}(?!\w)", plain_number),
-    rule(r"(?<=\d) ?(?P<operator>[-+*/]) ?(?=\d)", arithmetic),
+    rule(r"(?<=\d)(?: (?P<minus>-) | ?(?P<operator>[+*/]) ?)(?=\d)", arithmetic),
     rule(r"(?P<amount>\d+)(?P<sign>)", plain_number),  # whatever is left
 )
