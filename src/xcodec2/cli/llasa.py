@@ -179,6 +179,8 @@ def ctc(codes: str, out: Path, heldout: str | None, **numbers: Any) -> None:
         def report(step: int, loss: float) -> None:
             bar.update(step + 1 - bar.n)
             bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
+            if bar.disable and (step + 1) % 100 == 0:  # a log, not a terminal
+                click.echo(f"step {step + 1} of {numbers['steps']}, loss {loss:.2f}", err=True)
 
         made = train_ctc(codes, out, CtcRecipe(**numbers), report=report)
     count = sum(weight.numel() for weight in made.network.parameters())
