@@ -89,7 +89,7 @@ for arguments in {commands!r}:
     print(json.dumps([code, out.getvalue(), err.getvalue()]))
 """
 MODULES = (
-    "accelerate av datasets gguf matplotlib onnx onnxruntime onnxscript pandas peft pesq "
+    "accelerate av datasets gguf hibari matplotlib onnx onnxruntime onnxscript pandas peft pesq "
     "pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX tokenizers "
     "transformers"
 )
@@ -106,6 +106,7 @@ COMMANDS = [  # command, what it needs, the extra that brings it
     ("encode speech.wav other.m4a -o made/", "av", "media"),
     ("encode speech.wav other.wv -o made/", "av", "media"),
     ("reconstruct speech.m4a -o made.wav", "av", "media"),
+    ("speak Hello. --phonemes", "hibari", "llasa"),
     ("train nano run.out=made", "accelerate, tensorboardX", "train"),
 ]
 

@@ -19,6 +19,8 @@ REASONS = {
     "run": ({"extract.cluster", "extract.local", "train.engines.graphs"}, "of several engines"),
     "main": ({"cli", "evaluators.fetch"}, "what a program starts with"),
     "train": ({"llasa.training.train", "train.loop"}, "runs a recipe: of an LM, of a codec"),
+    "normalize": ({"evaluators.text", "llasa.text.normalize"}, "text: for counting errors, and for"
+                  " reading it out"),
     "export": ({"onnx.export", "train.run_folder"}, "writes a model: as ONNX, and a run's"),
     "Batches": ({"train.data.crops", "train.tasks.distillation"}, "what the loop asks of a task"),
     **dict.fromkeys(

@@ -50,9 +50,11 @@ class Hibari:
         return " ".join(self.voice.phonemize(text))
 
     def say(self, text: str, speaker: PseudoSpeaker, rng: random.Random) -> np.ndarray:
+        return self.say_phonemes(self.phonemes(text), speaker, rng)
+
+    def say_phonemes(self, phonemes: str, speaker: PseudoSpeaker, rng: random.Random) -> np.ndarray:
         from hibari import dsp
 
-        phonemes = self.phonemes(text)
         for native, foreign in speaker.accent:
             phonemes = phonemes.replace(native, foreign)
         ids = np.asarray([self.voice.ids(phonemes)], np.int64)
@@ -121,7 +123,9 @@ class Kokoro:
         self.english = english
 
     def say(self, text: str, voice: KokoroVoice) -> np.ndarray:
-        phonemes = self.phonemes(text, voice.language)
+        return self.say_phonemes(self.phonemes(text, voice.language), voice)
+
+    def say_phonemes(self, phonemes: str, voice: KokoroVoice) -> np.ndarray:
         tokens = [self.vocabulary[symbol] for symbol in phonemes if symbol in self.vocabulary][
             :MOST_TOKENS
         ]

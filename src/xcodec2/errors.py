@@ -43,5 +43,9 @@ class LlasaError(XCodec2Error):
     """
 
 
+class TranscriptionError(XCodec2Error):
+    """A CTC model over codes that cannot be used, or data that it cannot be trained on."""
+
+
 class MissingExtraError(XCodec2Error):
     """An optional library that is not installed; the message says how to install it."""

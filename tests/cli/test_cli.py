@@ -291,7 +291,7 @@ def test_help_imports_nothing_slow() -> None:
 
 def test_the_commands_are_those_of_the_interface() -> None:
     first = ["convert", "decode", "encode", "evaluate", "export", "extract"]
-    assert [*first, "info", "llasa", "reconstruct", "speak", "train"] == COMMANDS
+    assert [*first, "info", "llasa", "reconstruct", "speak", "train", "transcribe"] == COMMANDS
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -27,6 +27,7 @@ from xcodec2.cli.reconstruct import reconstruct
 from xcodec2.cli.speak import speak
 from xcodec2.cli.terminal import say
 from xcodec2.cli.train import train
+from xcodec2.cli.transcribe import transcribe
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -54,6 +55,7 @@ for command in (
     train,
     llasa,
     speak,
+    transcribe,
     extract,
     export,
 ):

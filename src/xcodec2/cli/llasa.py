@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,8 +49,19 @@ def llasa() -> None:
     type=click.FloatRange(0, 1, max_open=True),
     help="Fraction of recordings held out for validation, selected by id.",
 )
+@click.option(
+    "--phonemes",
+    is_flag=True,
+    help="Prompt with English phonemes instead of text; a column of phonemes stays as it is.",
+)
 def prepare(
-    codes: str, out: Path, text: str, tokenizer: str, length: int, validation: float
+    codes: str,
+    out: Path,
+    text: str,
+    tokenizer: str,
+    length: int,
+    validation: float,
+    phonemes: bool,
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
@@ -65,11 +77,12 @@ def prepare(
     Examples:
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
+      xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --phonemes
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from xcodec2.llasa.extra import require_llasa
 
-    require_llasa("transformers", "pyarrow")
+    require_llasa("transformers", "pyarrow", *(["hibari"] if phonemes else []))
     from xcodec2.llasa.lm import load_tokenizer
     from xcodec2.llasa.training.prepare import prepare
 
@@ -81,6 +94,7 @@ def prepare(
             text=text,
             length=length,
             validation=validation,
+            phonemes=phonemes,
             progress=progress,
         )
     for split, count in made.rows.items():
@@ -122,6 +136,55 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     from xcodec2.llasa.training.train import train
 
     click.echo(f"model: {train(resolved, resume=resume)}")
+
+
+@llasa.command()
+@click.argument("codes")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--heldout", metavar="CODES", help="Another extraction, on which error rates are measured."
+)
+@click.option("--steps", default=4000, show_default=True, type=click.IntRange(min=1))
+@click.option("--width", default=256, show_default=True, type=click.IntRange(min=1))
+@click.option("--blocks", default=10, show_default=True, type=click.IntRange(min=1))
+@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def ctc(codes: str, out: Path, heldout: str | None, **numbers: Any) -> None:
+    """Train a small CTC model that reads codes: phones and characters, with times.
+
+    CODES is an extraction with the columns phonemes and words. OUT gets a checkpoint, from which
+    the same command resumes, and ctc.safetensors, for `xcodec2 transcribe --ctc` and for
+    `xcodec2 speak --verifier ctc-FILE`, which chooses without decoding.
+
+    \b
+    Examples:
+      xcodec2 llasa ctc data/llasa/hibari/train runs/ctc --heldout data/llasa/hibari/heldout
+      xcodec2 llasa ctc codes/ runs/ctc --steps 20000
+    """
+    from tqdm import tqdm
+
+    from xcodec2.llasa.extra import require_llasa
+
+    require_llasa("pyarrow", *(["rapidfuzz"] if heldout else []))
+    from xcodec2.transcribe import CtcRecipe, text_in_codes, train_ctc
+    from xcodec2.transcribe.training import MODEL
+
+    with tqdm(total=numbers["steps"], unit=" steps", disable=None, delay=2, leave=False) as bar:
+
+        def report(step: int, loss: float) -> None:
+            bar.update(step + 1 - bar.n)
+            bar.set_postfix_str(f"loss {loss:.2f}", refresh=False)
+            if bar.disable and (step + 1) % 100 == 0:  # a log, not a terminal
+                click.echo(f"step {step + 1} of {numbers['steps']}, loss {loss:.2f}", err=True)
+
+        made = train_ctc(codes, out, CtcRecipe(**numbers), report=report)
+    count = sum(weight.numel() for weight in made.network.parameters())
+    click.echo(f"model: {out / MODEL}, {count / 1e6:.1f} M parameters")
+    if heldout:
+        found = text_in_codes(made, heldout)
+        click.echo(f"on {found.rows} rows of {heldout}, with 95 % intervals:")
+        for name in ("phone_error_rate", "character_error_rate", "word_error_rate"):
+            click.echo(f"  {name.replace('_', ' '):<22}{getattr(found, name)}")
 
 
 @llasa.command()

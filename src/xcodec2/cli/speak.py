@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("text")
 @click.option(
-    "-o", "--out", required=True, metavar="OUT", help="Audio file; - streams 16-bit PCM to stdout."
+    "-o", "--out", metavar="OUT", help="Audio file; - streams 16-bit PCM to stdout.  [required]"
+)
+@click.option(
+    "--phonemes",
+    is_flag=True,
+    help="Show the phonemes of TEXT, which may be phonemes itself; without -o, do nothing else.",
 )
 @click.option(
     "--lm",
@@ -84,7 +89,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds to wait for an answer of a server.",
 )
-def speak(text: str, out: str, **options: Any) -> None:
+def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     """Synthesize TEXT.
 
     Without --lm, the bundled model speaks, which has memorized six sentences; its card lists them.
@@ -99,8 +104,17 @@ def speak(text: str, out: str, **options: Any) -> None:
       xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
       xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
+      xcodec2 speak "Dr. Smith paid $5 at 9:30am." --phonemes
+      xcodec2 speak "həlˈO ðˈɛɹ." --phonemes -o a.wav --lm one/that/reads/phonemes
     """
+    if out is None:
+        if not phonemes:
+            raise click.UsageError("Missing option '-o' / '--out'.")
+        show_phonemes(text)
+        return
     check(out, **options)
+    if phonemes:
+        text = show_phonemes(text, err=out == "-")
     from xcodec2.llasa.extra import require_llasa
 
     require_llasa("transformers")
@@ -146,6 +160,16 @@ def speak(text: str, out: str, **options: Any) -> None:
     click.echo(f"{seconds:.2f} s of speech, {len(spoken.codes)} tokens")
     if search is not None or options["reports"]:
         write_report(Path(out), speaker, spoken, voice, request)
+
+
+def show_phonemes(text: str, *, err: bool = False) -> str:
+    """Print the phonemes of a text; they themselves if the text was phonemes, else the text."""
+    from xcodec2.llasa.text import looks_like_phonemes
+    from xcodec2.llasa.text import phonemes as phonemes_of
+
+    shown = phonemes_of(text)
+    click.echo(shown, err=err)
+    return shown if looks_like_phonemes(text) else text
 
 
 def check(out: str, **options: Any) -> None:

@@ -32,11 +32,13 @@ class LlasaMetadata:
         one_voice: It knows a single voice and takes no voice prompt.
         texts: The only texts that it knows, for a model that has learned a few by heart; else
             empty.
+        phonemes: Its prompts hold phonemes (`xcodec2.llasa.text`) instead of text.
     """
 
     codec: CodecIdentity | None = None
     one_voice: bool = False
     texts: tuple[str, ...] = ()
+    phonemes: bool = False
 
     @classmethod
     def load(cls, folder: Path) -> LlasaMetadata:
@@ -54,6 +56,7 @@ class LlasaMetadata:
                 codec=CodecIdentity(**facts["codec"]),
                 one_voice=facts["one_voice"],
                 texts=tuple(map(str, facts.get("texts", ()))),
+                phonemes=facts.get("phonemes", False) is True,
             )
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(

@@ -21,11 +21,13 @@ from xcodec2.audio.io import load_audio
 from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
+from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
 from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
-from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten, split_text
+from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
-from xcodec2.llasa.verifiers import Verifier, score
+from xcodec2.llasa.text import Phonemes
+from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
 
 VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
 VERIFIER_SAMPLE_RATE = 16_000  # Hz
@@ -201,7 +203,7 @@ class Speaker:
         """Text of any length → speech.
 
         Args:
-            text: What to say.
+            text: What to say; `xcodec2.llasa.text.Phonemes` for a model that reads phonemes.
             voice: To speak in; without one the model chooses.
             sampling: How tokens are drawn.
             seed: The same seed gives the same speech.
@@ -215,6 +217,8 @@ class Speaker:
         """
         if search is not None and verifier is None:
             raise LlasaError("a search needs a verifier")
+        if search is not None and isinstance(text, Phonemes):
+            raise LlasaError("verifiers compare speech with its text: give text, not phonemes")
         sampling = sampling or Sampling()
         pieces: list[tuple[str, Candidate]] = []
         searches: list[SearchResult] = []
@@ -302,21 +306,27 @@ class Speaker:
 
         `pieces`, filled meanwhile, lends the first one's voice to the others.
         """
-        parts = split_text(text, chunk)
-        warn_unknown_text(parts, self.backend.metadata.texts)
+        metadata = self.backend.metadata
+        parts = reading.spoken_pieces(text, metadata, chunk)
+        warn_unknown_text(parts, metadata.texts)
         for piece in parts:
-            if voice is None and pieces and not self.backend.metadata.one_voice:
+            if voice is None and pieces and not metadata.one_voice:
                 first, made = pieces[0]
                 voice = Voice(first, made.codes)
+            asked = reading.as_prompted(piece, metadata)
             if voice is None:
-                yield piece, self.backend.prompts.prompt(piece)
+                yield piece, self.backend.prompts.prompt(asked)
             else:
-                yield piece, self.backend.prompts.prompt(piece, voice.text, voice.codes)
+                said = reading.as_prompted(voice.text, metadata)
+                yield piece, self.backend.prompts.prompt(asked, said, voice.codes)
 
     def scorer(self, verifier: Verifier, text: str, voice: Voice | None) -> Scorer:
         """The verifier as a function of codes (T,)."""
         from soxr import resample
 
+        if isinstance(verifier, CtcVerifier):
+            self.codec.identity.check(verifier.transcriber.codec, "the codec", "the verifier")
+            return lambda codes: verifier.score_codes(text, codes)
         reference = voice.waveform if voice is not None else None
 
         def scored(codes: np.ndarray) -> float:

@@ -5,6 +5,7 @@ reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. 
 
     wer, cer            minus the recognizer's error rate (Moonshine); wer-pocketsphinx, … for
                         another recognizer
+    ctc-FILE            likelihood of the text by a CTC model over the codes: nothing is decoded
     similarity          cosine of the speaker encoder's vectors with the reference's
     dnsmos, distillmos  the opinion that listeners would have, 1 to 5
     module:function, file.py:function  your own
@@ -20,6 +21,7 @@ import numpy as np
 from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, LlasaError, MissingExtraError, XCodec2Error
 from xcodec2.evaluators.text import Errors, character_errors, word_errors
+from xcodec2.llasa.text import phonemes
 from xcodec2.plugins import load_object
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
@@ -50,13 +52,15 @@ def verifier(name: str, *, load: bool = False) -> Verifier:
         if load:
             evaluators.speaker_encoder(model or "resemblyzer")
         return similarity(model or "resemblyzer")
+    if kind == "ctc":
+        return CtcVerifier(model)
     if name in MOS_PREDICTORS:
         if load:
             evaluators.mos_predictor(name)
         return lambda text, waveform, reference: float(
             evaluators.mos_predictor(name).score(waveform)
         )
-    known = ", ".join(("wer", "cer", "similarity", *MOS_PREDICTORS))
+    known = ", ".join(("wer", "cer", "ctc-FILE", "similarity", *MOS_PREDICTORS))
     raise LlasaError(f"{name}: no such verifier; give {known} or module:function")
 
 
@@ -68,6 +72,31 @@ def errors(measure: Callable[[str, str], Errors], model: str) -> Verifier:
         return -found.wrong / found.total
 
     return verify
+
+
+class CtcVerifier:
+    """How likely codes say a text, by a CTC model that reads the codes themselves.
+
+    Args:
+        path: Of the model, which `xcodec2 llasa ctc` writes.
+    """
+
+    def __init__(self, path: str) -> None:
+        from xcodec2.transcribe import Transcriber
+
+        self.transcriber = Transcriber.load(path)
+
+    def score_codes(self, text: str, codes: np.ndarray) -> float:
+        """Log likelihood per phone of codes (T,); minus infinity where they are too few."""
+        return self.transcriber.score_phones(codes, phonemes(text))
+
+    def __call__(self, text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
+        """A verifier of sound, which this one is not.
+
+        Raises:
+            LlasaError: Always.
+        """
+        raise LlasaError("ctc reads codes, not sound")
 
 
 def similarity(model: str) -> Verifier:

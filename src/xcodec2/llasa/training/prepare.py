@@ -19,6 +19,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.text import phonemes as phonemes_of
 from xcodec2.llasa.training.rows import Refused, row_writer
 from xcodec2.llasa.vocabulary import LENGTH, extend_tokenizer
 
@@ -40,6 +41,7 @@ class Prepared:
         rows: How many each split has.
         tokens: How many of those are no padding.
         refused: Reasons with their counts.
+        phonemes: Whether the rows hold phonemes instead of text.
     """
 
     codec: CodecIdentity
@@ -48,6 +50,7 @@ class Prepared:
     rows: dict[str, int]
     tokens: dict[str, int]
     refused: dict[str, int]
+    phonemes: bool = False
 
     @classmethod
     def load(cls, folder: Path) -> Prepared | None:
@@ -77,6 +80,7 @@ def prepare(
     text: str = "text",
     length: int = LENGTH,
     validation: float = 0.01,
+    phonemes: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
     """Write the rows of an extraction, with the tokenizer they need.
@@ -91,6 +95,7 @@ def prepare(
         text: The column with the transcripts.
         length: Tokens in a row, without the chat around it; longer examples are refused.
         validation: The share of recordings, chosen by their id, that goes to the split `val`.
+        phonemes: Rows hold the phonemes of the text; a column of phonemes stays as it is.
         progress: Is called with the rows done and the rows in all.
 
     Returns:
@@ -126,7 +131,7 @@ def prepare(
         listed.write(b"id\treason\n")
         for record in records(extraction, text, codec):
             try:
-                row = to_row(record, text, prompts, length)
+                row = to_row(record, text, prompts, length, phonemes=phonemes)
             except LlasaError as problem:
                 refused.add(reason_class(str(problem)))
                 listed.write(f"{one_line(record['id'])}\t{one_line(problem)}\n".encode())
@@ -137,7 +142,7 @@ def prepare(
                 tokens[split] += len(row)
             done += 1
             progress(done, total)
-    result = Prepared(codec, length, padding, rows, tokens, dict(refused.reasons))
+    result = Prepared(codec, length, padding, rows, tokens, dict(refused.reasons), phonemes)
     with replacing(folder / METADATA, LlasaError) as file:
         file.write(json.dumps(asdict(result), indent=2).encode())
     return result
@@ -163,12 +168,16 @@ def records(extraction: Extraction, text: str, codec: CodecIdentity) -> Iterator
         yield from shard.rows(list(dict.fromkeys(["id", "codes", text, *error])))
 
 
-def to_row(record: dict[str, Any], text: str, prompts: Prompts, length: int) -> np.ndarray:
+def to_row(
+    record: dict[str, Any], text: str, prompts: Prompts, length: int, *, phonemes: bool = False
+) -> np.ndarray:
     """(L,) int64 ids of one recording; LlasaError, with the reason, when it is no example."""
     vocabulary = prompts.vocabulary
     if record.get("error"):
         raise LlasaError(f"extraction failed: {record['error']}")
     spoken = cell_text(record[text])
+    if phonemes:
+        spoken = phonemes_of(spoken)
     if not record["codes"]:
         raise LlasaError("no codes")
     row = [
@@ -202,6 +211,7 @@ def reason_class(reason: str) -> str:
         "too long": "too long",
         "no speakable characters": "no speakable characters",
         "the text holds": "the text holds",
+        "the front end reads English": "not English",
         "the tokenizer does not know": "unknown character",
         "codes ": "codes out of range",
     }

@@ -161,7 +161,7 @@ def train(recipe: LlasaRecipe, *, resume: bool = False) -> Path:
     if recipe.compact_vocabulary:
         compact = CompactVocabulary.of(sets["train"] + sets["val"], prompts, recipe.length)
         texts = row_texts(sets["train"] + sets["val"], prompts, MAX_KNOWN_TEXTS)
-    metadata = LlasaMetadata(codec=codec, one_voice=recipe.one_voice, texts=tuple(texts))
+    metadata = LlasaMetadata(codec, recipe.one_voice, tuple(texts), rows_phonemes(recipe))
     callbacks: list[TrainerCallback] = []
     if has_validation and recipe.audio_samples:
         callbacks.append(AudioSamplesCallback(recipe, prompts, metadata, sets["val"]))
@@ -215,6 +215,22 @@ def rows_codec(recipe: LlasaRecipe) -> CodecIdentity:
         if recipe.codec
         else codec
     )
+
+
+def rows_phonemes(recipe: LlasaRecipe) -> bool:
+    """Whether the rows hold phonemes.
+
+    Raises:
+        LlasaError: Some do and some do not.
+    """
+    found = [(name, made.phonemes) for name in recipe.rows if (made := Prepared.load(Path(name)))]
+    kinds = {holds: name for name, holds in found}
+    if len(kinds) > 1:
+        raise LlasaError(
+            f"{kinds[True]} holds phonemes and {kinds[False]} text: a model reads one of them; "
+            "prepare both alike"
+        )
+    return True in kinds
 
 
 @float32_parameters("cpu")

@@ -1,0 +1,123 @@
+"""A trained CTC model with its codec and its alphabets, in one safetensors file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from xcodec2.errors import TranscriptionError
+from xcodec2.files import replacing
+from xcodec2.identity import CodecIdentity
+from xcodec2.transcribe.decoding import Transcript, greedy, log_likelihood, words_of
+from xcodec2.transcribe.network import CtcConfig, CtcNetwork, Emissions
+
+if TYPE_CHECKING:
+    from xcodec2.codes import Codes
+
+FACTS = "xcodec2.ctc"  # the key of the file's metadata
+MARKS = frozenset(" .,?!;:—…ˈˌ")  # of the phones, what is no sound
+
+
+@dataclass(frozen=True, eq=False)
+class Transcriber:
+    """Reads the codes of one codec.
+
+    Attributes:
+        network: In evaluation mode.
+        codec: Whose codes it reads.
+    """
+
+    network: CtcNetwork
+    codec: CodecIdentity
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Transcriber:
+        """The model of a file that training wrote.
+
+        Raises:
+            TranscriptionError: It cannot be read, or is something else.
+        """
+        try:
+            with safe_open(str(path), "pt", device=device) as file:
+                facts = json.loads((file.metadata() or {})[FACTS])
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            network = CtcNetwork(CtcConfig(**facts["config"]))
+            network.load_state_dict(weights)
+            codec = CodecIdentity(**facts["codec"])
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as problem:
+            why = " ".join(str(problem).split())[:200]
+            raise TranscriptionError(
+                f"{path}: not a model that `xcodec2 llasa ctc` writes ({why})"
+            ) from problem
+        return cls(network.to(device).eval(), codec)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            TranscriptionError: It cannot be written.
+        """
+        facts = {"config": asdict(self.network.config), "codec": asdict(self.codec)}
+        weights = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in self.network.state_dict().items()
+        }
+        with replacing(path, TranscriptionError) as file:
+            file.write(save(weights, {FACTS: json.dumps(facts, ensure_ascii=False)}))
+
+    def emissions(self, codes: Codes | Sequence[int] | np.ndarray | torch.Tensor) -> Emissions:
+        """Log probabilities (T, S) of phones and characters.
+
+        Args:
+            codes: (T,), or `Codes`, whose codec must be the model's.
+
+        Raises:
+            TranscriptionError: For codes that are none of the codebook's.
+            CodesError: For codes of another codec.
+        """
+        from xcodec2.codes import Codes
+
+        if isinstance(codes, Codes):
+            codes.identity.check(self.codec, "these codes", "the CTC model's codec")
+            codes = codes.codes
+        array = torch.as_tensor(np.asarray(codes), dtype=torch.int64).reshape(-1)
+        size = self.network.config.codebook_size
+        if len(array) and not 0 <= int(array.min()) <= int(array.max()) < size:
+            raise TranscriptionError(f"codes outside of 0…{size - 1}")
+        if not len(array):
+            config = self.network.config
+            return Emissions(
+                torch.zeros(0, len(config.phones) + 1), torch.zeros(0, len(config.characters) + 1)
+            )
+        device = next(self.network.parameters()).device
+        with torch.inference_mode():
+            found = self.network(array[None].to(device), torch.tensor([len(array)], device=device))
+        return Emissions(found.phones[0].cpu(), found.characters[0].cpu())
+
+    def transcribe(self, codes: Codes | Sequence[int] | np.ndarray | torch.Tensor) -> Transcript:
+        """Words and phones of codes (T,), with times."""
+        found, config = self.emissions(codes), self.network.config
+        characters = greedy(found.characters, config.characters, self.codec.frame_rate)
+        phones = greedy(found.phones, config.phones, self.codec.frame_rate)
+        sounds = [phone for phone in phones if phone.text not in MARKS]
+        return Transcript(words_of(characters), sounds)
+
+    def score_phones(self, codes: np.ndarray, phones: str) -> float:
+        """How well codes (T,) say phones: log likelihood per phone, greater is better.
+
+        Raises:
+            TranscriptionError: No phone is in the model's alphabet.
+        """
+        config = self.network.config
+        target = [config.phones.index(one) + 1 for one in phones if one in config.phones]
+        if not target:
+            raise TranscriptionError(f"no phone of {phones[:40]!r} is in the model's alphabet")
+        return log_likelihood(self.emissions(codes).phones, target) / len(target)
