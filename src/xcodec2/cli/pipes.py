@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from xcodec2.cli.outputs import STDIO, check_stdout, write_stdout
 from xcodec2.cli.terminal import say
 from xcodec2.errors import AudioError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from xcodec2 import XCodec2Model
 
 PIECE = 1 << 16  # bytes read at a time, at most; fewer where fewer are there
@@ -49,6 +50,8 @@ def pcm_pieces() -> Iterator[np.ndarray]:
     Raises:
         AudioError: It is a file with a header, or ends in the middle of a sample.
     """
+    import numpy as np
+
     rest, first = b"", True
     for piece in stdin_pieces():
         content = rest + piece
@@ -80,6 +83,8 @@ def encode_pipe(model: XCodec2Model, sample_rate: int) -> None:
 
 def decode_pipe(model: XCodec2Model) -> None:
     """Text of speech tokens → raw samples, as soon as they are final."""
+    import numpy as np
+
     from xcodec2.audio.samples import pcm16
     from xcodec2.token_stream import codes_of_text
 
