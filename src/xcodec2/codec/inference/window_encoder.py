@@ -35,7 +35,8 @@ class WindowEncoder:
         check_window(step, look_back, look_ahead, least=1)
         self.network, self.step = network, step
         self.look_back, self.look_ahead = look_back, look_ahead
-        self.known = torch.empty(
+        # samples from `look_back` frames before the next code on
+        self.known = torch.empty(0, dtype=torch.float32, device="cpu")
             0, dtype=torch.float32, device="cpu"
         )  # samples from `look_back` frames before the next code on
         self.start = 0  # frames in `known` whose codes are out
