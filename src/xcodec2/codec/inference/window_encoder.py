@@ -37,8 +37,6 @@ class WindowEncoder:
         self.look_back, self.look_ahead = look_back, look_ahead
         # samples from `look_back` frames before the next code on
         self.known = torch.empty(0, dtype=torch.float32, device="cpu")
-            0, dtype=torch.float32, device="cpu"
-        )  # samples from `look_back` frames before the next code on
         self.start = 0  # frames in `known` whose codes are out
         self.moments = RunningMoments()
         # samples of the fbank frames that are not in the moments yet
