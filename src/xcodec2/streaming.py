@@ -289,7 +289,7 @@ def results_of(sessions: Sequence[Stream]) -> list[Tensor]:
             groups.setdefault(key, []).append(index)
         else:
             parts = list(session.state.pieces())
-            results[index] = torch.cat(parts) if parts else torch.empty(0)
+            results[index] = torch.cat(parts) if parts else frames.NOTHING
     for (_, encodes), members in groups.items():
         run = frames.encode_frames if encodes else frames.decode_frames
         states = [sessions[index].state for index in members]

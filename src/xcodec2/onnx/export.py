@@ -97,6 +97,7 @@ def write_steps(
         (ENCODER_STEP, encoder, audio, ("codes", "margin")),
         (DECODER_STEP, decoder, codes, ("waveform",)),
     )
+    starts = torch.tensor([0, 9], dtype=torch.long, device="cpu")
     for name, graph, frames, results in kinds:
         step = StepGraph(graph).eval()
         caches = step.fresh(frames)
@@ -105,7 +106,7 @@ def write_steps(
         rows = {0: batch}
         save(
             step,
-            (frames, torch.tensor([0, 9]), torch.tensor([100, 11]), caches),
+            (frames, starts, starts + 11, caches),
             ({0: batch, 1: count}, rows, rows, [rows for _ in caches]),
             [*FEEDS, *kept],
             [*results, *(f"{cache}_next" for cache in kept)],

@@ -297,7 +297,8 @@ class StepGraph(nn.Module):
 
     def fresh(self, frames: Tensor) -> list[Tensor]:
         """Caches of streams (B, t, …) that begin."""
-        step = Step(torch.zeros(len(frames), dtype=torch.long), torch.full((len(frames),), UNKNOWN))
+        starts = torch.zeros(len(frames), dtype=torch.long, device=CPU)
+        step = Step(starts, starts + UNKNOWN)
         with torch.no_grad():
             self.codec.step(frames, step)
         return [torch.zeros_like(cache) for cache in step.left]

@@ -22,6 +22,7 @@ from xcodec2.codec.step import UNKNOWN, Step
 from xcodec2.errors import XCodec2Error
 
 STEP = 4  # frames: 80 ms
+NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")
 MAX_STEP = 50  # frames in one step, however many there are: attention's scores stay small
 
 
@@ -136,7 +137,7 @@ def drain(
         now = [s for _, s in ready]
         for (i, _), result in zip(ready, run(now[0].network, now, count), strict=True):
             results[i].append(result)
-    return [torch.cat(parts) if parts else torch.empty(0) for parts in results]
+    return [torch.cat(parts) if parts else NOTHING for parts in results]
 
 
 def encode_frames(network: CodecNetwork, streams: Sequence[Frames], count: int) -> list[Tensor]:
@@ -198,8 +199,8 @@ def begin(network: CodecNetwork, streams: Sequence[Frames], count: int) -> tuple
     caches = joined_caches(network, streams)
     room = min(length - start for start, length in zip(starts, lengths, strict=True))
     step = Step(
-        torch.tensor(starts, device=network.device),
-        torch.tensor(lengths, device=network.device),
+        torch.tensor(starts, dtype=torch.long, device=network.device),
+        torch.tensor(lengths, dtype=torch.long, device=network.device),
         caches,
         inside=(min(starts), room),
     )

@@ -35,11 +35,13 @@ class WindowEncoder:
         check_window(step, look_back, look_ahead, least=1)
         self.network, self.step = network, step
         self.look_back, self.look_ahead = look_back, look_ahead
-        self.known = torch.empty(0)  # samples from `look_back` frames before the next code on
+        # samples from `look_back` frames before the next code on
+        self.known = torch.empty(0, dtype=torch.float32, device="cpu")
         self.start = 0  # frames in `known` whose codes are out
         self.moments = RunningMoments()
         # samples of the fbank frames that are not in the moments yet
-        self.unmeasured = torch.zeros(network.config.feature_padding)
+        padding = network.config.feature_padding
+        self.unmeasured = torch.zeros(padding, dtype=torch.float32, device="cpu")
         self.num_samples, self.ended = 0, False
 
     def add(self, samples: Tensor) -> None:
@@ -53,7 +55,8 @@ class WindowEncoder:
         config = self.network.config
         padded = config.padded_frames(self.num_samples) * config.hop - self.num_samples
         self.known = F.pad(self.known, (0, padded))
-        self.measure(torch.zeros(padded + config.feature_padding))
+        silence = padded + config.feature_padding
+        self.measure(torch.zeros(silence, dtype=torch.float32, device="cpu"))
         self.ended = True
 
     def measure(self, samples: Tensor) -> None:
