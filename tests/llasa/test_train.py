@@ -213,9 +213,10 @@ def test_resumed_training_gives_the_same_weights(tmp_path, rows):
 IN_PROCESSES = """
 import sys
 from talkers import TEACHING
-from xcodec2.llasa.training.recipe import Recipe
+from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.train import train
-recipe = Recipe(out=sys.argv[1], rows=[sys.argv[2]], **{**TEACHING, "steps": 4, "save_every": 2})
+settings = TEACHING | {"steps": 4, "save_every": 2}
+recipe = LlasaRecipe(out=sys.argv[1], rows=[sys.argv[2]], **settings)
 train(recipe, resume=len(sys.argv) > 3)
 """
 
