@@ -71,7 +71,9 @@ def draw(config: XCodec2Config) -> str:
     Args:
         config: Sizes of the codec that is drawn.
     """
-    with FakeTensorMode():  # shapes alone: nothing is allocated or computed
+    with FakeTensorMode(
+        allow_non_fake_inputs=True
+    ):  # shapes alone: nothing is allocated or computed
         network = CodecNetwork(config).eval()
         second = torch.zeros(1, config.input_rate)
         padded = network.pad(second)
