@@ -29,6 +29,8 @@ from xcodec2.errors import XCodec2Error
 if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
 
+__all__ = ["DecoderStream", "EncoderStream", "finish_all", "push_all"]
+
 
 class EncoderStream:
     """One recording that is encoded as it arrives; `model.encoder_stream` makes it.

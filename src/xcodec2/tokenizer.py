@@ -6,6 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+__all__ = ["SpeechTokenizer"]
+
 
 @runtime_checkable
 class SpeechTokenizer(Protocol):
