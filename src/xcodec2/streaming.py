@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["DecoderStream", "EncoderStream", "finish_all", "push_all"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 class EncoderStream:
     """One recording that is encoded as it arrives; `model.encoder_stream` makes it.
 

@@ -9,6 +9,10 @@ import numpy as np
 __all__ = ["SpeechTokenizer"]
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 @runtime_checkable
 class SpeechTokenizer(Protocol):
     """Speech → codes → speech.
