@@ -78,7 +78,7 @@ def transcribe(
       xcodec2 transcribe speech.wav --ctc runs/ctc/ctc.safetensors --format srt -o speech.srt
       xcodec2 transcribe *.wav --ctc runs/ctc/ctc.safetensors --format json -o transcripts/
     """
-    pairs = plan(inputs, form, None if out == str(STDIO) else out)
+    pairs = plan_transcripts(inputs, form, None if out == str(STDIO) else out)
     check_device(device)
     from xcodec2.errors import TranscriptionError
     from xcodec2.files import replacing
@@ -102,7 +102,9 @@ def transcribe(
     for_each_file(pairs, work)
 
 
-def plan(inputs: tuple[Path, ...], form: str, out: str | None) -> list[tuple[Path, Path]]:
+def plan_transcripts(
+    inputs: tuple[Path, ...], form: str, out: str | None
+) -> list[tuple[Path, Path]]:
     """Pairs of (source, target); what can be wrong with names is found before any work."""
     check_decoders(inputs)
     if out is not None:
