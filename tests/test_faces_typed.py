@@ -119,7 +119,7 @@ def test_a_program_that_uses_every_face_passes_strict_mypy(tmp_path, cache):
 @pytest.mark.slow
 def test_examples_of_the_python_page_pass_strict_mypy(tmp_path, cache):
     page = blocks(PAGES["docs/guides/python.md"])
-    assert [block.language for block in page] == ["python"] * 8
+    assert [block.language for block in page] == ["python"] * 9
     for number, block in enumerate(page):
         (tmp_path / f"example_{number}.py").write_text(block.content)
     assert strict_mypy(tmp_path, cache) == ""

@@ -218,6 +218,11 @@ def is_token_text(text: str) -> bool:
     return "<|s_" in text or SPEECH_MARK.search(text) is not None
 
 
+def begins_like_codes(start: bytes) -> bool:
+    """Whether content that begins so is meant as codes, well written or not, rather than audio."""
+    return start.startswith((b"PK", b"\x93NUMPY")) or _looks_like_tokens(start)
+
+
 def is_file_content(source: object) -> bool:
     """Whether it is what is in a file, or the open file, rather than its name."""
     return isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read")
@@ -314,7 +319,11 @@ def _parse(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
         text = read_all(file).decode("utf-8", "replace")
         return Codes.from_text(text, frame_rate=frame_rate, codebook_size=codebook_size)
     audio = start.startswith(_AUDIO_STARTS) or start[4:8] == b"ftyp"
-    raise CodesError("audio, not codes: encode it first" if audio else "not a codes file")
+    raise CodesError(
+        "audio, not codes: encode it first"
+        if audio
+        else "not a codes file: neither .npz or .npy, nor text of speech tokens (<|s_17|>…)"
+    )
 
 
 def _looks_like_tokens(start: bytes) -> bool:

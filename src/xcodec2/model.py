@@ -164,7 +164,7 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
     def stream_decode(
         self,
-        chunks: Iterable[Any] | Codes,
+        chunks: Iterable[Any] | Codes | Path,
         *,
         step: int | None = None,
         look_back: int | None = None,
@@ -177,7 +177,7 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         are decoded, and it is (step + look_ahead)/frame_rate. Memory does not grow.
 
         Args:
-            chunks: codes (t,) of any sizes, or single integers.
+            chunks: codes (t,) of any sizes, or single integers; or one file or text of codes.
             step: frames that are computed together; 4, of windows 25.
             look_back: frames before them that each window also sees; 100.
             look_ahead: frames behind them that must be known first; of windows 5. A finite
@@ -186,8 +186,8 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         Raises:
             XCodec2Error: a chunk holds no codes of this model, or a window has no size.
         """
-        if isinstance(chunks, (Codes, Tensor, np.ndarray)):
-            chunks = [chunks]
+        if isinstance(chunks, (Codes, Tensor, np.ndarray, str, bytes, os.PathLike)):
+            chunks = [chunks]  # not letter by letter
         if not isinstance(chunks, Iterable):
             raise XCodec2Error(
                 f"stream_decode takes an iterator of chunks of codes, not {type(chunks).__name__}"
@@ -224,9 +224,10 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         """
         if isinstance(chunks, (Tensor, np.ndarray)):
             chunks = [chunks]
-        if not isinstance(chunks, Iterable):
+        if not isinstance(chunks, Iterable) or isinstance(chunks, (str, bytes)):
             raise XCodec2Error(
-                f"stream_encode takes an iterator of chunks of audio, not {type(chunks).__name__}"
+                "stream_encode takes an iterator of chunks of samples, not "
+                f"{type(chunks).__name__}; encode takes files"
             )
         session = self.encoder_stream(
             sample_rate, step=step, look_back=look_back, look_ahead=look_ahead

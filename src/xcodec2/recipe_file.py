@@ -190,7 +190,7 @@ def apply_change(values: dict[str, Any], change: str) -> None:
     name, equals, text = change.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
-        raise RecipeError(f"{change!r}: a change is KEY=VALUE, the key of a table with a dot")
+        raise RecipeError(f"{change!r}: a change is KEY=VALUE, or TABLE.KEY=VALUE")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -29,6 +29,12 @@ from xcodec2.errors import XCodec2Error
 if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
 
+__all__ = ["DecoderStream", "EncoderStream", "finish_all", "push_all"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 class EncoderStream:
     """One recording that is encoded as it arrives; `model.encoder_stream` makes it.

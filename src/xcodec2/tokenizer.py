@@ -6,6 +6,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+__all__ = ["SpeechTokenizer"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 @runtime_checkable
 class SpeechTokenizer(Protocol):

@@ -267,6 +267,8 @@ def test_one_sample_becomes_at_least_one(rate):
         (io.StringIO("text"), None, "text"),
         (b"", None, "0 bytes"),
         (io.BytesIO(), None, "0 bytes"),
+        (b"PK\x03\x04 codes", None, "`xcodec2 decode` takes codes"),
+        (b"\x93NUMPY\x01\x00", None, "`xcodec2 decode` takes codes"),
     ],
 )
 @pytest.mark.filterwarnings("error")

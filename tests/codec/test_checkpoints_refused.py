@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 
 import pytest
 import torch
@@ -143,8 +144,20 @@ def test_files_that_are_no_checkpoints_raise_and_run_nothing(tmp_path, name, con
 
 def test_missing_models_raise(tmp_path):
     for name in ("nono", tmp_path, tmp_path / "none.safetensors", "a/b/c"):
-        with pytest.raises(CheckpointError, match=r"no such model|holds none of"):
+        with pytest.raises(CheckpointError, match=r"no such model|holds no model"):
             XCodec2Model.from_pretrained(name)
+
+
+def test_only_codecs_are_offered():
+    with pytest.raises(CheckpointError, match=r"a bundled one \(nano\)"):
+        XCodec2Model.from_pretrained("nono")
+
+
+def test_the_folder_of_a_run_names_its_model(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=re.escape(f"its model is {tmp_path / 'model'}")):
+        XCodec2Model.from_pretrained(tmp_path)
 
 
 def test_impossible_configurations_raise():

@@ -16,7 +16,7 @@ from test_receptive_field import CONFIGS, NAMES
 from tiny import SPECTROGRAM, random_model, speech
 from torch import Tensor
 
-from xcodec2 import XCodec2Error, XCodec2Model
+from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.audio.io import load_audio
 from xcodec2.audio.stream import AudioStream
 from xcodec2.codec.inference import certain
@@ -194,6 +194,19 @@ def test_integers_are_scaled_as_encode_scales_them(model):
     clip = (speech()[:5_000] * 32_767).to(torch.int16)
     pieces = list(model.stream_encode(clip.split(1_600), 16_000))
     assert codes_in_all(pieces) == model.encode(clip, 16_000).codes.tolist()
+
+
+@pytest.mark.parametrize("model", [MODELS["finite"], UNLIMITED], ids=["finite", "windows"])
+def test_a_file_or_a_text_is_one_chunk_and_not_its_letters(model, tmp_path):
+    codes = Codes(torch.tensor([17, 60_001, 3]))
+    path = tmp_path / "speech.npz"
+    codes.save(path)
+    whole = torch.cat(list(model.stream_decode(codes)))
+    for one in (path, str(path), path.read_bytes(), "<|s_17|><|s_60001|><|s_3|>"):
+        assert torch.equal(torch.cat(list(model.stream_decode(one))), whole)
+    for file in ("speech.wav", b"RIFF", path):
+        with pytest.raises(XCodec2Error, match="encode takes files"):
+            model.stream_encode(file, 16_000)
 
 
 def test_what_is_refused_changes_no_session(model):

@@ -69,13 +69,16 @@ def test_a_command_that_fails_ends_a_page(tmp_path):
 
 def test_python_examples_of_the_readme_run(folder):
     played: list = []
+    sent: list = []
     names = {"chunks_of_codes": [[1, 2, 3], [4]], "play": played.append, "wav": speech()[None]}
+    names |= {"microphone": speech()[:16_000].split(1_000), "send": sent.append}
     first, stream, original = (
         block.content for block in blocks(ROOT / "README.md") if block.language == "python"
     )
     exec(first, names)
     assert len(names["waveform"]) == 32_000
     exec(stream, names)
+    assert sum(map(len, sent)) == 51
     assert sum(map(len, played)) == 4 * 320
     exec(original, names)
     assert names["recon"].shape == (1, 1, 320 * (len(speech()) // 320 + 1))

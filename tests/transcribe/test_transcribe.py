@@ -21,7 +21,7 @@ from talkers import small_codec
 
 from xcodec2 import Codes
 from xcodec2.cli import xcodec2
-from xcodec2.errors import CodesError, LlasaError, TranscriptionError
+from xcodec2.errors import CodesError, LlasaError, TranscriptionError, XCodec2Error
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import CtcVerifier, verifier
@@ -275,7 +275,7 @@ def test_codes_of_another_codec_are_refused(taught):
     codes = torch.tensor(utterance(("red",))["codes"])
     own = Codes(codes, codebook_size=SIZE, weights_hash="f" * 16)
     assert transcriber.transcribe(own).text == "red"
-    with pytest.raises(CodesError, match="these codes"):
+    with pytest.raises(CodesError, match="this speech"):
         transcriber.transcribe(replace(own, weights_hash="0" * 16))
     with pytest.raises(TranscriptionError, match=r"outside of 0…1023"):
         transcriber.transcribe([0, SIZE])
@@ -337,6 +337,41 @@ def test_codes_files_are_transcribed(taught, tmp_path):
     done = run("transcribe", one, two, "--ctc", taught, "--format", "srt")
     assert done.exit_code == 2
     assert "need -o FOLDER" in done.output
+
+
+def test_codes_are_known_by_their_content(taught, tmp_path):
+    codes = utterance(("red", "sun"))["codes"]
+    np.save(tmp_path / "array.npy", codes)
+    (tmp_path / "tokens.txt").write_text("".join(f"<|s_{code}|>" for code in codes))
+    Codes(torch.tensor(codes), codebook_size=SIZE).save(tmp_path / "no_suffix")
+    for name in ("array.npy", "tokens.txt", "no_suffix"):
+        assert run("transcribe", tmp_path / name, "--ctc", taught).output == "red sun\n"
+        piped = (tmp_path / name).read_bytes()
+        done = CliRunner().invoke(xcodec2, ["transcribe", "-", "--ctc", str(taught)], input=piped)
+        assert done.output == "red sun\n"
+
+
+def test_a_bad_file_costs_the_others_nothing_and_no_input_is_overwritten(taught, tmp_path):
+    good, bad = tmp_path / "good.npy", tmp_path / "b\x1bd.txt"
+    np.save(good, utterance(("red", "sun"))["codes"])
+    bad.write_text("<|s_1|> and more")
+    done = run("transcribe", bad, good, "--ctc", taught)
+    assert done.exit_code == 1
+    assert f"{good}\tred sun\n" in done.output
+    assert "1 of 2 files failed" in done.output
+    assert "\x1b" not in done.output
+    assert run("transcribe", good, "--ctc", taught, "-o", good).exit_code == 2
+    assert run("transcribe", good, "--ctc", taught, "-o", tmp_path).exit_code == 0
+    assert (tmp_path / "good.txt").read_text() == "red sun\n"
+
+
+def test_a_codec_that_is_not_found_says_which_option_names_it(taught):
+    from paths import ROOT
+
+    done = run("transcribe", ROOT / "src/xcodec2/assets/demo.flac", "--ctc", taught)
+    assert isinstance(done.exception, XCodec2Error)
+    assert "made up" in str(done.exception)
+    assert "--model" in str(done.exception)
 
 
 def test_audio_is_encoded_by_the_codec_of_the_model(tmp_path):

@@ -28,6 +28,7 @@ NOT_AUDIO = (
     "without a header (.raw, .vox, .sln, .g722) have to be converted, for example with "
     "`ffmpeg -f s16le -ar 8000 -ac 1 -i old.raw new.wav`"
 )
+NUMPY_OR_ZIP = (b"\x93NUMPY", b"PK\x03\x04")
 SLACK_SECONDS = 0.1  # containers count the encoder's delay and padding in their duration
 
 
@@ -42,6 +43,8 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
     Raises:
         AudioError: There is no audio, or it is damaged or cut short; or PyAV is not installed.
     """
+    if file.at(0, 6).startswith(NUMPY_OR_ZIP):
+        raise AudioError(f"{name}: an archive or codes, not audio; `xcodec2 decode` takes codes")
     av = require("av", extra="media", purpose=f"{name}: {why}; FFmpeg, which reads more,")
     file.seek(0)
     seconds = 0.0

@@ -60,8 +60,8 @@ def files_unless_rows(
     "-o",
     "--out",
     metavar="OUT",
-    help="Audio file, or - for standard output; a folder for several inputs. Needed, but with "
-    "--stream.",
+    help="Audio file, or - for standard output; a folder for several inputs. Required "
+    "without --stream.",
 )
 @click.option(
     "--format",

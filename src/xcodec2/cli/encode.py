@@ -32,8 +32,8 @@ from xcodec2.cli.pipes import check_pipe, encode_pipe
     "-o",
     "--out",
     metavar="OUT",
-    help="Codes file, or - for standard output; a folder for several inputs. Needed, but with "
-    "--stream.",
+    help="Codes file, or - for standard output; a folder for several inputs. Required "
+    "without --stream.",
 )
 @model_option
 @device_option

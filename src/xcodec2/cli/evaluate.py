@@ -127,7 +127,7 @@ def evaluate(
       xcodec2 evaluate recordings/ --out report/ --metrics stoi,pesq,mel
       xcodec2 evaluate test.tsv --out report/ --baseline opus@6k --baseline codec2@1600
       xcodec2 evaluate test.tsv --out report/ --group-by language --workers 8
-      xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine
+      xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine/model
       xcodec2 evaluate test.tsv --out report/ --metrics stoi,my_metrics.py:Loudness
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
     """

@@ -20,6 +20,7 @@ def llasa() -> None:
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
       xcodec2 llasa train small rows='["rows"]' out=runs/mine
       xcodec2 llasa gguf runs/mine/model mine.gguf
+      xcodec2 llasa ctc codes/ runs/ctc
     """
 
 

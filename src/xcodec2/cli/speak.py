@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("text")
 @click.option(
-    "-o", "--out", metavar="OUT", help="Audio file; - streams 16-bit PCM to stdout.  [required]"
+    "-o",
+    "--out",
+    metavar="OUT",
+    help="Audio file; - streams 16-bit PCM to stdout.  [required without --phonemes]",
 )
 @click.option(
     "--phonemes",
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--verifier",
     metavar="V",
-    help="Selects among candidates: wer, similarity, dnsmos, …",
+    help="Selects among candidates: wer, cer, ctc-FILE, similarity, dnsmos, …",
 )
 @click.option(
     "--process-verifier", metavar="V", help="Selects among beams.  [default: the verifier]"
@@ -229,9 +232,9 @@ def stream(
     speaker: Speaker, text: str, out: str, voice: Voice | None, sampling: Sampling, seed: int
 ) -> None:
     """Sound as it comes: PCM to stdout, or a .wav file that appears when it is whole."""
-    import numpy as np
     import soundfile
 
+    from xcodec2.audio.samples import pcm16
     from xcodec2.errors import AudioError
     from xcodec2.files import replacing
 
@@ -248,7 +251,7 @@ def stream(
         ):
             first = first or time.perf_counter() - started
             samples += len(waveform)
-            yield np.clip(np.rint(waveform.numpy() * 32768), -32768, 32767).astype("<i2")
+            yield pcm16(waveform.numpy()).astype("<i2")
 
     if out == "-":
         for chunk in pcm():

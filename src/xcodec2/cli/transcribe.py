@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xcodec2.cli.options import check_device, device_option
-from xcodec2.cli.outputs import check_parents
+from xcodec2.cli.options import (
+    INPUT_FILE,
+    INPUT_FILE_OR_STDIN,
+    check_device,
+    device_option,
+    load_model,
+)
+from xcodec2.cli.outputs import (
+    STDIO,
+    check_decoders,
+    check_stdin,
+    content_of,
+    for_each_file,
+    plan_outputs,
+)
+from xcodec2.printable import printable
+
+if TYPE_CHECKING:
+    from xcodec2.codes import Codes
+    from xcodec2.transcribe import Transcriber
 
 
 @click.command()
 @click.argument(
-    "inputs",
-    nargs=-1,
-    required=True,
-    metavar="AUDIO_OR_CODES...",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "inputs", nargs=-1, required=True, metavar="AUDIO_OR_CODES...", type=INPUT_FILE_OR_STDIN
 )
 @click.option(
     "--ctc",
     required=True,
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=INPUT_FILE,
     help="A model that `xcodec2 llasa ctc` has trained.",
 )
 @click.option(
@@ -38,7 +53,6 @@ from xcodec2.cli.outputs import check_parents
     "-o",
     "--out",
     metavar="OUT",
-    type=click.Path(path_type=Path),
     help="A file; a folder for several inputs.  [default: standard output]",
 )
 @click.option("--model", "model_name", metavar="MODEL", help="The codec.  [default: the CTC's own]")
@@ -47,14 +61,16 @@ def transcribe(
     inputs: tuple[Path, ...],
     ctc: Path,
     form: str,
-    out: Path | None,
+    out: str | None,
     model_name: str | None,
     device: str,
 ) -> None:
     """Transcribe audio, or the codes of audio without decoding them.
 
-    Codes files are read as they are; audio is encoded first, by the codec that the CTC model was
-    trained on. Several inputs give a line each, with the path before it.
+    Codes (files of `xcodec2 encode`, .npy arrays, text of speech tokens) are read as they are;
+    audio is encoded first, by the codec that the CTC model was trained on; - is standard input.
+    Several inputs give a line each, with the path before it. If OUT is a folder or ends in /, each
+    input is written to OUT/NAME.txt (.json, .srt, .vtt). Existing files are overwritten.
 
     \b
     Examples:
@@ -62,9 +78,7 @@ def transcribe(
       xcodec2 transcribe speech.wav --ctc runs/ctc/ctc.safetensors --format srt -o speech.srt
       xcodec2 transcribe *.wav --ctc runs/ctc/ctc.safetensors --format json -o transcripts/
     """
-    several = len(inputs) > 1
-    names = [f"{path.stem}.{'txt' if form == 'text' else form}" for path in inputs]
-    check_outputs(several, names, form, out)
+    pairs = plan_transcripts(inputs, form, None if out == str(STDIO) else out)
     check_device(device)
     from xcodec2.errors import TranscriptionError
     from xcodec2.files import replacing
@@ -72,41 +86,86 @@ def transcribe(
     from xcodec2.transcribe.formats import format_transcript
 
     reader = Reader(Transcriber.load(ctc, device=device), model_name, device)
-    for path, name in zip(inputs, names, strict=True):
-        text = format_transcript(reader.transcriber.transcribe(reader.codes(path)), form)
-        if out is None:
-            click.echo(f"{path}\t{text}" if several else text, nl=False)
-            continue
-        if several:
-            out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / name if several else out, TranscriptionError) as file:
-            file.write(text.encode())
+
+    def work(source: Path) -> Callable[[Path], None]:
+        text = format_transcript(reader.transcriber.transcribe(reader.codes(source)), form)
+
+        def save(target: Path) -> None:
+            if target == STDIO:
+                show(text, source if len(inputs) > 1 else None)
+                return
+            with replacing(target, TranscriptionError) as file:
+                file.write(text.encode())
+
+        return save
+
+    for_each_file(pairs, work)
 
 
-def check_outputs(several: bool, names: list[str], form: str, out: Path | None) -> None:
-    """Options that contradict each other are a usage error."""
-    if several and out is None and form in ("srt", "vtt"):
+def plan_transcripts(
+    inputs: tuple[Path, ...], form: str, out: str | None
+) -> list[tuple[Path, Path]]:
+    """Pairs of (source, target); what can be wrong with names is found before any work."""
+    check_decoders(inputs)
+    if out is not None:
+        return plan_outputs(inputs, out, "txt" if form == "text" else form)
+    if len(inputs) > 1 and form in ("srt", "vtt"):
         raise click.UsageError(f"several inputs as {form} need -o FOLDER")
-    if several and out is not None and len(set(names)) < len(names):
-        raise click.UsageError("two inputs would write the same file; give them other names")
-    if out is not None and not several:
-        check_parents([out])
+    if STDIO in inputs:
+        check_stdin()
+        if len(inputs) > 1:
+            raise click.UsageError("- is standard input, and the only input where it is one")
+    return [(source, STDIO) for source in inputs]
+
+
+def show(text: str, source: Path | None) -> None:
+    """Print a transcript, behind the path where there are several."""
+    from tqdm import tqdm
+
+    before = "" if source is None else f"{printable(source)}\t"
+    for line in text.splitlines():
+        tqdm.write(f"{before}{printable(line)}")
 
 
 class Reader:
     """Codes of files of both kinds; the codec is loaded when the first audio comes."""
 
-    def __init__(self, transcriber: Any, model_name: str | None, device: str) -> None:
-        self.transcriber, self.device = transcriber, device
-        self.name = model_name or transcriber.codec.model or "nano"
+    def __init__(self, transcriber: Transcriber, model_name: str | None, device: str) -> None:
+        self.transcriber, self.name, self.device = transcriber, model_name, device
         self.model: Any = None
 
-    def codes(self, path: Path) -> Any:
-        """The codes of a codes file, or of audio."""
-        from xcodec2 import Codes, XCodec2Model
+    def codes(self, source: Path) -> Codes:
+        """The codes of a codes file, known by its content, or of audio."""
+        from xcodec2.codes import Codes, begins_like_codes
+        from xcodec2.errors import AudioError
+        from xcodec2.files import open_regular
 
-        if path.suffix.lower() == ".npz":
-            return Codes.load(path)
+        content = content_of(source)
+        if source == STDIO:
+            start = content[:64]
+        else:
+            with open_regular(source, AudioError) as file:
+                start = file.read(64)
+        if begins_like_codes(start):
+            codec = self.transcriber.codec
+            return Codes.load(
+                content, frame_rate=codec.frame_rate, codebook_size=codec.codebook_size
+            )
         if self.model is None:
-            self.model = XCodec2Model.from_pretrained(self.name, device=self.device).eval()
-        return self.model.encode(path)
+            self.model = self.load()
+        codes: Codes = self.model.encode(content)
+        return codes
+
+    def load(self) -> Any:
+        """The codec that was named, or the CTC model's own."""
+        from xcodec2.errors import CheckpointError
+
+        own = self.transcriber.codec.model or "nano"
+        try:
+            return load_model(self.name or own, self.device)
+        except CheckpointError as problem:
+            if self.name:
+                raise
+            raise CheckpointError(
+                f"{problem}; the CTC model reads codes of {own}: say with --model where it is"
+            ) from problem

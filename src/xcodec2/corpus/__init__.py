@@ -14,3 +14,7 @@ from xcodec2.corpus.recording import Recording
 from xcodec2.corpus.source import read_corpus
 
 __all__ = ["Recording", "read_corpus"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,3 +16,7 @@ from xcodec2.corpus.extraction import Extraction, Shard, open_extraction
 from xcodec2.extract.run import extract
 
 __all__ = ["Extraction", "Shard", "extract", "open_extraction"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

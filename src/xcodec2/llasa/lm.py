@@ -143,7 +143,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     if (folder / "tokenizer" / "tokenizer.json").is_file():
         folder = folder / "tokenizer"
     if looks_local(str(folder)) and not folder.is_dir():
-        raise LlasaError(f"{name}: no such folder")
+        raise LlasaError(f"{name}: no such folder; give a folder, a Hub id (OWNER/NAME) or bundled")
     with one_error(f"{name}: no tokenizer"):
         return AutoTokenizer.from_pretrained(str(folder))
 

@@ -13,3 +13,7 @@ from __future__ import annotations
 from xcodec2.onnx.runtime import OnnxCodec
 
 __all__ = ["OnnxCodec"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,8 +9,9 @@ Examples:
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xcodec2.lazy import exports
 
 if TYPE_CHECKING:
     from xcodec2.transcribe.decoding import Timed, Transcript
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from xcodec2.transcribe.transcriber import Transcriber
 
 _HOMES = {
-    "CtcConfig": "network",
-    "CtcNetwork": "network",
-    "CtcRecipe": "training",
-    "TextInCodes": "measuring",
-    "Timed": "decoding",
-    "Transcriber": "transcriber",
-    "Transcript": "decoding",
-    "text_in_codes": "measuring",
-    "train_ctc": "training",
+    "CtcConfig": "xcodec2.transcribe.network",
+    "CtcNetwork": "xcodec2.transcribe.network",
+    "CtcRecipe": "xcodec2.transcribe.training",
+    "TextInCodes": "xcodec2.transcribe.measuring",
+    "Timed": "xcodec2.transcribe.decoding",
+    "Transcriber": "xcodec2.transcribe.transcriber",
+    "Transcript": "xcodec2.transcribe.decoding",
+    "text_in_codes": "xcodec2.transcribe.measuring",
+    "train_ctc": "xcodec2.transcribe.training",
 }
 __all__ = [
     "CtcConfig",
@@ -42,13 +43,4 @@ __all__ = [
     "train_ctc",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import torch only when something that needs it is asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

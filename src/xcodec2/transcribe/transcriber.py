@@ -53,7 +53,8 @@ class Transcriber:
             network.load_state_dict(weights)
             codec = CodecIdentity(**facts["codec"])
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as problem:
-            why = " ".join(str(problem).split())[:200]
+            lacks = "it lacks " if isinstance(problem, KeyError) else ""
+            why = " ".join(f"{lacks}{problem}".split())[:200]
             raise TranscriptionError(
                 f"{path}: not a model that `xcodec2 llasa ctc` writes ({why})"
             ) from problem
@@ -86,7 +87,7 @@ class Transcriber:
         from xcodec2.codes import Codes
 
         if isinstance(codes, Codes):
-            codes.identity.check(self.codec, "these codes", "the CTC model's codec")
+            codes.identity.check(self.codec, "this speech", "the CTC model's codec")
             codes = codes.codes
         array = torch.as_tensor(np.asarray(codes), dtype=torch.int64).reshape(-1)
         size = self.network.config.codebook_size

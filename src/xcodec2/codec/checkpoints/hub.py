@@ -66,7 +66,7 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
         return ModelFiles(path.stem, [path], config if config.is_file() else None)
     if HUB_ID.fullmatch(name) and not name.startswith("."):
         return on_hub(name)
-    bundled = ", ".join(sorted(folder.name for folder in BUNDLED.glob("*/"))) or "none"
+    bundled = ", ".join(sorted(bundled_codecs())) or "none"
     raise CheckpointError(
         f"{name}: no such model; give a bundled one ({bundled}), a folder, a file or a Hub id"
     )
@@ -85,7 +85,16 @@ def in_folder(folder: Path) -> ModelFiles:
     )
     if len(others) == 1:  # such as a folder with one Lightning checkpoint
         return ModelFiles(name, others, local(CONFIG_FILE))
-    return collect(name, local, f"{folder} holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}")
+    nothing = f"{folder} holds no model: none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}"
+    if (folder / "model" / CONFIG_FILE).is_file():  # a run of `xcodec2 train`
+        nothing += f"; its model is {folder / 'model'}"
+    return collect(name, local, nothing)
+
+
+def bundled_codecs() -> list[str]:
+    """The names of the codecs in the package, where a language model is, too."""
+    configs = BUNDLED.glob(f"*/{CONFIG_FILE}")
+    return [file.parent.name for file in configs if not (file.parent / "llasa.json").is_file()]
 
 
 def collect(name: str, get: Callable[[str], Path | None], nothing: str) -> ModelFiles:

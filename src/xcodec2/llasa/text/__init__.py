@@ -14,3 +14,7 @@ from xcodec2.llasa.text.normalize import normalize
 from xcodec2.llasa.text.phonemes import Phonemes, looks_like_phonemes, phonemes
 
 __all__ = ["Phonemes", "looks_like_phonemes", "normalize", "phonemes"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
