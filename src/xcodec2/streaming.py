@@ -72,7 +72,7 @@ class EncoderStream:
             self.latency = (step + field.encoder_ahead) / model.frame_rate
         else:
             defaults = window_encoder.STEP, window_encoder.LOOK_BACK, window_encoder.LOOK_AHEAD
-            step, look_back, look_ahead = chosen((step, look_back, look_ahead), defaults)
+            step, look_back, look_ahead = with_defaults((step, look_back, look_ahead), defaults)
             self.state = WindowEncoder(model, step, look_back, look_ahead)
             self.latency = (step + look_ahead) / model.frame_rate
         self.finished = False
@@ -175,7 +175,7 @@ class DecoderStream:
             self.latency = (step + field.decoder_ahead) / model.frame_rate
         else:
             defaults = streams.STEP, streams.LOOK_BACK, streams.LOOK_AHEAD
-            step, look_back, look_ahead = chosen((step, look_back, look_ahead), defaults)
+            step, look_back, look_ahead = with_defaults((step, look_back, look_ahead), defaults)
             self.state = WindowDecoder(model, step, look_back, look_ahead)
             self.latency = (step + look_ahead) / model.frame_rate
         self.finished = False
@@ -342,7 +342,7 @@ def pieces_of(session: DecoderStream) -> Iterator[Tensor]:
         yield samples
 
 
-def chosen(
+def with_defaults(
     given: tuple[int | None, int | None, int | None], defaults: tuple[int, int, int]
 ) -> tuple[int, int, int]:
     """Step, look-back and look-ahead: the default of each that is None."""

@@ -14,7 +14,7 @@ from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 from xcodec2 import XCodec2Model
 from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
 from xcodec2.onnx import OnnxCodec
-from xcodec2.onnx.export import export, facts_of, save
+from xcodec2.onnx.export import export, facts_of, write_graph
 from xcodec2.onnx.graph import DecoderGraph, EncoderGraph, StepGraph
 from xcodec2.onnx.runtime import DECODER
 
@@ -73,7 +73,9 @@ def unlimited(tmp_path_factory: pytest.TempPathFactory) -> OnnxCodec:
     codes = torch.zeros(2, 4, dtype=torch.long)
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("frames")},)
     facts = facts_of(model)
-    save(DecoderGraph(model), (codes,), shapes, ["codes"], ["waveform"], facts, folder / DECODER)
+    write_graph(
+        DecoderGraph(model), (codes,), shapes, ["codes"], ["waveform"], facts, folder / DECODER
+    )
     return OnnxCodec(folder)
 
 

@@ -104,7 +104,7 @@ def write_steps(
         kept = [f"cache_{index}" for index in range(len(caches))]
         batch, count = torch.export.Dim("batch"), torch.export.Dim("count")
         rows = {0: batch}
-        save(
+        write_graph(
             step,
             (frames, starts, starts + 11, caches),
             ({0: batch, 1: count}, rows, rows, [rows for _ in caches]),
@@ -152,10 +152,10 @@ def write(
     outputs = [names[1]]
     if isinstance(graph, EncoderGraph) and graph.network.receptive_field is not None:
         outputs.append("margin")
-    save(graph, (example,), shapes, [names[0]], outputs, facts, path)
+    write_graph(graph, (example,), shapes, [names[0]], outputs, facts, path)
 
 
-def save(
+def write_graph(
     graph: nn.Module,
     examples: tuple[Any, ...],
     shapes: tuple[Any, ...],

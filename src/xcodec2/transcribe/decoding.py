@@ -91,11 +91,12 @@ def log_likelihood(log_probabilities: Tensor, target: list[int]) -> float:
     """
     if not len(log_probabilities):
         return -torch.inf
+    device = log_probabilities.device
     loss = F.ctc_loss(
         log_probabilities[:, None],
-        torch.tensor([target]),
-        torch.tensor([len(log_probabilities)]),
-        torch.tensor([len(target)]),
+        torch.tensor([target], device=device),
+        torch.tensor([len(log_probabilities)], device=device),
+        torch.tensor([len(target)], device=device),
         blank=BLANK,
         reduction="sum",
     )

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.corpus.extraction import open_extraction
 from xcodec2.errors import TranscriptionError
 from xcodec2.files import replacing
@@ -112,17 +113,9 @@ def train_ctc(
     if not examples:
         raise TranscriptionError(f"{source}: no row has codes, phonemes and words to learn from")
     torch.manual_seed(recipe.seed)
-    network = CtcNetwork(
-        CtcConfig(
-            phones,
-            CHARACTERS,
-            codec.codebook_size,
-            recipe.width,
-            recipe.blocks,
-            recipe.kernel,
-            dropout=recipe.dropout,
-        )
-    )
+    sizes = (codec.codebook_size, recipe.width, recipe.blocks, recipe.kernel)
+    with float32_parameters():
+        network = CtcNetwork(CtcConfig(phones, CHARACTERS, *sizes, dropout=recipe.dropout))
     optimizer = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, (0.9, 0.98), weight_decay=recipe.weight_decay
     )
@@ -132,7 +125,7 @@ def train_ctc(
         loss = ctc_step(network, optimizer, batch, recipe, step)
         report(step, loss)
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            save_checkpoint(out / CHECKPOINT, identity, network, optimizer, step + 1)
+            write_checkpoint(out / CHECKPOINT, identity, network, optimizer, step + 1)
     made = Transcriber(network.eval(), codec)
     made.save(out / MODEL)
     return made
@@ -219,11 +212,12 @@ def ctc_step(
     """
     generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
     torch.manual_seed(recipe.seed * 1_000_003 + step)  # of dropout
-    lengths = torch.tensor([len(item.codes) for item in batch])
-    codes = torch.zeros(len(batch), int(lengths.max()), dtype=torch.int64)
+    lengths = torch.tensor([len(item.codes) for item in batch], device="cpu")
+    codes = torch.zeros(len(batch), int(lengths.max()), dtype=torch.int64, device="cpu")
     for row, item in enumerate(batch):
         codes[row, : len(item.codes)] = torch.from_numpy(item.codes.astype(np.int64))
-    begins = torch.rand(codes.shape, generator=generator) < recipe.hide / recipe.span
+    dice = torch.rand(codes.shape, generator=generator, dtype=torch.float32, device="cpu")
+    begins = dice < recipe.hide / recipe.span
     hidden = F.max_pool1d(begins.float(), recipe.span, 1, recipe.span // 2)[:, : codes.shape[1]] > 0
     network.train()
     loss = ctc_loss(network(codes, lengths, hidden), lengths, batch)
@@ -240,13 +234,13 @@ def ctc_step(
 
 def ctc_loss(emissions: Emissions, lengths: torch.Tensor, batch: list[Utterance]) -> torch.Tensor:
     """Mean over symbols of the two outputs' losses."""
-    total = torch.zeros(())
+    total = torch.zeros((), dtype=torch.float32, device="cpu")
     for log_probabilities, targets in (
         (emissions.phones, [item.phones for item in batch]),
         (emissions.characters, [item.characters for item in batch]),
     ):
-        flat = torch.tensor([symbol for target in targets for symbol in target])
-        sizes = torch.tensor(list(map(len, targets)))
+        flat = torch.tensor([symbol for target in targets for symbol in target], device="cpu")
+        sizes = torch.tensor(list(map(len, targets)), device="cpu")
         summed = F.ctc_loss(
             log_probabilities.transpose(0, 1), flat, lengths, sizes, BLANK, reduction="sum"
         )
@@ -287,7 +281,7 @@ def resume(
         raise TranscriptionError(f"{path}: damaged ({type(problem).__name__})") from problem
 
 
-def save_checkpoint(
+def write_checkpoint(
     path: Path,
     identity: dict[str, Any],
     network: CtcNetwork,

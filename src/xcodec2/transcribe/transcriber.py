@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import TranscriptionError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
@@ -49,7 +50,8 @@ class Transcriber:
             with safe_open(str(path), "pt", device=device) as file:
                 facts = json.loads((file.metadata() or {})[FACTS])
                 weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            network = CtcNetwork(CtcConfig(**facts["config"]))
+            with float32_parameters():
+                network = CtcNetwork(CtcConfig(**facts["config"]))
             network.load_state_dict(weights)
             codec = CodecIdentity(**facts["codec"])
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as problem:
@@ -89,15 +91,15 @@ class Transcriber:
         if isinstance(codes, Codes):
             codes.identity.check(self.codec, "this speech", "the CTC model's codec")
             codes = codes.codes
-        array = torch.as_tensor(np.asarray(codes), dtype=torch.int64).reshape(-1)
+        array = torch.as_tensor(np.asarray(codes), dtype=torch.int64, device="cpu").reshape(-1)
         size = self.network.config.codebook_size
         if len(array) and not 0 <= int(array.min()) <= int(array.max()) < size:
             raise TranscriptionError(f"codes outside of 0…{size - 1}")
         if not len(array):
             config = self.network.config
-            return Emissions(
-                torch.zeros(0, len(config.phones) + 1), torch.zeros(0, len(config.characters) + 1)
-            )
+            sizes = (len(config.phones) + 1, len(config.characters) + 1)
+            none = (torch.zeros(0, n, dtype=torch.float32, device="cpu") for n in sizes)
+            return Emissions(*none)
         device = next(self.network.parameters()).device
         with torch.inference_mode():
             found = self.network(array[None].to(device), torch.tensor([len(array)], device=device))

@@ -67,13 +67,13 @@ def linear(
     product = onednn_product() if suits_onednn(x, weight) else None
     if product:
         if owner is not None and x.dtype == torch.float32 and x.shape[:-1].numel() <= FEW_ROWS:
-            weight = packed(weight, owner)
+            weight = packed_for(weight, owner)
         return product(x, weight, bias, "swish" if silu else "none", [], "")
     y = F.linear(x, weight, bias)
     return F.silu(y) if silu else y
 
 
-def packed(weight: Tensor, owner: nn.Module) -> Tensor:
+def packed_for(weight: Tensor, owner: nn.Module) -> Tensor:
     """The weight in oneDNN's own layout, laid out again only when the module's has changed."""
     own: Any = owner.weight
     state = (own.data_ptr(), 0 if own.is_inference() else own._version)
