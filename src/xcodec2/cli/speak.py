@@ -107,7 +107,7 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
       xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
       xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
-      xcodec2 speak "Dr. Smith paid $5 at 9:30am." --phonemes
+      xcodec2 speak 'Dr. Smith paid $5 at 9:30am.' --phonemes
       xcodec2 speak "həlˈO ðˈɛɹ." --phonemes -o a.wav --lm one/that/reads/phonemes
     """
     if out is None:
