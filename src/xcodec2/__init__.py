@@ -9,11 +9,10 @@ Examples:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xcodec2.lazy import exports
 from xcodec2.moved import install
 
+TYPE_CHECKING = False  # typing's own would double the time that this import takes
 if TYPE_CHECKING:
     from xcodec2.codec.config import XCodec2Config
     from xcodec2.codes import Codes
