@@ -45,4 +45,4 @@ def codes_of_text(pieces: Iterable[bytes], codebook_size: int) -> Iterator[torch
     if rest:
         raise CodesError(f"the text ends in the middle of a token, with {rest[:40]!r}")
     if not found:
-        raise CodesError("standard input holds no speech tokens (<|s_17|>…)")
+        raise CodesError("the text holds no speech tokens (<|s_17|>…)")
