@@ -1,0 +1,238 @@
+// The codec by ONNX Runtime for the web: the graphs that `xcodec2 export MODEL FOLDER --to onnx`
+// writes. They hold all of the model, its filter bank included. N samples, T codes.
+
+import { AudioError, CheckpointError, CodesError, XCodec2Error } from "./errors.js";
+import { numFrames, readFacts } from "./facts.js";
+import { concat, resample } from "./resample.js";
+import { DecoderStream, EncoderStream, MAX_STEP } from "./streams.js";
+
+const MAX_FRAMES = 3001; // in one pass, a minute: attention's memory grows with the square
+
+/** The graphs of one model. Each is loaded when it is first needed. */
+export class Codec {
+  /**
+   * @param {string | URL | ((name: string) => Promise<ArrayBuffer | Uint8Array>)} source
+   * @param {import("./index.js").Options} [options]
+   */
+  static async load(source, options = {}) {
+    const read = typeof source === "function" ? source : (name) => fetched(source, name);
+    const ort = options.ort ?? (await import("onnxruntime-web"));
+    const codec = new Codec(read, ort, options);
+    codec.facts = readFacts(await codec.bytes(options.decoderOnly ? "decoder" : "encoder"));
+    return codec;
+  }
+
+  /** Use `Codec.load`. */
+  constructor(read, ort, { encoder = ["wasm"], decoder } = {}) {
+    Object.assign(this, { read, ort, files: new Map(), sessions: new Map() });
+    const gpu = globalThis.navigator?.gpu ? ["webgpu", "wasm"] : ["wasm"];
+    this.providers = { encoder, decoder: decoder ?? gpu };
+    this.queue = Promise.resolve(); // ONNX Runtime for the web runs one graph at a time
+  }
+
+  get sampleRate() {
+    return this.facts.sampleRate;
+  }
+
+  get frameRate() {
+    return this.facts.inputRate / this.facts.hop;
+  }
+
+  get codebookSize() {
+    return this.facts.codebookSize;
+  }
+
+  /** Whether streams are to be had: the model's receptive field is finite. */
+  get streams() {
+    return this.facts.tolerance > 0;
+  }
+
+  /**
+   * @param {Float32Array} samples Mono, in -1 … 1.
+   * @param {number} rate In Hz; another than the model's is converted.
+   * @returns {Promise<Int32Array>} (T,)
+   */
+  async encode(samples, rate) {
+    const wave = resample(checkedSamples(samples), rate, this.facts.inputRate);
+    const { shortest } = this.facts;
+    if (wave.length < shortest) {
+      throw new AudioError(
+        `the audio has ${wave.length} samples; this model needs at least ${shortest}`,
+      );
+    }
+    if (numFrames(this.facts, wave.length) > MAX_FRAMES) return this.encodeLong(wave);
+    const { codes, margin } = await this.run("encoder", { waveform: this.row(wave) });
+    const found = Int32Array.from(codes.data, Number);
+    if (!margin) return found;
+    const frames = Math.floor(wave.length / this.facts.hop) + 1;
+    const padded = concat([wave, new Float32Array(frames * this.facts.hop - wave.length)]);
+    const { hop } = this.facts;
+    for (let index = 0; index < found.length; index++) {
+      if (margin.data[index] < this.facts.tolerance) {
+        const between = (first, last) => padded.slice(first * hop, last * hop);
+        found[index] = await this.codeAlone(index, frames, between);
+      }
+    }
+    return found;
+  }
+
+  /**
+   * @param {ArrayLike<number>} codes (T,)
+   * @returns {Promise<Float32Array>} (T · hop,) at `sampleRate`
+   */
+  async decode(codes) {
+    const row = this.checkedCodes(codes);
+    if (!row.length) throw new CodesError("there are no codes");
+    if (row.length > MAX_FRAMES) return this.decodeLong(row);
+    const { waveform } = await this.run("decoder", { codes: this.integers(row, [1, row.length]) });
+    return waveform.data;
+  }
+
+  /** A session with `push(chunk)` and `finish()`, which give codes as they become final. */
+  async encoderStream(rate, { step = 4 } = {}) {
+    return EncoderStream.open(this, rate, step);
+  }
+
+  /** A session with `push(codes)` and `finish()`, which give samples as they become final. */
+  async decoderStream({ step = 4 } = {}) {
+    return DecoderStream.open(this, step);
+  }
+
+  /** Chunks of audio as they come → codes as they become final, those of `encode` for the whole. */
+  async *streamEncode(chunks, rate, options) {
+    yield* asItComes(await this.encoderStream(rate, options), chunks);
+  }
+
+  /** Chunks of codes as they come → samples as they become final. */
+  async *streamDecode(chunks, options) {
+    yield* asItComes(await this.decoderStream(options), chunks);
+  }
+
+  /** Give the memory of all graphs back. */
+  async release() {
+    for (const session of this.sessions.values()) await (await session).release();
+    this.sessions.clear();
+  }
+
+  // ---- what does not fit into one pass ---------------------------------------------------------
+
+  async encodeLong(wave) {
+    this.refuseLong(numFrames(this.facts, wave.length));
+    return concat(await all(this.streamEncode([wave], this.facts.inputRate, { step: MAX_STEP })));
+  }
+
+  async decodeLong(codes) {
+    this.refuseLong(codes.length);
+    return concat(await all(this.streamDecode([codes], { step: MAX_STEP })));
+  }
+
+  refuseLong(frames) {
+    if (this.streams) return;
+    const seconds = Math.floor((MAX_FRAMES - 1) / this.frameRate);
+    throw new XCodec2Error(
+      `${(frames / this.frameRate).toFixed(0)} s are too long for this model in a browser: ` +
+        `cut it into pieces of ${seconds} s at most`,
+    );
+  }
+
+  // ---- graphs ----------------------------------------------------------------------------------
+
+  /** The code of one of so many frames, from its receptive field alone; see `OnnxCodec`. */
+  async codeAlone(frame, frames, between) {
+    const first = Math.max(frame - this.facts.encoderBack, 0);
+    const last = Math.min(frame + this.facts.encoderAhead + 1, frames);
+    const window = between(first, last).slice(0, -1);
+    const { codes } = await this.run("encoder", { waveform: this.row(window) });
+    return Number(codes.data[frame - first]);
+  }
+
+  /** The outputs of a graph by name. Graphs run in the order they were asked for. */
+  run(name, feeds) {
+    const result = this.queue.then(async () => (await this.session(name)).run(feeds));
+    this.queue = result.catch(() => {});
+    return result;
+  }
+
+  session(name) {
+    if (!this.sessions.has(name)) {
+      const opened = this.open(name);
+      opened.catch(() => this.sessions.delete(name)); // another call may try again
+      this.sessions.set(name, opened);
+    }
+    return this.sessions.get(name);
+  }
+
+  async open(name) {
+    const bytes = await this.bytes(name);
+    const providers = this.providers[name.split("_")[0]];
+    for (const executionProviders of [providers, ["wasm"]]) {
+      try {
+        const session = await this.ort.InferenceSession.create(bytes, { executionProviders });
+        this.files.delete(name);
+        return session;
+      } catch (problem) {
+        if (executionProviders.length === 1) {
+          throw new CheckpointError(`${name}.onnx: ONNX Runtime cannot load it (${problem})`);
+        }
+      }
+    }
+  }
+
+  async bytes(name) {
+    if (!this.files.has(name)) {
+      this.files.set(name, new Uint8Array(await this.read(`${name}.onnx`)));
+    }
+    return this.files.get(name);
+  }
+
+  row(samples) {
+    return new this.ort.Tensor("float32", samples, [1, samples.length]);
+  }
+
+  integers(values, shape) {
+    return new this.ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape);
+  }
+
+  /** @returns {Int32Array} the codes, if they are this model's */
+  checkedCodes(codes) {
+    const row = Array.from(codes, Number);
+    const wrong = row.findIndex((code) => !(Number.isInteger(code) && code >= 0 && code < this.codebookSize));
+    if (wrong >= 0) {
+      throw new CodesError(
+        `code ${row[wrong]} at position ${wrong} is outside of 0…${this.codebookSize - 1}`,
+      );
+    }
+    return Int32Array.from(row);
+  }
+}
+
+/** @returns {Float32Array} the samples, if they are finite floats */
+export function checkedSamples(samples) {
+  if (!(samples instanceof Float32Array || samples instanceof Float64Array)) {
+    throw new AudioError("audio must be a Float32Array of mono samples in -1 … 1");
+  }
+  if (!samples.every(Number.isFinite)) throw new AudioError("the audio holds NaN or infinity");
+  return samples instanceof Float32Array ? samples : Float32Array.from(samples);
+}
+
+async function* asItComes(stream, chunks) {
+  for await (const chunk of chunks) {
+    const found = await stream.push(chunk);
+    if (found.length) yield found;
+  }
+  const rest = await stream.finish();
+  if (rest.length) yield rest;
+}
+
+async function all(pieces) {
+  const found = [];
+  for await (const piece of pieces) found.push(piece);
+  return found;
+}
+
+async function fetched(base, name) {
+  const url = new URL(name, new URL(String(base).replace(/\/?$/, "/"), globalThis.location?.href));
+  const response = await fetch(url);
+  if (!response.ok) throw new CheckpointError(`${url}: cannot be read (${response.status})`);
+  return response.arrayBuffer();
+}
