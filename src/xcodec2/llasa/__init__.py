@@ -17,9 +17,19 @@ if TYPE_CHECKING:
     from xcodec2.errors import LlasaError
     from xcodec2.llasa.backends.base import Sampling
     from xcodec2.llasa.search import Search
-    from xcodec2.llasa.speaker import Speaker, Spoken, Voice
+    from xcodec2.llasa.speaker import Speaker, Spoken
+    from xcodec2.llasa.voices import StoredVoice, Voice, VoiceStore
 
-__all__ = ["LlasaError", "Sampling", "Search", "Speaker", "Spoken", "Voice"]
+__all__ = [
+    "LlasaError",
+    "Sampling",
+    "Search",
+    "Speaker",
+    "Spoken",
+    "StoredVoice",
+    "Voice",
+    "VoiceStore",
+]
 
 _HOMES = {
     "LlasaError": "xcodec2.errors",
@@ -27,7 +37,9 @@ _HOMES = {
     "Search": "xcodec2.llasa.search",
     "Speaker": "xcodec2.llasa.speaker",
     "Spoken": "xcodec2.llasa.speaker",
-    "Voice": "xcodec2.llasa.speaker",
+    "StoredVoice": "xcodec2.llasa.voices",
+    "Voice": "xcodec2.llasa.voices",
+    "VoiceStore": "xcodec2.llasa.voices",
 }
 
 __getattr__, __dir__ = exports(__name__, _HOMES, __all__)
