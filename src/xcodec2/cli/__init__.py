@@ -28,6 +28,7 @@ from xcodec2.cli.speak import speak
 from xcodec2.cli.terminal import say
 from xcodec2.cli.train import train
 from xcodec2.cli.transcribe import transcribe
+from xcodec2.cli.voices import voices
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -56,6 +57,7 @@ for command in (
     llasa,
     speak,
     transcribe,
+    voices,
     extract,
     export,
 ):

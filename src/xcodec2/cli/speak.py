@@ -16,7 +16,8 @@ from xcodec2.cli.outputs import check_audio_suffix, check_parents, check_stdout
 if TYPE_CHECKING:
     from xcodec2.llasa.backends.base import Sampling
     from xcodec2.llasa.search_report import Request
-    from xcodec2.llasa.speaker import Speaker, Spoken, Voice
+    from xcodec2.llasa.speaker import Speaker, Spoken
+    from xcodec2.llasa.voices import StoredVoice, Voice
 
 
 @click.command()
@@ -44,11 +45,16 @@ if TYPE_CHECKING:
 @device_option
 @click.option(
     "--voice",
-    metavar="CLIP",
-    type=click.Path(path_type=Path),
-    help="Clone the voice of this clip of 1 to 15 s.",
+    metavar="CLIP|NAME",
+    help="Clone the voice of this clip of 1 to 15 s, or of a name that `xcodec2 voices` keeps.",
 )
 @click.option("--voice-text", metavar="TEXT", help="Transcript of the clip.")
+@click.option(
+    "--voices",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where names are kept.  [default: as in `xcodec2 voices`]",
+)
 @click.option("--stream", is_flag=True, help="Write audio while it is generated.")
 @click.option(
     "--api-key",
@@ -106,6 +112,7 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
       xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-8 --verifier wer
       xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
+      xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice anna
       xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
       xcodec2 speak 'Dr. Smith paid $5 at 9:30am.' --phonemes
       xcodec2 speak "həlˈO ðˈɛɹ." --phonemes -o a.wav --lm one/that/reads/phonemes
@@ -142,8 +149,9 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
         seed=options["seed"],
         sampling=sampling,
     )
+    stored = stored_voice(**options)
     speaker = load_speaker(**options)
-    voice = speaker.voice(options["voice"], options["voice_text"]) if options["voice"] else None
+    voice = load_voice(speaker, stored, **options) if options["voice"] else None
     if options["stream"] or out == "-":
         stream(speaker, text, out, voice, sampling, options["seed"])
         return
@@ -187,8 +195,11 @@ def check(out: str, **options: Any) -> None:
         raise click.UsageError("--stream writes .wav, or PCM to - (stdout)")
     if streaming and (options["search"] or options["reports"]):
         raise click.UsageError("a search needs whole candidates: leave --stream out")
-    if bool(options["voice"]) != bool(options["voice_text"]):
-        raise click.UsageError("--voice and --voice-text belong together")
+    if named(options["voice"]):
+        if options["voice_text"]:
+            raise click.UsageError("a voice by name has its transcript: leave --voice-text out")
+    elif bool(options["voice"]) != bool(options["voice_text"]):
+        raise click.UsageError("--voice and --voice-text belong together, unless it is a name")
     if bool(options["search"]) != bool(options["verifier"]):
         raise click.UsageError("--search and --verifier belong together")
     if options["process_verifier"] and not options["search"]:
@@ -204,6 +215,29 @@ def check(out: str, **options: Any) -> None:
 def is_server(lm: str | None) -> bool:
     """Whether `--lm` is the address of a server."""
     return str(lm or "").startswith(("http://", "https://"))
+
+
+def named(voice: str | None) -> bool:
+    """Whether `--voice` is a name of a store: a clip has a suffix or is in a folder, or exists."""
+    from xcodec2.llasa.voices import ID
+
+    return voice is not None and bool(ID.fullmatch(voice)) and not Path(voice).is_file()
+
+
+def stored_voice(*, voice: str | None, voices: Path | None, **options: Any) -> StoredVoice | None:
+    """The voice of a name, read before any model is."""
+    from xcodec2.llasa.voices import VoiceStore
+
+    return VoiceStore(voices).load(str(voice)) if named(voice) else None
+
+
+def load_voice(speaker: Speaker, stored: StoredVoice | None, **options: Any) -> Voice:
+    """The voice to speak in: of a name, or of a clip."""
+    from xcodec2.llasa.voices import voice_of
+
+    if stored is not None:
+        return voice_of(stored, speaker)
+    return speaker.voice(options["voice"], options["voice_text"])
 
 
 def load_speaker(

@@ -10,8 +10,9 @@ import numpy as np
 
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.search import Candidate
-from xcodec2.llasa.speaker import Speaker, Spoken, Voice
+from xcodec2.llasa.speaker import Speaker, Spoken
 from xcodec2.llasa.verifiers import Verifier
+from xcodec2.llasa.voices import Voice
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from xcodec2 import XCodec2Model
-from xcodec2.audio.io import load_audio
 from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
@@ -28,27 +27,10 @@ from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.text import Phonemes
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
+from xcodec2.llasa.voices import VERIFIER_SAMPLE_RATE, Voice, encode_clip
 
-VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
-VERIFIER_SAMPLE_RATE = 16_000  # Hz
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
-
-
-@dataclass(frozen=True)
-class Voice:
-    """A clip to speak like.
-
-    Attributes:
-        text: What it says.
-        codes: (T,) int64.
-        waveform: (N,) at VERIFIER_SAMPLE_RATE, what verifiers compare with; None for a voice that
-            the LM made itself.
-    """
-
-    text: str
-    codes: np.ndarray
-    waveform: np.ndarray | None = None
 
 
 @dataclass
@@ -169,23 +151,23 @@ class Speaker:
             LlasaError: For a clip of another length, no text, or a model of one voice only.
             AudioError: For audio that cannot be read.
         """
+        self.check_takes_voices()
+        if not is_speakable(text):
+            raise LlasaError("a voice clip needs the text that it says")
+        codes, waveform = encode_clip(self.codec, clip, sample_rate)
+        return Voice(text.strip(), codes.codes.numpy().astype(np.int64), waveform)
+
+    def check_takes_voices(self) -> None:
+        """Refuse a voice where the model knows one only.
+
+        Raises:
+            LlasaError: It does.
+        """
         if self.backend.metadata.one_voice:
             raise LlasaError(
                 f"{self.backend.name} knows one voice only and cannot take another: "
-                "leave the clip out"
+                "leave the voice out"
             )
-        if not is_speakable(text):
-            raise LlasaError("a voice clip needs the text that it says")
-        audio = load_audio(clip, sample_rate, target_rate=VERIFIER_SAMPLE_RATE)
-        seconds = audio.num_samples / audio.sample_rate
-        min_seconds, max_seconds = VOICE_SECONDS
-        if not min_seconds <= seconds <= max_seconds:
-            raise LlasaError(
-                f"the voice clip has {seconds:.1f} s; "
-                f"give one of {min_seconds:g} to {max_seconds:g} s"
-            )
-        codes = self.codec.encode(audio.waveform, VERIFIER_SAMPLE_RATE).codes
-        return Voice(text.strip(), codes.numpy().astype(np.int64), audio.waveform.numpy())
 
     @renamed_arguments(how="search", process="process_verifier")
     def speak(

@@ -1,0 +1,118 @@
+"""Requests and responses that may end at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from xcodec2.serve.guard import Body, Visit
+from xcodec2.serve.problems import ApiProblem, ClientGone
+
+Result = TypeVar("Result")
+
+
+def visit_of(request: Request) -> Visit:
+    """What the log will say of a request."""
+    visit: Visit = request.scope["visit"]
+    return visit
+
+
+def body_of_request(request: Request) -> Body:
+    """The meter on its body."""
+    body = visit_of(request).body
+    assert body is not None
+    return body
+
+
+async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """The result of some work, given up when the client hangs up; its body must have been read.
+
+    Raises:
+        ClientGone: It has.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(hung_up(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise ClientGone
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def hung_up(request: Request) -> None:
+    """Return when the client is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class Stream(StreamingResponse):
+    """A response that tells its source when the client has left, however that comes about.
+
+    Args:
+        content: Pieces.
+        leave: Is called once, behind the last piece or when there is nobody to send it to.
+        idle_seconds: For which one piece may wait for its client.
+        headers: Of the response.
+        media_type: Of the content.
+        listen: For the client to hang up; not while something else reads its body.
+    """
+
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        leave: Callable[[], None],
+        *,
+        idle_seconds: float,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        listen: bool = True,
+    ) -> None:
+        super().__init__(content, headers=headers, media_type=media_type)
+        self.leave, self.idle_seconds, self.listen = leave, idle_seconds, listen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the pieces."""
+
+        async def patient(message: object) -> None:
+            await asyncio.wait_for(send(message), self.idle_seconds)  # type: ignore[arg-type]
+
+        try:
+            if self.listen:
+                await super().__call__(scope, receive, patient)
+            else:
+                await self.stream_response(patient)
+        except asyncio.TimeoutError as problem:
+            raise ClientGone from problem
+        finally:
+            self.leave()
+
+
+async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A piece that was waited for, and those behind it."""
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def uploaded(request: Request, fields: tuple[str, ...] = ("file",)) -> bytes:
+    """The file of a form, or a body that is the file itself.
+
+    Raises:
+        ApiProblem: The form has none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        return await request.body()
+    async with request.form(max_files=4, max_fields=64) as form:
+        for name in fields:
+            if (part := form.get(name)) is not None:
+                return part.encode() if isinstance(part, str) else await part.read()
+    raise ApiProblem(400, f"the form has no {fields[0]}", param=fields[0], code="missing_file")

@@ -1,0 +1,292 @@
+"""`POST /v1/audio/decode`: codes → sound, of a whole recording or as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import ValidationError
+
+from xcodec2.codes import Codes
+from xcodec2.errors import XCodec2Error
+from xcodec2.serve.engine import CHUNK_CODES, FedJob
+from xcodec2.serve.exchange import (
+    Stream,
+    body_of_request,
+    chained,
+    unless_gone,
+    uploaded,
+    visit_of,
+)
+from xcodec2.serve.feeding import pump, pumped
+from xcodec2.serve.problems import ApiProblem, first_finding, refused
+from xcodec2.serve.schemas import CodesRequest, Format, Rate, errors
+from xcodec2.serve.searching import whole_sound
+from xcodec2.serve.service import Service, service_of
+from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
+
+router = APIRouter()
+LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+MAX_LINE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What sound is asked for."""
+
+    form: str
+    rate: int | None
+    speed: float
+
+
+@router.post(
+    "/v1/audio/decode",
+    summary="Codes to speech",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Audio, sent while it is decoded.",
+            "content": {kind: {} for kind in MEDIA_TYPES.values()},
+        },
+        **errors(413, 415),
+    },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": CodesRequest.model_json_schema()},
+                "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        }
+    },
+)
+async def create_audio(
+    request: Request,
+    response_format: Annotated[Format | None, Query(description="wav unless given.")] = None,
+    sample_rate: Annotated[int | None, Query(description="Of the audio, in Hz.")] = None,
+    speed: Annotated[float | None, Query(ge=0.25, le=4.0, allow_inf_nan=False)] = None,
+) -> Response:
+    """Decode the JSON of /v1/audio/codes, a codes file, or lines of codes while they come."""
+    service = service_of(request)
+    if sample_rate is not None and sample_rate not in Rate.__args__:  # type: ignore[attr-defined]
+        known = ", ".join(map(str, Rate.__args__))  # type: ignore[attr-defined]
+        raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
+    wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in LINE_TYPES:
+        return await stream_audio(service, request, wanted)
+    codes, asked = codes_in(await uploaded(request), service)
+    if asked is not None:
+        wanted = Wanted(
+            response_format or asked.response_format or "wav", sample_rate, speed or asked.speed or 1.0
+        )
+    return await whole_audio(service, request, codes, wanted)
+
+
+def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | None]:
+    """The codes of a body, and what its JSON asks besides.
+
+    Raises:
+        ApiProblem: There are none, too many, or those of another codec.
+    """
+    model, asked = service.models.codec, None
+    own = {"frame_rate": model.frame_rate, "codebook_size": model.codebook_size}
+    try:
+        if content.lstrip()[:1] in (b"{", b"["):
+            asked = asked_for(content)
+            names = ("num_samples", "sample_rate", "model", "weights_hash")
+            facts = {name: getattr(asked, name) for name in names}
+            sizes = {name: getattr(asked, name) or value for name, value in own.items()}
+            codes = Codes(asked.codes, **facts, **sizes)
+        else:
+            codes = Codes.load(content, **own)
+        if difference := codes.identity.difference(model.identity, "what was sent", "this server"):
+            raise ApiProblem(400, difference, code="wrong_codec", param="codes")
+    except XCodec2Error as problem:
+        raise refused(problem, "codes") from problem
+    if len(codes) > service.limits.max_seconds * model.frame_rate:
+        raise ApiProblem(413, f"more codes than {service.limits.max_seconds:g} s of audio have")
+    return codes, asked
+
+
+def asked_for(content: bytes) -> CodesRequest:
+    """What a body of JSON asks for: an object, or a list of codes alone."""
+    try:
+        if content.lstrip()[:1] == b"[":
+            content = b'{"codes":' + content + b"}"
+        return CodesRequest.model_validate_json(content)
+    except ValidationError as problem:
+        raise first_finding(problem.errors()) from problem
+
+
+async def whole_audio(service: Service, request: Request, codes: Codes, wanted: Wanted) -> Response:
+    """Codes that are all there: streamed where that gives what decoding the whole does."""
+    model, visit = service.models.codec, visit_of(request)
+    visit.tokens = len(codes)
+    rate = output_rate(wanted.form, wanted.rate, model.sample_rate)
+    writer = SoundWriter(wanted.form, model.sample_rate, rate, wanted.speed)
+    headers = {"X-Sample-Rate": str(rate), "X-Channels": "1"}
+    if model.receptive_field is None:
+        try:
+            work = service.whole.run_there(lambda: model.decode(codes))
+            waveform = await unless_gone(request, work)
+        except XCodec2Error as problem:
+            raise refused(problem, "codes") from problem
+        return whole_sound(service, request, waveform.numpy(), writer, headers, wanted.form)
+    job = service.engine.decode()
+
+    async def feed() -> None:
+        for part in codes.codes.split(CHUNK_CODES):
+            await job.inlet.put(part.numpy(), len(part))
+        job.inlet.end()
+
+    left = len(codes) * (model.sample_rate // model.frame_rate)
+    if codes.num_samples is not None and codes.sample_rate is not None:
+        left = max(1, round(codes.num_samples * model.sample_rate / codes.sample_rate))
+    feeding = asyncio.ensure_future(feed())
+    return await sounding(service, request, job, feeding, writer, headers, wanted.form, left)
+
+
+async def stream_audio(service: Service, request: Request, wanted: Wanted) -> Response:
+    """Sound of lines of codes, while these still come."""
+    body_of_request(request).unlimited()
+    model = service.models.codec
+    rate = output_rate(wanted.form, wanted.rate, model.sample_rate)
+    writer = SoundWriter(wanted.form, model.sample_rate, rate, wanted.speed)
+    headers = {"X-Sample-Rate": str(rate), "X-Channels": "1"}
+    job = service.engine.decode()
+    lines = Lines(model.codebook_size, int(service.limits.max_stream_seconds * model.frame_rate))
+    feeding = asyncio.ensure_future(pump(request, job, lines, service.limits))
+    return await sounding(service, request, job, feeding, writer, headers, wanted.form)
+
+
+async def sounding(
+    service: Service,
+    request: Request,
+    job: FedJob,
+    feeding: asyncio.Future[None],
+    writer: SoundWriter,
+    headers: dict[str, str],
+    form: str,
+    most: int | None = None,
+) -> Response:
+    """The sound of a job that is being fed, at most so many samples; the first before the answer
+    begins.
+    """
+    visit = visit_of(request)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        left = most
+        async for samples in pumped(job, feeding):
+            kept = samples if left is None else samples[:left]
+            left = None if left is None else left - len(kept)
+            if piece := writer.write(kept):
+                visit.sound()
+                yield piece
+        if piece := writer.finish():
+            yield piece
+
+    def leave() -> None:
+        feeding.cancel()
+        visit.audio = writer.seconds
+        service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
+        service.engine.cancel(job)
+
+    content = pieces()
+    try:
+        first = await anext(content, b"")
+    except BaseException as problem:
+        leave()
+        if isinstance(problem, XCodec2Error):
+            raise refused(problem, "codes") from problem
+        raise
+    return Stream(
+        chained(first, content),
+        leave,
+        idle_seconds=service.limits.idle_seconds,
+        headers=headers,
+        media_type=MEDIA_TYPES[form],
+        listen=feeding.done(),
+    )
+
+
+class Lines:
+    """Lines of JSON, cut anywhere → codes.
+
+    Args:
+        codebook_size: Codes that there are.
+        most: Codes that may come.
+    """
+
+    def __init__(self, codebook_size: int, most: int) -> None:
+        self.codebook_size, self.most = codebook_size, most
+        self.decoder = codecs.getincrementaldecoder("utf-8")("strict")
+        self.rest = ""
+        self.count = 0
+
+    def take(self, content: bytes) -> list[tuple[np.ndarray, float]]:
+        """The codes of lines that are whole.
+
+        Raises:
+            ApiProblem: A line holds something else.
+        """
+        try:
+            *whole, self.rest = (self.rest + self.decoder.decode(content)).split("\n")
+        except UnicodeDecodeError as problem:
+            raise ApiProblem(400, "the lines are not UTF-8", param="codes") from problem
+        if len(self.rest) > MAX_LINE:
+            raise ApiProblem(413, f"a line is longer than {MAX_LINE} bytes", param="codes")
+        return [found for text in whole for found in self.codes(text)]
+
+    def finish(self) -> list[tuple[np.ndarray, float]]:
+        """The codes of a last line without its end.
+
+        Raises:
+            ApiProblem: There were no codes at all.
+        """
+        found = self.codes(self.rest)
+        if not self.count:
+            raise ApiProblem(400, "there are no codes", param="codes")
+        return found
+
+    def codes(self, text: str) -> list[tuple[np.ndarray, float]]:
+        """The codes of a line, in pieces with their numbers."""
+        if not text.strip():
+            return []
+        codes = codes_of_json(text, self.codebook_size)
+        self.count += len(codes)
+        if self.count > self.most:
+            raise ApiProblem(413, f"a stream may have {self.most} codes", param="codes")
+        parts = range(0, len(codes), CHUNK_CODES)
+        pieces = [codes[start : start + CHUNK_CODES] for start in parts]
+        return [(np.array(piece, np.int64), len(piece)) for piece in pieces]
+
+
+def codes_of_json(text: str, codebook_size: int) -> list[int]:
+    """The codes of {"codes": […]}, of a list, or one code; none is fine.
+
+    Raises:
+        ApiProblem: It is something else.
+    """
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise ApiProblem(400, "a line is no JSON", param="codes") from problem
+    if isinstance(value, dict):
+        value = value.get("codes")
+    codes = value if isinstance(value, list) else [value]
+    for code in codes:
+        if type(code) is not int or not 0 <= code < codebook_size:
+            shown = str(code)[:20]
+            raise ApiProblem(
+                400, f"{shown!r} is no code of 0…{codebook_size - 1}", param="codes"
+            )
+    return codes

@@ -1,0 +1,113 @@
+"""Speech that is chosen among many candidates: made whole, then sent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import numpy as np
+from fastapi import Request
+from fastapi.responses import Response
+
+from xcodec2.errors import XCodec2Error
+from xcodec2.llasa.search import Search
+from xcodec2.llasa.speaker import Spoken
+from xcodec2.llasa.verifiers import Verifier, verifier
+from xcodec2.serve.exchange import Stream, unless_gone, visit_of
+from xcodec2.serve.problems import ApiProblem, refused
+from xcodec2.serve.schemas import SpeechRequest
+from xcodec2.serve.service import Service
+from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter
+from xcodec2.serve.speech import quietly, sampling_of
+from xcodec2.serve.voicing import Voicing
+
+MAX_CANDIDATES = 64
+
+
+async def searched(
+    service: Service,
+    request: Request,
+    body: SpeechRequest,
+    voicing: Voicing,
+    writer: SoundWriter,
+    headers: dict[str, str],
+) -> Response:
+    """The best of many candidates.
+
+    Raises:
+        ApiProblem: The search is none, too wide, or nothing here can choose.
+    """
+    try:
+        search = Search.parse(body.search or "")
+    except XCodec2Error as problem:
+        raise refused(problem, "search") from problem
+    if search.width * search.ways > MAX_CANDIDATES:
+        raise ApiProblem(400, f"at most {MAX_CANDIDATES} candidates are made", param="search")
+    if body.stream_format == "sse":
+        raise ApiProblem(400, "a search is not streamed as events", param="stream_format")
+    choosing = judge_of(service)
+    speaker = service.speaking()
+
+    def work() -> Spoken:
+        with quietly():
+            return speaker.speak(
+                body.input,
+                voice=voicing.voice,
+                sampling=sampling_of(body),
+                seed=body.seed or 0,
+                search=search,
+                verifier=choosing,
+            )
+
+    try:
+        spoken = await unless_gone(request, service.whole.run_there(work))
+    except XCodec2Error as problem:
+        raise refused(problem, "search") from problem
+    visit = visit_of(request)
+    visit.sound()
+    visit.tokens = len(spoken.codes)
+    service.metrics.tokens.inc(sum(found.num_tokens for found in spoken.searches))
+    return whole_sound(service, request, spoken.waveform.numpy(), writer, headers, body.response_format)
+
+
+def judge_of(service: Service) -> Verifier:
+    """What chooses: the model that reads codes, or else the recognizer."""
+    if service.models.ctc is not None:
+        return service.models.ctc
+    try:
+        return verifier("wer", load=True)
+    except XCodec2Error as problem:
+        raise ApiProblem(
+            400, "nothing here can choose among candidates: the server needs --ctc or a recognizer",
+            param="search", code="no_verifier",
+        ) from problem
+
+
+def whole_sound(
+    service: Service,
+    request: Request,
+    waveform: np.ndarray,
+    writer: SoundWriter,
+    headers: dict[str, str],
+    form: str,
+) -> Stream:
+    """A waveform (N,) that is there already, sent in pieces."""
+    visit = visit_of(request)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(waveform), 8_000):
+            if piece := writer.write(waveform[start : start + 8_000]):
+                yield piece
+        if piece := writer.finish():
+            yield piece
+
+    def leave() -> None:
+        visit.audio = writer.seconds
+        service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
+
+    return Stream(
+        pieces(),
+        leave,
+        idle_seconds=service.limits.idle_seconds,
+        headers=headers,
+        media_type=MEDIA_TYPES[form],
+    )
