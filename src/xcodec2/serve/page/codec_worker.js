@@ -1,0 +1,37 @@
+// Runs the graphs beside the page, so that the page stays quick.
+
+import { Codec } from "./codec/index.js";
+
+const files = new URL("./", import.meta.url);
+let loading = null;
+
+const work = {
+  load: async () => (await codec()).facts,
+  encode: async (samples, rate) => (await codec()).encode(samples, rate),
+  decode: async (codes) => (await codec()).decode(codes),
+};
+
+/** The codec; a load that failed is tried again. */
+function codec() {
+  loading ??= load().catch((problem) => {
+    loading = null;
+    throw problem;
+  });
+  return loading;
+}
+
+async function load() {
+  const kind = (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
+  const ort = await import(new URL(`runtime/ort.${kind}.min.mjs`, files));
+  ort.env.wasm.wasmPaths = new URL("runtime/", files).href;
+  const decoder = kind === "webgpu" ? ["webgpu", "wasm"] : ["wasm"];
+  return Codec.load(new URL("graphs/", files), { ort, decoder });
+}
+
+self.onmessage = async ({ data: { id, name, values } }) => {
+  try {
+    self.postMessage({ id, result: await work[name](...values) });
+  } catch (problem) {
+    self.postMessage({ id, message: `${problem.message || problem}` });
+  }
+};
