@@ -1,6 +1,7 @@
 // The codec by ONNX Runtime for the web: the graphs that `xcodec2 export MODEL FOLDER --to onnx`
 // writes. They hold all of the model, its filter bank included. N samples, T codes.
 
+import { checkRange } from "./codes_file.js";
 import { AudioError, CheckpointError, CodesError, XCodec2Error } from "./errors.js";
 import { numFrames, readFacts } from "./facts.js";
 import { concat, resample } from "./resample.js";
@@ -195,14 +196,8 @@ export class Codec {
 
   /** @returns {Int32Array} the codes, if they are this model's */
   checkedCodes(codes) {
-    const row = Array.from(codes, Number);
-    const wrong = row.findIndex((code) => !(Number.isInteger(code) && code >= 0 && code < this.codebookSize));
-    if (wrong >= 0) {
-      throw new CodesError(
-        `code ${row[wrong]} at position ${wrong} is outside of 0…${this.codebookSize - 1}`,
-      );
-    }
-    return Int32Array.from(row);
+    checkRange(codes, this.codebookSize);
+    return Int32Array.from(codes);
   }
 }
 

@@ -21,6 +21,7 @@ const FIELDS = [
 export function codesFile(item) {
   const { codes, frameRate = 50, codebookSize = 65_536 } = item;
   if (!codes?.length) throw new CodesError("there are no codes");
+  checkRange(codes, codebookSize);
   const known = { ...item, frameRate, codebookSize };
   const small = codebookSize <= 1 << 16;
   const members = [["format_version", scalar(FORMAT_VERSION)]];
@@ -83,9 +84,20 @@ function checked(item) {
   const { codes, frameRate = 50, codebookSize = 65_536 } = item;
   if (!(codes instanceof Int32Array)) throw new CodesError("codes must be integers (T,)");
   if (!codes.length) throw new CodesError("there are no codes in it");
-  const wrong = codes.findIndex((code) => code < 0 || code >= codebookSize);
-  if (wrong >= 0) throw new CodesError(`code ${codes[wrong]} is outside of 0…${codebookSize - 1}`);
+  checkRange(codes, codebookSize);
   return { ...item, frameRate, codebookSize };
+}
+
+/** Throw CodesError for what is no code. */
+export function checkRange(codes, codebookSize) {
+  for (let index = 0; index < codes.length; index++) {
+    const code = codes[index];
+    if (!Number.isInteger(code) || code < 0 || code >= codebookSize) {
+      throw new CodesError(
+        `code ${code} at position ${index} is outside of 0…${codebookSize - 1}`,
+      );
+    }
+  }
 }
 
 // ---- arrays --------------------------------------------------------------------------------------

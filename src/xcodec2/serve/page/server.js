@@ -5,10 +5,14 @@ import { fromPcm16, wavFile } from "./codec/wav.js";
 import { decodeFile } from "./sound.js";
 
 const KEY = "xcodec2-key"; // in the tab's own storage
+const PATIENCE = 2000; // ms between looks at a server that loads its models
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** The server asks for a key, or does not know this one. */
 export class KeyNeeded extends XCodec2Error {}
+
+/** The server is not ready yet. */
+class StillLoading extends XCodec2Error {}
 
 export class Server {
   speaks = true;
@@ -18,10 +22,17 @@ export class Server {
     sessionStorage.setItem(KEY, key);
   }
 
-  /** @returns {Promise<string>} the model, in a line */
+  /** @returns {Promise<string>} the models, in a line, as soon as they are loaded */
   async describe() {
-    const { data } = await (await this.ask("v1/models")).json();
-    return data.map(({ id }) => id).join(" · ");
+    for (;;) {
+      try {
+        const { data } = await (await this.ask("v1/models")).json();
+        return data.map(({ id }) => id).join(" · ");
+      } catch (problem) {
+        if (!(problem instanceof StillLoading)) throw problem;
+        await new Promise((resolve) => setTimeout(resolve, PATIENCE));
+      }
+    }
   }
 
   /** @param {{content?: ArrayBuffer, samples?: Float32Array, rate?: number}} sound */
@@ -81,17 +92,18 @@ export class Server {
       throw new XCodec2Error("the server does not answer: is it still running?");
     }
     if (response.ok) return response;
-    const message = await reason(response);
-    throw response.status === 401 ? new KeyNeeded(message) : new XCodec2Error(message);
+    const { message, code } = await reason(response);
+    if (response.status === 401) throw new KeyNeeded(message);
+    throw new (code === "loading" ? StillLoading : XCodec2Error)(message);
   }
 }
 
 async function reason(response) {
   const text = await response.text();
   try {
-    return JSON.parse(text).error.message;
+    return JSON.parse(text).error;
   } catch {
-    return `the server answered ${response.status} ${response.statusText}`;
+    return { message: `the server answered ${response.status} ${response.statusText}` };
   }
 }
 

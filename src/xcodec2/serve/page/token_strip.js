@@ -57,16 +57,15 @@ export class TokenStrip {
   /** The tokens around the cursor, large enough to be read. */
   zoom() {
     const around = window.innerWidth < 600 ? AROUND / 4 : AROUND;
-    const cells = [];
-    for (let index = this.index - around; index <= this.index + around; index++) {
+    const count = Math.min(2 * around + 1, this.codes.length);
+    const first = Math.max(0, Math.min(this.index - around, this.codes.length - count));
+    const cells = Array.from(this.codes.subarray(first, first + count), (code, place) => {
       const cell = document.createElement("span");
-      if (index in this.codes) {
-        cell.textContent = this.codes[index];
-        cell.style.background = tokenColor(this.codes[index], this.codebookSize);
-      }
-      cell.classList.toggle("here", index === this.index);
-      cells.push(cell);
-    }
+      cell.textContent = code;
+      cell.style.background = tokenColor(code, this.codebookSize);
+      cell.classList.toggle("here", first + place === this.index);
+      return cell;
+    });
     byId("loupe").replaceChildren(...cells);
   }
 

@@ -26,23 +26,23 @@ export class VoicesView {
 
   async refresh() {
     const voices = await this.backend.voices();
-    byId("voices-none").hidden = voices.some((voice) => !isBuiltIn(voice));
-    byId("voice-list").replaceChildren(...voices.filter((v) => !isBuiltIn(v)).map((v) => this.item(v)));
+    const added = voices.filter((voice) => !isBuiltIn(voice));
+    byId("voices-none").hidden = added.length > 0;
+    byId("voice-list").replaceChildren(...added.map((voice) => this.item(voice)));
     const select = byId("voice");
     const chosen = select.value;
-    const own = voices.some(isBuiltIn) ? [] : [new Option("The model's own", "")];
-    select.replaceChildren(...own, ...voices.map(({ id, name }) => new Option(name ?? id, id)));
+    select.replaceChildren(...voices.map(({ id, name }) => new Option(name, id)));
     if (voices.some(({ id }) => id === chosen)) select.value = chosen;
   }
 
   item(voice) {
-    const { id, name = id } = voice;
+    const { id, name } = voice;
     const line = document.createElement("li");
     const text = document.createElement("div");
     text.textContent = name;
-    if (voice.ref_text) {
+    if (voice.text) {
       const said = document.createElement("small");
-      said.textContent = `“${voice.ref_text}”`;
+      said.textContent = `“${voice.text}”`;
       text.append(said);
     }
     const remove = document.createElement("button");
@@ -89,6 +89,6 @@ export class VoicesView {
 }
 
 /** Whether a voice belongs to the model, so that it cannot be deleted. */
-function isBuiltIn(voice) {
-  return voice.built_in === true || voice.deletable === false;
+function isBuiltIn({ id }) {
+  return id === "default";
 }

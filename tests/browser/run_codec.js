@@ -1,4 +1,4 @@
-// Encodes, decodes and streams clips for tests/serve/test_js_package.py:
+// Encodes, decodes and streams clips for test_js_package.py:
 //   node run_codec.js GRAPHS CLIPS
 // CLIPS holds NAME.RATE.f32 files (float32 samples); NAME.json and NAME.out.f32 are written beside
 // them.
@@ -6,7 +6,7 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { Codec } from "../src/index.js";
+import { Codec } from "../../js/src/index.js";
 
 const [graphs, clips] = process.argv.slice(2);
 const codec = await Codec.load((name) => readFile(join(graphs, name)));
