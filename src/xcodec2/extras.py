@@ -10,7 +10,12 @@ from typing import Any
 from xcodec2.errors import MissingExtraError
 
 #: Where a package's name on an index is not the name that Python imports.
-DISTRIBUTIONS = {"hibari": "hibari-tts", "python_stretch": "python-stretch"}
+DISTRIBUTIONS = {
+    "hibari": "hibari-tts",
+    "multipart": "python-multipart",
+    "prometheus_client": "prometheus-client",
+    "python_stretch": "python-stretch",
+}
 
 
 def require(*modules: str, extra: str, purpose: str = "this") -> Any:

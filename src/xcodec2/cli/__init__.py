@@ -24,6 +24,7 @@ from xcodec2.cli.failures import exit_code, explain, show_warning
 from xcodec2.cli.info import info
 from xcodec2.cli.llasa import llasa
 from xcodec2.cli.reconstruct import reconstruct
+from xcodec2.cli.serve import serve
 from xcodec2.cli.speak import speak
 from xcodec2.cli.terminal import say
 from xcodec2.cli.train import train
@@ -56,6 +57,7 @@ for command in (
     train,
     llasa,
     speak,
+    serve,
     transcribe,
     voices,
     extract,

@@ -7,6 +7,7 @@ Nobody waits for anybody: what a slow reader has not fetched is left as codes, t
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -186,7 +187,8 @@ class Engine:
             ApiProblem: Too many are open.
         """
         self.check_sessions()
-        return self.feed(self.codec.decoder_stream(), CHUNK_CODES)
+        # Codes are small, and clients send them all before they read: they may all wait.
+        return self.feed(self.codec.decoder_stream(), math.inf)
 
     def encode(self, sample_rate: int) -> FedJob:
         """A stream of sound that becomes codes.
@@ -340,7 +342,8 @@ class Engine:
             if not job.outlet.full and (chunk := job.ready()) is not None
         ]
         if chunks:
-            self.through(lambda jobs: push_all(jobs, [chunk for _, chunk in chunks]), [job for job, _ in chunks])
+            pushed = [chunk for _, chunk in chunks]
+            self.through(lambda jobs: push_all(jobs, pushed), [job for job, _ in chunks])
         ending = [job for job in list(self.jobs) if job.over() and not job.outlet.full]
         for job in ending:  # one that is too short is no harm to others
             self.through(finish_all, [job])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
 
+from xcodec2.errors import XCodec2Error
 from xcodec2.serve.guard import Body, Visit
-from xcodec2.serve.problems import ApiProblem, ClientGone
+from xcodec2.serve.problems import LOG, ApiProblem, ClientGone
 
 Result = TypeVar("Result")
 
@@ -79,20 +82,27 @@ class Stream(StreamingResponse):
         self.leave, self.idle_seconds, self.listen = leave, idle_seconds, listen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the pieces."""
+        """Send the pieces; where they break off, the connection does too."""
 
-        async def patient(message: object) -> None:
-            await asyncio.wait_for(send(message), self.idle_seconds)  # type: ignore[arg-type]
+        async def patient(message: Message) -> None:
+            await asyncio.wait_for(send(message), self.idle_seconds)
 
         try:
             if self.listen:
                 await super().__call__(scope, receive, patient)
             else:
                 await self.stream_response(patient)
-        except asyncio.TimeoutError as problem:
-            raise ClientGone from problem
+        except (ClientGone, asyncio.TimeoutError):
+            pass
+        except (XCodec2Error, HTTPException) as problem:
+            LOG.warning("id=%s broken off: %s", scope["visit"].id, problem)
         finally:
             self.leave()
+
+
+def event(facts: Mapping[str, object]) -> bytes:
+    """One server-sent event."""
+    return f"data: {json.dumps(facts)}\n\n".encode()
 
 
 async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from fastapi import Request
+from torch import Tensor
 
-from xcodec2.serve.engine import FedJob
+from xcodec2.serve.engine import CHUNK_CODES, FedJob
+from xcodec2.serve.exchange import hung_up
 from xcodec2.serve.limits import Limits
 from xcodec2.serve.problems import ApiProblem, ClientGone
 
@@ -27,11 +29,11 @@ class Parser(Protocol):
 
 
 async def pump(request: Request, job: FedJob, parser: Parser, limits: Limits) -> None:
-    """Give a job what a body brings, as it has room, until the body's end.
+    """Give a job what a body brings, as it has room, and then listen for the client to hang up.
 
     Raises:
         ApiProblem: The body is none, or nothing comes for too long.
-        ClientGone: The client has hung up before its end.
+        ClientGone: The client has hung up; without one of these it never returns.
     """
     while True:
         try:
@@ -47,6 +49,21 @@ async def pump(request: Request, job: FedJob, parser: Parser, limits: Limits) ->
     for chunk, weight in parser.finish():
         await job.inlet.put(chunk, weight)
     job.inlet.end()
+    await hung_up(request)
+    raise ClientGone
+
+
+async def pump_codes(request: Request, job: FedJob, codes: Tensor) -> None:
+    """Give a job codes (T,) that are all there, and then listen for the client to hang up.
+
+    Raises:
+        ClientGone: It has.
+    """
+    for part in codes.split(CHUNK_CODES):
+        await job.inlet.put(part.numpy(), len(part))
+    job.inlet.end()
+    await hung_up(request)
+    raise ClientGone
 
 
 async def pumped(job: FedJob, feeding: asyncio.Future[None]) -> AsyncIterator[np.ndarray]:
@@ -54,9 +71,9 @@ async def pumped(job: FedJob, feeding: asyncio.Future[None]) -> AsyncIterator[np
     while True:
         waiting = asyncio.ensure_future(job.outlet.next())
         try:
-            if not feeding.done():
-                await asyncio.wait({waiting, feeding}, return_when=asyncio.FIRST_COMPLETED)
-            if feeding.done() and not feeding.cancelled():
+            both: set[asyncio.Future[Any]] = {waiting, feeding}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.done():
                 feeding.result()
             result = await waiting
         finally:

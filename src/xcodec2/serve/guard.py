@@ -1,14 +1,14 @@
-"""What stands before every request: keys, origins, sizes of bodies, and one line of log behind it."""
+"""What stands before every request: keys, origins and sizes of bodies; behind it, a line of log."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -75,6 +75,9 @@ class Logged:
 
         try:
             await self.app(scope, receive, noted)
+        except Exception:
+            visit.status = visit.status or 500
+            raise
         finally:
             self.write(scope, visit)
 
@@ -208,10 +211,8 @@ class Guard:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 413:
-                try:
+                with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(body.drain(), DRAIN_SECONDS)
-                except asyncio.TimeoutError:
-                    pass
             await send(message)
 
         return sending
@@ -251,5 +252,3 @@ class Guard:
             f"{what}: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
             headers={"WWW-Authenticate": "Bearer"},
         )
-
-

@@ -22,7 +22,10 @@ class Metrics:
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         self.requests = Counter(
-            "xcodec2_requests", "Requests by route and status.", ["route", "status"], registry=registry
+            "xcodec2_requests",
+            "Requests by route and status.",
+            ["route", "status"],
+            registry=registry,
         )
         self.request_seconds = Histogram(
             "xcodec2_request_seconds",

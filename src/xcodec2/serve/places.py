@@ -11,21 +11,29 @@ from typing import Protocol
 import numpy as np
 
 from xcodec2.errors import LlasaError, XCodec2Error
-from xcodec2.llasa.backends.base import Backend, Sampling
+from xcodec2.llasa.backends.base import Backend
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.generation.batch import BatchGenerator, Sequence
+from xcodec2.llasa.sampling import Sampling
 
 
 class Growth(Protocol):
-    """One sequence.
+    """One sequence."""
 
-    Attributes:
-        finished: Whether nothing will follow.
-        ended: Whether the model ended it by itself.
-        problem: Why it failed.
-    """
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will follow."""
+        ...
 
-    finished: bool
-    ended: bool
-    problem: Exception | None
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended it by itself."""
+        ...
+
+    @property
+    def problem(self) -> Exception | None:
+        """Why it failed."""
+        ...
 
     def take(self) -> list[int]:
         """The codes that came since the last time."""
@@ -144,6 +152,70 @@ class StreamedPlaces:
             self.under_way.discard(growth)
 
 
+class BatchGrowth:
+    """A sequence of a `BatchGenerator`."""
+
+    problem: Exception | None = None
+
+    def __init__(self, sequence: Sequence, to_codes: Callable[[list[int]], np.ndarray]) -> None:
+        self.sequence, self.to_codes = sequence, to_codes
+        self.taken = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will follow."""
+        return self.sequence.finished is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model ended it by itself."""
+        return self.sequence.finished == "end"
+
+    def take(self) -> list[int]:
+        """The codes that came since the last time."""
+        tokens = self.sequence.tokens[self.taken :]
+        self.taken += len(tokens)
+        return self.to_codes(tokens).tolist() if tokens else []
+
+
+class BatchPlaces:
+    """Sequences of a language model in this process, one token each a step.
+
+    Args:
+        backend: Which.
+        count: Sequences at once.
+    """
+
+    def __init__(self, backend: InProcess, count: int) -> None:
+        self.generator = BatchGenerator(backend.lm, count)
+        self.to_codes = backend.prompts.vocabulary.to_codes
+
+    @property
+    def free(self) -> int:
+        """How many sequences may be started now."""
+        return self.generator.free
+
+    @property
+    def busy(self) -> bool:
+        """Whether `step` has something to do."""
+        return bool(self.generator.active)
+
+    def start(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> BatchGrowth:
+        """A sequence for a prompt (P,)."""
+        return BatchGrowth(self.generator.start(prompt, sampling, seed=seed), self.to_codes)
+
+    def step(self) -> None:
+        """One more token for each sequence."""
+        self.generator.step()
+
+    def cancel(self, growth: Growth) -> None:
+        """End a sequence; its place is free at once."""
+        if isinstance(growth, BatchGrowth):
+            self.generator.cancel(growth.sequence)
+
+
 def places_for(backend: Backend, count: int, arrived: Callable[[], None]) -> Places:
     """Where a back end's sequences are generated."""
+    if isinstance(backend, InProcess):
+        return BatchPlaces(backend, count)
     return StreamedPlaces(backend, count, arrived)

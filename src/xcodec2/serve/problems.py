@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from xcodec2.errors import XCodec2Error
 
 LOG = logging.getLogger("xcodec2.serve")
 RETRY_SECONDS = 2
+Schema = TypeVar("Schema", bound=BaseModel)
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -92,8 +94,8 @@ def body_of(problem: Exception) -> dict[str, Any]:
         return error_body(
             problem.status_code,
             str(problem.detail),
-            own and own.code,
-            own and own.param,
+            own.code if own else None,
+            own.param if own else None,
         )
     if isinstance(problem, XCodec2Error):
         return error_body(500, " ".join(str(problem).split()), "generation_failed", None)
@@ -133,6 +135,18 @@ def install(app: FastAPI) -> None:
 def invalid(problem: RequestValidationError) -> ApiProblem:
     """What a schema found."""
     return first_finding(problem.errors())
+
+
+def parsed(schema: type[Schema], content: bytes) -> Schema:
+    """What a body of JSON says, whatever its Content-Type.
+
+    Raises:
+        ApiProblem: It is none, or does not fit.
+    """
+    try:
+        return schema.model_validate_json(content)
+    except ValidationError as problem:
+        raise first_finding(problem.errors()) from problem
 
 
 def first_finding(findings: Sequence[Any]) -> ApiProblem:

@@ -123,5 +123,6 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     server that is busy or not yet ready.
     """
     return {
-        status: {"model": ErrorAnswer} for status in sorted({400, 401, 403, 429, 500, 503, *statuses})
+        status: {"model": ErrorAnswer}
+        for status in sorted({400, 401, 403, 429, 500, 503, *statuses})
     }

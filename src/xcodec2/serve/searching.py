@@ -66,7 +66,9 @@ async def searched(
     visit.sound()
     visit.tokens = len(spoken.codes)
     service.metrics.tokens.inc(sum(found.num_tokens for found in spoken.searches))
-    return whole_sound(service, request, spoken.waveform.numpy(), writer, headers, body.response_format)
+    return whole_sound(
+        service, request, spoken.waveform.numpy(), writer, headers, body.response_format
+    )
 
 
 def judge_of(service: Service) -> Verifier:
@@ -77,8 +79,10 @@ def judge_of(service: Service) -> Verifier:
         return verifier("wer", load=True)
     except XCodec2Error as problem:
         raise ApiProblem(
-            400, "nothing here can choose among candidates: the server needs --ctc or a recognizer",
-            param="search", code="no_verifier",
+            400,
+            "nothing here can choose among candidates: the server needs --ctc or a recognizer",
+            param="search",
+            code="no_verifier",
         ) from problem
 
 

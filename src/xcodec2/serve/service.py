@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 
 from xcodec2 import XCodec2Model
 from xcodec2.errors import XCodec2Error
-from xcodec2.llasa.backends.base import Sampling
+from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import CtcVerifier
 from xcodec2.llasa.voices import VoiceStore
@@ -83,6 +83,7 @@ class Service:
         self.created = int(time.time())
         self.ready = self.closing = False
         self.problem: str | None = None
+        self.failed: Callable[[], None] = lambda: None  # is called when nothing can be loaded
         self.starting: threading.Thread | None = None
 
     def begin(self) -> None:
@@ -111,6 +112,7 @@ class Service:
         except Exception as problem:
             known = isinstance(problem, XCodec2Error)
             self.problem = str(problem) if known else type(problem).__name__
+            self.failed()
             LOG.error("cannot start: %s", problem, exc_info=None if known else problem)
 
     async def warm_up(self) -> None:
@@ -230,4 +232,3 @@ def public_name(name: str, fallback: str) -> str:
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not Path(name).exists():
         return name
     return Path(name).name or fallback
-

@@ -72,7 +72,9 @@ class SoundWriter:
             self.resampler = soxr.ResampleStream(source_rate, rate, 1, dtype="float32")
         self.rate = rate
         self.num_samples = 0  # at `rate`
-        self.form: Form = Pcm(rate, wav=form == "wav") if form in ("pcm", "wav") else Encoded(form, rate)
+        self.form: Form = (
+            Pcm(rate, wav=form == "wav") if form in ("pcm", "wav") else Encoded(form, rate)
+        )
 
     @property
     def seconds(self) -> float:
@@ -168,7 +170,9 @@ class Encoded:
         self.container: Any = self.av.open(
             self.sink, "w", format=muxer, options={**muxer_options, "fflags": "+flush_packets"}
         )
-        self.stream = self.container.add_stream(codec, rate=rate, layout="mono", options=codec_options)
+        self.stream = self.container.add_stream(
+            codec, rate=rate, layout="mono", options=codec_options
+        )
         if bits:
             self.stream.bit_rate = bits
 

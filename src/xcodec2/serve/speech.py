@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.prompts import CHUNK
 from xcodec2.llasa.reading import as_prompted, spoken_pieces
+from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.search import Candidate
 from xcodec2.llasa.speaker import CHUNK_SEEDS_APART, Speaker, Voice
 from xcodec2.serve.schemas import SpeechRequest
@@ -49,8 +49,7 @@ class Script:
         with quietly():
             parts = spoken_pieces(text, backend.metadata, CHUNK)
             sizes = [
-                len(backend.prompts.text_ids(as_prompted(part, backend.metadata)))
-                for part in parts
+                len(backend.prompts.text_ids(as_prompted(part, backend.metadata))) for part in parts
             ]
         self.text_tokens = sum(sizes)
         self.spoken: list[tuple[str, Candidate]] = []

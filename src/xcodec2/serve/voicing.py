@@ -22,7 +22,22 @@ from xcodec2.serve.service import Service
 
 DEFAULT = "default"
 USUAL = frozenset(
-    "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse default".split()
+    [
+        "alloy",
+        "ash",
+        "ballad",
+        "cedar",
+        "coral",
+        "echo",
+        "fable",
+        "marin",
+        "nova",
+        "onyx",
+        "sage",
+        "shimmer",
+        "verse",
+        "default",
+    ]
 )
 ONE_VOICE = "this model has one voice, which speaks instead"
 NOT_STORED = "a usual name, for which the model's own voice speaks"

@@ -131,7 +131,9 @@ class WholeClips:
     def encode_all(self, tasks: list[Task]) -> None:
         """Codes for clips."""
         try:
-            found = encode_exactly(self.codec, [task.clip for task in tasks if task.clip is not None], BATCH_SECONDS)
+            found = encode_exactly(
+                self.codec, [task.clip for task in tasks if task.clip is not None], BATCH_SECONDS
+            )
         except Exception as problem:
             for task in tasks:
                 task.result.set_exception(problem)

@@ -17,6 +17,7 @@ from xcodec2.serve.engine import FedJob
 from xcodec2.serve.exchange import (
     Stream,
     body_of_request,
+    chained,
     unless_gone,
     uploaded,
     visit_of,
@@ -50,7 +51,7 @@ UPLOAD: dict[str, Any] = {
     responses={
         200: {
             "model": CodesAnswer,
-            "description": "Codes; lines of them with ?stream=1; a codes file where that is accepted.",
+            "description": "Codes; lines of them with ?stream=1; a codes file if accepted.",
             "content": {NPZ: {}, LINES: {}},
         },
         **errors(413, 415),
@@ -116,7 +117,9 @@ async def stream_codes(service: Service, request: Request, sample_rate: int) -> 
                 visit.tokens += len(codes)
                 visit.sound()
                 yield line({"codes": codes.tolist()})
-        except Exception as problem:
+        except (XCodec2Error, ApiProblem) as problem:
+            if not visit.tokens:
+                raise  # the answer has not begun
             yield line(body_of(problem))
             return
         visit.audio = visit.tokens / service.models.codec.frame_rate
@@ -129,8 +132,20 @@ async def stream_codes(service: Service, request: Request, sample_rate: int) -> 
             visit.tokens / service.models.codec.frame_rate
         )
 
+    content = lines()
+    try:
+        first = await anext(content)
+    except BaseException as problem:
+        leave()
+        if isinstance(problem, XCodec2Error):
+            raise refused(problem, "file", code="audio_too_short") from problem
+        raise
     return Stream(
-        lines(), leave, idle_seconds=service.limits.idle_seconds, media_type=LINES, listen=False
+        chained(first, content),
+        leave,
+        idle_seconds=service.limits.idle_seconds,
+        media_type=LINES,
+        listen=False,
     )
 
 

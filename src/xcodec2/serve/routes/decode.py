@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
 from xcodec2.codes import Codes
 from xcodec2.errors import XCodec2Error
@@ -25,8 +25,8 @@ from xcodec2.serve.exchange import (
     uploaded,
     visit_of,
 )
-from xcodec2.serve.feeding import pump, pumped
-from xcodec2.serve.problems import ApiProblem, first_finding, refused
+from xcodec2.serve.feeding import pump, pump_codes, pumped
+from xcodec2.serve.problems import ApiProblem, parsed, refused
 from xcodec2.serve.schemas import CodesRequest, Format, Rate, errors
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
@@ -86,7 +86,9 @@ async def create_audio(
     codes, asked = codes_in(await uploaded(request), service)
     if asked is not None:
         wanted = Wanted(
-            response_format or asked.response_format or "wav", sample_rate, speed or asked.speed or 1.0
+            response_format or asked.response_format or "wav",
+            sample_rate,
+            speed or asked.speed or 1.0,
         )
     return await whole_audio(service, request, codes, wanted)
 
@@ -98,16 +100,22 @@ def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | No
         ApiProblem: There are none, too many, or those of another codec.
     """
     model, asked = service.models.codec, None
-    own = {"frame_rate": model.frame_rate, "codebook_size": model.codebook_size}
     try:
         if content.lstrip()[:1] in (b"{", b"["):
             asked = asked_for(content)
-            names = ("num_samples", "sample_rate", "model", "weights_hash")
-            facts = {name: getattr(asked, name) for name in names}
-            sizes = {name: getattr(asked, name) or value for name, value in own.items()}
-            codes = Codes(asked.codes, **facts, **sizes)
+            codes = Codes(
+                torch.tensor(asked.codes, dtype=torch.int64, device="cpu"),
+                num_samples=asked.num_samples,
+                sample_rate=asked.sample_rate,
+                frame_rate=asked.frame_rate or model.frame_rate,
+                codebook_size=asked.codebook_size or model.codebook_size,
+                model=asked.model,
+                weights_hash=asked.weights_hash,
+            )
         else:
-            codes = Codes.load(content, **own)
+            codes = Codes.load(
+                content, frame_rate=model.frame_rate, codebook_size=model.codebook_size
+            )
         if difference := codes.identity.difference(model.identity, "what was sent", "this server"):
             raise ApiProblem(400, difference, code="wrong_codec", param="codes")
     except XCodec2Error as problem:
@@ -119,12 +127,9 @@ def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | No
 
 def asked_for(content: bytes) -> CodesRequest:
     """What a body of JSON asks for: an object, or a list of codes alone."""
-    try:
-        if content.lstrip()[:1] == b"[":
-            content = b'{"codes":' + content + b"}"
-        return CodesRequest.model_validate_json(content)
-    except ValidationError as problem:
-        raise first_finding(problem.errors()) from problem
+    if content.lstrip()[:1] == b"[":
+        content = b'{"codes":' + content + b"}"
+    return parsed(CodesRequest, content)
 
 
 async def whole_audio(service: Service, request: Request, codes: Codes, wanted: Wanted) -> Response:
@@ -142,16 +147,10 @@ async def whole_audio(service: Service, request: Request, codes: Codes, wanted: 
             raise refused(problem, "codes") from problem
         return whole_sound(service, request, waveform.numpy(), writer, headers, wanted.form)
     job = service.engine.decode()
-
-    async def feed() -> None:
-        for part in codes.codes.split(CHUNK_CODES):
-            await job.inlet.put(part.numpy(), len(part))
-        job.inlet.end()
-
     left = len(codes) * (model.sample_rate // model.frame_rate)
     if codes.num_samples is not None and codes.sample_rate is not None:
         left = max(1, round(codes.num_samples * model.sample_rate / codes.sample_rate))
-    feeding = asyncio.ensure_future(feed())
+    feeding = asyncio.ensure_future(pump_codes(request, job, codes.codes))
     return await sounding(service, request, job, feeding, writer, headers, wanted.form, left)
 
 
@@ -214,7 +213,7 @@ async def sounding(
         idle_seconds=service.limits.idle_seconds,
         headers=headers,
         media_type=MEDIA_TYPES[form],
-        listen=feeding.done(),
+        listen=False,
     )
 
 
@@ -286,7 +285,5 @@ def codes_of_json(text: str, codebook_size: int) -> list[int]:
     for code in codes:
         if type(code) is not int or not 0 <= code < codebook_size:
             shown = str(code)[:20]
-            raise ApiProblem(
-                400, f"{shown!r} is no code of 0…{codebook_size - 1}", param="codes"
-            )
+            raise ApiProblem(400, f"{shown!r} is no code of 0…{codebook_size - 1}", param="codes")
     return codes

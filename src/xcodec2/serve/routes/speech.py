@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
@@ -11,8 +10,8 @@ from fastapi.responses import Response
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import SpeechJob
-from xcodec2.serve.exchange import Stream, chained, unless_gone, visit_of
-from xcodec2.serve.problems import ApiProblem, body_of, refused
+from xcodec2.serve.exchange import Stream, chained, event, unless_gone, visit_of
+from xcodec2.serve.problems import ApiProblem, body_of, parsed, refused
 from xcodec2.serve.schemas import SpeechRequest, errors
 from xcodec2.serve.searching import searched
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
@@ -34,14 +33,21 @@ router = APIRouter()
         },
         **errors(404, 413, 415),
     },
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": SpeechRequest.model_json_schema()}},
+        }
+    },
 )
-async def create_speech(body: SpeechRequest, request: Request) -> Response:
+async def create_speech(request: Request) -> Response:
     """Speak a text.
 
     The answer begins with the first sound, so that what is wrong is told by its status.
     """
     service = service_of(request)
     visit = visit_of(request)
+    body = parsed(SpeechRequest, await request.body())
     visit.text = body.input
     service.check_model(body.model, SPEECH_ALIASES)
     speaker = service.speaking()
@@ -152,8 +158,3 @@ class Speech:
         self.service.metrics.audio_seconds.labels("spoken").inc(self.writer.seconds)
         if self.service.engine.cancel(self.job):
             self.service.metrics.cancelled.inc()
-
-
-def event(facts: dict[str, object]) -> bytes:
-    """One server-sent event."""
-    return f"data: {json.dumps(facts)}\n\n".encode()

@@ -1,0 +1,64 @@
+"""What the server says of itself: models, health, counters, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from xcodec2 import __version__
+from xcodec2.serve.problems import ApiProblem
+from xcodec2.serve.schemas import ModelFacts, Models, errors
+from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
+
+router = APIRouter()
+PAGE = Path(__file__).parents[1] / "page"
+
+
+@router.get("/v1/models", summary="List models", response_model=Models, responses=errors())
+async def list_models(request: Request) -> Models:
+    """The language model and the codec."""
+    service = service_of(request)
+    return Models(data=[facts_of_model(service, name) for name in service.names])
+
+
+@router.get(
+    "/v1/models/{model_id:path}",
+    summary="One model",
+    response_model=ModelFacts,
+    responses=errors(404),
+)
+async def get_model(model_id: str, request: Request) -> ModelFacts:
+    """One of them; the usual names of speech models mean the one here."""
+    service = service_of(request)
+    if model_id in SPEECH_ALIASES and service.speaker_name:
+        return facts_of_model(service, model_id)
+    if model_id not in service.names:
+        raise ApiProblem(404, "there is no such model", code="model_not_found", param="model_id")
+    return facts_of_model(service, model_id)
+
+
+def facts_of_model(service: Service, name: str) -> ModelFacts:
+    """A model as clients see it."""
+    return ModelFacts(id=name, created=service.created, owned_by="open-xcodec2")
+
+
+@router.get("/health", summary="Whether it can serve", responses={503: {}})
+async def health(request: Request) -> JSONResponse:
+    """200 when the server has spoken once; 503 while it loads, and when it is about to end."""
+    service: Service = request.app.state.service
+    if service.ready and not service.closing:
+        names = {"models": service.names, "version": __version__}
+        return JSONResponse({"status": "ok", **names})
+    status = "failed" if service.problem else "stopping" if service.closing else "loading"
+    headers = {} if service.problem else {"Retry-After": "2"}
+    return JSONResponse({"status": status}, 503, headers)
+
+
+@router.get("/metrics", summary="Counters, for Prometheus", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """All counters."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
