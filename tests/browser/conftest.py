@@ -145,5 +145,5 @@ def serve_folder() -> Iterator[Callable[[Path], str]]:
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Without a line for each request."""
 
-    def log_message(self, format, *args) -> None:  # noqa: A002
+    def log_message(self, format, *args) -> None:
         pass

@@ -77,7 +77,16 @@ def test_types_say_what_there_is(js_packages, tmp_path):
         codesFile({ codes, model: codec.facts.model });
         console.log(samples);
     """
-    options = "--noEmit --strict --module nodenext --target es2022 --lib es2022,dom".split()
+    options = [
+        "--noEmit",
+        "--strict",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2022,dom",
+    ]
     for text, accepted in ((program, True), (program.replace("16000)", '"x")'), False)):
         (tmp_path / "program.mts").write_text(text)
         command = ["node", str(compiler), *options, "program.mts"]

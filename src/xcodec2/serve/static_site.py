@@ -15,7 +15,7 @@ from pathlib import Path
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluators.fetch import fetch
 from xcodec2.evaluators.weights import PackagedWeights, cached
-from xcodec2.onnx.export import export
+from xcodec2.onnx.export import export, require_exporter
 
 PAGE = Path(__file__).parent / "page"
 BACKEND = '<meta name="xcodec2-backend" content="{}">'
@@ -68,6 +68,7 @@ def write_static_site(model: str | Path, out: str | Path) -> Path:
             the folder is not to be written.
     """
     target = Path(out)
+    require_exporter()
     check_target(target)
     fetch(RUNTIME_FILES)
     try:

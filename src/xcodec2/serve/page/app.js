@@ -26,7 +26,7 @@ if (backend.speaks) {
 }
 
 async function start(voices) {
-  byId("model").textContent = "Loading …";
+  byId("model").textContent = "Loading the models …";
   const name = await reporting("codec-error", async () => {
     try {
       const described = await backend.describe();

@@ -5,14 +5,11 @@ import { fromPcm16, wavFile } from "./codec/wav.js";
 import { decodeFile } from "./sound.js";
 
 const KEY = "xcodec2-key"; // in the tab's own storage
-const PATIENCE = 2000; // ms between looks at a server that loads its models
+const PATIENCE = 1000; // ms between looks at a server that loads its models
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** The server asks for a key, or does not know this one. */
 export class KeyNeeded extends XCodec2Error {}
-
-/** The server is not ready yet. */
-class StillLoading extends XCodec2Error {}
 
 export class Server {
   speaks = true;
@@ -24,15 +21,11 @@ export class Server {
 
   /** @returns {Promise<string>} the models, in a line, as soon as they are loaded */
   async describe() {
-    for (;;) {
-      try {
-        const { data } = await (await this.ask("v1/models")).json();
-        return data.map(({ id }) => id).join(" · ");
-      } catch (problem) {
-        if (!(problem instanceof StillLoading)) throw problem;
-        await new Promise((resolve) => setTimeout(resolve, PATIENCE));
-      }
+    while ((await (await this.ask("page/status")).json()).status === "loading") {
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     }
+    const { data } = await (await this.ask("v1/models")).json();
+    return data.map(({ id }) => id).join(" · ");
   }
 
   /** @param {{content?: ArrayBuffer, samples?: Float32Array, rate?: number}} sound */
@@ -92,18 +85,17 @@ export class Server {
       throw new XCodec2Error("the server does not answer: is it still running?");
     }
     if (response.ok) return response;
-    const { message, code } = await reason(response);
-    if (response.status === 401) throw new KeyNeeded(message);
-    throw new (code === "loading" ? StillLoading : XCodec2Error)(message);
+    const message = await reason(response);
+    throw response.status === 401 ? new KeyNeeded(message) : new XCodec2Error(message);
   }
 }
 
 async function reason(response) {
   const text = await response.text();
   try {
-    return JSON.parse(text).error;
+    return JSON.parse(text).error.message;
   } catch {
-    return { message: `the server answered ${response.status} ${response.statusText}` };
+    return `the server answered ${response.status} ${response.statusText}`;
   }
 }
 

@@ -52,9 +52,23 @@ async def health(request: Request) -> JSONResponse:
     if service.ready and not service.closing:
         names = {"models": service.names, "version": __version__}
         return JSONResponse({"status": "ok", **names})
-    status = "failed" if service.problem else "stopping" if service.closing else "loading"
     headers = {} if service.problem else {"Retry-After": "2"}
-    return JSONResponse({"status": status}, 503, headers)
+    return JSONResponse({"status": status_of(service)}, 503, headers)
+
+
+@router.get("/page/status", include_in_schema=False)
+async def page_status(request: Request) -> JSONResponse:
+    """The same for the page, always as 200: a browser's console calls a 503 an error."""
+    return JSONResponse({"status": status_of(request.app.state.service)})
+
+
+def status_of(service: Service) -> str:
+    """In a word."""
+    if service.problem is not None:
+        return "failed"
+    if service.closing:
+        return "stopping"
+    return "ok" if service.ready else "loading"
 
 
 @router.get("/metrics", summary="Counters, for Prometheus", response_class=Response)
