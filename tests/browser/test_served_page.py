@@ -101,7 +101,8 @@ def painted(page, canvas: str) -> int:
     return page.evaluate(
         """(selector) => {
             const canvas = document.querySelector(selector);
-            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
             return new Set(new Uint32Array(data.buffer)).size;
         }""",
         canvas,
