@@ -49,28 +49,56 @@ export function fromPcm16(bytes) {
 }
 
 /**
- * The rate that a sound file is stored at, from its first bytes, so that it can be decoded at that.
+ * How a sound file stores its samples, from its first bytes, so that it can be decoded to just those.
  * @param {Uint8Array} bytes
- * @returns {number | null} In Hz; null where the kind of file is unknown.
+ * @returns {{rate: number | null, bits: number | null}} In Hz, null where the kind of file is
+ *   unknown; and bits of whole-numbered samples, null where they are of 24 bits and more, or no
+ *   whole numbers.
  */
-export function storedRate(bytes) {
+export function storedFormat(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const letters = (at, count) => String.fromCharCode(...bytes.subarray(at, at + count));
   try {
-    if (letters(0, 4) === "RIFF") return riffRate(view, letters);
-    if (letters(0, 4) === "fLaC") return view.getUint32(18) >>> 12;
-    if (letters(0, 4) === "OggS") return oggRate(view, letters);
-    return mp3Rate(bytes, view, letters);
+    if (letters(0, 4) === "RIFF") return riffFormat(view, letters);
+    if (letters(0, 4) === "fLaC") return flacFormat(view);
+    const rate = letters(0, 4) === "OggS" ? oggRate(view, letters) : mp3Rate(bytes, view, letters);
+    return { rate, bits: null };
   } catch (problem) {
     if (problem instanceof RangeError) throw new AudioError("the file is cut short");
     throw problem;
   }
 }
 
-function riffRate(view, letters) {
+/**
+ * Browsers differ in how whole numbers become floats: Firefox divides by 2^(bits - 1), as all of this
+ * package, and Chromium positive ones by one less. This gives the former's of the latter.
+ * @param {Float32Array} samples Changed in place.
+ * @param {number} bits
+ */
+export function undoUnevenScale(samples, bits) {
+  const levels = 2 ** (bits - 1);
+  for (let index = 0; index < samples.length; index++) {
+    if (samples[index] > 0) samples[index] = Math.round(samples[index] * (levels - 1)) / levels;
+  }
+}
+
+const [PCM, EXTENSIBLE, ALAW, MULAW] = [1, 0xfffe, 6, 7];
+
+function riffFormat(view, letters) {
   let at = 12;
   while (letters(at, 4) !== "fmt ") at += 8 + view.getUint32(at + 4, true);
-  return view.getUint32(at + 12, true);
+  const [rate, bits] = [view.getUint32(at + 12, true), view.getUint16(at + 22, true)];
+  let kind = view.getUint16(at + 8, true);
+  if (kind === EXTENSIBLE) kind = view.getUint16(at + 32, true);
+  if (kind === ALAW || kind === MULAW) return { rate, bits: 16 };
+  return { rate, bits: kind === PCM && (bits === 8 || bits === 16) ? bits : null };
+}
+
+/** Up to 16 bits are decoded as 16. */
+function flacFormat(view) {
+  const packed = view.getUint32(18);
+  const bits = ((packed >>> 4) & 31) + 1;
+  return { rate: packed >>> 12, bits: bits <= 16 ? 16 : null };
 }
 
 function oggRate(view, letters) {

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 KEY = "a key of tests"
 SHORT = "Yes."
+LOADING = 400_000  # ms, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def page(open_page, address):
 
 def ready(page):
     """The page, when the server's models are loaded."""
-    page.wait_for_selector("html[data-ready=true]")
+    page.wait_for_selector("html[data-ready=true]", timeout=LOADING)
     return page
 
 

@@ -1,7 +1,7 @@
 // Sound files to samples, by the browser's own decoders.
 
 import { AudioError } from "./codec/errors.js";
-import { storedRate } from "./codec/wav.js";
+import { storedFormat, undoUnevenScale, wavFile } from "./codec/wav.js";
 
 const COMMON_RATE = 48_000; // Hz, for files whose own rate is not known
 
@@ -11,16 +11,33 @@ const COMMON_RATE = 48_000; // Hz, for files whose own rate is not known
  */
 export async function decodeFile(content) {
   if (!content.byteLength) throw new AudioError("the file is empty");
-  const rate = storedRate(new Uint8Array(content)) ?? COMMON_RATE;
-  const sound = await decoded(content.slice(0), rate);
-  const samples = sound.getChannelData(0).slice();
-  for (let channel = 1; channel < sound.numberOfChannels; channel++) {
-    const other = sound.getChannelData(channel);
-    for (let index = 0; index < samples.length; index++) samples[index] += other[index];
-  }
-  const count = sound.numberOfChannels;
-  if (count > 1) for (let index = 0; index < samples.length; index++) samples[index] /= count;
-  return { samples, rate: sound.sampleRate };
+  const { rate, bits } = storedFormat(new Uint8Array(content));
+  const sound = await decoded(content.slice(0), rate ?? COMMON_RATE);
+  const uneven = bits && (await scalesUnevenly());
+  const channels = Array.from({ length: sound.numberOfChannels }, (_, channel) => {
+    const samples = sound.getChannelData(channel).slice();
+    if (uneven) undoUnevenScale(samples, bits);
+    return samples;
+  });
+  return { samples: averaged(channels), rate: sound.sampleRate };
+}
+
+function averaged([first, ...others]) {
+  if (!others.length) return first;
+  const count = 1 + others.length;
+  return first.map((sample, index) => {
+    const sum = others.reduce((total, channel) => total + channel[index], sample);
+    return sum / count;
+  });
+}
+
+let probe = null;
+
+/** Whether this browser turns the largest whole number into 1: Chromium does. */
+function scalesUnevenly() {
+  const loudest = wavFile(Float32Array.of(1, 1), 16_000).buffer;
+  probe ??= decoded(loudest, 16_000).then((sound) => sound.getChannelData(0)[0] === 1);
+  return probe;
 }
 
 async function decoded(content, rate) {

@@ -97,5 +97,5 @@ export function tokenColor(code, codebookSize) {
   }
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = digits;
   const hue = (a * 64 + b * 16 + c * 4 + d) * (360 / 256);
-  return `hsl(${hue.toFixed(0)} ${45 + 12 * e}% ${62 + 6 * f}%)`;
+  return `oklch(${0.72 + 0.05 * f} ${(0.06 + 0.03 * e).toFixed(2)} ${hue.toFixed(0)})`;
 }
