@@ -12,7 +12,7 @@ from xcodec2.errors import MissingExtraError
 #: Where a package's name on an index is not the name that Python imports.
 DISTRIBUTIONS = {
     "hibari": "hibari-tts",
-    "multipart": "python-multipart",
+    "python_multipart": "python-multipart",
     "prometheus_client": "prometheus-client",
     "python_stretch": "python-stretch",
 }

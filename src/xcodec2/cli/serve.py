@@ -125,7 +125,7 @@ def serve(**options: Any) -> None:
     from xcodec2.extras import require
 
     require(
-        *("fastapi", "uvicorn", "websockets", "prometheus_client", "multipart", "av"),
+        *("fastapi", "uvicorn", "websockets", "prometheus_client", "python_multipart", "av"),
         extra="serve",
         purpose="the server",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xcodec2.extras import require
 
-require("fastapi", "prometheus_client", "multipart", extra="serve", purpose="the server")
+require("fastapi", "prometheus_client", "python_multipart", extra="serve", purpose="the server")
 
 from fastapi import FastAPI  # noqa: E402
 from fastapi.middleware.cors import CORSMiddleware  # noqa: E402

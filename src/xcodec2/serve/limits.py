@@ -24,6 +24,7 @@ class Limits:
         max_stream_seconds: Of audio in one stream from a client.
         max_characters: Of a text.
         idle_seconds: For which a stream waits for its client, in either direction.
+        readers: Processes that decode uploads, each with one at a time.
 
     Raises:
         XCodec2Error: One of them is not positive.
@@ -37,6 +38,7 @@ class Limits:
     max_stream_seconds: float = 3_600.0
     max_characters: int = 4_096
     idle_seconds: float = 60.0
+    readers: int = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -29,7 +29,6 @@ from xcodec2.serve.uploads import Readers
 from xcodec2.serve.whole import WholeClips
 
 LOG = logging.getLogger("xcodec2.serve")
-READERS = 2  # processes that decode uploads
 WARM_UP = Sampling(max_tokens=12)
 SPEECH_ALIASES = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
 TRANSCRIPTION_ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
@@ -99,14 +98,15 @@ class Service:
             self.engine = Engine(codec, speaker, self.limits, self.metrics.tokens.inc)
             self.whole = WholeClips(codec, self.limits)
             self.readers = Readers(
-                READERS,
+                self.limits.readers,
                 codec.config.input_rate,
                 self.limits.max_seconds,
                 self.metrics.reader_deaths.inc,
             )
-            self.readers.start()
             self.count()
-            asyncio.run(self.warm_up() if self.warm else asyncio.sleep(0))
+            if self.warm:
+                self.readers.start()
+                asyncio.run(self.warm_up())
             self.ready = True
             LOG.info("ready")
         except Exception as problem:

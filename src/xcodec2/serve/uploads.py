@@ -5,83 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
+import torch
 
-from xcodec2.audio.io import Audio, read_blocks
-from xcodec2.audio.samples import Block, Downmix
-from xcodec2.audio.stream import AudioStream
-from xcodec2.errors import AudioError, XCodec2Error
+from xcodec2.audio.io import Audio
+from xcodec2.errors import XCodec2Error
 from xcodec2.extract.child import Child, Died
 from xcodec2.serve.problems import ApiProblem
+from xcodec2.serve.reading import NAME
 
-MEMORY_LIMIT = 2 << 30  # bytes that one reader may hold
 TIME_LIMIT = 60.0  # seconds for one upload
-NAME = "the upload"
-
-Reply = tuple[str, "np.ndarray | None", int, int]
-"""Why there is no audio, or nothing; then (N,) float32, samples and rate of what came in."""
-
-
-class TooLongError(AudioError):
-    """An upload that lasts longer than the server takes."""
-
-
-def upload_reader(target_rate: int, max_seconds: float) -> Callable[[bytes], Reply]:
-    """What a reading process does; it runs in a `Child`."""
-    import resource
-
-    import torch
-
-    torch.set_num_threads(1)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
-
-    def read(content: bytes) -> Reply:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                audio = load_upload(content, target_rate, max_seconds)
-        except TooLongError as problem:
-            return f"long:{problem}", None, 0, 0
-        except XCodec2Error as problem:
-            return f"unreadable:{problem}", None, 0, 0
-        except MemoryError:
-            return f"unreadable:{NAME}: needs too much memory", None, 0, 0
-        return "", audio.waveform.numpy(), audio.num_samples, audio.sample_rate
-
-    return read
-
-
-def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Audio:
-    """The audio of a file, as `load_audio` gives it, and no more of it than may be.
-
-    Raises:
-        TooLongError: It lasts longer.
-        AudioError: It cannot be read.
-    """
-    import torch
-
-    def take(blocks: Iterator[Block], name: str) -> Audio:
-        stream: AudioStream | None = None
-        downmix, parts, rate = Downmix(None, name), [], 0
-        for block_rate, block in blocks:
-            if stream is None:
-                stream, rate = AudioStream(block_rate, target_rate), block_rate
-            if block_rate != rate:
-                raise AudioError(f"{name}: changes from {rate} to {block_rate} Hz midway")
-            parts.append(stream.push(downmix(block)).copy())
-            if stream.num_samples > max_seconds * rate:
-                raise TooLongError(f"{name}: lasts longer than {max_seconds:g} s")
-        if stream is None or not stream.num_samples:
-            raise AudioError(f"{name}: holds no audio samples")
-        parts.append(stream.finish())
-        waveform = torch.from_numpy(np.concatenate(parts))
-        return Audio(waveform, stream.num_samples, rate)
-
-    return read_blocks(content, None, take, name=NAME)
 
 
 class Readers:
@@ -101,7 +36,7 @@ class Readers:
         max_seconds: float,
         died: Callable[[], None] = lambda: None,
     ) -> None:
-        target = "xcodec2.serve.uploads:upload_reader"
+        target = "xcodec2.serve.reading:upload_reader"
         self.children = [Child(target, target_rate, max_seconds, quiet=True) for _ in range(count)]
         self.idle: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self.children:
@@ -110,9 +45,18 @@ class Readers:
         self.died = died
 
     def start(self) -> None:
-        """Start the processes, so that the first upload need not wait for them."""
-        for child in self.children:
-            child.start()
+        """Let the processes start, so that the first upload need not wait for them."""
+        for _ in self.children:
+            self.pool.submit(self.start_one)
+
+    def start_one(self) -> None:
+        """Start the process that has waited longest; an upload tells of one that cannot."""
+        child = self.idle.get()
+        try:
+            with contextlib.suppress(XCodec2Error):
+                child.start()
+        finally:
+            self.idle.put(child)
 
     async def read(self, content: bytes) -> Audio:
         """The audio of an upload.
@@ -139,8 +83,6 @@ class Readers:
             kind, _, message = problem.partition(":")
             code = "audio_too_long" if kind == "long" else None
             raise ApiProblem(413 if kind == "long" else 415, message, code=code, param="file")
-        import torch
-
         return Audio(torch.from_numpy(waveform), num_samples, rate)
 
     def close(self) -> None:

@@ -1,0 +1,100 @@
+"""A real server on a free port of loopback, with small models."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import numpy as np
+import soundfile
+import uvicorn
+from talkers import prompts, small_llama
+from tiny import SPECTROGRAM, random_model, speech
+
+from xcodec2 import XCodec2Model
+from xcodec2.llasa import Speaker
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
+from xcodec2.serve.server import listening, url_of
+
+STREAMING = replace(
+    SPECTROGRAM,
+    levels=(4, 4, 4),
+    attention_window=(9, 1),
+    convolutions_ahead=2,
+    semantic_layers=1,
+    layers=1,
+)
+GREEDY = {"temperature": 0, "input": "blue sun."}  # random weights: it goes on to the context's end
+
+
+@functools.cache
+def streaming_codec() -> XCodec2Model:
+    """64 codes, a finite receptive field."""
+    return random_model(STREAMING)
+
+
+def talker(codec: XCodec2Model | None = None, **metadata: Any) -> Speaker:
+    """A language model of random weights, which babbles."""
+    lm = LanguageModel("babble", small_llama(), prompts(), LlasaMetadata(**metadata))
+    return Speaker(InProcess(lm), codec or streaming_codec())
+
+
+@contextlib.contextmanager
+def running(app: Any) -> Iterator[str]:
+    """The address of an app that is served, once it is ready."""
+    listener = listening("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    url = url_of(listener)
+    try:
+        wait_until(lambda: health(url) == 200, 60)
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
+def health(url: str) -> int:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def wait_until(true: Any, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "did not come true"
+        time.sleep(0.02)
+
+
+def metric(url: str, name: str) -> float:
+    """The value of a counter without labels, or the sum over its labels."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    found = [line.rpartition(" ") for line in lines if line.startswith(name) and line[0] != "#"]
+    exact = [value for key, _, value in found if key.partition("{")[0] == name]
+    return sum(map(float, exact))
+
+
+def clip(seconds: float = 1.5, rate: int = 16_000, form: str = "WAV") -> bytes:
+    """A file of speech."""
+    samples = speech().numpy()[: int(seconds * 16_000)]
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=form)
+    return file.getvalue()
+
+
+def samples_of(content: bytes) -> np.ndarray:
+    """(n,) float32 of s16le."""
+    return np.frombuffer(content, "<i2").astype(np.float32) / 32768

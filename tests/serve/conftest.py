@@ -1,0 +1,32 @@
+"""One server that most tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from serving import running, talker
+
+from xcodec2.llasa import Speaker
+from xcodec2.serve import Limits, create_app
+
+
+@pytest.fixture(scope="session")
+def speaker() -> Speaker:
+    return talker()
+
+
+@pytest.fixture(scope="session")
+def url(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("voices")
+    limits = Limits(readers=1)  # each takes seconds to import torch
+    app = create_app(speaker, voices_folder=folder, recognizer="no-such/recognizer", limits=limits)
+    with running(app) as address:
+        yield address
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=60) as found:
+        yield found

@@ -1,0 +1,115 @@
+"""Who may come in, and what is said of them in the log."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+import pytest
+from serving import running, streaming_codec, talker
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from xcodec2.serve import create_app
+
+KEY, OTHER = "a-key-of-ours", "another-key"
+
+
+@pytest.fixture(scope="module")
+def locked():
+    app = create_app(
+        None, streaming_codec(), keys=[KEY, OTHER], cors=["https://page.example"], warm=False
+    )
+    with running(app) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": f"Bearer {KEY}"}, {"X-API-Key": OTHER}], ids=["bearer", "header"]
+)
+def test_a_key_opens(locked, headers):
+    assert httpx.get(f"{locked}/v1/models", headers=headers).status_code == 200
+    assert httpx.get(f"{locked}/metrics", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": "Bearer a-key"}, {"Authorization": KEY}, {"X-API-Key": "ü"}],
+    ids=["none", "part", "no scheme", "odd"],
+)
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/nothing", "/metrics"])
+def test_without_it_nothing_opens(locked, headers, path):
+    headers = {name: value.encode() for name, value in headers.items()}
+    answer = httpx.get(f"{locked}{path}", headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_the_page_and_health_need_none(locked):
+    assert httpx.get(locked).headers["content-type"].startswith("text/html")
+    assert httpx.get(f"{locked}/health").json()["status"] == "ok"
+    assert httpx.get(f"{locked}/openapi.json").json()["paths"]["/v1/audio/codes"]
+
+
+def test_a_websocket_needs_a_key_too(locked):
+    address = f"{locked.replace('http', 'ws', 1)}/v1/realtime/codec"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address)
+    assert refused.value.response.status_code == 401
+    with connect(address, subprotocols=["codec", f"openai-insecure-api-key.{KEY}"]) as socket:
+        assert socket.subprotocol == "codec"
+
+
+def test_pages_of_elsewhere_may_not_call(locked):
+    headers = {"X-API-Key": KEY}
+    for origin, status in {
+        "https://evil.example": 403,
+        "null": 403,
+        "https://page.example": 200,
+        locked: 200,
+    }.items():
+        answer = httpx.get(f"{locked}/v1/models", headers=headers | {"Origin": origin})
+        assert answer.status_code == status, origin
+    asked = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    preflight = httpx.options(f"{locked}/v1/audio/speech", headers=asked)
+    assert preflight.headers["access-control-allow-origin"] == "https://page.example"
+
+
+def test_a_name_that_is_not_ours_is_refused():
+    """A page can let its own name point at loopback."""
+    app = create_app(None, streaming_codec(), hosts=["127.0.0.1"], warm=False)
+    with running(app) as url:
+        answer = httpx.get(f"{url}/v1/models", headers={"Host": "evil.example"})
+        assert answer.status_code == 403
+
+
+def test_one_line_a_request_without_its_text(caplog):
+    caplog.set_level(logging.INFO, "xcodec2.serve")
+    with running(create_app(talker(), warm=False)) as url:
+        answer = httpx.post(
+            f"{url}/v1/audio/speech", json={"input": "blue cup.", "seed": 7}, timeout=60
+        )
+        httpx.get(f"{url}/v1/audio/voices/secret-name")
+    lines = [line for line in caplog.messages if "id=" in line and "/health" not in line]
+    assert len(lines) == 2
+    assert f"id={answer.headers['x-request-id']}" in lines[0]
+    for part in ("POST /v1/audio/speech", "status=200", "first_sound=", "audio=", "tokens="):
+        assert part in lines[0]
+    assert "status=404" in lines[1]
+    assert "cup" not in caplog.text
+    assert "secret-name" not in caplog.text
+
+
+def test_unknown_routes_and_methods_have_the_one_shape(locked):
+    headers = {"X-API-Key": KEY}
+    for method, path, status in [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/audio/speech", 405),
+        ("GET", "/../../etc/passwd", 404),
+        ("GET", "/%2e%2e/%2e%2e/app.py", 404),
+        ("DELETE", "/v1/models", 405),
+    ]:
+        answer = httpx.request(method, f"{locked}{path}", headers=headers)
+        assert answer.status_code == status, path
+        assert set(answer.json()["error"]) == {"message", "type", "param", "code"}

@@ -1,0 +1,124 @@
+"""What strangers send: nothing of it is a 500, and nothing of it stays."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from serving import clip, metric, wait_until
+
+SOUNDS = [("WAV", 16_000), ("FLAC", 16_000), ("OGG", 16_000), ("MP3", 16_000), ("CAF", 8_000)]
+
+
+def damaged(content: bytes, draw: random.Random) -> bytes:
+    """Cut, with bytes changed, doubled or lost."""
+    data = bytearray(content)
+    for _ in range(draw.choice([1, 3, 30])):
+        place = draw.randrange(len(data))
+        kind = draw.randrange(4)
+        if kind == 0:
+            data[place] = draw.randrange(256)
+        elif kind == 1:
+            del data[place:]
+        elif kind == 2:
+            data[place:place] = bytes(draw.randrange(256) for _ in range(draw.randrange(64)))
+        else:
+            data[place : place + 4] = b"\xff\xff\xff\xff"
+        data = data or bytearray(b"x")
+    return bytes(data)
+
+
+@pytest.mark.slow
+def test_a_thousand_damaged_files(client):
+    draw = random.Random(0)
+    files = [clip(0.5, rate, form) for form, rate in SOUNDS]
+    temporary = Path(tempfile.gettempdir())
+    before, process = set(os.listdir(temporary)), psutil.Process()
+    largest = process.memory_info().rss
+    for number in range(1000):
+        content = damaged(draw.choice(files), draw)
+        path = ("codes", "decode", "transcriptions")[number % 7 % 3]
+        sent = {"files": {"file": ("a.wav", content)}} if number % 2 else {"content": content}
+        answer = client.post(f"/v1/audio/{path}", **sent)
+        assert answer.status_code < 500, answer.text
+        if answer.status_code != 200:
+            assert answer.json()["error"]["message"]
+    gc.collect()
+    assert process.memory_info().rss < largest + (200 << 20)
+    assert set(os.listdir(temporary)) - before == set()
+
+
+@pytest.mark.slow
+def test_a_file_that_kills_its_reader_is_one_refusal(client, monkeypatch):
+    """The next upload gets a new process."""
+    from serving import running, streaming_codec
+
+    from xcodec2.serve import create_app, uploads
+
+    monkeypatch.setattr(uploads, "TIME_LIMIT", 0.0)
+    with running(create_app(None, streaming_codec(), warm=False)) as url:
+        answer = httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=60)
+        assert answer.status_code == 415
+        assert metric(url, "xcodec2_upload_reader_deaths_total") == 1
+        monkeypatch.setattr(uploads, "TIME_LIMIT", 60.0)
+        assert httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=60).status_code == 200
+
+
+@pytest.mark.slow
+def test_hang_ups_at_random_moments_leave_nothing(url):
+    draw = random.Random(1)
+
+    def leave(wait: float, form: str) -> None:
+        body = {"input": "red car.", "temperature": 0, "response_format": form}
+        try:
+            with httpx.stream("POST", f"{url}/v1/audio/speech", json=body, timeout=wait) as answer:
+                for _ in answer.iter_raw():
+                    pass
+        except httpx.HTTPError:
+            pass
+
+    threads = [
+        threading.Thread(
+            target=leave, args=(draw.uniform(0.01, 1.0), draw.choice(["pcm", "mp3", "opus"]))
+        )
+        for _ in range(40)
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(draw.uniform(0, 0.1))
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: metric(url, "xcodec2_speech_streams") == 0, 30)
+    assert metric(url, "xcodec2_generations") == 0
+    made = metric(url, "xcodec2_generated_tokens_total")
+    time.sleep(0.5)
+    assert metric(url, "xcodec2_generated_tokens_total") == made
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_no_500(url):
+    import schemathesis
+    from hypothesis import HealthCheck, given, settings
+
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    found: list[str] = []
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        def no_500(case) -> None:
+            answer = case.call(base_url=url, timeout=60)
+            if answer.status_code >= 500:
+                found.append(f"{case.method} {case.path}: {answer.text[:200]}")
+
+        no_500()
+    assert not found

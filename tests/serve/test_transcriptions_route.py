@@ -1,0 +1,92 @@
+"""Transcriptions: by the codes where a model reads them, else by a recognizer."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+import torch
+from serving import clip, running, streaming_codec
+
+from xcodec2 import evaluators
+from xcodec2.serve import create_app
+from xcodec2.transcribe import CtcConfig, CtcNetwork, Transcriber
+from xcodec2.transcribe.formats import format_transcript
+
+CODEC = streaming_codec()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> tuple[str, Transcriber]:
+    torch.manual_seed(1)
+    config = CtcConfig(codebook_size=64, phones="ab", characters=" ab", width=16, blocks=1)
+    transcriber = Transcriber(CtcNetwork(config).eval(), CODEC.identity)
+    path = tmp_path_factory.mktemp("ctc") / "ctc.safetensors"
+    transcriber.save(path)
+    return str(path), transcriber
+
+
+@pytest.fixture(scope="module")
+def reading(reader):
+    with running(create_app(None, CODEC, ctc=reader[0], warm=False)) as url:
+        yield url
+
+
+def ask(url: str, **fields):
+    return httpx.post(
+        f"{url}/v1/audio/transcriptions",
+        data={"model": "whisper-1"} | fields,
+        files={"file": ("a.wav", clip(1.5))},
+        timeout=60,
+    )
+
+
+def test_all_forms_by_the_codes(reading, reader):
+    expected = reader[1].transcribe(CODEC.encode(clip(1.5)))
+    assert expected.words
+    assert ask(reading).json() == {"text": expected.text, "model": "ctc-over-codes"}
+    assert ask(reading, response_format="text").text == f"{expected.text}\n"
+    for form in ("srt", "vtt"):
+        assert ask(reading, response_format=form).text == format_transcript(expected, form)
+    verbose = ask(
+        reading, response_format="verbose_json", **{"timestamp_granularities[]": "word"}
+    ).json()
+    assert verbose["text"] == expected.text
+    assert verbose["duration"] == 1.5
+    assert verbose["model"] == "ctc-over-codes"
+    assert [word["word"] for word in verbose["words"]] == [word.text for word in expected.words]
+
+
+def test_a_stream_of_events(reading, reader):
+    lines = ask(reading, stream="true").text.splitlines()
+    events = [json.loads(line[6:]) for line in lines if line]
+    text = "".join(event["delta"] for event in events[:-1])
+    assert events[-1]["type"] == "transcript.text.done"
+    assert events[-1]["text"] == text
+
+
+class Recognizer:
+    name, implementation, languages = "Test", "1", frozenset({"en"})
+
+    def transcribe(self, waveform) -> str:
+        return f"{len(waveform)} samples"
+
+
+def test_by_a_recognizer(monkeypatch):
+    monkeypatch.setattr(evaluators, "asr", lambda name: Recognizer())
+    with running(create_app(None, CODEC, warm=False)) as url:
+        assert ask(url).json() == {"text": "24000 samples", "model": "moonshine"}
+        verbose = ask(url, response_format="verbose_json").json()
+        assert verbose["segments"][0]["end"] == 1.5
+        assert verbose["language"] == "en"
+        for fields, param in [
+            ({"response_format": "srt"}, "response_format"),
+            ({"language": "de"}, "language"),
+            ({"response_format": "xml"}, "response_format"),
+            ({"model": "gpt-5"}, "model"),
+            ({"stream": "maybe"}, "stream"),
+        ]:
+            answer = ask(url, **fields)
+            assert answer.status_code in (400, 404)
+            assert answer.json()["error"]["param"] == param

@@ -1,0 +1,83 @@
+"""Voices over HTTP: kept with their consent, spoken in, deleted."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import numpy as np
+import pytest
+from serving import clip, running, samples_of, talker
+
+from xcodec2.llasa.voices import VoiceStore
+from xcodec2.serve import create_app
+
+FORM = {"name": "Anna Blume", "ref_text": "red car", "consent": "She agreed, 2026-11-28."}
+
+
+def add(client, content: bytes = clip(1.5), **changes):
+    return client.post(
+        "/v1/audio/voices",
+        data={key: value for key, value in (FORM | changes).items() if value is not None},
+        files={"audio_sample": ("../../a.wav", content)},
+    )
+
+
+def test_a_voice_is_kept_spoken_in_and_deleted(tmp_path):
+    speaker = talker()
+    with (
+        running(create_app(speaker, voices_folder=tmp_path, warm=False)) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        made = add(client).json()
+        assert made["id"] == "anna-blume"
+        assert made["name"] == FORM["name"]
+        (path,) = tmp_path.iterdir()  # one file, and nothing of the client's file name
+        stored = VoiceStore(tmp_path).load("anna-blume")
+        assert path.name == "anna-blume.safetensors"
+        assert stored.consent == FORM["consent"]
+        assert stored.codes == speaker.codec.encode(clip(1.5))
+        assert add(client).json()["error"]["code"] == "voice_exists"
+    with (  # another server, the same folder
+        running(create_app(speaker, voices_folder=tmp_path, warm=False)) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        listed = client.get("/v1/audio/voices").json()
+        assert listed["object"] == "list"
+        assert listed["data"] == listed["voices"]
+        assert [voice["id"] for voice in listed["data"]] == ["default", "anna-blume"]
+        assert client.get("/v1/audio/voices/anna-blume").json()["consent"] == FORM["consent"]
+        body = {"input": "red car.", "seed": 7, "response_format": "pcm", "sample_rate": 16_000}
+        voice = speaker.voice(io.BytesIO(clip(1.5)), FORM["ref_text"])
+        expected = speaker.speak("red car.", seed=7, voice=voice).waveform.clamp(-1, 1).numpy()
+        for name in ("anna-blume", "Anna Blume", {"id": "anna-blume"}):
+            answer = client.post("/v1/audio/speech", json=body | {"voice": name})
+            assert answer.headers["x-voice"] == "anna-blume"
+            np.testing.assert_allclose(samples_of(answer.content), expected, atol=1e-4)
+        assert client.delete("/v1/audio/voices/anna-blume").json()["deleted"] is True
+        assert not list(tmp_path.iterdir())
+        assert client.delete("/v1/audio/voices/anna-blume").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"name": None}, "name"),
+        ({"name": "alloy"}, "name"),
+        ({"consent": None}, "consent"),
+        ({"consent": " "}, "consent"),
+        ({"ref_text": "..."}, "ref_text"),
+        ({"content": clip(0.5)}, "audio_sample"),
+    ],
+)
+def test_voices_that_are_refused(client, changes, param):
+    answer = add(client, **changes)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+    assert len(client.get("/v1/audio/voices").json()["data"]) == 1
+
+
+@pytest.mark.parametrize("id", ["nobody", "..%2F..%2Fetc", "a.b", "%00", "x" * 300])
+def test_ids_lead_nowhere(client, id):
+    assert client.get(f"/v1/audio/voices/{id}").status_code == 404
+    assert client.delete(f"/v1/audio/voices/{id}").status_code == 404
