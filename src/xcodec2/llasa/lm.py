@@ -94,9 +94,9 @@ class LanguageModel:
     @cached_property
     def decoder(self) -> Decoder:
         """What computes its scores, made of its weights as they are at the first use."""
-        from xcodec2.llasa.decoding.causal import TransformersDecoder
+        from xcodec2.llasa.decoding.load import decoder_of
 
-        return TransformersDecoder(self.model)
+        return decoder_of(self.model)
 
 
 def resolve(name: str | Path | None) -> str:
