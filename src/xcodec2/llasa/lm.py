@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from xcodec2.llasa.decoding.base import Decoder
+    from xcodec2.llasa.decoding.base import Choices, Decoder
 
 METADATA = "llasa.json"
 BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
@@ -90,6 +92,14 @@ class LanguageModel:
     def context(self) -> int:
         """Tokens of prompt and speech together."""
         return self.model.config.max_position_embeddings
+
+    @cached_property
+    def speech(self) -> Choices:
+        """What can come in speech: codes and its end."""
+        from xcodec2.llasa.decoding.base import Choices
+
+        vocabulary = self.prompts.vocabulary
+        return Choices(np.sort(np.append(vocabulary.code_ids, vocabulary.speech_end)))
 
     @cached_property
     def decoder(self) -> Decoder:

@@ -96,7 +96,7 @@ class BatchGenerator:
         self.max_sequences = max_sequences
         self.decoder: Decoder = lm.decoder
         self.speech_end = lm.prompts.vocabulary.speech_end
-        self.speech = Choices(np.sort(np.append(lm.prompts.vocabulary.code_ids, self.speech_end)))
+        self.speech = lm.speech
         self.sequences: list[Sequence] = []
 
     @property
