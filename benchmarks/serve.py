@@ -144,8 +144,8 @@ async def streams(server: Server) -> None:
     seconds = sum(len(answer.content) for answer in together) / 32_000
     waited = sorted(answer.first for answer in together)
     print(
-        f"16 streams: all complete in {took:.2f} s ({seconds / took:.2f} s of audio a second; alone "
-        f"{seconds / sum(answer.took for answer in alone):.2f}), largest difference to alone "
+        f"16 streams: all complete in {took:.2f} s ({seconds / took:.2f} s of audio a second; "
+        f"alone {seconds / sum(answer.took for answer in alone):.2f}), largest difference to alone "
         f"{worst} of 32768, first sound {waited[0]:.2f} to {waited[-1]:.2f} s; "
         f"the slow reader was {'still reading' if not slow_task.done() else 'done'}"
     )

@@ -13,7 +13,17 @@ import av
 import httpx
 import numpy as np
 import pytest
-from serving import GREEDY, LONG, clip, metric, running, samples_of, streaming_codec, talker, wait_until
+from serving import (
+    GREEDY,
+    LONG,
+    clip,
+    metric,
+    running,
+    samples_of,
+    streaming_codec,
+    talker,
+    wait_until,
+)
 
 from xcodec2.llasa import Sampling
 from xcodec2.serve import Limits, create_app
