@@ -33,6 +33,7 @@ STREAMING = replace(
     layers=1,
 )
 GREEDY = {"temperature": 0, "input": "blue sun."}  # random weights: it goes on to the context's end
+LONG = GREEDY | {"input": "blue sun. " * 400}  # more than sockets hold
 
 
 @functools.cache

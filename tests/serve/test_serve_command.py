@@ -63,7 +63,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of a language model and its codec."""
     folder = tmp_path_factory.mktemp("models")
     codec, lm = folder / "codec", folder / "babble"
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="transformers"):
         streaming_codec().save_pretrained(codec)
     small_llama().save_pretrained(lm)
     prompts().tokenizer.save_pretrained(lm)

@@ -157,6 +157,6 @@ def first_finding(findings: Sequence[Any]) -> ApiProblem:
         return ApiProblem(400, "the body is not valid JSON", code="invalid_json")
     if place and place[0] in ("body", "query", "path", "header"):
         place = place[1:]
-    param = ".".join(place) or None
+    param = place[0] if place else None
     message = str(first.get("msg", "invalid")).removeprefix("Value error, ")
     return ApiProblem(400, f"{param}: {message}" if param else message, param=param)
