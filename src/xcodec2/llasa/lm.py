@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from xcodec2.llasa.prompts import Prompts
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
+
+    from xcodec2.llasa.decoding.base import Decoder
 
 METADATA = "llasa.json"
 BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
@@ -87,6 +90,13 @@ class LanguageModel:
     def context(self) -> int:
         """Tokens of prompt and speech together."""
         return self.model.config.max_position_embeddings
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        """What computes its scores, made of its weights as they are at the first use."""
+        from xcodec2.llasa.decoding.load import decoder_of
+
+        return decoder_of(self.model)
 
 
 def resolve(name: str | Path | None) -> str:

@@ -1,0 +1,1 @@
+"""What computes the scores of next tokens in this process."""

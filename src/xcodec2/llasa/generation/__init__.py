@@ -1,0 +1,1 @@
+"""Generation in this process: many sequences together, each drawn by its own seed."""

@@ -1,0 +1,181 @@
+"""Many sequences generated together, each of which may join and leave at any step.
+
+Examples:
+    >>> from xcodec2.llasa import BatchGenerator, Sampling
+    >>> generator = BatchGenerator(lm, max_sequences=16)
+    >>> first = generator.start(lm.prompts.prompt("Hello."), seed=1)
+    >>> generator.step()                        # first.tokens has one token
+    >>> second = generator.start(lm.prompts.prompt("Good day."), Sampling(0.5), seed=2)
+    >>> while generator.step():                 # each gets one token, until all have finished
+    ...     pass
+    >>> second.finished, lm.prompts.vocabulary.to_codes(second.tokens)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Several
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from xcodec2.errors import LlasaError
+from xcodec2.llasa.decoding.base import Choices, Decoder
+from xcodec2.llasa.generation.draw import Drawer, draw
+from xcodec2.llasa.lm import LanguageModel
+from xcodec2.llasa.sampling import Sampling
+
+Finished: TypeAlias = Literal["end", "length", "cancelled"]
+NOTHING = np.zeros(0, np.int64)
+MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1  # what torch takes
+
+
+class Sequence:
+    """One continuation, as far as it has come.
+
+    Attributes:
+        prompt: (P,) int64 ids.
+        tokens: Drawn so far, without the end.
+        finished: None while it grows; then "end" (the model ended by itself), "length" or
+            "cancelled".
+    """
+
+    def __init__(
+        self,
+        prompt: np.ndarray,
+        sampling: Sampling,
+        drawer: Drawer,
+        choices: Choices,
+        end: int,
+        min_tokens: int,
+        budget: int,
+    ) -> None:
+        self.prompt, self.tokens = prompt, list[int]()
+        self.finished: Finished | None = None
+        self.sampling, self.choices, self.end = sampling, choices, end
+        self.min_tokens, self.budget, self.drawer = min_tokens, budget, drawer
+        self.state: Any = None
+        self.unread = prompt  # what the decoder has not seen yet
+
+    def take(self, scores: np.ndarray) -> None:
+        """Draw the next token from its scores (A,), which are changed."""
+        if len(self.tokens) < self.min_tokens:
+            scores[self.choices.places(np.array([self.end]))] = -np.inf
+        seen = NOTHING
+        if self.sampling.repetition_penalty != 1:
+            seen = self.choices.places(np.append(self.prompt, self.tokens))
+        place = draw(scores, self.choices, self.sampling, self.drawer, seen)
+        token = int(self.choices.ids[place])
+        if token == self.end:
+            self.finish("end")
+            return
+        self.tokens.append(token)
+        self.unread = np.array([token], np.int64)
+        if len(self.tokens) == self.budget:
+            self.finish("length")
+
+    def finish(self, why: Finished) -> None:
+        """It grows no more, and frees its memory."""
+        self.finished, self.state = why, None
+
+
+class BatchGenerator:
+    """Generates many sequences together. For one thread at a time.
+
+    Each draws from a generator of its own seed and is computed apart from the others: the same
+    seed gives the same tokens as alone, whatever is beside it.
+
+    Args:
+        lm: The language model.
+        max_sequences: That may be under way at once.
+    """
+
+    def __init__(self, lm: LanguageModel, max_sequences: int = 16) -> None:
+        if max_sequences < 1:
+            raise LlasaError("max_sequences must be 1 or more")
+        self.max_sequences = max_sequences
+        self.decoder: Decoder = lm.decoder
+        self.speech_end = lm.prompts.vocabulary.speech_end
+        self.speech = Choices(np.sort(np.append(lm.prompts.vocabulary.code_ids, self.speech_end)))
+        self.sequences: list[Sequence] = []
+
+    @property
+    def active(self) -> tuple[Sequence, ...]:
+        """Those under way."""
+        return tuple(self.sequences)
+
+    @property
+    def free(self) -> int:
+        """How many more can be started now."""
+        return self.max_sequences - len(self.sequences)
+
+    def start(
+        self,
+        prompt: np.ndarray | Several[int],
+        sampling: Sampling | None = None,
+        *,
+        seed: int = 0,
+        choices: Choices | None = None,
+        end: int | None = None,
+        min_tokens: int = 1,
+    ) -> Sequence:
+        """A sequence that grows from the next step on.
+
+        Args:
+            prompt: (P,) ids.
+            sampling: How tokens are drawn.
+            seed: Of its own drawing.
+            choices: The ids that can come, the end among them; codes and the end of speech when
+                None. Share one object among sequences, for they are computed together then.
+            end: The id that ends it; the end of speech when None.
+            min_tokens: The end cannot come before as many tokens.
+
+        Raises:
+            LlasaError: All places are taken, the prompt leaves no room in the context, or the seed
+                or an id is out of range.
+        """
+        if not self.free:
+            raise LlasaError(f"{self.max_sequences} sequences are under way: start it later")
+        if not MIN_SEED <= seed <= MAX_SEED:
+            raise LlasaError(f"the seed {seed} is out of {MIN_SEED}…{MAX_SEED}")
+        sampling, choices = sampling or Sampling(), choices or self.speech
+        ids, highest = np.array(prompt, dtype=np.int64).reshape(-1), self.decoder.vocabulary - 1
+        for what, some in (("prompt", ids), ("choices", choices.ids)):
+            if not len(some) or some.min() < 0 or some.max() > highest:
+                raise LlasaError(f"the {what} must be ids of 0…{highest}, at least one")
+        sequence = Sequence(
+            ids,
+            sampling,
+            Drawer(seed, self.decoder.vocabulary),
+            choices,
+            self.speech_end if end is None else end,
+            min_tokens,
+            sampling.budget(self.decoder.context, len(ids)),
+        )
+        sequence.state = self.decoder.new_state()
+        self.sequences.append(sequence)
+        return sequence
+
+    def step(self) -> list[Sequence]:
+        """One more token for each sequence under way; those that finish with it leave.
+
+        Returns:
+            The sequences that were under way, finished ones among them; empty when there was none.
+        """
+        stepped = list(self.sequences)
+        with torch.inference_mode():
+            for choices in dict.fromkeys(item.choices for item in stepped):
+                group = [item for item in stepped if item.choices is choices]
+                scores = self.decoder.scores(
+                    [item.state for item in group], [item.unread for item in group], choices
+                )
+                for item, row in zip(group, scores.numpy(), strict=True):
+                    item.take(row)
+        self.sequences = [item for item in stepped if item.finished is None]
+        return stepped
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Take a sequence out at once; nothing happens to one that has finished."""
+        if sequence.finished is None:
+            sequence.finish("cancelled")
+            self.sequences.remove(sequence)
