@@ -6,15 +6,29 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from talkers import CODEBOOK, prompts
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from xcodec2.errors import LlasaError
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.text.phonemes import ALPHABET
 from xcodec2.llasa.track import Timed, Track, phoneme_tokenizer, words_of
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS
+
+SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+}
 
 
 @functools.cache
@@ -62,14 +76,57 @@ def test_rows_are_read_back(data):
     assert [one.text for one in found] == ["", *text, ""]
     assert [one.stop - one.start for one in found] == steps
     assert [one.start for one in found] == np.cumsum([0, *steps[:-1]]).tolist()
-    choices = own.allowed(own.symbols(text))
-    allowed = next(choices)
-    for id in ids:
-        assert id in allowed
-        allowed = choices.send(id)
-    assert allowed.tolist() == [own.prompts.vocabulary.speech_end]
-    with pytest.raises(StopIteration):
-        choices.send(allowed[0])
+    guide, read = own.guide(prompt_of(text)), []
+    given, choices, audible = next(guide)
+    while len(read) + len(given) < len(ids):
+        read += [*given, ids[len(read) + len(given)]]
+        assert read == ids[: len(read)].tolist()
+        assert read[-1] in choices.ids
+        assert audible == own.prompts.vocabulary.is_code(ids)[len(read) - 1]
+        given, choices, audible = guide.send(read[-1])
+    assert choices.ids.tolist() == [own.prompts.vocabulary.speech_end]
+
+
+def prompt_of(text: str) -> np.ndarray:
+    vocabulary = track().prompts.vocabulary
+    ids = track().prompts.symbol_ids(text)
+    row = [vocabulary.text_start, *ids, vocabulary.text_end, vocabulary.speech_start]
+    return track().prompts.in_chat(np.array(row))
+
+
+def test_a_model_on_a_track_says_every_phoneme_and_ends():
+    """Random weights: what comes is noise, but each phoneme has as many codes as it says."""
+    own = track()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(own.prompts.tokenizer), max_position_embeddings=2048, **SHAPE
+    )
+    model = LlamaForCausalLM(config).eval()
+    lm = LanguageModel("random", model, own.prompts, LlasaMetadata(phonemes=True, track=True))
+    backend, prompt = InProcess(lm), prompt_of("ab")
+    (made,) = backend.generate([prompt], [3], Sampling())
+    assert made.finished
+    assert 0 < len(made.codes) < 4 * DURATIONS
+    assert list(backend.stream(prompt, 3, Sampling())) == made.codes.tolist()
+    (cut,) = backend.generate([prompt], [3], Sampling(max_tokens=10))
+    assert not cut.finished
+    assert cut.codes.tolist() == made.codes[: len(cut.codes)].tolist()
+    (short,) = backend.generate([prompt], [3], Sampling(temperature=0))
+    with torch.inference_mode():  # as transformers says, token by token
+        ids = torch.from_numpy(prompt)[None]
+        guide = own.guide(prompt)
+        given, choices, audible = next(guide)
+        heard = []
+        while True:
+            ids = torch.cat([ids, torch.from_numpy(given)[None]], 1)
+            scores = model(ids).logits[0, -1, torch.from_numpy(choices.ids)]
+            token = int(choices.ids[int(scores.argmax())])
+            if token == own.prompts.vocabulary.speech_end:
+                break
+            heard += [token] * audible
+            ids = torch.cat([ids, torch.tensor([[token]])], 1)
+            given, choices, audible = guide.send(token)
+    assert own.prompts.vocabulary.to_codes(heard).tolist() == short.codes.tolist()
 
 
 @pytest.mark.parametrize(

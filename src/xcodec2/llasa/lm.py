@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from xcodec2.llasa.decoding.base import Decoder
+    from xcodec2.llasa.track import Track
 
 METADATA = "llasa.json"
 BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
@@ -36,12 +37,16 @@ class LlasaMetadata:
         texts: The only texts that it knows, for a model that has learned a few by heart; else
             empty.
         phonemes: Its prompts hold phonemes (`xcodec2.llasa.text`) instead of text.
+        track: It says each phoneme and its duration before its codes (`xcodec2.llasa.track`).
+        tasks: What it has learned: tts, asr, continue, interleave.
     """
 
     codec: CodecIdentity | None = None
     one_voice: bool = False
     texts: tuple[str, ...] = ()
     phonemes: bool = False
+    track: bool = False
+    tasks: tuple[str, ...] = ("tts",)
 
     @classmethod
     def load(cls, folder: Path) -> LlasaMetadata:
@@ -60,6 +65,8 @@ class LlasaMetadata:
                 one_voice=facts["one_voice"],
                 texts=tuple(map(str, facts.get("texts", ()))),
                 phonemes=facts.get("phonemes", False) is True,
+                track=facts.get("track", False) is True,
+                tasks=tuple(map(str, facts.get("tasks", ("tts",)))),
             )
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
@@ -90,6 +97,13 @@ class LanguageModel:
     def context(self) -> int:
         """Tokens of prompt and speech together."""
         return self.model.config.max_position_embeddings
+
+    @cached_property
+    def track(self) -> Track | None:
+        """The phoneme track, for a model that speaks on one."""
+        from xcodec2.llasa.track import Track
+
+        return Track.of(self.prompts, self.name) if self.metadata.track else None
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -142,11 +156,16 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
     Args:
         name: A folder that holds it, or has it as its subfolder `tokenizer`, or a Hub id;
-            "bundled" is the one of the LM in the package.
+            "bundled" is the one of the LM in the package, "phonemes" the one in which each
+            phoneme is a token.
 
     Raises:
         LlasaError: When there is none.
     """
+    if str(name) == "phonemes":
+        from xcodec2.llasa.track import phoneme_tokenizer
+
+        return phoneme_tokenizer()
     from transformers import AutoTokenizer
 
     folder = Path(resolve(name))

@@ -7,21 +7,21 @@ phoneme is from little speech, says where each word is, and never forgets where 
 phonemes are those of the prompt, with a pause at both ends; `speak` drops them. It stays an
 ordinary Llama: all of these are tokens.
 
-Which token may come next follows from those before it, so a model that speaks on the track can
-neither repeat itself, nor skip, nor go on for ever: the phonemes are given, and only durations and
-codes are drawn.
+When a model in this process speaks, the phonemes are given, and only durations and codes are
+drawn: it can neither repeat itself, nor skip, nor go on for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from xcodec2.errors import LlasaError
+from xcodec2.llasa.decoding.base import Choices
 from xcodec2.llasa.prompts import INSTRUCTION, PLAIN_TEMPLATE, Prompts
 from xcodec2.llasa.text.phonemes import ALPHABET
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS, PAUSE, code_token, duration_token
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 TEMPLATE = PLAIN_TEMPLATE.replace(
     "message.content", f"(message.content | replace('{INSTRUCTION}', ''))"
 )
+
+
+NOTHING = np.zeros(0, np.int64)
+Guide: TypeAlias = Generator[tuple[np.ndarray, Choices, bool], Any, None]
 
 
 @dataclass(frozen=True)
@@ -145,22 +149,31 @@ class Track:
         """Codes of each duration's id."""
         return {int(id): codes for codes, id in enumerate(self.durations)}
 
-    def allowed(self, symbols: np.ndarray) -> Iterator[np.ndarray]:
-        """Which ids may come next, step by step, when these symbols (S,) are said.
+    @cached_property
+    def choices(self) -> tuple[Choices, Choices, Choices]:
+        """Durations, codes and the end of speech, to choose among."""
+        vocabulary = self.prompts.vocabulary
+        codes, end = np.sort(vocabulary.code_ids), np.array([vocabulary.speech_end])
+        return Choices(np.sort(self.durations)), Choices(codes), Choices(end)
 
-        A generator: `send` it each token that was drawn, the first one None. It ends behind
-        the end of speech.
+    def guide(self, prompt: np.ndarray) -> Guide:
+        """The way through a track, for a prompt (P,) that holds its phonemes.
+
+        A generator: `send` it each token that was drawn, the first one None.
 
         Yields:
-            (A,) int64, ids of the next token.
+            The ids to read before the next token is drawn (F,), what it is drawn among, and whether
+            it is sound.
         """
-        codes = self.prompts.vocabulary.code_ids
-        for symbol in symbols:
-            yield np.array([symbol], np.int64)
-            drawn = yield self.durations
-            for _ in range(self.duration_of[int(drawn)]):  # type: ignore[call-overload]
-                yield codes
-        yield np.array([self.prompts.vocabulary.speech_end], np.int64)
+        vocabulary = self.prompts.vocabulary
+        start = int(np.argmax(prompt == vocabulary.text_start)) + 1
+        text = prompt[start : int(np.argmax(prompt == vocabulary.text_end))]
+        durations, codes, end = self.choices
+        for symbol in (self.pause, *text, self.pause):
+            drawn = yield np.array([symbol], np.int64), durations, False
+            for _ in range(self.duration_of[int(drawn)]):
+                yield NOTHING, codes, True
+        yield NOTHING, end, True
 
 
 def words_of(phonemes: Iterable[Timed]) -> list[Timed]:
