@@ -141,12 +141,14 @@ class Prompts:
         Raises:
             LlasaError: The chat template loses a mark.
         """
-        vocabulary, found = self.vocabulary, {"tts": (self.before, self.between)}
+        vocabulary = self.vocabulary
+        found: dict[Task, tuple[np.ndarray, np.ndarray]] = {"tts": (self.before, self.between)}
+        others: tuple[Task, ...] = ("asr", "continue", "interleave")
         if min(vocabulary.writing_start, vocabulary.heard_start) < 0:
-            return found  # type: ignore[return-value]
-        for task in ("asr", "continue", "interleave"):
+            return found
+        for task in others:
             answer = WRITING_START if task == "asr" else SPEECH_START
-            asked = f"{TASKS[task]}{HEARD_START}{HEARD_END}"  # type: ignore[index]
+            asked = f"{TASKS[task]}{HEARD_START}{HEARD_END}"
             text = render_chat(self.tokenizer, asked, answer)
             ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
             start = np.flatnonzero(ids == vocabulary.heard_start)
@@ -154,7 +156,7 @@ class Prompts:
             if len(start) != 1 or len(end) != 1 or len(ids) < end[0] + 2:
                 raise LlasaError(f"the chat template does not keep the marks of {task} in place")
             found[task] = ids[: start[0]], ids[end[0] + 1 : -1]
-        return found  # type: ignore[return-value]
+        return found
 
     def symbol_ids(self, text: str) -> np.ndarray:
         """(L,) int64 ids of a text of any characters, marks alone too."""

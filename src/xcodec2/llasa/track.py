@@ -87,6 +87,16 @@ class Track:
         ids = [vocabulary[token] for token in wanted]
         return cls(prompts, ids[0], np.array(ids[1:], np.int64))
 
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """(A,) int64: what may stand among the codes."""
+        alphabet = self.prompts.symbol_ids("".join(sorted(ALPHABET)))
+        return np.concatenate([[self.pause], self.durations, alphabet])
+
+    def is_symbol(self, ids: np.ndarray) -> np.ndarray:
+        """Which of the ids of a track (L,) are phonemes or pauses, as booleans."""
+        return np.isin(ids, self.ids) & ~np.isin(ids, self.durations)
+
     def symbols(self, phonemes: str) -> np.ndarray:
         """(S,) int64: the ids of a track's symbols, the pauses at its ends included."""
         return np.concatenate([[self.pause], self.prompts.symbol_ids(phonemes), [self.pause]])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +27,10 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import LlasaError
-from xcodec2.llasa.training.packing import IGNORED
+from xcodec2.llasa.training.packing import IGNORED, Pack
+from xcodec2.llasa.training.recipe import CodeRows
 from xcodec2.llasa.vocabulary import SpeechVocabulary
 
-CodeRows = Literal["free", "bytes", "digits"]
 DIGIT = 4  # levels of each dimension of XCodec2's quantizer
 MAX_RESIDUAL = 0.02  # of the rows' deviation, what float16 rounds off and more
 TABLES = ("model.embed_tokens.weight", "lm_head.weight")
@@ -128,15 +128,19 @@ class ComposedRows:
             raise LlasaError("the base's rows are not composed of parts: set code_rows=free for it")
         return small.to(table.dtype)
 
+    def remap(self, pack: Pack) -> Pack:
+        """The pack as it is: the small table is asked by ids of the full one."""
+        return pack
+
     def build(self, config: LlamaConfig) -> ComposedLlama:
         """Random weights for a configuration with `rows` as its vocabulary; the sum of a code's
         parts is as large as another token's row.
         """
         model = ComposedLlama(config)
         model.use_parts(self)
-        weights = [model.get_input_embeddings().weight]
+        weights = [model.model.embed_tokens.weight]
         if not config.tie_word_embeddings:
-            weights.append(model.get_output_embeddings().weight)
+            weights.append(model.lm_head.weight)
         with torch.no_grad():
             for weight in weights:
                 weight[-sum(self.radices) :] /= math.sqrt(len(self.radices))
@@ -168,6 +172,9 @@ class ComposedRows:
 
 class ComposedLlama(LlamaForCausalLM):
     """A Llama whose table is small, and whose ids are those of the full one."""
+
+    parts: torch.Tensor
+    lm_head: Any
 
     def use_parts(self, composed: ComposedRows) -> ComposedLlama:
         """Say which rows an id is the sum of; the same object."""
