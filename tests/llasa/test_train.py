@@ -5,6 +5,7 @@ What is learned is tested where it is spoken.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,11 +13,15 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 import torch
 from paths import HELPERS
 from talkers import (
+    CODEBOOK,
     FEW,
     TEACHING,
     base_tokenizer,
@@ -34,12 +39,16 @@ from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.track import Track, phoneme_tokenizer
 from xcodec2.llasa.training.compact_vocabulary import CompactVocabulary
-from xcodec2.llasa.training.data import speech_examples
+from xcodec2.llasa.training.data import WrongText, speech_examples
+from xcodec2.llasa.training.model import add_rows, build_model
 from xcodec2.llasa.training.packing import pack
+from xcodec2.llasa.training.packs import Packs, tensors
+from xcodec2.llasa.training.prepare import prepare
 from xcodec2.llasa.training.recipe import SHIPPED, LlasaRecipe, read_llasa_recipe
-from xcodec2.llasa.training.rows import Refused, Rows
-from xcodec2.llasa.training.train import add_rows, build_model, precision, tensors, train
+from xcodec2.llasa.training.rows import Refused, Rows, example
+from xcodec2.llasa.training.train import precision, train
 from xcodec2.llasa.vocabulary import extend_tokenizer
 
 
@@ -83,7 +92,7 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
         read_llasa_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, small"):
+    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, phonemes, small"):
         read_llasa_recipe("none")
 
 
@@ -361,3 +370,107 @@ def test_text_is_mixed_in_and_learned(tmp_path):
         for folder in (plain, mixed)
     ]
     assert losses[1] < 0.5 * losses[0]
+
+
+# --- rows of parts, tracks, tasks -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["bytes", "digits"])
+def test_rows_of_parts_are_trained_resumed_and_written_out(tmp_path, rows, kind):
+    changes = {"code_rows": kind, "save_every": 3}
+    folder = run(tmp_path / "a", rows, steps=6, **changes)
+    lm = load_lm(folder)
+    assert type(lm.model).__name__ == "LlamaForCausalLM"
+    assert lm.model.get_input_embeddings().num_embeddings == len(lm.prompts.tokenizer)
+    table = lm.model.get_input_embeddings().weight[lm.prompts.vocabulary.code_ids]
+    low = table[1] - table[0]  # the same step of the lowest part, whatever the others are
+    assert torch.allclose(table[9] - table[8], low, atol=1e-6)
+    assert not torch.allclose(table[10] - table[9], low, atol=1e-2)
+    (tmp_path / "b").mkdir()
+    shutil.copytree(tmp_path / "a" / "checkpoint-3", tmp_path / "b" / "checkpoint-3")
+    again = load_lm(run(tmp_path / "b", rows, resume=True, steps=6, **changes))
+    for name, tensor in lm.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+    tuned = {"base": str(folder), "shape": {}, "code_rows": kind, "learning_rate": 0.0}
+    same = load_lm(run(tmp_path / "c", rows, steps=1, **tuned)).model.state_dict()
+    assert all(torch.allclose(same[n], t, atol=1e-5) for n, t in lm.model.state_dict().items())
+    lora = {"r": 2, "target_modules": ["q_proj"]}
+    adapted = run(tmp_path / "d", rows, steps=1, **tuned, lora=lora)
+    assert load_lm(adapted).model.state_dict().keys() == same.keys()
+
+
+def spoken_rows(folder: Path, count: int = 8, **changes) -> Path:
+    """Rows of made-up phonemes on a track, each phoneme with codes of its own."""
+    rng = np.random.default_rng(0)
+    records = []
+    for number in range(count):
+        said = "".join(rng.choice(list("abdfhijk"), 6))
+        steps = rng.integers(1, 4, len(said) + 2)
+        sounds = np.repeat([0, *(ord(one) % 32 + 1 for one in said), 0], steps)
+        records.append(
+            {
+                "id": str(number),
+                "text": said,
+                "codes": sounds.tolist(),
+                "phonemes": said,
+                "durations": " ".join(map(str, steps)),
+            }
+        )
+    metadata = {"xcodec2.codebook_size": str(CODEBOOK)}
+    table = pyarrow.Table.from_pylist(records).replace_schema_metadata(metadata)
+    pyarrow.parquet.write_table(table, folder / "spoken.parquet")
+    settings = {"length": 128, "validation": 0.3, "track": True}
+    prepare(
+        folder / "spoken.parquet",
+        folder / "spoken",
+        phoneme_tokenizer(CODEBOOK),
+        **settings | changes,
+    )
+    return folder / "spoken"
+
+
+def test_a_track_is_trained_and_right_and_wrong_text_are_told_apart(tmp_path):
+    rows = spoken_rows(tmp_path, 60)
+    changes = {"code_rows": "bytes", "validate_every": 60, "audio_samples": 0, "length": 256}
+    folder = run(tmp_path / "run", rows, steps=60, copy_steps=20, **changes, learning_rate=1e-2)
+    lm = load_lm(folder)
+    assert (lm.metadata.track, lm.metadata.phonemes, lm.metadata.one_voice) == (True, True, True)
+    (state,) = (tmp_path / "run").glob("checkpoint-60/trainer_state.json")
+    told = json.loads(state.read_text())["log_history"]
+    losses = {name: value for line in told for name, value in line.items() if "loss" in name}
+    assert losses["eval_codes_loss"] < 0.5
+    assert losses["eval_wrong_text_loss"] > 2
+    (made,) = InProcess(lm).generate([lm.prompts.prompt("kab")], [0], Sampling(temperature=0))
+    assert made.finished
+    order = list(dict.fromkeys(made.codes.tolist()))
+    assert order == [0, ord("k") % 32 + 1, ord("a") % 32 + 1, ord("b") % 32 + 1]
+
+
+def test_wrong_text_changes_what_is_said_and_not_how_it_sounds(tmp_path):
+    rows = Rows(spoken_rows(tmp_path), "train")
+    own = Prompts.of(load_tokenizer(tmp_path / "spoken"))
+    track = Track.of(own)
+    change, before = WrongText(own, track), None
+    for number in range(len(rows)):
+        row = example(rows[number], own.vocabulary, track.ids)
+        changed = change(row)
+        said = "".join(one.text for one in track.times(row[own.answer_start(row) + 1 : -1]))
+        if before is None:
+            assert changed is None
+        else:
+            wrong = changed[own.answer_start(changed) + 1 : -1]
+            assert "".join(one.text for one in track.times(wrong)) == before
+            assert track.codes(wrong).tolist() == track.codes(row).tolist()
+            assert own.tokenizer.decode(changed[1 : own.answer_start(changed) - 1]) == before
+        before = said
+    with pytest.raises(LlasaError, match="copy_steps needs rows of"):
+        run(tmp_path / "run", write_utterances(tmp_path), copy_steps=1)
+
+
+def test_copying_comes_first(tmp_path):
+    rows = [Rows(spoken_rows(tmp_path, 40), "train")]
+    own = Prompts.of(load_tokenizer(tmp_path / "spoken"))
+    recipe = LlasaRecipe("o", ["r"], 3, 1.0, shape={"hidden_size": 8}, copy_steps=2, length=128)
+    packs = iter(Packs(rows, own, recipe, None, Track.of(own), training=True))
+    coded = [bool(own.vocabulary.is_code(next(packs)["labels"].numpy()).any()) for _ in range(4)]
+    assert coded == [False, False, True, True]

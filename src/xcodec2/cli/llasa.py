@@ -38,7 +38,8 @@ def llasa() -> None:
     "--tokenizer",
     required=True,
     metavar="T",
-    help="A folder, a Hugging Face id, or bundled: the bundled model's. Speech tokens are added.",
+    help="A folder, a Hugging Face id, bundled (the bundled model's), or phonemes (a token each). "
+    "Speech tokens are added.",
 )
 @click.option(
     "--length", default=2048, show_default=True, type=click.IntRange(min=8), help="Tokens per row."
@@ -55,6 +56,22 @@ def llasa() -> None:
     is_flag=True,
     help="Prompt with English phonemes instead of text; a column of phonemes stays as it is.",
 )
+@click.option(
+    "--track",
+    is_flag=True,
+    help="Speech says each phoneme and its duration before its codes, as the columns phonemes and "
+    "durations have them.",
+)
+@click.option(
+    "--task",
+    "tasks",
+    default="tts",
+    show_default=True,
+    metavar="TASK,...",
+    callback=lambda context, option, value: tasks_of(value),
+    help="What is learned, a row each: tts (text to speech), asr (speech to text), continue "
+    "(speech to speech), interleave (recordings as text and speech in turn).",
+)
 def prepare(
     codes: str,
     out: Path,
@@ -63,6 +80,8 @@ def prepare(
     length: int,
     validation: float,
     phonemes: bool,
+    track: bool,
+    tasks: list[Any],
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
 
@@ -79,6 +98,8 @@ def prepare(
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled
       xcodec2 llasa prepare codes/ rows/ --tokenizer meta-llama/Llama-3.2-1B-Instruct
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --phonemes
+      xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --task tts,asr,continue,interleave
+      xcodec2 llasa prepare data/llasa/hibari/train rows/ --tokenizer phonemes --track
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from xcodec2.llasa.extra import require_llasa
@@ -96,12 +117,27 @@ def prepare(
             length=length,
             validation=validation,
             phonemes=phonemes,
+            track=track,
+            tasks=tasks,
             progress=progress,
         )
     for split, count in made.rows.items():
         click.echo(f"{split:<10}{count} rows, {made.tokens[split]} tokens")
     refused = ", ".join(f"{count} × {reason}" for reason, count in made.refused.items())
     click.echo(f"{'refused':<10}{sum(made.refused.values())}{f': {refused}' if refused else ''}")
+
+
+def tasks_of(text: str) -> list[str]:
+    """`tts,asr` → tasks; a usage error for another."""
+    from xcodec2.llasa.prompts import TASKS
+
+    tasks = [task.strip() for task in text.split(",")]
+    if unknown := [task for task in tasks if task not in TASKS]:
+        raise click.BadParameter(
+            f"{unknown[0] or 'nothing'} is none; give some of {', '.join(TASKS)}",
+            param_hint="'--task'",
+        )
+    return tasks
 
 
 @llasa.command()
@@ -116,11 +152,11 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
     """Train a language model on rows.
 
     RECIPE is a TOML file, or a bundled recipe: paper (full fine-tuning of a published Llama), lora
-    (of a published LLaSA), small (from scratch), bundled (memorizes a few sentences, like the
-    bundled model). KEY=VALUE overrides a value. The trained model is written to OUT/model, for
-    `xcodec2 speak --lm`; samples of each validation are in OUT/samples. For several GPUs, use
-    accelerate's launcher; FSDP is set in the recipe. Without a GPU, training runs in float32: small
-    models only.
+    (of a published LLaSA), small (from scratch), phonemes (from scratch on CPUs, on a phoneme
+    track), bundled (memorizes a few sentences, like the bundled model). KEY=VALUE overrides a
+    value. The trained model is written to OUT/model, for `xcodec2 speak --lm`; samples of each
+    validation are in OUT/samples. For several GPUs, use accelerate's launcher; FSDP is set in the
+    recipe. Without a GPU, training runs in float32: small models only.
 
     \b
     Examples:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from xcodec2.llasa.decoding.base import Choices, Decoder
+    from xcodec2.llasa.track import Track
 
 METADATA = "llasa.json"
 BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
@@ -38,12 +39,16 @@ class LlasaMetadata:
         texts: The only texts that it knows, for a model that has learned a few by heart; else
             empty.
         phonemes: Its prompts hold phonemes (`xcodec2.llasa.text`) instead of text.
+        track: It says each phoneme and its duration before its codes (`xcodec2.llasa.track`).
+        tasks: What it has learned: tts, asr, continue, interleave.
     """
 
     codec: CodecIdentity | None = None
     one_voice: bool = False
     texts: tuple[str, ...] = ()
     phonemes: bool = False
+    track: bool = False
+    tasks: tuple[str, ...] = ("tts",)
 
     @classmethod
     def load(cls, folder: Path) -> LlasaMetadata:
@@ -62,6 +67,8 @@ class LlasaMetadata:
                 one_voice=facts["one_voice"],
                 texts=tuple(map(str, facts.get("texts", ()))),
                 phonemes=facts.get("phonemes", False) is True,
+                track=facts.get("track", False) is True,
+                tasks=tuple(map(str, facts.get("tasks", ("tts",)))),
             )
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
@@ -100,6 +107,13 @@ class LanguageModel:
 
         vocabulary = self.prompts.vocabulary
         return Choices(np.sort(np.append(vocabulary.code_ids, vocabulary.speech_end)))
+
+    @cached_property
+    def track(self) -> Track | None:
+        """The phoneme track, for a model that speaks on one."""
+        from xcodec2.llasa.track import Track
+
+        return Track.of(self.prompts, self.name) if self.metadata.track else None
 
     @cached_property
     def decoder(self) -> Decoder:
@@ -152,11 +166,16 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
     Args:
         name: A folder that holds it, or has it as its subfolder `tokenizer`, or a Hub id;
-            "bundled" is the one of the LM in the package.
+            "bundled" is the one of the LM in the package, "phonemes" the one in which each
+            phoneme is a token.
 
     Raises:
         LlasaError: When there is none.
     """
+    if str(name) == "phonemes":
+        from xcodec2.llasa.track import phoneme_tokenizer
+
+        return phoneme_tokenizer()
     from transformers import AutoTokenizer
 
     folder = Path(resolve(name))

@@ -3,6 +3,9 @@
     user       Convert the text to speech:<|TEXT_UNDERSTANDING_START|>TEXT<|TEXT_UNDERSTANDING_END|>
     assistant  <|SPEECH_GENERATION_START|> codes … <|SPEECH_GENERATION_END|>
 
+Other tasks have the same form: the user gives one piece, text or codes, and the assistant answers
+with pieces of speech or text, each between its own marks (`TASKS`).
+
 Around it stands whatever the tokenizer's chat template says. A voice is cloned by putting its
 transcript before the text and its codes at the start of the assistant's turn.
 """
@@ -12,17 +15,34 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
 from xcodec2.errors import LlasaError
-from xcodec2.llasa.vocabulary import SPEECH_START, TEXT_END, TEXT_START, SpeechVocabulary
+from xcodec2.llasa.vocabulary import (
+    HEARD_END,
+    HEARD_START,
+    SPEECH_START,
+    TEXT_END,
+    TEXT_START,
+    WRITING_START,
+    SpeechVocabulary,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 INSTRUCTION = "Convert the text to speech:"
+Task: TypeAlias = Literal["tts", "asr", "continue", "interleave"]
+#: Of each task, what the user says before the piece that is given.
+TASKS: dict[Task, str] = {
+    "tts": INSTRUCTION,
+    "asr": "Convert the speech to text:",
+    "continue": "Continue the speech:",
+    "interleave": "Go on with speech and text in turn:",
+}
 #: Llama 3's template prints a date into the system turn, today's unless one is given; with this
 #: one prompts stay the same from day to day. It is the template's own fallback.
 DATE = "26 Jul 2024"
@@ -55,9 +75,15 @@ def add_template(tokenizer: PreTrainedTokenizerBase) -> None:
 
 def render(tokenizer: PreTrainedTokenizerBase, text: str, speech: str = "") -> str:
     """The literal prompt, open for speech tokens after `speech`."""
+    asked = f"{INSTRUCTION}{TEXT_START}{text}{TEXT_END}"
+    return render_chat(tokenizer, asked, f"{SPEECH_START}{speech}")
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, asked: str, answer: str) -> str:
+    """A user's and an assistant's turn, the latter left open."""
     chat = [
-        {"role": "user", "content": f"{INSTRUCTION}{TEXT_START}{text}{TEXT_END}"},
-        {"role": "assistant", "content": f"{SPEECH_START}{speech}"},
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": answer},
     ]
     return str(
         tokenizer.apply_chat_template(
@@ -107,6 +133,34 @@ class Prompts:
             between=ids[end + 1 : -1],
             control=frozenset(control | set(vocabulary.code_ids.tolist())),
         )
+
+    @cached_property
+    def frames(self) -> dict[Task, tuple[np.ndarray, np.ndarray]]:
+        """Of each task, the ids before the user's piece and those between it and the answer.
+
+        Raises:
+            LlasaError: The chat template loses a mark.
+        """
+        vocabulary = self.vocabulary
+        found: dict[Task, tuple[np.ndarray, np.ndarray]] = {"tts": (self.before, self.between)}
+        others: tuple[Task, ...] = ("asr", "continue", "interleave")
+        if min(vocabulary.writing_start, vocabulary.heard_start) < 0:
+            return found
+        for task in others:
+            answer = WRITING_START if task == "asr" else SPEECH_START
+            asked = f"{TASKS[task]}{HEARD_START}{HEARD_END}"
+            text = render_chat(self.tokenizer, asked, answer)
+            ids = np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
+            start = np.flatnonzero(ids == vocabulary.heard_start)
+            end = np.flatnonzero(ids == vocabulary.heard_end)
+            if len(start) != 1 or len(end) != 1 or len(ids) < end[0] + 2:
+                raise LlasaError(f"the chat template does not keep the marks of {task} in place")
+            found[task] = ids[: start[0]], ids[end[0] + 1 : -1]
+        return found
+
+    def symbol_ids(self, text: str) -> np.ndarray:
+        """(L,) int64 ids of a text of any characters, marks alone too."""
+        return np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
 
     def text_ids(self, text: str) -> np.ndarray:
         """(L,) int64 ids of a text alone.
@@ -173,10 +227,39 @@ class Prompts:
         ]
         return self.in_chat(np.array(row, np.int64))
 
+    def asr_prompt(self, codes: np.ndarray) -> np.ndarray:
+        """(L,) int64: the whole prompt for writing what codes (T,) say.
+
+        Raises:
+            LlasaError: The tokenizer has no marks for it.
+        """
+        vocabulary = self.vocabulary
+        if min(vocabulary.writing_start, vocabulary.heard_start) < 0:
+            raise LlasaError("this tokenizer has no marks for transcription")
+        row = [vocabulary.heard_start, *vocabulary.to_ids(codes), vocabulary.heard_end]
+        return self.in_chat(np.array([*row, vocabulary.writing_start], np.int64))
+
     def in_chat(self, row: np.ndarray) -> np.ndarray:
-        """(L,) TEXT_START text TEXT_END SPEECH_START … → the same with the chat around it."""
-        cut = int(np.argmax(row == self.vocabulary.text_end)) + 1
-        return np.concatenate([self.before, row[:cut], self.between, row[cut:]])
+        """(L,) of a row of any task, complete or not → the same with the chat around it."""
+        cut = self.answer_start(row)
+        before, between = self.frames[self.task_of(row)]
+        return np.concatenate([before, row[:cut], between, row[cut:]])
+
+    def answer_start(self, row: np.ndarray) -> int:
+        """Where the assistant's pieces begin in a row (L,)."""
+        given = row[0] == self.vocabulary.heard_start
+        end = self.vocabulary.heard_end if given else self.vocabulary.text_end
+        return int(np.argmax(row == end)) + 1
+
+    def task_of(self, row: np.ndarray) -> Task:
+        """Which task a row (L,) is of, by its marks."""
+        vocabulary = self.vocabulary
+        answers = row[np.isin(row, [vocabulary.speech_start, vocabulary.writing_start])]
+        if len(answers) > 1:
+            return "interleave"
+        if row[0] == vocabulary.text_start:
+            return "tts"
+        return "asr" if answers[0] == vocabulary.writing_start else "continue"
 
 
 def is_speakable(text: str) -> bool:

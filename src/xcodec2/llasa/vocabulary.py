@@ -21,18 +21,30 @@ if TYPE_CHECKING:
 LENGTH = 2048  # tokens of text and speech together: the context of the published models
 TEXT_START, TEXT_END = "<|TEXT_UNDERSTANDING_START|>", "<|TEXT_UNDERSTANDING_END|>"
 SPEECH_START, SPEECH_END = "<|SPEECH_GENERATION_START|>", "<|SPEECH_GENERATION_END|>"
-# : In the published order. Those not named above are for tasks that only the published models were
-# meant for.
+#: Around text that the model writes, and speech that it is given: for the tasks beside speaking.
+WRITING_START, WRITING_END = "<|TEXT_GENERATION_START|>", "<|TEXT_GENERATION_END|>"
+HEARD_START, HEARD_END = "<|SPEECH_UNDERSTANDING_START|>", "<|SPEECH_UNDERSTANDING_END|>"
+#: In the published order.
 MARKS = (
-    "<|TEXT_GENERATION_START|>",
-    "<|TEXT_GENERATION_END|>",
+    WRITING_START,
+    WRITING_END,
     TEXT_START,
     TEXT_END,
     SPEECH_START,
     SPEECH_END,
-    "<|SPEECH_UNDERSTANDING_START|>",
-    "<|SPEECH_UNDERSTANDING_END|>",
+    HEARD_START,
+    HEARD_END,
 )
+
+#: Of the phoneme track (`xcodec2.llasa.track`): silence at its ends, and how many codes a phoneme
+#: has, from 0.
+PAUSE = "<|pause|>"
+DURATIONS = 100
+
+
+def duration_token(codes: int) -> str:
+    """The token that says that a phoneme has so many codes."""
+    return f"<|d_{codes}|>"
 
 
 def code_token(code: int) -> str:
@@ -44,7 +56,8 @@ def code_token(code: int) -> str:
 class SpeechVocabulary:
     """Where a tokenizer has the marks and the codes.
 
-    code_ids: (codebook_size,) int64, the token id of each code.
+    code_ids: (codebook_size,) int64, the token id of each code. The marks of writing and of
+    speech that is heard are -1 in a tokenizer that can only speak.
     """
 
     text_start: int
@@ -52,6 +65,10 @@ class SpeechVocabulary:
     speech_start: int
     speech_end: int
     code_ids: np.ndarray
+    writing_start: int = -1
+    writing_end: int = -1
+    heard_start: int = -1
+    heard_end: int = -1
 
     @classmethod
     def of(
@@ -85,6 +102,10 @@ class SpeechVocabulary:
             speech_start=vocabulary[SPEECH_START],
             speech_end=vocabulary[SPEECH_END],
             code_ids=np.array(code_ids, np.int64),
+            writing_start=vocabulary.get(WRITING_START, -1),
+            writing_end=vocabulary.get(WRITING_END, -1),
+            heard_start=vocabulary.get(HEARD_START, -1),
+            heard_end=vocabulary.get(HEARD_END, -1),
         )
 
     @property

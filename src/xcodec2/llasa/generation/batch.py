@@ -24,6 +24,7 @@ from xcodec2.llasa.decoding.base import Choices, Decoder
 from xcodec2.llasa.generation.draw import Drawer, draw
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.sampling import Sampling
+from xcodec2.llasa.track import Guide
 
 Finished: TypeAlias = Literal["end", "length", "cancelled"]
 NOTHING = np.zeros(0, np.int64)
@@ -49,6 +50,7 @@ class Sequence:
         end: int,
         min_tokens: int,
         budget: int,
+        guide: Guide | None = None,
     ) -> None:
         self.prompt, self.tokens = prompt, list[int]()
         self.finished: Finished | None = None
@@ -56,6 +58,9 @@ class Sequence:
         self.min_tokens, self.budget, self.drawer = min_tokens, budget, drawer
         self.state: Any = None
         self.unread = prompt  # what the decoder has not seen yet
+        self.guide, self.audible = guide, True
+        if guide is not None:
+            self.follow(next(guide))
 
     def take(self, scores: np.ndarray) -> None:
         """Draw the next token from its scores (A,), which are changed."""
@@ -69,10 +74,20 @@ class Sequence:
         if token == self.end:
             self.finish("end")
             return
-        self.tokens.append(token)
+        if self.audible:
+            self.tokens.append(token)
         self.unread = np.array([token], np.int64)
-        if len(self.tokens) == self.budget:
+        self.budget -= 1
+        if self.guide is not None:
+            self.follow(self.guide.send(token))
+        if self.budget <= 0:
             self.finish("length")
+
+    def follow(self, way: tuple[np.ndarray, Choices, bool]) -> None:
+        """Read what a guide gives, and draw among its choices."""
+        given, self.choices, self.audible = way
+        self.unread = np.append(self.unread, given)
+        self.budget -= len(given)
 
     def finish(self, why: Finished) -> None:
         """It grows no more, and frees its memory."""
@@ -95,6 +110,7 @@ class BatchGenerator:
             raise LlasaError("max_sequences must be 1 or more")
         self.max_sequences = max_sequences
         self.decoder: Decoder = lm.decoder
+        self.track = lm.track
         self.speech_end = lm.prompts.vocabulary.speech_end
         self.speech = lm.speech
         self.sequences: list[Sequence] = []
@@ -138,6 +154,7 @@ class BatchGenerator:
             raise LlasaError(f"{self.max_sequences} sequences are under way: start it later")
         if not MIN_SEED <= seed <= MAX_SEED:
             raise LlasaError(f"the seed {seed} is out of {MIN_SEED}…{MAX_SEED}")
+        guide = self.track.guide(np.asarray(prompt)) if self.track and choices is None else None
         sampling, choices = sampling or Sampling(), choices or self.speech
         ids, highest = np.array(prompt, dtype=np.int64).reshape(-1), self.decoder.vocabulary - 1
         for what, some in (("prompt", ids), ("choices", choices.ids)):
@@ -151,28 +168,37 @@ class BatchGenerator:
             self.speech_end if end is None else end,
             min_tokens,
             sampling.budget(self.decoder.context, len(ids)),
+            guide,
         )
         sequence.state = self.decoder.new_state()
         self.sequences.append(sequence)
         return sequence
 
     def step(self) -> list[Sequence]:
-        """One more token for each sequence under way; those that finish with it leave.
+        """One more token for each sequence under way; those that finish with it leave. Of a model
+        that speaks on a phoneme track it is one more code, and what comes between is not told.
 
         Returns:
             The sequences that were under way, finished ones among them; empty when there was none.
         """
-        stepped = list(self.sequences)
+        stepped = waiting = list(self.sequences)
         with torch.inference_mode():
-            for choices in dict.fromkeys(item.choices for item in stepped):
-                group = [item for item in stepped if item.choices is choices]
-                scores = self.decoder.scores(
-                    [item.state for item in group], [item.unread for item in group], choices
-                )
-                for item, row in zip(group, scores.numpy(), strict=True):
-                    item.take(row)
+            while waiting:
+                silent = [item for item in waiting if not item.audible]
+                self.draw_one(waiting)
+                waiting = [item for item in silent if item.finished is None]
         self.sequences = [item for item in stepped if item.finished is None]
         return stepped
+
+    def draw_one(self, sequences: list[Sequence]) -> None:
+        """One token for each of some sequences."""
+        for choices in dict.fromkeys(item.choices for item in sequences):
+            group = [item for item in sequences if item.choices is choices]
+            scores = self.decoder.scores(
+                [item.state for item in group], [item.unread for item in group], choices
+            )
+            for item, row in zip(group, scores.numpy(), strict=True):
+                item.take(row)
 
     def cancel(self, sequence: Sequence) -> None:
         """Take a sequence out at once; nothing happens to one that has finished."""

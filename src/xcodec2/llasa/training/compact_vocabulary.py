@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from xcodec2.codec.defaults import float32_parameters
 from xcodec2.llasa.prompts import Prompts
@@ -43,6 +44,17 @@ class CompactVocabulary:
             for item in speech_examples(split, prompts, length, iter(range(len(split))), Refused()):
                 found.update(item.ids.tolist())
         return cls(np.array(sorted(found), np.int64), len(prompts.tokenizer))
+
+    @property
+    def rows(self) -> int:
+        """Of the small table: one for all tokens that do not occur."""
+        return len(self.ids) + 1
+
+    def build(self, config: LlamaConfig) -> Any:
+        """Random weights for a configuration with `rows` as its vocabulary."""
+        model = LlamaForCausalLM(config)
+        self.add_unseen_logit(model)
+        return model
 
     def remap(self, pack: Pack) -> Pack:
         """The pack in ids 0 … S - 1."""

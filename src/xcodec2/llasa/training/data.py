@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.track import Track
 from xcodec2.llasa.training.packing import IGNORED, Example
 from xcodec2.llasa.training.rows import Refused, Rows, example
 
+Change: TypeAlias = Callable[[np.ndarray], "np.ndarray | None"]
 ROUNDS = 4  # of the Feistel network; more mix no better at these sizes
 
 
@@ -44,14 +47,23 @@ def hash64(value: int) -> int:
 
 
 def labeled(ids: np.ndarray, prompts: Prompts) -> Example:
-    """An example in chat, with labels from SPEECH_START on: the mark, the codes and the end."""
-    labels = ids.copy()
-    labels[: int(np.argmax(ids == prompts.vocabulary.speech_start))] = IGNORED
+    """An example in chat, with labels from the answer's first mark on: the mark, the speech or
+    text, and its end.
+    """
+    vocabulary, labels = prompts.vocabulary, ids.copy()
+    answers = np.isin(ids, [vocabulary.speech_start, vocabulary.writing_start])
+    labels[: int(np.argmax(answers))] = IGNORED
     return Example(ids=ids, labels=labels)
 
 
 def speech_examples(
-    rows: Rows, prompts: Prompts, length: int, order: Iterator[int], refused: Refused
+    rows: Rows,
+    prompts: Prompts,
+    length: int,
+    order: Iterator[int],
+    refused: Refused,
+    track: Track | None = None,
+    change: Change = lambda row: row,
 ) -> Iterator[Example]:
     """The rows in this order as examples.
 
@@ -61,13 +73,18 @@ def speech_examples(
         length: Tokens that an example has at most.
         order: Indices of rows.
         refused: Counts rows that are none, or too long, by the message of their LlasaError.
+        track: What may be among the codes.
+        change: Of each row (L,) before it is put into a chat; None leaves it out.
 
     Yields:
         Examples.
     """
     for index in order:
         try:
-            ids = prompts.in_chat(example(rows[index], prompts.vocabulary))
+            row = change(example(rows[index], prompts.vocabulary, track.ids if track else None))
+            if row is None:
+                continue
+            ids = prompts.in_chat(row)
             if len(ids) > length:
                 raise LlasaError("longer than the context")
         except LlasaError as problem:
@@ -76,16 +93,55 @@ def speech_examples(
             yield labeled(ids, prompts)
 
 
-def row_texts(rows: list[Rows], prompts: Prompts, count: int) -> list[str]:
-    """The texts of the first good rows, at most `count`."""
+class WrongText:
+    """A change of rows: each is given the text of the one before, and so are its phonemes on a
+    track, so that speech is as it was and what is said of it is not.
+    """
+
+    def __init__(self, prompts: Prompts, track: Track | None) -> None:
+        self.prompts, self.track = prompts, track
+        self.before: np.ndarray | None = None
+
+    def __call__(self, row: np.ndarray) -> np.ndarray | None:
+        """(L,) → (L',); None for the first one and for rows of other tasks."""
+        if self.prompts.task_of(row) != "tts":
+            return None
+        cut = self.prompts.answer_start(row)
+        text, self.before = self.before, row[1 : cut - 1]
+        if text is None:
+            return None
+        speech = row[cut:].copy()
+        if self.track is not None:
+            symbols = np.flatnonzero(self.track.is_symbol(speech))[1:-1]  # between the pauses
+            speech[symbols] = np.resize(text, len(symbols))
+        return np.concatenate([row[:1], text, row[cut - 1 : cut], speech])
+
+
+def without_codes(row: np.ndarray, prompts: Prompts) -> np.ndarray:
+    """A row (L,) of a track with its phonemes and durations alone, to learn copying from."""
+    return row[~prompts.vocabulary.is_code(row)]
+
+
+def codes_only(item: Example, prompts: Prompts) -> Example:
+    """The same with labels on codes alone."""
+    codes = prompts.vocabulary.is_code(item.labels)
+    return Example(item.ids, np.where(codes, item.labels, IGNORED))
+
+
+def row_texts(
+    rows: list[Rows], prompts: Prompts, count: int, track: Track | None = None
+) -> list[str]:
+    """The texts of the first good rows that are spoken, at most `count`."""
     found: list[str] = []
     for split in rows:
         for index in range(len(split)):
             if len(found) == count:
                 return found
             try:
-                ids = example(split[index], prompts.vocabulary)
+                ids = example(split[index], prompts.vocabulary, track.ids if track else None)
             except LlasaError:
+                continue
+            if prompts.task_of(ids) != "tts":
                 continue
             end = int((ids == prompts.vocabulary.text_end).argmax())
             found.append(str(prompts.tokenizer.decode(ids[1:end])))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +16,9 @@ from xcodec2.corpus.extraction import Extraction, open_extraction
 from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
-from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.text import phonemes as phonemes_of
+from xcodec2.llasa.prompts import Prompts, Task
+from xcodec2.llasa.track import Track
+from xcodec2.llasa.training.row_maker import RowMaker, share
 from xcodec2.llasa.training.rows import Refused, row_writer
 from xcodec2.llasa.vocabulary import LENGTH, extend_tokenizer
 
@@ -42,6 +41,8 @@ class Prepared:
         tokens: How many of those are no padding.
         refused: Reasons with their counts.
         phonemes: Whether the rows hold phonemes instead of text.
+        track: Whether their speech is a phoneme track.
+        tasks: What can be learned from them.
     """
 
     codec: CodecIdentity
@@ -51,6 +52,8 @@ class Prepared:
     tokens: dict[str, int]
     refused: dict[str, int]
     phonemes: bool = False
+    track: bool = False
+    tasks: tuple[Task, ...] = ("tts",)
 
     @classmethod
     def load(cls, folder: Path) -> Prepared | None:
@@ -65,7 +68,8 @@ class Prepared:
             return None
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**facts | {"codec": CodecIdentity(**facts["codec"])})
+            tasks = tuple(facts.get("tasks", ("tts",)))
+            return cls(**facts | {"codec": CodecIdentity(**facts["codec"]), "tasks": tasks})
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(
                 f"{path}: not what `xcodec2 llasa prepare` writes ({problem})"
@@ -81,6 +85,8 @@ def prepare(
     length: int = LENGTH,
     validation: float = 0.01,
     phonemes: bool = False,
+    track: bool = False,
+    tasks: Sequence[Task] = ("tts",),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
     """Write the rows of an extraction, with the tokenizer they need.
@@ -96,6 +102,9 @@ def prepare(
         length: Tokens in a row, without the chat around it; longer examples are refused.
         validation: The share of recordings, chosen by their id, that goes to the split `val`.
         phonemes: Rows hold the phonemes of the text; a column of phonemes stays as it is.
+        track: Speech says its phonemes and their durations, which columns of these names hold.
+        tasks: tts (text to speech), asr (speech to text), continue (speech to speech), interleave
+            (recordings after one another, as text and speech in turn); a row each.
         progress: Is called with the rows done and the rows in all.
 
     Returns:
@@ -105,12 +114,15 @@ def prepare(
         XCodec2Error: For a source or a tokenizer that cannot be used.
         LlasaError: The tokenizer has no token to pad with.
     """
-    folder = Path(folder)
-    extraction = open_extraction(source, columns=("id", "codes", text))
+    folder, tasks = Path(folder), tuple(dict.fromkeys(tasks))
+    spoken = ("phonemes", "durations") if track else ()
+    columns = tuple(dict.fromkeys(("id", "codes", text, *spoken)))
+    extraction = open_extraction(source, columns=columns)
     codec = shard_codec(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
+    maker = RowMaker(prompts, text, length, phonemes, Track.of(prompts) if track else None, tasks)
     tokens_for = replace(codec, codebook_size=prompts.vocabulary.codebook_size)
     codec.check(tokens_for, "the corpus", "the tokenizer")
     padding = tokenizer.pad_token_id
@@ -129,20 +141,28 @@ def prepare(
         }
         listed = stack.enter_context(replacing(folder / "refused.tsv", LlasaError))
         listed.write(b"id\treason\n")
-        for record in records(extraction, text, codec):
-            try:
-                row = to_row(record, text, prompts, length, phonemes=phonemes)
-            except LlasaError as problem:
-                refused.add(reason_class(str(problem)))
-                listed.write(f"{one_line(record['id'])}\t{one_line(problem)}\n".encode())
+
+        def add(id: Any, split: str, made: np.ndarray | LlasaError) -> None:
+            if isinstance(made, LlasaError):
+                refused.add(reason_class(str(made)))
+                listed.write(f"{one_line(id)}\t{one_line(made)}\n".encode())
             else:
-                split = "val" if share(str(record["id"])) < validation else "train"
-                write[split](row)
+                write[split](made)
                 rows[split] += 1
-                tokens[split] += len(row)
+                tokens[split] += len(made)
+
+        for record in records(extraction, columns, codec):
+            split = "val" if share(str(record["id"])) < validation else "train"
+            for made in maker.rows(record, split):
+                add(record["id"], split, made)
             done += 1
             progress(done, total)
-    result = Prepared(codec, length, padding, rows, tokens, dict(refused.reasons), phonemes)
+        for split in SPLITS:
+            for made in maker.rest(split):
+                add(f"the last of {split}", split, made)
+    result = Prepared(
+        codec, length, padding, rows, tokens, dict(refused.reasons), phonemes or track, track, tasks
+    )
     with replacing(folder / METADATA, LlasaError) as file:
         file.write(json.dumps(asdict(result), indent=2).encode())
     return result
@@ -158,50 +178,16 @@ def shard_codec(facts: dict[str, str]) -> CodecIdentity:
     )
 
 
-def records(extraction: Extraction, text: str, codec: CodecIdentity) -> Iterator[dict[str, Any]]:
+def records(
+    extraction: Extraction, columns: Sequence[str], codec: CodecIdentity
+) -> Iterator[dict[str, Any]]:
     """The rows, shard by shard in the order of their names; LlasaError for a shard of another
     codec.
     """
     for shard in extraction.shards():
         codec.check(shard_codec(shard.facts), "the first shard", shard.name)
-        error = ["error"] if "error" in shard.columns and text != "error" else []
-        yield from shard.rows(list(dict.fromkeys(["id", "codes", text, *error])))
-
-
-def to_row(
-    record: dict[str, Any], text: str, prompts: Prompts, length: int, *, phonemes: bool = False
-) -> np.ndarray:
-    """(L,) int64 ids of one recording; LlasaError, with the reason, when it is no example."""
-    vocabulary = prompts.vocabulary
-    if record.get("error"):
-        raise LlasaError(f"extraction failed: {record['error']}")
-    spoken = cell_text(record[text])
-    if phonemes:
-        spoken = phonemes_of(spoken)
-    if not record["codes"]:
-        raise LlasaError("no codes")
-    row = [
-        vocabulary.text_start,
-        *prompts.text_ids(spoken),
-        vocabulary.text_end,
-        vocabulary.speech_start,
-        *vocabulary.to_ids(record["codes"]),
-        vocabulary.speech_end,
-    ]
-    if len(row) > length:
-        raise LlasaError(f"too long: {len(row)} tokens, a row has {length}")
-    return np.array(row, np.int64)
-
-
-def cell_text(value: Any) -> str:
-    """A cell as text, for 0 is one, too; LlasaError for an empty cell and for what is no text."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise LlasaError("no text")
-    if isinstance(value, (bytes, list, dict)):
-        raise LlasaError(f"the text is no text but {type(value).__name__}")
-    if not str(value).strip():
-        raise LlasaError("no text")
-    return str(value)
+        error = ["error"] if "error" in shard.columns else []
+        yield from shard.rows(list(dict.fromkeys([*columns, *error])))
 
 
 def reason_class(reason: str) -> str:
@@ -222,9 +208,3 @@ def one_line(value: object) -> str:
     """A cell of a table: neither tabs nor line breaks nor other control characters."""
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return " ".join(text.encode(errors="replace").decode().split())
-
-
-def share(id: str) -> float:
-    """A number in [0, 1) that depends on the id alone."""
-    digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64

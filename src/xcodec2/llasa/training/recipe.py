@@ -10,6 +10,7 @@ from typing import Any, Literal
 from xcodec2.recipe_file import RecipeReader, refuse
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+CodeRows = Literal["free", "bytes", "digits"]
 WeightsType = Literal["float32", "bfloat16", "float16"]
 SHIPPED = Path(__file__).parents[2] / "recipes" / "llasa"
 #: Old names of keys and of recipes, read for one more release.
@@ -35,6 +36,10 @@ class LlasaRecipe:
         tokenizer: Empty is the one beside the first rows.
         compact_vocabulary: One row stands for all tokens that the rows do not hold: cheap, for
             small fixed sets.
+        code_rows: How the codes' rows are learned: each by itself, or as sums of the rows of two
+            bytes or of digits of four levels, which takes far less time; the finished model has
+            all rows. A base must have been trained so.
+        copy_steps: So many first steps learn to copy the phonemes of a track, without codes.
         lora: Fields of peft's LoraConfig; empty lets all weights learn.
         length: Tokens in a pack.
         batch: Packs a process and step.
@@ -69,6 +74,8 @@ class LlasaRecipe:
     shape: dict[str, Any] = field(default_factory=dict)
     tokenizer: str = ""
     compact_vocabulary: bool = False
+    code_rows: CodeRows = "free"
+    copy_steps: int = 0
     lora: dict[str, Any] = field(default_factory=dict)
 
     length: int = 2048
@@ -105,6 +112,11 @@ class LlasaRecipe:
                 self.compact_vocabulary and (self.base or self.text or self.audio_samples),
                 "compact_vocabulary goes with a shape, audio_samples=0, no text",
             ),
+            (
+                self.compact_vocabulary and self.code_rows != "free",
+                "compact_vocabulary goes with code_rows=free",
+            ),
+            (self.copy_steps < 0, "copy_steps must be 0 or more"),
             (not 0 <= self.text_share < 1, "text_share must be at least 0 and below 1"),
             (self.text_share and not self.text, "text_share needs text files"),
             (

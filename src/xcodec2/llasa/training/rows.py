@@ -1,8 +1,8 @@
 """Rows of token ids on disk: the memmap files of the LLaSA corpus, read and written.
 
 A split is two files: `SPLIT_input_ids.memmap`, headerless int32, and `SPLIT_input_ids_shape.npy`,
-its shape (n, length). A row is TEXT_START text TEXT_END SPEECH_START codes SPEECH_END and padding;
-the chat around it is added on reading.
+its shape (n, length). A row is TEXT_START text TEXT_END SPEECH_START codes SPEECH_END and padding,
+or the pieces of another task between their marks; the chat around it is added on reading.
 """
 
 from __future__ import annotations
@@ -69,24 +69,45 @@ class Rows:
         return np.asarray(self.array[index], np.int64)
 
 
-def example(row: np.ndarray, vocabulary: SpeechVocabulary) -> np.ndarray:
-    """The row without its padding; LlasaError, with the reason, when it is no whole example."""
-    text_end = first(row, vocabulary.text_end)
-    speech_start = first(row, vocabulary.speech_start)
-    speech_end = first(row, vocabulary.speech_end)
-    if not len(row) or row[0] != vocabulary.text_start:
+def example(
+    row: np.ndarray, vocabulary: SpeechVocabulary, track: np.ndarray | None = None
+) -> np.ndarray:
+    """The row without its padding; LlasaError, with the reason, when it is no whole example.
+
+    Args:
+        row: (L,) int64: a piece that is given and the pieces that answer it, each between its
+            marks.
+        vocabulary: Where the marks are.
+        track: Ids that may be among the codes of speech.
+    """
+    v = vocabulary
+    ends = {v.text_start: v.text_end, v.heard_start: v.heard_end}
+    answers = {v.speech_start: v.speech_end, v.writing_start: v.writing_end}
+    if not len(row) or row[0] < 0 or int(row[0]) not in ends:
         raise LlasaError("does not begin with the text's mark")
-    if text_end is None or speech_start is None or speech_start != text_end + 1:
+    given_end = first(row, ends[int(row[0])])
+    stop = 0 if given_end is None else given_end + 1
+    if given_end is None or stop == len(row) or int(row[stop]) not in answers:
         raise LlasaError("text and speech are not marked")
-    if speech_end is None:
-        raise LlasaError("speech has no end: cut short")
-    if text_end < 2:
-        raise LlasaError("no text")
-    if speech_end < speech_start + 2:
-        raise LlasaError("no speech")
-    if not vocabulary.is_code(row[speech_start + 1 : speech_end]).all():
-        raise LlasaError("speech holds tokens that are no codes")
-    return row[: speech_end + 1]
+    pieces = [(int(row[0]), row[1:given_end])]
+    while stop < len(row) and row[stop] >= 0 and int(row[stop]) in answers:
+        end = first(row[stop:], answers[int(row[stop])])
+        if end is None:
+            what = "speech" if row[stop] == v.speech_start else "text"
+            raise LlasaError(f"{what} has no end: cut short")
+        pieces.append((int(row[stop]), row[stop + 1 : stop + end]))
+        stop += end + 1
+    for mark, piece in pieces:
+        speech = mark in (v.speech_start, v.heard_start)
+        if not len(piece):
+            raise LlasaError("no speech" if speech else "no text")
+        if speech:
+            known = v.is_code(piece)
+            if track is not None:
+                known |= np.isin(piece, track)
+            if not known.all():
+                raise LlasaError("speech holds tokens that are no codes")
+    return row[:stop]
 
 
 def first(row: np.ndarray, id: int) -> int | None:

@@ -1,0 +1,153 @@
+"""The phoneme track: what it writes can be read, and nothing else can come."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from talkers import CODEBOOK, prompts
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from xcodec2.errors import LlasaError
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.sampling import Sampling
+from xcodec2.llasa.text.phonemes import ALPHABET
+from xcodec2.llasa.track import Timed, Track, phoneme_tokenizer, words_of
+from xcodec2.llasa.vocabulary import DURATIONS, MARKS
+
+SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": True,
+}
+
+
+@functools.cache
+def track() -> Track:
+    return Track.of(Prompts.of(phoneme_tokenizer(CODEBOOK)))
+
+
+def test_each_phoneme_is_one_token_and_text_is_bytes():
+    own = track().prompts
+    for symbol in ALPHABET:
+        assert len(own.symbol_ids(symbol)) == 1, symbol
+    assert len(set(own.symbol_ids("".join(sorted(ALPHABET))).tolist())) == len(ALPHABET)
+    assert own.tokenizer.decode(own.symbol_ids("Größe, 世 — ʃə…")) == "Größe, 世 — ʃə…"
+    assert own.vocabulary.codebook_size == CODEBOOK
+    assert all(mark in own.tokenizer.get_vocab() for mark in MARKS)
+
+
+def test_the_prompt_has_no_instruction_to_speak_and_those_of_other_tasks():
+    own = track().prompts
+    assert len(own.before) == len(own.between) == 0
+    assert len(own.frames["asr"][0]) > 10
+
+
+def test_a_row_says_each_symbol_then_its_duration_then_its_codes():
+    own = track()
+    ids = own.row("hə.", [1, 2, 0, 1, 1], [5, 6, 7, 8, 9])
+    names = own.prompts.tokenizer.convert_ids_to_tokens(ids)
+    shown = "<|pause|> <|d_1|> <|s_5|> h <|d_2|> <|s_6|> <|s_7|> É Ļ <|d_0|> . <|d_1|> <|s_8|>"
+    assert "".join(names) == f"{shown} <|pause|> <|d_1|> <|s_9|>".replace(" ", "").replace(
+        "ÉĻ", own.prompts.tokenizer.convert_ids_to_tokens(own.symbols("ə"))[1]
+    )
+    assert own.codes(ids).tolist() == [5, 6, 7, 8, 9]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_rows_are_read_back(data):
+    text = data.draw(st.text(sorted(ALPHABET), min_size=1, max_size=12))
+    steps = data.draw(st.lists(st.integers(0, 5), min_size=len(text) + 2, max_size=len(text) + 2))
+    codes = np.random.default_rng(0).integers(CODEBOOK, size=sum(steps))
+    own = track()
+    ids = own.row(text, steps, codes)
+    assert own.codes(ids).tolist() == codes.tolist()
+    found = own.times(ids)
+    assert [one.text for one in found] == ["", *text, ""]
+    assert [one.stop - one.start for one in found] == steps
+    assert [one.start for one in found] == np.cumsum([0, *steps[:-1]]).tolist()
+    guide, read = own.guide(prompt_of(text)), []
+    given, choices, audible = next(guide)
+    while len(read) + len(given) < len(ids):
+        read += [*given, ids[len(read) + len(given)]]
+        assert read == ids[: len(read)].tolist()
+        assert read[-1] in choices.ids
+        assert audible == own.prompts.vocabulary.is_code(ids)[len(read) - 1]
+        given, choices, audible = guide.send(read[-1])
+    assert choices.ids.tolist() == [own.prompts.vocabulary.speech_end]
+
+
+def prompt_of(text: str) -> np.ndarray:
+    vocabulary = track().prompts.vocabulary
+    ids = track().prompts.symbol_ids(text)
+    row = [vocabulary.text_start, *ids, vocabulary.text_end, vocabulary.speech_start]
+    return track().prompts.in_chat(np.array(row))
+
+
+def test_a_model_on_a_track_says_every_phoneme_and_ends():
+    """Random weights: what comes is noise, but each phoneme has as many codes as it says."""
+    own = track()
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(own.prompts.tokenizer), max_position_embeddings=2048, **SHAPE
+    )
+    model = LlamaForCausalLM(config).eval()
+    lm = LanguageModel("random", model, own.prompts, LlasaMetadata(phonemes=True, track=True))
+    backend, prompt = InProcess(lm), prompt_of("ab")
+    (made,) = backend.generate([prompt], [3], Sampling())
+    assert made.finished
+    assert 0 < len(made.codes) < 4 * DURATIONS
+    assert list(backend.stream(prompt, 3, Sampling())) == made.codes.tolist()
+    (cut,) = backend.generate([prompt], [3], Sampling(max_tokens=10))
+    assert not cut.finished
+    assert cut.codes.tolist() == made.codes[: len(cut.codes)].tolist()
+    (short,) = backend.generate([prompt], [3], Sampling(temperature=0))
+    with torch.inference_mode():  # as transformers says, token by token
+        ids = torch.from_numpy(prompt)[None]
+        guide = own.guide(prompt)
+        given, choices, audible = next(guide)
+        heard = []
+        while True:
+            ids = torch.cat([ids, torch.from_numpy(given)[None]], 1)
+            scores = model(ids).logits[0, -1, torch.from_numpy(choices.ids)]
+            token = int(choices.ids[int(scores.argmax())])
+            if token == own.prompts.vocabulary.speech_end:
+                break
+            heard += [token] * audible
+            ids = torch.cat([ids, torch.tensor([[token]])], 1)
+            given, choices, audible = guide.send(token)
+    assert own.prompts.vocabulary.to_codes(heard).tolist() == short.codes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("durations", "count", "words"),
+    [
+        ([1, 2], 3, "2 durations for 4 phonemes and pauses"),
+        ([1, 1, 1, 2], 4, "durations of 5 codes, but there are 4"),
+        ([1, 1, 1, DURATIONS], DURATIONS + 3, f"a track has up to {DURATIONS - 1}"),
+        ([1, 1, -1, 2], 3, "a duration"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(durations, count, words):
+    with pytest.raises(LlasaError, match=words):
+        track().row("ab", durations, [0] * count)
+
+
+def test_another_tokenizer_has_no_track():
+    with pytest.raises(LlasaError, match="prepare the rows with --tokenizer phonemes"):
+        Track.of(prompts())
+
+
+def test_words_are_what_stands_between_spaces_and_pauses():
+    times = track().times(track().row("ðə kæt.", [1, 2, 1, 1, 1, 2, 1, 0, 3], range(12)))
+    assert words_of(times) == [Timed("ðə", 1, 4), Timed("kæt.", 5, 9)]
