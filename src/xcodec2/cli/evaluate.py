@@ -48,7 +48,7 @@ RENAMED = {
     "--metrics",
     metavar="LIST",
     help="Comma-separated names, custom ones as module:Class; or none.  [default: all built-in "
-    "ones]",
+    "ones but unit-edit]",
 )
 @click.option(
     "--asr",
@@ -117,8 +117,8 @@ def evaluate(
     The report folder gets report.html (with plots and audio), summary.json and rows.parquet. An
     interrupted run resumes.
 
-    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and custom
-    classes. Evaluators without downloaded weights are reported as missing; `python -m
+    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, unit-edit,
+    and custom classes. Evaluators without downloaded weights are reported as missing; `python -m
     xcodec2.evaluators.fetch` downloads them. Without a `text` column, the reference for WER is
     the transcript recognized in the original.
 
@@ -133,14 +133,14 @@ def evaluate(
     """
     require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
     from xcodec2.evaluate import evaluate as run
-    from xcodec2.evaluate.metrics import NAMES
+    from xcodec2.evaluate.metrics import DEFAULTS, NAMES
     from xcodec2.evaluate.report.text import summary_lines
 
     for old, (option, name) in RENAMED.items():
         if (value := options.pop(old)) is not None:
             say(f"--{old.replace('_', '-')} is now {option}", err=True)
             options[name] = value
-    named = () if metrics == "none" else NAMES if metrics is None else tuple(metrics.split(","))
+    named = () if metrics == "none" else DEFAULTS if metrics is None else tuple(metrics.split(","))
     if unknown := [name for name in named if name not in NAMES and ":" not in name]:
         raise click.BadParameter(
             f"{', '.join(unknown)}: there are {', '.join(NAMES)}, none, and your own as "

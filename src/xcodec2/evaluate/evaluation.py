@@ -20,14 +20,10 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
 from xcodec2.evaluate.journal import Journal
-from xcodec2.evaluate.metrics import METRICS, NAMES, Metric
+from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
-from xcodec2.evaluate.probing.probes import (
-    codebook_use,
-    phone_probes,
-    read_phones,
-    speaker_probe,
-)
+from xcodec2.evaluate.probing import token_facts
+from xcodec2.evaluate.probing.probes import read_phones
 from xcodec2.evaluate.report.page import page
 from xcodec2.evaluate.report.rows import write_rows
 from xcodec2.evaluate.runner import EvaluationPlan, run_evaluation
@@ -51,7 +47,7 @@ def evaluate(
     models: Sequence[str] = ("nano",),
     baselines: Sequence[str] = (),
     systems: Sequence[System] = (),
-    metrics: Sequence[str | type[Metric] | Metric] = NAMES,
+    metrics: Sequence[str | type[Metric] | Metric] = DEFAULTS,
     asr: str = "moonshine",
     speaker_encoder: str = "resemblyzer",
     group_by: Sequence[str] = (),
@@ -211,16 +207,12 @@ def wer_against(rows: Sequence[Mapping[str, Any]]) -> str | None:
 def code_facts(
     systems: Sequence[System], rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """System → how its codebook is used, what its codes know of phones and speakers."""
+    """System → what is measured of its codes; see `token_facts`."""
     facts = {}
     for system in systems:
         own = [row for row in rows if row["system"] == system.name and row.get("codes")]
         if isinstance(system, TokenizerSystem) and own:
-            facts[system.name] = {
-                "use": codebook_use(system, own),
-                "phones": phone_probes(system, own, labels) if labels else None,
-                "speakers": speaker_probe(system, own),
-            }
+            facts[system.name] = token_facts(system, own, labels)
     return facts
 
 

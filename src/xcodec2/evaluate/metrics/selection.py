@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.metrics import COLUMNS, METRICS, NAMES, Column, Metric, columns_of
+from xcodec2.evaluate.metrics import (
+    COLUMNS,
+    DEFAULTS,
+    METRICS,
+    NAMES,
+    Column,
+    Metric,
+    columns_of,
+)
 from xcodec2.plugins import load_object
 
 #: What rows hold besides metrics.
@@ -26,7 +34,7 @@ class Selection:
         speaker_encoder: What `speaker` compares voices with.
     """
 
-    metrics: tuple[str | type[Metric] | Metric, ...] = NAMES
+    metrics: tuple[str | type[Metric] | Metric, ...] = DEFAULTS
     asr: str = "moonshine"
     speaker_encoder: str = "resemblyzer"
 

@@ -17,6 +17,7 @@ from xcodec2.evaluate.report.tables import (
     failures,
     group_tables,
     how_measured,
+    language_table,
     metric_table,
 )
 from xcodec2.evaluate.report.worst import Shown, ranking_column, worst_files
@@ -84,7 +85,8 @@ def page(
             "Codes",
             code_table(summary["codes"]),
             "",
-            plots.code_histogram(summary["codes"]),
+            (plots.code_histogram(summary["codes"]) or "")
+            + (language_table(summary["codes"]) or ""),
         ),
         section(
             "worst",

@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from xcodec2.evaluate.metrics.metric import Column, Columns
+from xcodec2.evaluate.probing import TOKEN_METRICS
 from xcodec2.evaluate.report.plots import ANCHORS
 
 
@@ -119,7 +120,8 @@ def code_table(codes: Mapping[str, Any]) -> str | None:
     if not codes:
         return None
     body = "".join(
-        f"<tr><th>{escape(label)}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
+        f"<tr><th>{escape(label)}</th>"
+        f"{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
         for label, values in code_lines(codes)
         if any(value != "–" for value in values)
     )
@@ -130,35 +132,56 @@ def code_table(codes: Mapping[str, Any]) -> str | None:
     )
 
 
-def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Label, and a value for each system."""
-    wanted = {
-        "use": {
-            "codes": "total:,", "different codes": "distinct:,",
-            "of a codebook of": "codebook_size:,", "entropy, bits a code": "entropy_bits:.2f",
-            "bits a code": "bits_a_code:.0f",
-            "codes a second": "codes_a_second:g", "nominal bit/s": "nominal_bit_rate:.0f",
-            "bit/s after entropy coding": "entropy_bit_rate:.0f",
-        },
-        "phones": {
-            "phones: labeled frames": "frames:,", "phones: different phones": "phones:d",
-            "phone purity": "phone_purity:.3f", "cluster purity": "cluster_purity:.3f",
-            "PNMI": "pnmi:.3f", "PNMI by chance (phones shuffled)": "pnmi_by_chance:.3f",
-            "phone purity on held-out recordings": "held_out_purity:.3f",
-            "linear probe of the phone": "probe:.3f",
-            "linear probe, two frames either side": "probe_with_neighbours:.3f",
-            "always the most frequent phone": "held_out_most_frequent:.3f",
-        },
-        "speakers": {
-            "speakers": "speakers:d", "linear probe of the speaker": "probe:.3f",
-            "always the most frequent speaker": "most_frequent:.3f",
-        },
-    }  # fmt: skip
-    for part, labels in wanted.items():
-        for label, field in labels.items():
+def code_lines(codes: Mapping[str, Any], words: bool = True) -> Iterator[tuple[str, list[str]]]:
+    """Label, and a value for each system.
+
+    Args:
+        codes: System → what is measured of its codes.
+        words: Whether values that are no numbers are among them.
+
+    Yields:
+        Lines in the order of tables.
+    """
+    for metric in TOKEN_METRICS:
+        for label, field in metric.lines.items():
             name, _, form = field.partition(":")
-            found = [(facts[part] or {}).get(name) for facts in codes.values()]
+            if form == "s" and not words:
+                continue
+            found = [(facts.get(metric.name) or {}).get(name) for facts in codes.values()]
             yield label, ["–" if value is None else format(value, form) for value in found]
+
+
+def language_table(codes: Mapping[str, Any]) -> str | None:
+    """What is measured of each language's codes: a row for each language and system."""
+    fields = [
+        (metric.name, name, title, metric.lines)
+        for metric in TOKEN_METRICS
+        for name, title in metric.of_languages.items()
+    ]
+    rows = [
+        (language, system, found)
+        for system, facts in codes.items()
+        for language, found in facts.get("languages", {}).items()
+    ]
+    shown = [f for f in fields if any(f[1] in found.get(f[0], {}) for *_, found in rows)]
+    if not rows or not shown:
+        return None
+    body = ""
+    for language, system, found in sorted(rows, key=lambda row: row[0]):
+        cells = ""
+        for metric, name, _, lines in shown:
+            form = next(f.partition(":")[2] for f in lines.values() if f.startswith(f"{name}:"))
+            value = found.get(metric, {}).get(name)
+            cells += f"<td>{'–' if value is None else format(value, form)}</td>"
+        body += (
+            f"<tr><th>{escape(language)}</th><td>{escape(system)}</td>"
+            f"<td>{found['recordings']}</td>{cells}</tr>"
+        )
+    head = "".join(f"<th>{escape(title)}</th>" for *_, title, _ in shown)
+    return (
+        '<h3>By language</h3><div class="wide"><table class="sortable"><thead><tr><th>language</th>'
+        f"<th>system</th><th>files</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def cost_table(cost: Mapping[str, Any]) -> str | None:

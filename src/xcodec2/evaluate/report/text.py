@@ -39,7 +39,11 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         for name, found in systems.items()
     }
     yield from table_blocks(heads, cells, width, notes)
-    codes = [(label, row) for label, row in code_lines(summary["codes"]) if set(row) != {"–"}]
+    codes = [
+        (label, row)
+        for label, row in code_lines(summary["codes"], words=False)
+        if set(row) != {"–"}
+    ]
     if codes:
         of_system = zip(*(row for _, row in codes), strict=True)
         cells = dict(zip(summary["codes"], map(list, of_system), strict=True))

@@ -19,7 +19,7 @@ import soundfile
 import soxr
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.audio import SAMPLE_RATE, mulaw
 from xcodec2.evaluate.systems.system import Decoded
 
 NARROW_RATE = 8_000
@@ -54,12 +54,7 @@ class MuLaw:
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """(N,) at 16 kHz, there and back."""
-        companded = (
-            np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
-        )
-        levels = np.rint(companded * 127)
-        decoded = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
-        return Decoded(decoded.astype(np.float32), bits=8.0 * len(waveform))
+        return Decoded(mulaw(waveform), bits=8.0 * len(waveform))
 
 
 class Opus:
