@@ -17,6 +17,7 @@ from xcodec2.evaluate.metrics.pesq import PESQ
 from xcodec2.evaluate.systems import classic
 from xcodec2.evaluate.systems.hub import HubCodec
 from xcodec2.evaluate.systems.named import baseline, bit_rate
+from xcodec2.evaluate.systems.programs import run_program
 from xcodec2.tokenizer import SpeechTokenizer
 
 
@@ -120,7 +121,7 @@ def test_names_and_missing_programs(monkeypatch):
 
 def test_a_program_that_fails_says_why():
     with pytest.raises(XCodec2Error, match=r"sh failed: it broke"):
-        classic.run_program("sh", "-c", "echo it broke >&2; exit 3")
+        run_program("sh", "-c", "echo it broke >&2; exit 3")
 
 
 def hub_models():

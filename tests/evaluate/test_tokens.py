@@ -73,7 +73,7 @@ def test_ngrams_by_hand():
     assert bits[1] == pytest.approx(-(math.log2(2.5 / 5) + math.log2(1.6 / 4)) / 2)
     # A code that was never met still has a share, and nothing is learned of noise.
     noise = np.random.default_rng(0).integers(0, 16, 4000)
-    assert ngram_bits([noise[:3000]], [noise[3000:]], 16, 3) == pytest.approx([4, 4, 4], abs=0.3)
+    assert min(ngram_bits([noise[:3000]], [noise[3000:]], 16, 3)) > 3.99
     cycle = np.arange(3000) % 16
     assert ngram_bits([cycle[:2000]], [cycle[2000:]], 16, 3)[1:] == pytest.approx([0, 0], abs=0.1)
 
@@ -125,7 +125,8 @@ def test_naive_bayes_knows_speakers_by_their_codes():
 @pytest.mark.parametrize(
     ("labels", "wanted"),
     [
-        ("p pp sh zh a aa y yy ur sch ay", {"y": "close vowel", "aa": "open vowel", "sh": "fricative"}),
+        ("p pp sh zh a aa y yy ur sch ay",
+         {"y": "close vowel", "aa": "open vowel", "sh": "fricative"}),
         ("P AA1 SH Y UW0 HH NG JH", {"Y": "approximant", "JH": "affricate", "AA1": "open vowel"}),
         ("p aː ʃ j ŋ tʰ ɡ aɪ", {"j": "approximant", "tʰ": "plosive", "aɪ": "open vowel"}),
     ],

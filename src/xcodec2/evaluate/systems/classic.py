@@ -7,9 +7,6 @@ say so in their files, Codec2 does not.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +17,7 @@ import soxr
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE, mulaw
+from xcodec2.evaluate.systems.programs import digest_of, program, program_version, run_program
 from xcodec2.evaluate.systems.system import Decoded
 
 NARROW_RATE = 8_000
@@ -30,7 +28,6 @@ CODEC2_DELAY = {"700C": 0.030, "450": 0.028}
 CODEC2_USUAL_DELAY = 0.0195
 SPEEX_FRAME = 320  # samples at 16 kHz, one packet
 SPEEX_MIN_SAMPLES = 8 * SAMPLE_RATE
-TIMEOUT = 600.0
 
 
 class Original:
@@ -152,60 +149,6 @@ class Codec2:
             samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
         )
         return Decoded(wide[: len(waveform)], bits=bits)
-
-
-def program(name: str, package: str) -> str:
-    """Find a program.
-
-    Args:
-        name: Of the program.
-        package: Of Debian, which has it.
-
-    Returns:
-        Its path.
-
-    Raises:
-        XCodec2Error: It is not installed.
-    """
-    found = shutil.which(name)
-    if not found:
-        raise XCodec2Error(
-            f"{name} is not installed (Debian and Ubuntu: apt-get install {package})"
-        )
-    return found
-
-
-def run_program(*command: str | Path) -> None:
-    """Run a program to its end.
-
-    Args:
-        command: Its path and arguments.
-
-    Raises:
-        XCodec2Error: It fails, with its last words, or takes more than ten minutes.
-    """
-    try:
-        subprocess.run(
-            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT
-        )
-    except subprocess.CalledProcessError as problem:
-        last = (
-            problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        )[-1]
-        raise XCodec2Error(f"{Path(command[0]).name} failed: {last}") from problem
-    except subprocess.TimeoutExpired as problem:
-        raise XCodec2Error(f"{Path(command[0]).name} took more than {TIMEOUT:g} s") from problem
-
-
-def program_version(path: str, argument: str) -> str:
-    """The first line of what a program says of itself."""
-    said = subprocess.run([path, argument], capture_output=True, text=True, check=False)
-    return (said.stdout.strip() or said.stderr.strip()).splitlines()[0]
-
-
-def digest_of(path: str) -> str:
-    """For programs that do not say their version."""
-    return f"program {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
 
 
 def read(path: Path) -> np.ndarray:
