@@ -42,13 +42,20 @@ RENAMED = {
     multiple=True,
     metavar="NAME",
     help="Codec to compare with; can be repeated: original, mulaw, opus@6k, speex@4k, codec2@1600, "
-    "hub:facebook/encodec_24khz@1.5k, ...",
+    "hub:facebook/encodec_24khz@1.5k, two commands as cmd:ENCODE:DECODE with {in}, {code} and "
+    "{out}, ...",
 )
 @click.option(
     "--metrics",
     metavar="LIST",
     help="Comma-separated names, custom ones as module:Class; or none.  [default: all built-in "
     "ones but unit-edit]",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME|FILE",
+    help="Follow a protocol: librispeech-test-clean, seed-tts-eval, codec-superb, dasb-asr, or a "
+    "TOML file. What does not match it is refused.",
 )
 @click.option(
     "--asr",
@@ -130,6 +137,8 @@ def evaluate(
       xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine/model
       xcodec2 evaluate test.tsv --out report/ --metrics stoi,my_metrics.py:Loudness
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
+      xcodec2 evaluate test-clean/ --out report/ --protocol librispeech-test-clean
+      xcodec2 evaluate wav/ -o report/ --baseline 'cmd:opusenc {in} {code}:opusdec {code} {out}'
     """
     require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
     from xcodec2.evaluate import evaluate as run

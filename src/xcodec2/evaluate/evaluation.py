@@ -24,6 +24,14 @@ from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.evaluate.probing import token_facts
 from xcodec2.evaluate.probing.probes import read_phones
+from xcodec2.evaluate.protocol import (
+    check_corpus,
+    check_judges,
+    corpus_digest,
+    protocol_facts,
+    read_protocol,
+    selection_of,
+)
 from xcodec2.evaluate.report.page import page
 from xcodec2.evaluate.report.rows import write_rows
 from xcodec2.evaluate.runner import EvaluationPlan, run_evaluation
@@ -61,6 +69,7 @@ def evaluate(
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
+    protocol: str | None = None,
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report.
 
@@ -87,18 +96,30 @@ def evaluate(
         cost: Whether real-time factor and memory are measured, too.
         worst: How many of the worst files to show.
         audio: Whether these have players.
+        protocol: A name or a TOML file (`xcodec2.evaluate.protocol`), which fixes the metrics and
+            says what the corpus has to be.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, ….
+        XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, …, or
+            does not match its protocol.
     """
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
+    rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
+    if rules:
+        asked = {"metrics": metrics, "asr": asr, "speaker_encoder": speaker_encoder}
+        asked |= {"seconds": seconds, "sample": sample, "costly_sample": costly_sample}
+        selection = selection_of(rules, {**asked, "channel": channel})
+        seconds = rules.corpus.seconds
     metric_set = MetricSet(selection)
     recordings = list(with_decoders(read_corpus(source) if isinstance(source, str) else source))
+    if rules:
+        check_judges(rules, metric_set)
+        check_corpus(rules, recordings)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,12 +153,16 @@ def evaluate(
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
         "recordings": len({row["id"] for row in rows}),
+        "corpus_sha256": corpus_digest(
+            {row["id"]: row["content"] for row in rows if "content" in row}.values()
+        ),
         "selection": {
             "seconds": list(seconds) if seconds else None,
             "sample": sample,
             "judge_sample": costly_sample,
             "channel": channel,
         },
+        "protocol": protocol_facts(str(protocol), rules) if rules else None,
         "columns": {n: asdict(c) for n, c in columns.items() if any(n in row for row in rows)},
         "measures": metric_set.implementations,
         "missing": metric_set.missing,

@@ -19,7 +19,18 @@ from xcodec2.plugins import load_object
 
 #: What rows hold besides metrics.
 RESERVED = frozenset(
-    ["id", "source", "system", "seconds", "bit_rate", "codes", "error", "undefined", "columns"]
+    [
+        "id",
+        "source",
+        "content",
+        "system",
+        "seconds",
+        "bit_rate",
+        "codes",
+        "error",
+        "undefined",
+        "columns",
+    ]
     + [count for metric in METRICS for count in metric.counts]
 )
 

@@ -19,6 +19,7 @@ from xcodec2.evaluate.report.tables import (
     how_measured,
     language_table,
     metric_table,
+    published_table,
 )
 from xcodec2.evaluate.report.worst import Shown, ranking_column, worst_files
 from xcodec2.evaluate.systems.system import System
@@ -57,6 +58,7 @@ def page(
     shown = worst_files(rows, systems[0], recordings, ranking, worst, audio) if worst else []
     parts = [
         header(summary, names),
+        section("protocol", "Protocol", published_table(summary, columns)),
         section("table", "Summary", metric_table(summary["systems"], columns)),
         section(
             "rate",

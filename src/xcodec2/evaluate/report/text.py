@@ -27,6 +27,8 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     number = summary["recordings"]
     length = f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     yield f"{number} recording{'' if number == 1 else 's'}, {length}, of {summary['source']}"
+    if protocol := summary.get("protocol"):
+        yield f"protocol: {protocol['title']}, corpus {summary['corpus_sha256'][:16]}"
     columns = {name: Column(**about) for name, about in summary["columns"].items()}
     heads = [["", "better"], ["files", ""], ["bit/s", ""]]
     heads += [[column.title, column.better] for column in columns.values()]
