@@ -110,6 +110,13 @@ RENAMED = {
     show_default=True,
     help="Measure speed and memory.",
 )
+@click.option(
+    "--export",
+    "exports",
+    metavar="LIST",
+    help="Comma-separated: csv, latex, codec-superb (JSON), versa (audio files, lists, YAML); in "
+    "exports/ of the report's folder.",
+)
 @click.option("--recogniser", hidden=True)
 @click.option("--speaker", hidden=True)
 @click.option("--judge-sample", hidden=True, type=click.IntRange(1))
@@ -156,6 +163,7 @@ def evaluate(
             "module:Class",
             param_hint="'--metrics'",
         )
+    options["exports"] = tuple((options["exports"] or "").split(",")) if options["exports"] else ()
     summary = run(source, out, models=models or ("nano",), metrics=named, **options)
     for line in summary_lines(summary, shutil.get_terminal_size().columns):
         say(line)

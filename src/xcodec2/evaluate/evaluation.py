@@ -19,6 +19,7 @@ from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
+from xcodec2.evaluate.exports import check_forms, export
 from xcodec2.evaluate.journal import Journal
 from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
@@ -70,6 +71,7 @@ def evaluate(
     worst: int = 10,
     audio: bool = True,
     protocol: str | None = None,
+    exports: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report.
 
@@ -98,6 +100,7 @@ def evaluate(
         audio: Whether these have players.
         protocol: A name or a TOML file (`xcodec2.evaluate.protocol`), which fixes the metrics and
             says what the corpus has to be.
+        exports: Other forms of the numbers, of `xcodec2.evaluate.exports.FORMS`.
 
     Returns:
         What summary.json holds.
@@ -108,6 +111,7 @@ def evaluate(
     """
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
+    check_forms(exports)
     rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
     if rules:
@@ -186,6 +190,8 @@ def evaluate(
         summary, rows, loaded, recordings, columns, costly=costly, worst=worst, audio=audio
     )
     write_text(folder / "report.html", shown)
+    if exports:
+        export(summary, exports, folder / "exports", loaded, recordings)
     return summary
 
 

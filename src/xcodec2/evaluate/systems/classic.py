@@ -79,7 +79,8 @@ class Opus:
             run_program(self.encoder, "--quiet", "--speech", "--bitrate", rate, wav, coded)
             output = "--quiet", "--float", "--rate", str(SAMPLE_RATE)
             run_program(self.decoder, *output, coded, decoded)
-            return Decoded(read(decoded), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
+            written = b"".join(list(ogg_packets(coded.read_bytes()))[2:])
+            return Decoded(read(decoded), bits=8.0 * len(written), written=written)
 
 
 class Speex:
@@ -109,7 +110,9 @@ class Speex:
             run_program(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
             run_program(self.decoder, coded, decoded)
             packets = list(ogg_packets(coded.read_bytes()))[2:][: -(-len(waveform) // SPEEX_FRAME)]
-            return Decoded(read(decoded)[: len(waveform)], bits=8.0 * sum(packets))
+            written = b"".join(packets)
+            speech = read(decoded)[: len(waveform)]
+            return Decoded(speech, bits=8.0 * len(written), written=written)
 
 
 class Codec2:
@@ -144,11 +147,11 @@ class Codec2:
             run_program(self.encoder, self.mode, raw, coded)
             run_program(self.decoder, self.mode, coded, decoded)
             samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
-            bits = 8.0 * coded.stat().st_size
+            written = coded.read_bytes()
         wide = soxr.resample(
             samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
         )
-        return Decoded(wide[: len(waveform)], bits=bits)
+        return Decoded(wide[: len(waveform)], bits=8.0 * len(written), written=written)
 
 
 def read(path: Path) -> np.ndarray:
@@ -159,18 +162,20 @@ def read(path: Path) -> np.ndarray:
     return samples[:, 0]
 
 
-def ogg_packets(content: bytes) -> Iterator[int]:
-    """The sizes of an Ogg stream's packets, two headers first.
+def ogg_packets(content: bytes) -> Iterator[bytes]:
+    """An Ogg stream's packets, two headers first.
 
     A page lists the sizes of segments; a packet ends with one below 255 bytes.
     """
-    position = size = 0
+    position = 0
+    packet = b""
     while content[position : position + 4] == b"OggS":
         count = content[position + 26]
         segments = content[position + 27 : position + 27 + count]
+        position += 27 + count
         for segment in segments:
-            size += segment
+            packet += content[position : position + segment]
+            position += segment
             if segment < 255:
-                yield size
-                size = 0
-        position += 27 + count + sum(segments)
+                yield packet
+                packet = b""

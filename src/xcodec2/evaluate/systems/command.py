@@ -70,8 +70,8 @@ class CommandCodec:
             soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
             places = {IN: str(wav), CODE: str(coded / "code"), OUT: str(decoded / "out.wav")}
             run_program(*filled(self.encode, places))
-            size = sum(one.stat().st_size for one in files_below(coded))
-            if not size:
+            written = b"".join(one.read_bytes() for one in sorted(files_below(coded)))
+            if not written:
                 raise XCodec2Error(f"{self.encode[0]} left nothing in the place of {CODE}")
             wav.unlink()  # so that no decoder can look at it
             run_program(*filled(self.decode, places))
@@ -81,7 +81,9 @@ class CommandCodec:
                     f"{self.decode[0]} left {len(found)} files in the place of {OUT}, not one"
                 )
             audio = load_audio(str(found[0]), target_rate=SAMPLE_RATE).waveform.numpy()
-        return Decoded(np.ascontiguousarray(audio, np.float32), bits=8.0 * size)
+        return Decoded(
+            np.ascontiguousarray(audio, np.float32), bits=8.0 * len(written), written=written
+        )
 
 
 def split_commands(text: str) -> tuple[list[str], list[str]]:

@@ -108,7 +108,9 @@ class TokenizerSystem:
         codes = as_array(encoded)
         bits = codes.size * self.bits_per_code
         single = codes if codes.ndim == 1 else None
-        return Decoded(decoded, self.tokenizer.sample_rate, bits, single)
+        size = self.tokenizer.codebook_size
+        books = np.atleast_2d(codes)
+        return Decoded(decoded, self.tokenizer.sample_rate, bits, single, books, size)
 
 
 def model_system(source: str, device: str = "cpu") -> System:
