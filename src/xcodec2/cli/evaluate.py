@@ -117,6 +117,24 @@ RENAMED = {
     help="Comma-separated: csv, latex, codec-superb (JSON), versa (audio files, lists, YAML); in "
     "exports/ of the report's folder.",
 )
+@click.option(
+    "--lm-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Train the same small language model on each system's codes: as many tokens as the first "
+    "one has in N minutes of speech. Reports bits a second.",
+)
+@click.option(
+    "--lm-seeds", type=click.IntRange(1), default=3, show_default=True, help="Models per system."
+)
+@click.option(
+    "--text-probe",
+    "text_probe_steps",
+    type=click.IntRange(1),
+    metavar="STEPS",
+    help="Train a CTC model on each tokenizer's codes for STEPS steps (4000 is usual), and read "
+    "held-out ones: how much text is in the codes. English `text` needed.",
+)
 @click.option("--recogniser", hidden=True)
 @click.option("--speaker", hidden=True)
 @click.option("--judge-sample", hidden=True, type=click.IntRange(1))

@@ -21,6 +21,7 @@ from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
 from xcodec2.evaluate.exports import check_forms, export
 from xcodec2.evaluate.journal import Journal
+from xcodec2.evaluate.lm.loop import language_models
 from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.evaluate.probing import token_facts
@@ -39,6 +40,7 @@ from xcodec2.evaluate.runner import EvaluationPlan, run_evaluation
 from xcodec2.evaluate.summary import summarize
 from xcodec2.evaluate.systems.system import System
 from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
+from xcodec2.evaluate.text_probe import text_probe
 from xcodec2.files import replacing
 
 
@@ -72,6 +74,9 @@ def evaluate(
     audio: bool = True,
     protocol: str | None = None,
     exports: Sequence[str] = (),
+    lm_minutes: float | None = None,
+    lm_seeds: int = 3,
+    text_probe_steps: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report.
 
@@ -101,6 +106,11 @@ def evaluate(
         protocol: A name or a TOML file (`xcodec2.evaluate.protocol`), which fixes the metrics and
             says what the corpus has to be.
         exports: Other forms of the numbers, of `xcodec2.evaluate.exports.FORMS`.
+        lm_minutes: Trains a small language model on each system's codes, with as many tokens as
+            the first system has in so many minutes of speech.
+        lm_seeds: Such models of each system.
+        text_probe_steps: Trains a CTC model on each tokenizer's codes of recordings with a `text`
+            for so many steps, and reads held-out ones.
 
     Returns:
         What summary.json holds.
@@ -111,6 +121,8 @@ def evaluate(
     """
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
+    if lm_seeds < 1 or (lm_minutes is not None and lm_minutes <= 0):
+        raise XCodec2Error("lm_minutes and lm_seeds must be above 0")
     check_forms(exports)
     rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
@@ -153,6 +165,15 @@ def evaluate(
     if not rows:
         raise XCodec2Error("no recording is left: none is as long as seconds=... asks for")
     columns = metric_set.columns
+    lm = None
+    if lm_minutes is not None:
+        used = {row["id"] for row in rows}
+        kept = [recording for recording in recordings if recording.id in used]
+        options = {"minutes": lm_minutes, "seeds": lm_seeds, "workers": workers}
+        try:
+            lm = language_models(loaded, kept, folder, **options, say=tqdm.write)
+        except XCodec2Error as problem:
+            lm = {"error": str(problem), "systems": {}}
     summary = {
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
@@ -174,6 +195,8 @@ def evaluate(
         "implementations": {system.name: system.implementation for system in loaded},
         **summarize(rows, [system.name for system in loaded], columns, group_by),
         "codes": code_facts(loaded, rows, labels),
+        "lm": lm,
+        "text_probe": text_facts(loaded, rows, folder, text_probe_steps),
         "cost": cost_facts(plan, loaded, recordings) if cost else {},
     }
     # JSON makes lists of tuples: what is returned is what the file holds.
@@ -244,6 +267,18 @@ def code_facts(
         own = [row for row in rows if row["system"] == system.name and row.get("codes")]
         if isinstance(system, TokenizerSystem) and own:
             facts[system.name] = token_facts(system, own, labels)
+    return facts
+
+
+def text_facts(
+    systems: Sequence[System], rows: Sequence[Mapping[str, Any]], folder: Path, steps: int | None
+) -> dict[str, Any]:
+    """System → what a CTC model reads in its codes; nothing without steps."""
+    facts = {}
+    for system in systems if steps else ():
+        own = [row for row in rows if row["system"] == system.name and row.get("codes")]
+        if isinstance(system, TokenizerSystem) and own:
+            facts[system.name] = text_probe(system, own, folder / "text-probe", steps or 0)
     return facts
 
 

@@ -15,6 +15,8 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.lm.streams import BYTE, Streams
 from xcodec2.extras import require
 
+WARMUP = 0.05  # of the tokens, in which the learning rate rises
+
 
 @dataclass(frozen=True)
 class LmRecipe:
@@ -29,7 +31,6 @@ class LmRecipe:
         context: Bytes that it sees, at most.
         batch: Windows in a step.
         learning_rate: At its highest; falls as a cosine to a tenth.
-        warmup: Steps in which it rises.
     """
 
     tokens: int
@@ -40,7 +41,6 @@ class LmRecipe:
     context: int = 256
     batch: int = 8
     learning_rate: float = 3e-3
-    warmup: int = 20
 
 
 def train_and_measure(streams: Streams, recipe: LmRecipe) -> float:
@@ -92,12 +92,12 @@ def window_of(slots: int, recipe: LmRecipe) -> int:
 def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
     """Train on windows of whole frames from random places, until the tokens are used up."""
     window = window_of(streams.slots, recipe)
-    steps = max(1, recipe.tokens // (window * recipe.batch))
+    learned = 0
     rng = np.random.default_rng(recipe.seed)
     shares = np.array([len(stream) for stream in streams.training], np.float64)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, betas=(0.9, 0.95))
     model.train()
-    for step in range(steps):
+    while learned < recipe.tokens:
         picks = rng.choice(len(shares), recipe.batch, p=shares / shares.sum())
         batch = []
         for stream in (streams.training[pick] for pick in picks):
@@ -106,20 +106,21 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
             batch.append(stream[start : start + window])
         loss = losses(model, batch, streams.slots).mean()
         if not torch.isfinite(loss):
-            raise XCodec2Error(f"the language model's loss of step {step} is not finite")
+            raise XCodec2Error(f"the language model's loss after {learned} tokens is not finite")
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule(step, steps, recipe.warmup)
+            group["lr"] = recipe.learning_rate * schedule(learned / recipe.tokens)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        learned += sum(map(len, batch))
 
 
-def schedule(step: int, steps: int, warmup: int) -> float:
+def schedule(done: float) -> float:
     """Share of the learning rate: up in a line, down as a cosine to a tenth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.55 + 0.45 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup))
+    if done < WARMUP:
+        return (done + 0.1 * WARMUP) / WARMUP
+    return 0.55 + 0.45 * math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))
 
 
 def held_out_bits(model: Any, streams: Streams, recipe: LmRecipe) -> float:

@@ -10,17 +10,16 @@ from typing import Any
 from xcodec2.corpus import Recording
 from xcodec2.evaluate.metrics.metric import Columns
 from xcodec2.evaluate.report import plots
+from xcodec2.evaluate.report.published import published_table
 from xcodec2.evaluate.report.tables import (
-    code_table,
     comparison_table,
     cost_table,
     failures,
     group_tables,
     how_measured,
-    language_table,
     metric_table,
-    published_table,
 )
+from xcodec2.evaluate.report.tokens import code_table, language_table, lm_table
 from xcodec2.evaluate.report.worst import Shown, ranking_column, worst_files
 from xcodec2.evaluate.systems.system import System
 
@@ -90,6 +89,7 @@ def page(
             (plots.code_histogram(summary["codes"]) or "")
             + (language_table(summary["codes"]) or ""),
         ),
+        section("lm", "What codes are worth to a language model", lm_table(summary)),
         section(
             "worst",
             f"The worst files of {names[0]}" + (f", by {ranking.title}" if ranking else ""),

@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 from xcodec2.evaluate.metrics.metric import Column, Columns
-from xcodec2.evaluate.probing import TOKEN_METRICS
 from xcodec2.evaluate.report.plots import ANCHORS
 
 
@@ -32,53 +31,6 @@ def metric_table(systems: Mapping[str, Any], columns: Columns) -> str:
         '<div class="wide"><table class="sortable"><thead><tr>'
         "<th>system</th><th>files</th><th>bit/s</th>"
         f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def published_table(summary: Mapping[str, Any], columns: Columns) -> str | None:
-    """What the protocol shows of these systems, and below it what others have published."""
-    protocol = summary.get("protocol")
-    if not protocol:
-        return None
-    named = [*protocol["headline"], *(n for row in protocol["published"] for n in row["metrics"])]
-    there = [columns[name] for name in dict.fromkeys(named) if name in columns]
-    head = "".join(f"<th>{escape(c.title)}<i>{arrow(c.better)}</i></th>" for c in there)
-    body = ""
-    for name, found in summary["systems"].items():
-        cells = "".join(mean_cell(found["metrics"].get(c.name), c, False) for c in there)
-        rate = "" if found["bit_rate"] is None else f"{found['bit_rate']:.0f}"
-        body += f"<tr><th>{escape(name)}</th><td>{rate}</td>{cells}<td>this run</td></tr>"
-    for row in protocol["published"]:
-        rate = "" if row["bit_rate"] is None else f"{row['bit_rate']:.0f}"
-        cells = "".join(
-            f"<td>{row['metrics'][c.name]:.{c.digits}f}</td>"
-            if c.name in row["metrics"]
-            else "<td>–</td>"
-            for c in there
-        )
-        note = f"; {row['note']}" if row["note"] else ""
-        source = escape(f"{row['source']}, {row['date']}{note}")
-        body += (
-            f'<tr class="others"><th>{escape(row["system"])}</th><td>{rate}</td>{cells}'
-            f"<td>published: {source}</td></tr>"
-        )
-    rule, judges = protocol["corpus"], protocol["judges"]
-    taken = f"{rule['recordings']} recordings" if rule["recordings"] else "any number of recordings"
-    words = [
-        f"{protocol['title']} ({protocol['source']}): {taken}, compared at "
-        f"{protocol['sample_rate']} Hz after {protocol['resampling']}, trimming: "
-        f"{protocol['trimming']}; {', '.join(judges['metrics'])} with {judges['asr']} and "
-        f"{judges['speaker_encoder']}.",
-        f"This corpus has the digest {summary['corpus_sha256']}.",
-        f"Not as its source: {protocol['differs']}." if protocol["differs"] else "",
-        "Rows marked as published are others' numbers, not measured here."
-        if protocol["published"]
-        else "",
-    ]
-    return (
-        f"<p class='note'>{escape(' '.join(filter(None, words)))}</p>"
-        '<div class="wide"><table class="sortable"><thead><tr><th>system</th><th>bit/s</th>'
-        f"{head}<th>source</th></tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -160,75 +112,6 @@ def group_tables(summary: Mapping[str, Any], columns: Columns) -> Iterator[tuple
             for value, systems in values.items()
         )
         yield group, "".join(tables)
-
-
-def code_table(codes: Mapping[str, Any]) -> str | None:
-    """How each codebook is used and what its codes know."""
-    if not codes:
-        return None
-    body = "".join(
-        f"<tr><th>{escape(label)}</th>"
-        f"{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
-        for label, values in code_lines(codes)
-        if any(value != "–" for value in values)
-    )
-    head = "".join(f"<th>{escape(name)}</th>" for name in codes)
-    return (
-        f'<div class="wide"><table class="facts"><thead><tr><th></th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def code_lines(codes: Mapping[str, Any], words: bool = True) -> Iterator[tuple[str, list[str]]]:
-    """Label, and a value for each system.
-
-    Args:
-        codes: System → what is measured of its codes.
-        words: Whether values that are no numbers are among them.
-
-    Yields:
-        Lines in the order of tables.
-    """
-    for metric in TOKEN_METRICS:
-        for label, field in metric.lines.items():
-            name, _, form = field.partition(":")
-            if form == "s" and not words:
-                continue
-            found = [(facts.get(metric.name) or {}).get(name) for facts in codes.values()]
-            yield label, ["–" if value is None else format(value, form) for value in found]
-
-
-def language_table(codes: Mapping[str, Any]) -> str | None:
-    """What is measured of each language's codes: a row for each language and system."""
-    fields = [
-        (metric.name, name, title, metric.lines)
-        for metric in TOKEN_METRICS
-        for name, title in metric.of_languages.items()
-    ]
-    rows = [
-        (language, system, found)
-        for system, facts in codes.items()
-        for language, found in facts.get("languages", {}).items()
-    ]
-    shown = [f for f in fields if any(f[1] in found.get(f[0], {}) for *_, found in rows)]
-    if not rows or not shown:
-        return None
-    body = ""
-    for language, system, found in sorted(rows, key=lambda row: row[0]):
-        cells = ""
-        for metric, name, _, lines in shown:
-            form = next(f.partition(":")[2] for f in lines.values() if f.startswith(f"{name}:"))
-            value = found.get(metric, {}).get(name)
-            cells += f"<td>{'–' if value is None else format(value, form)}</td>"
-        body += (
-            f"<tr><th>{escape(language)}</th><td>{escape(system)}</td>"
-            f"<td>{found['recordings']}</td>{cells}</tr>"
-        )
-    head = "".join(f"<th>{escape(title)}</th>" for *_, title, _ in shown)
-    return (
-        '<h3>By language</h3><div class="wide"><table class="sortable"><thead><tr><th>language</th>'
-        f"<th>system</th><th>files</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 def cost_table(cost: Mapping[str, Any]) -> str | None:

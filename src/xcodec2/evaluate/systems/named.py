@@ -9,6 +9,7 @@ from xcodec2.evaluate.systems import classic
 from xcodec2.evaluate.systems.changes import Change
 from xcodec2.evaluate.systems.command import CommandCodec
 from xcodec2.evaluate.systems.hub import HubSystem
+from xcodec2.evaluate.systems.kmeans import kmeans_system
 from xcodec2.evaluate.systems.system import System
 
 
@@ -18,8 +19,8 @@ def baseline(name: str) -> System:
     Args:
         name: `original`, `mulaw`, `opus@RATE`, `speex@RATE`, `codec2@MODE` (rates such as `6k` or
             `6000`, bits a second), `hub:ID[@RATE]` for EnCodec, DAC, Mimi, X-Codec and XCodec2
-            as transformers has them, `cmd:ENCODE:DECODE` for two programs, or `change:NAME` for
-            speech changed in a known way.
+            as transformers has them, `cmd:ENCODE:DECODE` for two programs, `change:NAME` for
+            speech changed in a known way, or `kmeans:SOURCE@RATE` for k-means of SOURCE's spectra.
 
     Returns:
         The system, ready to run.
@@ -31,6 +32,9 @@ def baseline(name: str) -> System:
         return CommandCodec(name.removeprefix("cmd"))
     if name.startswith("change:"):
         return Change(name.removeprefix("change:"))
+    if name.startswith("kmeans:") and "@" in name:
+        source, _, rate = name.removeprefix("kmeans:").rpartition("@")
+        return kmeans_system(source, bit_rate(rate))
     kind, _, setting = name.partition("@")
     if kind.startswith("hub:"):
         return HubSystem(kind.removeprefix("hub:"), bit_rate(setting) if setting else None)
@@ -42,7 +46,8 @@ def baseline(name: str) -> System:
         return (classic.Opus if kind == "opus" else classic.Speex)(bit_rate(setting))
     raise XCodec2Error(
         f"no baseline {name!r}; there are original, mulaw, opus@RATE, speex@RATE, codec2@MODE, "
-        "hub:ID[@RATE], cmd:ENCODE:DECODE and change:NAME, such as opus@6k and codec2@1600"
+        "hub:ID[@RATE], cmd:ENCODE:DECODE, kmeans:SOURCE@RATE and change:NAME, such as opus@6k and "
+        "codec2@1600"
     )
 
 
