@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from browser import in_browser
 from tiny import speech
 
 from xcodec2.evaluate import FunctionSystem, evaluate
@@ -66,31 +65,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cost=False,
     )
     return folder / "out" / "report.html"
-
-
-def in_browser(page: Path, content: str) -> str:
-    browser = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
-    if not browser:
-        pytest.skip("no Chromium is installed (apt-get install chromium)")
-    probed = page.with_name("probed.html")
-    probed.write_text(content, encoding="utf-8")
-    profile = page.with_name("profile")
-    command = [
-        browser,
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={profile}",
-        "--window-size=1240,900",
-        "--virtual-time-budget=10000",
-        "--dump-dom",
-        probed.as_uri(),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_page_works_in_a_browser(report):

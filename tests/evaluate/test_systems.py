@@ -17,6 +17,7 @@ from xcodec2.evaluate.metrics.pesq import PESQ
 from xcodec2.evaluate.systems import classic
 from xcodec2.evaluate.systems.hub import HubCodec
 from xcodec2.evaluate.systems.named import baseline, bit_rate
+from xcodec2.evaluate.systems.programs import run_program
 from xcodec2.tokenizer import SpeechTokenizer
 
 
@@ -95,12 +96,11 @@ def test_ogg_packets_over_several_pages():
     def page(*segments: int) -> bytes:
         return b"OggS" + bytes(22) + bytes([len(segments), *segments]) + bytes(sum(segments))
 
-    assert list(classic.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))) == [
-        19,
-        600,
-        255,
-        7,
-    ]
+    found = classic.ogg_packets(page(19) + page(255, 255, 90, 255) + page(0, 7))
+    assert list(map(len, found)) == [19, 600, 255, 7]
+    split = b"OggS" + bytes(22) + b"\x02\xff\xff" + b"a" * 510
+    split += b"OggS" + bytes(22) + b"\x02\x02\x01" + b"bbc"
+    assert list(classic.ogg_packets(split)) == [b"a" * 510 + b"bb", b"c"]
     assert list(classic.ogg_packets(b"no such thing")) == []
 
 
@@ -120,7 +120,7 @@ def test_names_and_missing_programs(monkeypatch):
 
 def test_a_program_that_fails_says_why():
     with pytest.raises(XCodec2Error, match=r"sh failed: it broke"):
-        classic.run_program("sh", "-c", "echo it broke >&2; exit 3")
+        run_program("sh", "-c", "echo it broke >&2; exit 3")
 
 
 def hub_models():

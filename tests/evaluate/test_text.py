@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import pytest
+
 from xcodec2.evaluate.metrics import COLUMNS
 from xcodec2.evaluate.report.text import summary_lines
 
@@ -83,3 +85,24 @@ def test_reasons_are_counted_and_cut():
     assert said[0] == "not defined: pesq on 12 files of nano: reason 11"
     assert said[-1] == "not defined: 4 more reasons, in the report"
     assert len(said) == 9
+
+
+@pytest.mark.parametrize(
+    ("recognized", "reference", "wanted"),
+    [
+        ("the the the the", "the cat", True),
+        ("I see it. I see it. I see it.", "I see it", True),
+        ("no no no no", "No, no, no, no!", False),
+        ("no no no no no no", "no no no no", True),
+        ("bye bye", "bye", False),
+        ("it is what it is", "it is what it is", False),
+        ("hahahahahahaha", "laughter", True),
+        ("and so on and so on", "and so on", False),
+        ("one two three four five six seven eight " * 3, "one", True),
+        ("", "something", False),
+    ],
+)
+def test_a_recognizer_that_repeats_itself_is_found(recognized, reference, wanted):
+    from xcodec2.evaluators.text import looped
+
+    assert looped(recognized, reference) is wanted

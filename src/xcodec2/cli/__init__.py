@@ -22,6 +22,7 @@ from xcodec2.cli.export import export
 from xcodec2.cli.extract import extract
 from xcodec2.cli.failures import exit_code, explain, show_warning
 from xcodec2.cli.info import info
+from xcodec2.cli.leaderboard import leaderboard
 from xcodec2.cli.llasa import llasa
 from xcodec2.cli.reconstruct import reconstruct
 from xcodec2.cli.serve import serve
@@ -54,6 +55,7 @@ for command in (
     info,
     convert,
     evaluate,
+    leaderboard,
     train,
     llasa,
     speak,

@@ -42,13 +42,20 @@ RENAMED = {
     multiple=True,
     metavar="NAME",
     help="Codec to compare with; can be repeated: original, mulaw, opus@6k, speex@4k, codec2@1600, "
-    "hub:facebook/encodec_24khz@1.5k, ...",
+    "hub:facebook/encodec_24khz@1.5k, two commands as cmd:ENCODE:DECODE with {in}, {code} and "
+    "{out}, ...",
 )
 @click.option(
     "--metrics",
     metavar="LIST",
     help="Comma-separated names, custom ones as module:Class; or none.  [default: all built-in "
-    "ones]",
+    "ones but unit-edit]",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME|FILE",
+    help="Follow a protocol: librispeech-test-clean, seed-tts-eval, codec-superb, dasb-asr, or a "
+    "TOML file. What does not match it is refused.",
 )
 @click.option(
     "--asr",
@@ -103,6 +110,31 @@ RENAMED = {
     show_default=True,
     help="Measure speed and memory.",
 )
+@click.option(
+    "--export",
+    "exports",
+    metavar="LIST",
+    help="Comma-separated: csv, latex, codec-superb (JSON), versa (audio files, lists, YAML); in "
+    "exports/ of the report's folder.",
+)
+@click.option(
+    "--lm-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Train the same small language model on each system's codes: as many tokens as the first "
+    "one has in N minutes of speech. Reports bits a second.",
+)
+@click.option(
+    "--lm-seeds", type=click.IntRange(1), default=3, show_default=True, help="Models per system."
+)
+@click.option(
+    "--text-probe",
+    "text_probe_steps",
+    type=click.IntRange(1),
+    metavar="STEPS",
+    help="Train a CTC model on each tokenizer's codes for STEPS steps (4000 is usual), and read "
+    "held-out ones: how much text is in the codes. English `text` needed.",
+)
 @click.option("--recogniser", hidden=True)
 @click.option("--speaker", hidden=True)
 @click.option("--judge-sample", hidden=True, type=click.IntRange(1))
@@ -117,8 +149,8 @@ def evaluate(
     The report folder gets report.html (with plots and audio), summary.json and rows.parquet. An
     interrupted run resumes.
 
-    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, and custom
-    classes. Evaluators without downloaded weights are reported as missing; `python -m
+    Metrics: stoi, pesq, mel, si-sdr, f0, dnsmos, distillmos, speaker, wer, invariance, unit-edit,
+    and custom classes. Evaluators without downloaded weights are reported as missing; `python -m
     xcodec2.evaluators.fetch` downloads them. Without a `text` column, the reference for WER is
     the transcript recognized in the original.
 
@@ -130,23 +162,26 @@ def evaluate(
       xcodec2 evaluate test.tsv --out report/ --model nano --model runs/mine/model
       xcodec2 evaluate test.tsv --out report/ --metrics stoi,my_metrics.py:Loudness
       xcodec2 evaluate wav/ --out report/ --metrics none --phones lab/
+      xcodec2 evaluate test-clean/ --out report/ --protocol librispeech-test-clean
+      xcodec2 evaluate wav/ -o report/ --baseline 'cmd:opusenc {in} {code}:opusdec {code} {out}'
     """
     require("pyarrow.parquet", "matplotlib", extra="evaluate", purpose="xcodec2 evaluate")
     from xcodec2.evaluate import evaluate as run
-    from xcodec2.evaluate.metrics import NAMES
+    from xcodec2.evaluate.metrics import DEFAULTS, NAMES
     from xcodec2.evaluate.report.text import summary_lines
 
     for old, (option, name) in RENAMED.items():
         if (value := options.pop(old)) is not None:
             say(f"--{old.replace('_', '-')} is now {option}", err=True)
             options[name] = value
-    named = () if metrics == "none" else NAMES if metrics is None else tuple(metrics.split(","))
+    named = () if metrics == "none" else DEFAULTS if metrics is None else tuple(metrics.split(","))
     if unknown := [name for name in named if name not in NAMES and ":" not in name]:
         raise click.BadParameter(
             f"{', '.join(unknown)}: there are {', '.join(NAMES)}, none, and your own as "
             "module:Class",
             param_hint="'--metrics'",
         )
+    options["exports"] = tuple((options["exports"] or "").split(",")) if options["exports"] else ()
     summary = run(source, out, models=models or ("nano",), metrics=named, **options)
     for line in summary_lines(summary, shutil.get_terminal_size().columns):
         say(line)

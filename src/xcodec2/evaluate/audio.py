@@ -58,3 +58,18 @@ def match_original(waveform: np.ndarray, sample_rate: int, num_samples: int) -> 
         got, wanted = len(decoded) / SAMPLE_RATE, num_samples / SAMPLE_RATE
         raise XCodec2Error(f"differently long: {got:.2f} s came back of {wanted:.2f} s")
     return np.pad(decoded[:num_samples], (0, max(0, num_samples - len(decoded))))
+
+
+def mulaw(waveform: np.ndarray) -> np.ndarray:
+    """Speech through 8-bit μ-law (μ = 255).
+
+    Args:
+        waveform: (N,) floats; beyond ±1 they are cut.
+
+    Returns:
+        (N,) float32.
+    """
+    companded = np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
+    levels = np.rint(companded * 127)
+    decoded = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
+    return np.asarray(decoded, np.float32)

@@ -19,14 +19,20 @@ from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
+from xcodec2.evaluate.exports import check_forms, export
 from xcodec2.evaluate.journal import Journal
-from xcodec2.evaluate.metrics import METRICS, NAMES, Metric
+from xcodec2.evaluate.lm.loop import language_models
+from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
-from xcodec2.evaluate.probing.probes import (
-    codebook_use,
-    phone_probes,
-    read_phones,
-    speaker_probe,
+from xcodec2.evaluate.probing import token_facts
+from xcodec2.evaluate.probing.probes import read_phones
+from xcodec2.evaluate.protocol import (
+    check_corpus,
+    check_judges,
+    corpus_digest,
+    protocol_facts,
+    read_protocol,
+    selection_of,
 )
 from xcodec2.evaluate.report.page import page
 from xcodec2.evaluate.report.rows import write_rows
@@ -34,6 +40,7 @@ from xcodec2.evaluate.runner import EvaluationPlan, run_evaluation
 from xcodec2.evaluate.summary import summarize
 from xcodec2.evaluate.systems.system import System
 from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
+from xcodec2.evaluate.text_probe import text_probe
 from xcodec2.files import replacing
 
 
@@ -51,7 +58,7 @@ def evaluate(
     models: Sequence[str] = ("nano",),
     baselines: Sequence[str] = (),
     systems: Sequence[System] = (),
-    metrics: Sequence[str | type[Metric] | Metric] = NAMES,
+    metrics: Sequence[str | type[Metric] | Metric] = DEFAULTS,
     asr: str = "moonshine",
     speaker_encoder: str = "resemblyzer",
     group_by: Sequence[str] = (),
@@ -65,6 +72,11 @@ def evaluate(
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
+    protocol: str | None = None,
+    exports: Sequence[str] = (),
+    lm_minutes: float | None = None,
+    lm_seeds: int = 3,
+    text_probe_steps: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report.
 
@@ -91,18 +103,39 @@ def evaluate(
         cost: Whether real-time factor and memory are measured, too.
         worst: How many of the worst files to show.
         audio: Whether these have players.
+        protocol: A name or a TOML file (`xcodec2.evaluate.protocol`), which fixes the metrics and
+            says what the corpus has to be.
+        exports: Other forms of the numbers, of `xcodec2.evaluate.exports.FORMS`.
+        lm_minutes: Trains a small language model on each system's codes, with as many tokens as
+            the first system has in so many minutes of speech.
+        lm_seeds: Such models of each system.
+        text_probe_steps: Trains a CTC model on each tokenizer's codes of recordings with a `text`
+            for so many steps, and reads held-out ones.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, ….
+        XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, …, or
+            does not match its protocol.
     """
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
+    if lm_seeds < 1 or (lm_minutes is not None and lm_minutes <= 0):
+        raise XCodec2Error("lm_minutes and lm_seeds must be above 0")
+    check_forms(exports)
+    rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
+    if rules:
+        asked = {"metrics": metrics, "asr": asr, "speaker_encoder": speaker_encoder}
+        asked |= {"seconds": seconds, "sample": sample, "costly_sample": costly_sample}
+        selection = selection_of(rules, {**asked, "channel": channel})
+        seconds = rules.corpus.seconds
     metric_set = MetricSet(selection)
     recordings = list(with_decoders(read_corpus(source) if isinstance(source, str) else source))
+    if rules:
+        check_judges(rules, metric_set)
+        check_corpus(rules, recordings)
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -132,16 +165,29 @@ def evaluate(
     if not rows:
         raise XCodec2Error("no recording is left: none is as long as seconds=... asks for")
     columns = metric_set.columns
+    lm = None
+    if lm_minutes is not None:
+        used = {row["id"] for row in rows}
+        kept = [recording for recording in recordings if recording.id in used]
+        options = {"minutes": lm_minutes, "seeds": lm_seeds, "workers": workers}
+        try:
+            lm = language_models(loaded, kept, folder, **options, say=tqdm.write)
+        except XCodec2Error as problem:
+            lm = {"error": str(problem), "systems": {}}
     summary = {
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
         "recordings": len({row["id"] for row in rows}),
+        "corpus_sha256": corpus_digest(
+            {row["id"]: row["content"] for row in rows if "content" in row}.values()
+        ),
         "selection": {
             "seconds": list(seconds) if seconds else None,
             "sample": sample,
             "judge_sample": costly_sample,
             "channel": channel,
         },
+        "protocol": protocol_facts(str(protocol), rules) if rules else None,
         "columns": {n: asdict(c) for n, c in columns.items() if any(n in row for row in rows)},
         "measures": metric_set.implementations,
         "missing": metric_set.missing,
@@ -149,6 +195,8 @@ def evaluate(
         "implementations": {system.name: system.implementation for system in loaded},
         **summarize(rows, [system.name for system in loaded], columns, group_by),
         "codes": code_facts(loaded, rows, labels),
+        "lm": lm,
+        "text_probe": text_facts(loaded, rows, folder, text_probe_steps),
         "cost": cost_facts(plan, loaded, recordings) if cost else {},
     }
     # JSON makes lists of tuples: what is returned is what the file holds.
@@ -165,6 +213,8 @@ def evaluate(
         summary, rows, loaded, recordings, columns, costly=costly, worst=worst, audio=audio
     )
     write_text(folder / "report.html", shown)
+    if exports:
+        export(summary, exports, folder / "exports", loaded, recordings)
     return summary
 
 
@@ -211,16 +261,24 @@ def wer_against(rows: Sequence[Mapping[str, Any]]) -> str | None:
 def code_facts(
     systems: Sequence[System], rows: Sequence[Mapping[str, Any]], labels: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """System → how its codebook is used, what its codes know of phones and speakers."""
+    """System → what is measured of its codes; see `token_facts`."""
     facts = {}
     for system in systems:
         own = [row for row in rows if row["system"] == system.name and row.get("codes")]
         if isinstance(system, TokenizerSystem) and own:
-            facts[system.name] = {
-                "use": codebook_use(system, own),
-                "phones": phone_probes(system, own, labels) if labels else None,
-                "speakers": speaker_probe(system, own),
-            }
+            facts[system.name] = token_facts(system, own, labels)
+    return facts
+
+
+def text_facts(
+    systems: Sequence[System], rows: Sequence[Mapping[str, Any]], folder: Path, steps: int | None
+) -> dict[str, Any]:
+    """System → what a CTC model reads in its codes; nothing without steps."""
+    facts = {}
+    for system in systems if steps else ():
+        own = [row for row in rows if row["system"] == system.name and row.get("codes")]
+        if isinstance(system, TokenizerSystem) and own:
+            facts[system.name] = text_probe(system, own, folder / "text-probe", steps or 0)
     return facts
 
 

@@ -72,12 +72,14 @@ class Result:
     Attributes:
         keys: System → key, for all that is known now.
         new: Key → (metric → implementation, row).
+        content: Digest of the recording's samples.
         error: Why the recording could not be used at all.
         left_out: Its length is not asked for.
     """
 
     keys: Mapping[str, str]
     new: Mapping[str, tuple[dict[str, str], dict[str, Any]]]
+    content: str | None = None
     error: str | None = None
     left_out: bool = False
 
@@ -126,7 +128,7 @@ class Worker:
                 row = dict.fromkeys(stale) | measure(speech, system, wanted)
                 made = {m.name: self.metrics.implementations[m.name] for m in wanted}
                 new[key] = (made, row)
-        return Result(keys, new)
+        return Result(keys, new, content)
 
 
 def text_or_none(value: object) -> str | None:
@@ -191,6 +193,7 @@ def rows_of(
             "source": recording.source,
             "system": name,
             "columns": recording.columns,
+            **({"content": result.content} if result.content else {}),
             **measured,
         }
 

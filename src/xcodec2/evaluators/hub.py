@@ -5,6 +5,7 @@ No code of a repository is run: only architectures that transformers itself has.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ def load(class_name: str, source: str) -> tuple[Any, str]:
     Raises EvaluatorError.
     """
     transformers = require("transformers", extra="llasa", purpose="an evaluator from the Hub")
+    place, options = pinned(source)
     try:
         with float32_parameters("cpu"):
-            model = getattr(transformers, class_name).from_pretrained(source).eval()
+            model = getattr(transformers, class_name).from_pretrained(place, **options).eval()
     except (OSError, ValueError, KeyError) as error:
         raise EvaluatorError(
             f"{source}: cannot be loaded as {class_name} ({str(error).splitlines()[0]})"
@@ -34,12 +36,21 @@ def load(class_name: str, source: str) -> tuple[Any, str]:
     return model, f"{source}{revision}, transformers {transformers.__version__}"
 
 
+def pinned(source: str) -> tuple[str, dict[str, str]]:
+    """`ID@REVISION` → the id, and the option of transformers that pins it; a folder is a folder."""
+    place, at, revision = source.rpartition("@")
+    if not at or Path(source).exists():
+        return source, {}
+    return place, {"revision": revision}
+
+
 def load_processor(class_name: str, source: str) -> Any:
     """The processor or feature extractor beside a model. Raises EvaluatorError."""
     import transformers
 
+    place, options = pinned(source)
     try:
-        return getattr(transformers, class_name).from_pretrained(source)
+        return getattr(transformers, class_name).from_pretrained(place, **options)
     except (OSError, ValueError, KeyError) as error:
         raise EvaluatorError(
             f"{source}: has no usable {class_name} ({str(error).splitlines()[0]})"

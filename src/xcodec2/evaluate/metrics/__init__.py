@@ -14,9 +14,10 @@ from xcodec2.evaluate.metrics.pesq import PESQ
 from xcodec2.evaluate.metrics.si_sdr import SISDR
 from xcodec2.evaluate.metrics.speaker import SpeakerSimilarity
 from xcodec2.evaluate.metrics.stoi import STOI
+from xcodec2.evaluate.metrics.unit_edit import UnitEdit
 from xcodec2.evaluate.metrics.wer import WordErrors
 
-__all__ = ["COLUMNS", "METRICS", "NAMES", "Column", "Metric", "Pair", "columns_of"]
+__all__ = ["COLUMNS", "DEFAULTS", "METRICS", "NAMES", "Column", "Metric", "Pair", "columns_of"]
 
 METRICS: tuple[type[Metric], ...] = (
     STOI,
@@ -29,6 +30,7 @@ METRICS: tuple[type[Metric], ...] = (
     SpeakerSimilarity,
     WordErrors,
     Invariance,
+    UnitEdit,
 )  # in the order of tables
 
 
@@ -42,4 +44,5 @@ def columns_of(*metrics: type[Metric] | Metric) -> dict[str, Column]:
 
 
 NAMES = tuple(metric.name for metric in METRICS)
+DEFAULTS = tuple(metric.name for metric in METRICS if metric.default)
 COLUMNS = columns_of(*METRICS)

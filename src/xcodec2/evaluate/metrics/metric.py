@@ -107,6 +107,7 @@ class Metric(ABC):
         counts: Integers that it gives besides, for `Column.ratio`.
         cost: "high" for what takes about a second a recording: `costly_sample` restricts these.
         needs: Modules it imports; those that are missing make the metric one of the missing ones.
+        default: Whether it is measured when no metrics are named.
     """
 
     name: ClassVar[str]
@@ -114,6 +115,7 @@ class Metric(ABC):
     counts: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[Literal["low", "high"]] = "low"
     needs: ClassVar[tuple[str, ...]] = ()
+    default: ClassVar[bool] = True
 
     def __init__(self) -> None:
         if self.needs:

@@ -6,12 +6,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.metrics import COLUMNS, METRICS, NAMES, Column, Metric, columns_of
+from xcodec2.evaluate.metrics import (
+    COLUMNS,
+    DEFAULTS,
+    METRICS,
+    NAMES,
+    Column,
+    Metric,
+    columns_of,
+)
 from xcodec2.plugins import load_object
 
 #: What rows hold besides metrics.
 RESERVED = frozenset(
-    ["id", "source", "system", "seconds", "bit_rate", "codes", "error", "undefined", "columns"]
+    [
+        "id",
+        "source",
+        "content",
+        "system",
+        "seconds",
+        "bit_rate",
+        "codes",
+        "error",
+        "undefined",
+        "columns",
+    ]
     + [count for metric in METRICS for count in metric.counts]
 )
 
@@ -26,7 +45,7 @@ class Selection:
         speaker_encoder: What `speaker` compares voices with.
     """
 
-    metrics: tuple[str | type[Metric] | Metric, ...] = NAMES
+    metrics: tuple[str | type[Metric] | Metric, ...] = DEFAULTS
     asr: str = "moonshine"
     speaker_encoder: str = "resemblyzer"
 

@@ -2,83 +2,114 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from xcodec2.corpus import Recording
 from xcodec2.corpus.labels import Interval, labels_of, phone_of_frames
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.probing.codes import code_use, held_out_purity, phone_fit, pnmi_by_chance
+from xcodec2.evaluate.probing.codes import (
+    code_use,
+    held_out_pnmi,
+    held_out_purity,
+    naive_bayes,
+    phone_fit,
+    pnmi_by_chance,
+    pnmi_extrapolated,
+    zipf_slope,
+)
 from xcodec2.evaluate.probing.linear import linear_probe, with_neighbors
+from xcodec2.evaluate.probing.metric import TokenMetric, Tokens
+from xcodec2.evaluate.probing.split import for_training
 from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
 
 NEIGHBORS = 2  # frames on either side that the second probe is given
-TRAINING_SHARE = 0.8
 MIN_RECORDINGS = 10  # of each speaker, for the speaker probe
 
 
-def for_training(identity: str) -> bool:
-    """Whether a recording is among the 80 % that probes learn from: by its id, not by its place."""
-    return int(hashlib.sha256(identity.encode()).hexdigest()[:8], 16) / 16**8 < TRAINING_SHARE
+class CodebookUse(TokenMetric):
+    """How a codebook is used: counts, entropy, rates, and the slope of Zipf's law."""
+
+    name = "use"
+    lines: ClassVar[Mapping[str, str]] = {
+        "codes": "total:,",
+        "different codes": "distinct:,",
+        "of a codebook of": "codebook_size:,",
+        "entropy, bits a code": "entropy_bits:.2f",
+        "bits a code": "bits_a_code:.0f",
+        "codes a second": "codes_a_second:g",
+        "nominal bit/s": "nominal_bit_rate:.0f",
+        "bit/s after entropy coding": "entropy_bit_rate:.0f",
+        "Zipf slope (words: about −1)": "zipf_slope:.2f",
+    }
+    of_languages: ClassVar[Mapping[str, str]] = {"entropy_bits": "entropy, bits a code"}
+
+    def __call__(self, tokens: Tokens) -> dict[str, Any]:
+        """Counts, entropy in bits, rates in bits a second, and the 512 largest counts."""
+        codes = np.concatenate(tokens.codes)
+        use = code_use(codes)
+        bits, size = tokens.system.bits_per_code, tokens.system.tokenizer.codebook_size
+        counts = np.sort(np.unique(codes, return_counts=True)[1])[::-1]
+        return {
+            "total": use.total,
+            "distinct": use.distinct,
+            "codebook_size": size,
+            "entropy_bits": use.entropy,
+            "bits_a_code": bits,
+            "codes_a_second": tokens.frame_rate,
+            "nominal_bit_rate": tokens.frame_rate * bits,
+            "entropy_bit_rate": len(codes) / tokens.seconds * use.entropy,
+            "zipf_slope": zipf_slope(counts),
+            "most_frequent": counts[:512].tolist(),
+        }
 
 
-def codebook_use(system: TokenizerSystem, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How the codebook is used.
+class PhoneKnowledge(TokenMetric):
+    """What codes say of phones: purity, PNMI and probes."""
 
-    Args:
-        system: Whose codes the rows hold.
-        rows: Of recordings, at least one.
-
-    Returns:
-        Counts, entropy in bits, rates in bits a second, and the counts of the 512 most frequent
-        codes.
-    """
-    codes = np.concatenate([np.array(row["codes"]) for row in rows])
-    use = code_use(codes)
-    frame_rate = system.tokenizer.frame_rate
-    counts = np.unique(codes, return_counts=True)[1].tolist()
-    return {
-        "total": use.total,
-        "distinct": use.distinct,
-        "codebook_size": system.tokenizer.codebook_size,
-        "entropy_bits": use.entropy,
-        "bits_a_code": system.bits_per_code,
-        "codes_a_second": frame_rate,
-        "nominal_bit_rate": frame_rate * system.bits_per_code,
-        "entropy_bit_rate": len(codes) / sum(row["seconds"] for row in rows) * use.entropy,
-        "most_frequent": sorted(counts, reverse=True)[:512],
+    name = "phones"
+    lines: ClassVar[Mapping[str, str]] = {
+        "phones: labeled frames": "frames:,",
+        "phones: different phones": "phones:d",
+        "phone purity": "phone_purity:.3f",
+        "cluster purity": "cluster_purity:.3f",
+        "PNMI": "pnmi:.3f",
+        "PNMI by chance (phones shuffled)": "pnmi_by_chance:.3f",
+        "PNMI extrapolated to endless data": "pnmi_extrapolated:.3f",
+        "PNMI on held-out recordings": "held_out_pnmi:.3f",
+        "phone purity on held-out recordings": "held_out_purity:.3f",
+        "linear probe of the phone": "probe:.3f",
+        "linear probe, two frames either side": "probe_with_neighbours:.3f",
+        "always the most frequent phone": "held_out_most_frequent:.3f",
+    }
+    of_languages: ClassVar[Mapping[str, str]] = {
+        "pnmi": "PNMI",
+        "held_out_purity": "phone purity, held out",
     }
 
+    def __call__(self, tokens: Tokens) -> dict[str, Any] | None:
+        """Label → number; None when no recording has phones.
 
-def phone_probes(
-    system: TokenizerSystem, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, list[Interval]]
-) -> dict[str, Any] | None:
-    """What codes say of phones: purity, PNMI and probes.
+        There are no probes when recordings are too few to be held out, or codes have no features.
+        """
+        return phone_probes(tokens.system, tokens)
 
-    Args:
-        system: Whose codes the rows hold.
-        rows: Of recordings.
-        labels: Recording's id → its phones.
 
-    Returns:
-        Label → number; None when no recording of the rows has phones. There are no probes when
-        recordings are too few to be held out, or codes have no features.
-    """
+def phone_probes(system: TokenizerSystem, tokens: Tokens) -> dict[str, Any] | None:
+    """See `PhoneKnowledge`."""
     codes, phones, features, around, training = [], [], [], [], []
-    for row in rows:
-        if row["id"] not in labels:
+    for row, these in zip(tokens.rows, tokens.codes, strict=True):
+        if row["id"] not in tokens.labels:
             continue
-        these = np.array(row["codes"])
-        named = phone_of_frames(labels[row["id"]], len(these), system.tokenizer.frame_rate)
+        named = phone_of_frames(tokens.labels[row["id"]], len(these), tokens.frame_rate)
         known = np.array([phone is not None for phone in named])
         codes.append(these[known])
         phones += [phone for phone in named if phone is not None]
         training.append(np.full(int(known.sum()), for_training(row["id"])))
-        if (vectors := system.features(these)) is not None:
+        if not tokens.brief and (vectors := system.features(these)) is not None:
             features.append(vectors[known])
             around.append(with_neighbors(vectors, NEIGHBORS)[known])
     if not phones:
@@ -93,6 +124,7 @@ def phone_probes(
         "cluster_purity": fit.cluster_purity,
         "pnmi": fit.pnmi,
         "pnmi_by_chance": pnmi_by_chance(all_codes, names),
+        "pnmi_extrapolated": pnmi_extrapolated(all_codes, names),
     }
     if learn.all() or not learn.any():
         return result
@@ -100,6 +132,7 @@ def phone_probes(
     result |= {
         "held_out_frames": int((~learn).sum()),
         "held_out_purity": held_out_purity(all_codes, names, learn),
+        "held_out_pnmi": held_out_pnmi(all_codes, names, learn),
         "held_out_most_frequent": float(np.mean(names[~learn] == usual)),
     }
     if features:
@@ -108,18 +141,31 @@ def phone_probes(
     return result
 
 
+class SpeakerLeakage(TokenMetric):
+    """How far codes tell who speaks: a linear probe of a recording's mean digits, and naive Bayes
+    on its counts of codes, which any codebook allows.
+    """
+
+    name = "speakers"
+    lines: ClassVar[Mapping[str, str]] = {
+        "speakers": "speakers:d",
+        "linear probe of the speaker": "probe:.3f",
+        "naive Bayes of the speaker, on counts of codes": "naive_bayes:.3f",
+        "always the most frequent speaker": "most_frequent:.3f",
+    }
+
+    def __call__(self, tokens: Tokens) -> dict[str, Any] | None:
+        """Label → number; None with fewer than two speakers of ten recordings.
+
+        There is no linear probe of codes without features.
+        """
+        return speaker_probe(tokens.system, tokens.rows)
+
+
 def speaker_probe(
     system: TokenizerSystem, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any] | None:
-    """How well a linear probe tells speakers by the mean of a recording's codes.
-
-    Args:
-        system: Whose codes the rows hold.
-        rows: Of recordings; their column `speaker` counts.
-
-    Returns:
-        Label → number; None with fewer than two speakers of ten recordings, or without features.
-    """
+    """See `SpeakerLeakage`."""
     named = [row for row in rows if row["columns"].get("speaker")]
     counts = Counter(row["columns"]["speaker"] for row in named)
     enough = [row for row in named if counts[row["columns"]["speaker"]] >= MIN_RECORDINGS]
@@ -127,15 +173,15 @@ def speaker_probe(
     learn = np.array([for_training(row["id"]) for row in enough], dtype=bool)
     if len(set(speakers)) < 2 or learn.all() or not learn.any():
         return None
-    vectors = [system.features(np.array(row["codes"])) for row in enough]
+    codes = [np.array(row["codes"]) for row in enough]
+    vectors = [system.features(these) for these in codes]
     means = np.array([vector.mean(0) for vector in vectors if vector is not None])
-    if not len(means):
-        return None
     usual = Counter(speakers[learn].tolist()).most_common(1)[0][0]
     return {
         "speakers": len(set(speakers)),
         "recordings": len(enough),
-        "probe": linear_probe(means, speakers, learn),
+        **({"probe": linear_probe(means, speakers, learn)} if len(means) else {}),
+        "naive_bayes": naive_bayes(codes, speakers, learn),
         "most_frequent": float(np.mean(speakers[~learn] == usual)),
     }
 

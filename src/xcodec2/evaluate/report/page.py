@@ -10,8 +10,8 @@ from typing import Any
 from xcodec2.corpus import Recording
 from xcodec2.evaluate.metrics.metric import Columns
 from xcodec2.evaluate.report import plots
+from xcodec2.evaluate.report.published import published_table
 from xcodec2.evaluate.report.tables import (
-    code_table,
     comparison_table,
     cost_table,
     failures,
@@ -19,6 +19,7 @@ from xcodec2.evaluate.report.tables import (
     how_measured,
     metric_table,
 )
+from xcodec2.evaluate.report.tokens import code_table, language_table, lm_table
 from xcodec2.evaluate.report.worst import Shown, ranking_column, worst_files
 from xcodec2.evaluate.systems.system import System
 
@@ -56,6 +57,7 @@ def page(
     shown = worst_files(rows, systems[0], recordings, ranking, worst, audio) if worst else []
     parts = [
         header(summary, names),
+        section("protocol", "Protocol", published_table(summary, columns)),
         section("table", "Summary", metric_table(summary["systems"], columns)),
         section(
             "rate",
@@ -84,8 +86,10 @@ def page(
             "Codes",
             code_table(summary["codes"]),
             "",
-            plots.code_histogram(summary["codes"]),
+            (plots.code_histogram(summary["codes"]) or "")
+            + (language_table(summary["codes"]) or ""),
         ),
+        section("lm", "What codes are worth to a language model", lm_table(summary)),
         section(
             "worst",
             f"The worst files of {names[0]}" + (f", by {ranking.title}" if ranking else ""),

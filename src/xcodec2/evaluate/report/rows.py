@@ -22,8 +22,9 @@ def write_rows(
 ) -> None:
     """Write one row per recording and system.
 
-    It has id, source, system, seconds, bit_rate, metrics, codes, error, undefined (JSON) and, with
-    `column_` before their names, the corpus' own columns as text.
+    It has id, source, content (SHA-256 of the samples at 16 kHz), system, seconds, bit_rate,
+    metrics, codes, error, undefined (JSON) and, with `column_` before their names, the corpus' own
+    columns as text.
 
     Args:
         path: Of the file.
@@ -38,7 +39,7 @@ def write_rows(
     pa = require("pyarrow", "pyarrow.parquet", extra="evaluate", purpose="a report")
     own = sorted({f"column_{name}" for row in rows for name in row["columns"]})
     fields = [
-        *(pa.field(name, pa.string()) for name in ("id", "source", "system")),
+        *(pa.field(name, pa.string()) for name in ("id", "source", "content", "system")),
         *(pa.field(name, pa.float64()) for name in ("seconds", "bit_rate", *columns)),
         *(pa.field(name, pa.int64()) for name in counts),
         pa.field("codes", pa.list_(pa.int32())),

@@ -114,53 +114,6 @@ def group_tables(summary: Mapping[str, Any], columns: Columns) -> Iterator[tuple
         yield group, "".join(tables)
 
 
-def code_table(codes: Mapping[str, Any]) -> str | None:
-    """How each codebook is used and what its codes know."""
-    if not codes:
-        return None
-    body = "".join(
-        f"<tr><th>{escape(label)}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
-        for label, values in code_lines(codes)
-        if any(value != "–" for value in values)
-    )
-    head = "".join(f"<th>{escape(name)}</th>" for name in codes)
-    return (
-        f'<div class="wide"><table class="facts"><thead><tr><th></th>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def code_lines(codes: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Label, and a value for each system."""
-    wanted = {
-        "use": {
-            "codes": "total:,", "different codes": "distinct:,",
-            "of a codebook of": "codebook_size:,", "entropy, bits a code": "entropy_bits:.2f",
-            "bits a code": "bits_a_code:.0f",
-            "codes a second": "codes_a_second:g", "nominal bit/s": "nominal_bit_rate:.0f",
-            "bit/s after entropy coding": "entropy_bit_rate:.0f",
-        },
-        "phones": {
-            "phones: labeled frames": "frames:,", "phones: different phones": "phones:d",
-            "phone purity": "phone_purity:.3f", "cluster purity": "cluster_purity:.3f",
-            "PNMI": "pnmi:.3f", "PNMI by chance (phones shuffled)": "pnmi_by_chance:.3f",
-            "phone purity on held-out recordings": "held_out_purity:.3f",
-            "linear probe of the phone": "probe:.3f",
-            "linear probe, two frames either side": "probe_with_neighbours:.3f",
-            "always the most frequent phone": "held_out_most_frequent:.3f",
-        },
-        "speakers": {
-            "speakers": "speakers:d", "linear probe of the speaker": "probe:.3f",
-            "always the most frequent speaker": "most_frequent:.3f",
-        },
-    }  # fmt: skip
-    for part, labels in wanted.items():
-        for label, field in labels.items():
-            name, _, form = field.partition(":")
-            found = [(facts[part] or {}).get(name) for facts in codes.values()]
-            yield label, ["–" if value is None else format(value, form) for value in found]
-
-
 def cost_table(cost: Mapping[str, Any]) -> str | None:
     """Real-time factor and memory of each system."""
     if not cost:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from xcodec2.evaluate.metrics.metric import Column, Columns
-from xcodec2.evaluate.report.tables import code_lines
+from xcodec2.evaluate.report.tokens import code_lines
 
 MAX_REASONS = 8  # lines; the report has all of them
 
@@ -27,6 +27,8 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     number = summary["recordings"]
     length = f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     yield f"{number} recording{'' if number == 1 else 's'}, {length}, of {summary['source']}"
+    if protocol := summary.get("protocol"):
+        yield f"protocol: {protocol['title']}, corpus {summary['corpus_sha256'][:16]}"
     columns = {name: Column(**about) for name, about in summary["columns"].items()}
     heads = [["", "better"], ["files", ""], ["bit/s", ""]]
     heads += [[column.title, column.better] for column in columns.values()]
@@ -39,11 +41,16 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         for name, found in systems.items()
     }
     yield from table_blocks(heads, cells, width, notes)
-    codes = [(label, row) for label, row in code_lines(summary["codes"]) if set(row) != {"–"}]
+    codes = [
+        (label, row)
+        for label, row in code_lines(summary["codes"], words=False)
+        if set(row) != {"–"}
+    ]
     if codes:
         of_system = zip(*(row for _, row in codes), strict=True)
         cells = dict(zip(summary["codes"], map(list, of_system), strict=True))
         yield from table_blocks([["codes"], *([label] for label, _ in codes)], cells, width)
+    yield from lm_lines(summary)
     reasons = [f"missing: {name}: {why}" for name, why in summary["missing"].items()]
     reasons += undefined(systems)
     costs = summary["cost"].items()
@@ -55,6 +62,26 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     if reasons:
         yield ""
     yield from reasons
+
+
+def lm_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What the language models needed and the CTC models read, a line for each system."""
+    lm = summary.get("lm") or {"systems": {}}
+    if lm["systems"]:
+        yield ""
+        yield f"language model in the loop, {lm['tokens']:,} bytes to learn, {lm['seeds']} seeds:"
+    for name, found in lm["systems"].items():
+        spread = "" if found["low"] is None else f" ±{(found['high'] - found['low']) / 2:.0f}"
+        yield f"  {name}: {found['bits_a_second']:.0f}{spread} bit/s ({found['layout']})"
+    if "error" in lm:
+        yield f"no language model: {lm['error']}"
+    for name, found in (summary.get("text_probe") or {}).items():
+        if "error" in found:
+            yield f"no text probe of {name}: {found['error']}"
+        else:
+            rates = {"characters": "character_error_rate", "words": "word_error_rate"}
+            shown = ", ".join(f"{found[key]['mean']:.3f} of {what}" for what, key in rates.items())
+            yield f"text in the codes of {name}: errors {shown}"
 
 
 def system_cells(found: Mapping[str, Any], columns: Columns) -> list[str]:

@@ -7,9 +7,6 @@ say so in their files, Codec2 does not.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +16,8 @@ import soundfile
 import soxr
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.audio import SAMPLE_RATE, mulaw
+from xcodec2.evaluate.systems.programs import digest_of, program, program_version, run_program
 from xcodec2.evaluate.systems.system import Decoded
 
 NARROW_RATE = 8_000
@@ -30,7 +28,6 @@ CODEC2_DELAY = {"700C": 0.030, "450": 0.028}
 CODEC2_USUAL_DELAY = 0.0195
 SPEEX_FRAME = 320  # samples at 16 kHz, one packet
 SPEEX_MIN_SAMPLES = 8 * SAMPLE_RATE
-TIMEOUT = 600.0
 
 
 class Original:
@@ -54,12 +51,7 @@ class MuLaw:
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """(N,) at 16 kHz, there and back."""
-        companded = (
-            np.sign(waveform) * np.log1p(255 * np.abs(np.clip(waveform, -1, 1))) / np.log(256)
-        )
-        levels = np.rint(companded * 127)
-        decoded = np.sign(levels) * (256 ** (np.abs(levels) / 127) - 1) / 255
-        return Decoded(decoded.astype(np.float32), bits=8.0 * len(waveform))
+        return Decoded(mulaw(waveform), bits=8.0 * len(waveform))
 
 
 class Opus:
@@ -87,7 +79,8 @@ class Opus:
             run_program(self.encoder, "--quiet", "--speech", "--bitrate", rate, wav, coded)
             output = "--quiet", "--float", "--rate", str(SAMPLE_RATE)
             run_program(self.decoder, *output, coded, decoded)
-            return Decoded(read(decoded), bits=8.0 * sum(list(ogg_packets(coded.read_bytes()))[2:]))
+            written = b"".join(list(ogg_packets(coded.read_bytes()))[2:])
+            return Decoded(read(decoded), bits=8.0 * len(written), written=written)
 
 
 class Speex:
@@ -117,7 +110,9 @@ class Speex:
             run_program(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
             run_program(self.decoder, coded, decoded)
             packets = list(ogg_packets(coded.read_bytes()))[2:][: -(-len(waveform) // SPEEX_FRAME)]
-            return Decoded(read(decoded)[: len(waveform)], bits=8.0 * sum(packets))
+            written = b"".join(packets)
+            speech = read(decoded)[: len(waveform)]
+            return Decoded(speech, bits=8.0 * len(written), written=written)
 
 
 class Codec2:
@@ -152,65 +147,11 @@ class Codec2:
             run_program(self.encoder, self.mode, raw, coded)
             run_program(self.decoder, self.mode, coded, decoded)
             samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
-            bits = 8.0 * coded.stat().st_size
+            written = coded.read_bytes()
         wide = soxr.resample(
             samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
         )
-        return Decoded(wide[: len(waveform)], bits=bits)
-
-
-def program(name: str, package: str) -> str:
-    """Find a program.
-
-    Args:
-        name: Of the program.
-        package: Of Debian, which has it.
-
-    Returns:
-        Its path.
-
-    Raises:
-        XCodec2Error: It is not installed.
-    """
-    found = shutil.which(name)
-    if not found:
-        raise XCodec2Error(
-            f"{name} is not installed (Debian and Ubuntu: apt-get install {package})"
-        )
-    return found
-
-
-def run_program(*command: str | Path) -> None:
-    """Run a program to its end.
-
-    Args:
-        command: Its path and arguments.
-
-    Raises:
-        XCodec2Error: It fails, with its last words, or takes more than ten minutes.
-    """
-    try:
-        subprocess.run(
-            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT
-        )
-    except subprocess.CalledProcessError as problem:
-        last = (
-            problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        )[-1]
-        raise XCodec2Error(f"{Path(command[0]).name} failed: {last}") from problem
-    except subprocess.TimeoutExpired as problem:
-        raise XCodec2Error(f"{Path(command[0]).name} took more than {TIMEOUT:g} s") from problem
-
-
-def program_version(path: str, argument: str) -> str:
-    """The first line of what a program says of itself."""
-    said = subprocess.run([path, argument], capture_output=True, text=True, check=False)
-    return (said.stdout.strip() or said.stderr.strip()).splitlines()[0]
-
-
-def digest_of(path: str) -> str:
-    """For programs that do not say their version."""
-    return f"program {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]}"
+        return Decoded(wide[: len(waveform)], bits=8.0 * len(written), written=written)
 
 
 def read(path: Path) -> np.ndarray:
@@ -221,18 +162,20 @@ def read(path: Path) -> np.ndarray:
     return samples[:, 0]
 
 
-def ogg_packets(content: bytes) -> Iterator[int]:
-    """The sizes of an Ogg stream's packets, two headers first.
+def ogg_packets(content: bytes) -> Iterator[bytes]:
+    """An Ogg stream's packets, two headers first.
 
     A page lists the sizes of segments; a packet ends with one below 255 bytes.
     """
-    position = size = 0
+    position = 0
+    packet = b""
     while content[position : position + 4] == b"OggS":
         count = content[position + 26]
         segments = content[position + 27 : position + 27 + count]
+        position += 27 + count
         for segment in segments:
-            size += segment
+            packet += content[position : position + segment]
+            position += segment
             if segment < 255:
-                yield size
-                size = 0
-        position += 27 + count + sum(segments)
+                yield packet
+                packet = b""

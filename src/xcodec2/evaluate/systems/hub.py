@@ -159,4 +159,7 @@ class HubSystem:
         """(N,) at 16 kHz → what it is decoded to."""
         encoded = self.codec.encode(waveform, SAMPLE_RATE)
         bits = encoded.codes.size * math.log2(self.codec.codebook_size)
-        return Decoded(self.codec.decode(encoded), self.codec.sample_rate, bits)
+        decoded, size = self.codec.decode(encoded), self.codec.codebook_size
+        return Decoded(
+            decoded, self.codec.sample_rate, bits, tokens=encoded.codes, codebook_size=size
+        )

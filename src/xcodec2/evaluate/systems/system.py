@@ -19,13 +19,19 @@ class Decoded:
         waveform: (M,) float32.
         sample_rate: Its rate in Hz.
         bits: How many it took in between, where that is known.
-        codes: (T,) integers, where there are some.
+        codes: (T,) integers, where there are some of a single codebook.
+        tokens: (codebooks, T) integers, where there are some.
+        codebook_size: Entries of each codebook of `tokens`.
+        written: What a codec without tokens wrote.
     """
 
     waveform: np.ndarray
     sample_rate: int = SAMPLE_RATE
     bits: float | None = None
     codes: np.ndarray | None = None
+    tokens: np.ndarray | None = None
+    codebook_size: int | None = None
+    written: bytes | None = None
 
 
 class System(Protocol):

@@ -77,6 +77,30 @@ class TokenizerSystem:
         ]
         return torch.cat(parts, dim=1).float().numpy()
 
+    def vectors(self, codes: np.ndarray) -> np.ndarray | None:
+        """What the quantizer puts in the place of codes, for distances between them.
+
+        Args:
+            codes: (T,).
+
+        Returns:
+            (T, D) float32: a scalar quantizer's digits, -1 to 1; rows of the tokenizer's
+            `codebook`, (codebook_size, D), where it has one; None of others.
+        """
+        import torch
+
+        from xcodec2.codec.quantizer import codes_to_digits
+
+        levels = getattr(getattr(self.tokenizer, "config", None), "levels", None)
+        if levels is not None:
+            digits = codes_to_digits(torch.from_numpy(np.ascontiguousarray(codes)), levels)
+            half = (np.array(levels) - 1) / 2
+            return ((digits.numpy() - half) / half).astype(np.float32)
+        codebook = getattr(self.tokenizer, "codebook", None)
+        if codebook is None:
+            return None
+        return np.asarray(as_array(codebook)[codes], np.float32)
+
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """(N,) at 16 kHz → what it is decoded to, with its codes."""
         encoded = self.tokenizer.encode(waveform, SAMPLE_RATE)
@@ -84,7 +108,9 @@ class TokenizerSystem:
         codes = as_array(encoded)
         bits = codes.size * self.bits_per_code
         single = codes if codes.ndim == 1 else None
-        return Decoded(decoded, self.tokenizer.sample_rate, bits, single)
+        size = self.tokenizer.codebook_size
+        books = np.atleast_2d(codes)
+        return Decoded(decoded, self.tokenizer.sample_rate, bits, single, books, size)
 
 
 def model_system(source: str, device: str = "cpu") -> System:

@@ -1,0 +1,1 @@
+"""A language model in the loop: the same small Llama, trained on each codec's codes."""

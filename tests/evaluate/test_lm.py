@@ -1,0 +1,177 @@
+"""A language model in the loop, the text probe, and k-means as the codec to beat."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+from planted import Planted, planted_corpus, planted_systems
+from tiny import speech
+
+from xcodec2.corpus import read_corpus
+from xcodec2.errors import XCodec2Error
+from xcodec2.evaluate import FunctionSystem, TokenizerSystem, evaluate, evaluation
+from xcodec2.evaluate.lm import loop
+from xcodec2.evaluate.lm.loop import language_models, t_interval
+from xcodec2.evaluate.lm.streams import Streams, as_bytes, bytes_of_a_code, streams_of
+from xcodec2.evaluate.lm.training import LmRecipe, train_and_measure
+from xcodec2.evaluate.systems.kmeans import kmeans_system
+from xcodec2.evaluate.systems.named import baseline
+from xcodec2.evaluate.text_probe import text_probe
+
+SMALL = {"width": 16, "layers": 1, "heads": 2, "context": 32, "batch": 16}
+
+
+def test_codes_become_bytes_frame_by_frame_and_book_by_book():
+    assert as_bytes(np.array([[1, 2, 255]]), 256).tolist() == [1, 2, 255]
+    assert as_bytes(np.array([[0x1234, 0xFFFF]]), 65_536).tolist() == [0x12, 0x34, 0xFF, 0xFF]
+    assert as_bytes(np.array([[1, 2], [3, 4]]), 200).tolist() == [1, 3, 2, 4]
+    assert [bytes_of_a_code(n) for n in (2, 256, 257, 65_536, 65_537)] == [1, 1, 2, 2, 3]
+
+
+def synthetic(kind: str) -> Streams:
+    """Frames of two bytes: the second is the first one's double, or anything."""
+    rng = np.random.default_rng(0)
+
+    def stream() -> np.ndarray:
+        first = rng.integers(0, 4, 150)
+        second = first * 2 if kind == "told" else rng.integers(0, 4, 150)
+        return np.stack([first, second], 1).astype(np.uint8).ravel()
+
+    return Streams(2, [stream() for _ in range(12)], [stream() for _ in range(4)], 36, 12, "")
+
+
+@pytest.mark.slow
+def test_the_model_finds_what_there_is_to_find_and_no_more():
+    """100 bit/s of chance where the second byte is told by the first one, 200 where it is not."""
+    recipe = LmRecipe(25_000, learning_rate=2e-2, **SMALL)
+    told, free = (train_and_measure(synthetic(kind), recipe) for kind in ("told", "free"))
+    assert 100 <= told < 130
+    assert 199 <= free < 225
+    few = LmRecipe(600, **SMALL)
+    assert train_and_measure(synthetic("told"), few) == train_and_measure(synthetic("told"), few)
+    untrained = train_and_measure(synthetic("told"), LmRecipe(1, **SMALL))
+    assert untrained == pytest.approx(100 * math.log2(256), rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    return list(read_corpus(str(planted_corpus(tmp_path_factory.mktemp("lm"), 15))))
+
+
+def test_systems_are_ranked_by_what_their_codes_leave_to_chance(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LmRecipe", lambda tokens, seed: LmRecipe(tokens, seed, **SMALL))
+    calls = []
+    real = loop.train_and_measure
+    monkeypatch.setattr(loop, "train_and_measure", lambda *a: calls.append(a) or real(*a))
+    systems = [s for s in planted_systems() if s.name in ("speaker-blind", "noise-sensitive")]
+    systems.append(FunctionSystem("codeless", lambda waveform: waveform))
+    options = {"minutes": 2.0, "seeds": 2, "workers": 1}
+    found = language_models(systems, recordings, tmp_path, **options)
+    assert set(found["systems"]) == {"speaker-blind", "noise-sensitive"}
+    blind, noisy = found["systems"]["speaker-blind"], found["systems"]["noise-sensitive"]
+    assert blind["bits_a_second"] < noisy["bits_a_second"] / 2
+    assert blind["low"] < blind["bits_a_second"] < blind["high"]
+    assert found["tokens"] == pytest.approx(2 * 60 * 50, rel=0.01)
+    assert noisy["seconds_learned"] == pytest.approx(60, rel=0.01)  # two bytes a code
+    assert noisy["layout"] == "2 bytes a code"
+    assert len(calls) == 4
+    assert language_models(systems, recordings, tmp_path, **options) == found
+    assert len(calls) == 4  # all of it was there
+    kept = (tmp_path / "lm.jsonl").read_bytes()
+    (tmp_path / "lm.jsonl").write_bytes(kept[: kept.rindex(b"{") + 9])  # killed in the last line
+    assert language_models(systems, recordings, tmp_path, **options) == found
+    assert len(calls) == 5
+    (tmp_path / "lm.jsonl").write_text("{}\n")
+    with pytest.raises(XCodec2Error, match="is damaged; remove it"):
+        language_models(systems, recordings, tmp_path, **options)
+    with pytest.raises(XCodec2Error, match="no system has codes"):
+        language_models(systems[2:], recordings, tmp_path, **options)
+
+
+class TwoBooks(Planted):
+    """Two codebooks of the oracle's phone and speaker."""
+
+    def encode(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+        codes = super().encode(audio, sample_rate)
+        return np.stack([codes // 3, codes % 3])
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        return super().decode(codes[0])
+
+
+def test_several_codebooks_and_written_bytes_are_streams_too(recordings):
+    two = streams_of(TokenizerSystem("two", TwoBooks("oracle")), recordings)
+    assert (two.slots, two.layout) == (2, "2 codebooks flattened, 1 byte a code")
+    assert two.bytes_a_second == pytest.approx(100, rel=0.01)
+    copy = streams_of(baseline("cmd:cp {in} {code}:cp {code} {out}"), recordings)
+    assert copy.layout == "bytes that it writes"
+    assert copy.bytes_a_second == pytest.approx(32_000, rel=0.01)
+    with pytest.raises(XCodec2Error, match="needs recordings to learn from and others"):
+        streams_of(TokenizerSystem("two", TwoBooks("oracle")), recordings[:1])
+
+
+def test_intervals_are_students():
+    low, high = t_interval([10.0, 12.0, 14.0])
+    assert (low, high) == pytest.approx(
+        (12 - 4.303 * 2 / 3**0.5, 12 + 4.303 * 2 / 3**0.5), abs=1e-3
+    )
+    assert t_interval([3.0]) == (None, None)
+
+
+def test_the_whole_run_reports_both_and_says_why_not(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LmRecipe", lambda tokens, seed: LmRecipe(tokens, seed, **SMALL))
+    oracle = planted_systems()[:1]
+    options = {"models": (), "metrics": (), "cost": False, "worst": 0, "lm_minutes": 0.05}
+    summary = evaluate(
+        recordings, tmp_path / "out", systems=oracle, lm_seeds=1, text_probe_steps=2, **options
+    )
+    assert summary["lm"]["systems"]["oracle"]["low"] is None
+    probe = summary["text_probe"]["oracle"]
+    assert probe["character_error_rate"]["mean"] > 0.3
+    assert "phone_error_rate" not in probe
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "What codes are worth to a language model" in page
+    assert "Text in the codes" in page
+    monkeypatch.setattr(evaluation, "page", lambda *args, **options: "")
+    codeless = [FunctionSystem("codeless", lambda waveform: waveform)]
+    summary = evaluate(recordings, tmp_path / "out", systems=codeless, **options)
+    assert summary["lm"] == {
+        "error": "no system has codes that a language model could learn from",
+        "systems": {},
+    }
+
+
+@pytest.mark.slow
+def test_a_text_probe_reads_codes_that_say_the_text(tmp_path):
+    """Phones are letters here: the oracle's codes can be read, the phone-blind codec's cannot."""
+    recordings = list(read_corpus(str(planted_corpus(tmp_path, 60))))
+    errors = {}
+    for system in planted_systems()[:2]:
+        rows = []
+        for recording in recordings:
+            codes = system.codes(recording.load(16_000).waveform.numpy()).tolist()
+            rows.append({"id": recording.id, "columns": recording.columns, "codes": codes})
+        errors[system.name] = text_probe(system, rows, tmp_path / "probe", 300)
+    rates = {name: found["character_error_rate"]["mean"] for name, found in errors.items()}
+    assert rates["oracle"] < 0.1 < 0.5 < rates["phone-blind"]
+
+
+def test_k_means_is_a_codec_at_its_rate(tmp_path):
+    clip = speech().numpy()
+    soundfile.write(tmp_path / "clip.wav", clip, 16_000, subtype="FLOAT")
+    system = kmeans_system(str(tmp_path / "clip.wav"), 600)
+    assert system.name == "kmeans@0.6k"
+    decoded = system(clip)
+    assert decoded.bits / len(clip) * 16_000 == pytest.approx(600, rel=0.01)
+    assert set(decoded.codes.tolist()) <= set(range(64))
+    assert abs(len(decoded.waveform) - len(clip)) <= 160
+    again = baseline(f"kmeans:{tmp_path / 'clip.wav'}@0.6k")
+    assert (again.key, again.codes(clip).tolist()) == (system.key, decoded.codes.tolist())
+    level = np.abs(np.fft.rfft(clip[:32_000])), np.abs(np.fft.rfft(decoded.waveform[:32_000]))
+    assert np.corrcoef(*level)[0, 1] > 0.5
+    assert system.vectors(decoded.codes).shape == (len(decoded.codes), 64)
+    with pytest.raises(XCodec2Error, match="are too few for 1024 codes"):
+        kmeans_system(str(tmp_path / "clip.wav"), 1000)
