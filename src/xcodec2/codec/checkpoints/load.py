@@ -30,7 +30,6 @@ OWN_MODEL_TYPE = "open-xcodec2"
 ORIGINAL_CONFIG_FIELD = (
     "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
 )
-NEUCODEC_RATE = 24_000
 
 
 class NoInitialization(TorchFunctionMode):
@@ -138,7 +137,8 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
             and "semantic_model.feature_projection.projection.weight" not in tensors
         ):
             tensors = tensors | semantic_tensors(files.weights[0])
-        return Checkpoint(files.name, "original", original_config(tensors, settings), tensors)
+        config = original_config(files.name, tensors, settings)
+        return Checkpoint(files.name, "original", config, tensors)
     if any(key.startswith("fc_sq_prior.") for key in tensors):
         raise CheckpointError(
             f"{files.name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
@@ -149,14 +149,14 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
     )
 
 
-def original_config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> XCodec2Config:
+def original_config(
+    name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+) -> XCodec2Config:
     """What config.json says, where we wrote it; else what the shapes imply."""
     if ORIGINAL_CONFIG_FIELD in settings:
         return XCodec2Config.from_dict(settings[ORIGINAL_CONFIG_FIELD])
-    config = original.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    if config.sample_rate == NEUCODEC_RATE:
-        return XCodec2Config.from_dict(config.to_dict() | {"feature_padding": 0})
-    return config
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return original.infer_config(shapes, settings, name)
 
 
 def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:
