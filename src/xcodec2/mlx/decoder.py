@@ -29,7 +29,7 @@ class Decoder:
         weights: Weights,
         exact: Weights,
         config: XCodec2Config,
-        loudest: float = MAX_MAGNITUDE,
+        loudest: float,
     ) -> None:
         self.weights, self.exact, self.config, self.loudest = weights, exact, config, loudest
         levels = np.array(config.levels)
