@@ -55,6 +55,9 @@ def save_original(model: XCodec2Model, folder: str | Path) -> None:
         "codec_encoder_hidden_size": config.width,
         "codec_decoder_hidden_size": config.width,
         "use_vocos": True,
+        "sample_rate": config.sample_rate,
+        "hop_length": config.head_hop,
+        "upsample_factors": list(config.upsampling),
         ORIGINAL_CONFIG_FIELD: config.to_dict(),
     }
     write_folder(Path(folder), original.write_state(plain_state(model), config), settings)

@@ -391,6 +391,7 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
         decoder_only: bool = False,
+        revision: str | None = None,
     ) -> XCodec2Model:
         """Load trained weights, ready for inference.
 
@@ -401,22 +402,28 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
             dtype: bfloat16 is faster, and codes differ; int8 (CPUs, no training) decodes faster
                 still; `xcodec2.codec.inference.precision` says where each is used.
             decoder_only: load what decoding needs alone.
+            revision: of a Hub id, a branch, a tag or a commit; `"ID@REVISION"` says the same.
 
         Raises:
             CheckpointError: anything is missing, unexpected or unused.
         """
         from xcodec2.codec.checkpoints.load import load_network
 
+        name_or_path = name_or_path if revision is None else f"{name_or_path}@{revision}"
         return load_network(
             cls, name_or_path, device=device, dtype=dtype, decoder_only=decoder_only
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, max_shard_size: int | str | None = None
+    ) -> None:
         """Write config.json and model.safetensors, in transformers' form where it has one, else,
         with a warning, in our own.
 
         Args:
             folder: Made when it is missing.
+            max_shard_size: Of one file, in bytes or as "1GB"; larger models are written as several
+                files and an index. None writes one file.
 
         Raises:
             CheckpointError: The model is not whole (`decoder_only`, int8), or the folder cannot be
@@ -424,7 +431,44 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
         """
         from xcodec2.codec.checkpoints.save import save_network
 
-        save_network(self, folder)
+        save_network(self, folder, max_shard_size=max_shard_size)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        license: str,
+        evaluation: str | Path | None = None,
+        private: bool = False,
+        revision: str | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes, and a model card, to the Hugging Face Hub.
+
+        Args:
+            repo: OWNER/MODEL, made when it is missing. You have to be logged in.
+            license: Of the weights, by its identifier on the Hub; a fine-tuned model has that of
+                what it was made from.
+            evaluation: A report of `xcodec2 evaluate`, whose table goes into the card.
+            private: Whether a repository that is made is.
+            revision: The branch; the main one by default.
+
+        Returns:
+            The commit's address.
+
+        Raises:
+            CheckpointError: The model is not whole, the report is none, or the Hub refuses.
+        """
+        from xcodec2.codec.checkpoints.push import push
+
+        return push(
+            self,
+            repo,
+            license=license,
+            weights_hash=self.weights_hash,
+            evaluation=evaluation,
+            private=private,
+            revision=revision,
+        )
 
 
 def is_sequence_of_codes(items: list[Any]) -> bool:

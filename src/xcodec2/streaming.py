@@ -122,7 +122,7 @@ class EncoderStream:
         if not self.config.frames(num_samples):
             raise XCodec2Error(
                 f"the stream has {num_samples} samples at {self.config.input_rate} Hz; "
-                f"this model needs at least {self.config.hop}"
+                f"this model needs at least {self.config.min_samples}"
             )
 
     def end(self) -> None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import click
 
+from xcodec2.cli.options import at_revision, revision_option
+
 
 @click.command()
 @click.argument("source", metavar="SRC")
@@ -17,7 +19,10 @@ import click
     required=True,
     help="Format to write.",
 )
-def convert(source: str, target: Path, to: Literal["transformers", "original"]) -> None:
+@revision_option
+def convert(
+    source: str, target: Path, to: Literal["transformers", "original"], revision: str | None
+) -> None:
     """Convert a checkpoint to another format.
 
     SRC is a folder, a file or a Hugging Face id; its format is detected from its content. DST is a
@@ -29,6 +34,7 @@ def convert(source: str, target: Path, to: Literal["transformers", "original"]) 
     \b
     Examples:
       xcodec2 convert HKUSTAudio/xcodec2 converted --to transformers
+      xcodec2 convert HKUSTAudio/xcodec2-hf original --to original --revision main
       xcodec2 convert converted back --to original
     """
     from xcodec2.convert import convert
@@ -37,4 +43,4 @@ def convert(source: str, target: Path, to: Literal["transformers", "original"]) 
         raise click.UsageError("DST would be the current folder; name another")
     if target.exists() and not target.is_dir():
         raise click.UsageError(f"{target} is a file; name a folder")
-    convert(source, target, to=to)
+    convert(at_revision(source, revision), target, to=to)

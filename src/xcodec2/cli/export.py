@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from xcodec2.cli.terminal import say
@@ -12,7 +14,10 @@ from xcodec2.extras import require
 @click.argument("source", metavar="TOKENS_OR_MODEL")
 @click.argument("out")
 @click.option(
-    "--to", type=click.Choice(["npy", "webdataset", "onnx"]), required=True, help="Format to write."
+    "--to",
+    type=click.Choice(["npy", "webdataset", "onnx", "gguf"]),
+    required=True,
+    help="Format to write.",
 )
 def export(source: str, out: str, to: str) -> None:
     """Export a data set of tokens, or a model, to another format.
@@ -23,14 +28,23 @@ def export(source: str, out: str, to: str) -> None:
     of text and tokens, see `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
-    decoder.onnx, which run without PyTorch; needs the extra `onnx`.
+    decoder.onnx, which run without PyTorch; needs the extra `onnx`. gguf: one file in the layout of
+    codec.cpp, which runs XCodec2 in C++; needs the extra `llasa`.
 
     \b
     Examples:
       xcodec2 export tokens/ arrays/ --to npy
       xcodec2 export tokens/ tars/ --to webdataset
       xcodec2 export nano onnx/ --to onnx
+      xcodec2 export HKUSTAudio/xcodec2 xcodec2.gguf --to gguf
     """
+    if to == "gguf":
+        from xcodec2.cli.options import load_model
+        from xcodec2.codec.checkpoints.gguf import write_gguf
+
+        write_gguf(load_model(source, "cpu"), out)
+        say(f"{out}  {Path(out).stat().st_size / 1e6:.1f} MB")
+        return
     if to == "onnx":
         from xcodec2.onnx.export import export as export_model
 

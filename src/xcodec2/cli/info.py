@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xcodec2.cli.options import load_model
+from xcodec2.cli.options import at_revision, load_model, revision_option
 from xcodec2.cli.outputs import STDIO, content_of
 from xcodec2.cli.terminal import say, say_lines
 from xcodec2.errors import CodesError, XCodec2Error
 
 if TYPE_CHECKING:
+    from xcodec2.codec.checkpoints.remote import RemoteModel
     from xcodec2.codes import Codes
 
 
 @click.command()
 @click.argument("source", metavar="MODEL_OR_CODES")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(source: str, as_json: bool) -> None:
+@revision_option
+def info(source: str, as_json: bool, revision: str | None) -> None:
     """Describe a model or a codes file.
 
     A model is nano, a folder, a checkpoint file or a Hugging Face id; - is a codes file on standard
-    input.
+    input. Of a model on the Hugging Face Hub that is not in the cache, nothing but the model card
+    and the headers of its files is fetched: enough to tell license, rates and size.
 
     \b
     Examples:
       xcodec2 info nano
       xcodec2 info speech.npz
-      xcodec2 info HKUSTAudio/xcodec2 --json
+      xcodec2 info HKUSTAudio/xcodec2-hf --json
+      xcodec2 info Scicom-intl/xcodec2-25TPS-24k --revision main
       xcodec2 encode speech.wav -o - | xcodec2 info -
     """
-    facts = describe(source)
+    facts = describe(at_revision(source, revision))
     if as_json:
         say_lines(json.dumps(facts, indent=2))
         return
@@ -98,8 +101,11 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """What a model is, with the parameters of each part."""
+    from xcodec2.codec.checkpoints import remote
     from xcodec2.codec.checkpoints.load import read_checkpoint
 
+    if elsewhere := remote.look_at(name):
+        return remote_facts(elsewhere)
     form = read_checkpoint(name).format
     model = load_model(name, "cpu")
     parts = {
@@ -120,19 +126,41 @@ def model_facts(name: str) -> dict[str, Any]:
     }
 
 
+def remote_facts(model: RemoteModel) -> dict[str, Any]:
+    """What is known of a model before its weights are fetched."""
+    from xcodec2.codec.network import CodecNetwork
+
+    config = model.config
+    facts: dict[str, Any] = {
+        "kind": "model on the Hub",
+        "model": model.name,
+        "format": model.format,
+        "license": model.license,
+        "download": f"{model.download_bytes / 1e6:,.1f} MB, not fetched",
+    }
+    if config is None:  # only the whole file tells
+        return facts | dict.fromkeys(("input_rate", "sample_rate", "frame_rate", "codebook_size"))
+    parts = {
+        part: sum(p.numel() for p in module.parameters())
+        for part, module in CodecNetwork(config, device="meta").named_children()
+    }
+    return facts | {
+        "input_rate": config.input_rate,
+        "sample_rate": config.sample_rate,
+        "frame_rate": config.frame_rate,
+        "hop": config.hop,
+        "codebook_size": config.codebook_size,
+        "parameters": parts | {"total": sum(parts.values())},
+    }
+
+
 def license_of(name: str) -> str | None:
     """What the model card (README.md) beside the weights says in its header; None where there is
     none.
     """
-    from xcodec2.codec.checkpoints import hub
+    from xcodec2.codec.checkpoints import client, hub, remote
 
-    card = hub.find_model(name).weights[0].with_name("README.md")
-    header = (
-        re.match(
-            r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL
-        )
-        if card.is_file()
-        else None
-    )
-    named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
-    return named[1] if named else None
+    named = hub.hub_id(name)
+    if named and not Path(name).exists():
+        return remote.license_in(client.download(named[0], client.CARD, named[1]))
+    return remote.license_in(hub.find_model(name).weights[0].with_name(client.CARD))

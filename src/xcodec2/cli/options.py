@@ -29,6 +29,12 @@ device_option = click.option(
     help="Device of the model: cpu, cuda, cuda:1, mps, ...",
 )
 
+revision_option = click.option(
+    "--revision",
+    metavar="REV",
+    help="Branch, tag or commit of a Hugging Face id; elsewhere write ID@REV.",
+)
+
 channel_option = click.option(
     "--channel",
     type=click.IntRange(0),
@@ -49,6 +55,20 @@ def load_model(
     return XCodec2Model.from_pretrained(
         name, device=device, dtype=getattr(torch, dtype), decoder_only=decoder_only
     ).eval()
+
+
+def at_revision(name: str, revision: str | None) -> str:
+    """A model's name with `--revision`, which only models on the Hub have."""
+    from xcodec2.codec.checkpoints import hub
+
+    if revision is None:
+        return name
+    named = hub.hub_id(name)
+    if named is None or named[1] or Path(name).exists():
+        raise click.BadParameter(
+            f"{name} is no Hugging Face id without one", param_hint="'--revision'"
+        )
+    return f"{name}@{revision}"
 
 
 def check_device(device: str) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from xcodec2.codec.config import FEATURE_HOP, MEL_BINS, XCodec2Config
+from xcodec2.codec.config import MEL_BINS, XCodec2Config
 from xcodec2.codec.features import PITCH_BINS, SPECTRA_SIDE, log_spectra, stack_frames, surrounded
 from xcodec2.codec.kernels.convolution import Conv1d, FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
@@ -125,7 +125,7 @@ class SpectrogramEncoder(nn.Module):
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.hop, self.stack = config.hop, config.hop // FEATURE_HOP
+        self.hop, self.stack = config.encoder_hop, config.feature_stack
         first, *others = config.aheads(config.acoustic_kernels)
         self.embed = FrameConv1d(self.stack * (MEL_BINS + PITCH_BINS), config.width, 3, ahead=first)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config.width, ahead) for ahead in others)

@@ -26,6 +26,11 @@ POSSIBLY_ZERO = (
     "attention_right",
     "convolutions_ahead",
 )
+LISTS_OF_SIZES = ("strides", "levels")
+POSSIBLY_EMPTY = ("attention_window", "upsampling", "upsampling_kernels")
+# fields of later releases: they are written only where they differ, so that earlier ones can read
+# the models that do without
+LATER_FIELDS = ("pooling", "upsampling", "upsampling_kernels")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class XCodec2Config:
     spectrogram_layers: int = 0  # ConvNeXt blocks, in the spectrogram encoder only
 
     # quantizer
+    pooling: int = 1  # encoder frames whose mean becomes one code (xcodec2-25TPS-24k: 2)
     levels: tuple[int, ...] = (4,) * 8
 
     # decoder; its width is also what the acoustic encoder gives
@@ -87,6 +93,8 @@ class XCodec2Config:
     head_width: int = 64
     ffn: int = 4096
     dropout: float = 0.1
+    upsampling: tuple[int, ...] = ()  # of the frames, before the head (Anime-XCodec2 at 44.1 kHz)
+    upsampling_kernels: tuple[int, ...] = ()  # of its transposed convolutions, one a factor
 
     # receptive field: without a window attention sees everything, norms run over the whole
     # recording, convolutions look as far ahead as back. With one nothing depends on more than some
@@ -111,8 +119,8 @@ class XCodec2Config:
                 "width is not a multiple of 32, the groups of the decoder's GroupNorm",
             ),
             (
-                self.hop % FEATURE_HOP,
-                f"the strides multiply to {self.hop}, no multiple of {FEATURE_HOP}",
+                self.encoder_hop % FEATURE_HOP,
+                f"the strides multiply to {self.encoder_hop}, no multiple of {FEATURE_HOP}",
             ),
             (
                 self.input_rate % self.hop,
@@ -122,7 +130,29 @@ class XCodec2Config:
                 self.hop * self.sample_rate % self.input_rate,
                 "a frame is no whole number of output samples",
             ),
-            (self.output_hop % 2, "an output frame must have an even number of samples"),
+            (
+                self.output_hop % prod(self.upsampling),
+                f"{self.output_hop} output samples a code are no multiple of the upsampling",
+            ),
+            (self.head_hop % 2, "an output frame must have an even number of samples"),
+            (
+                len(self.upsampling) != len(self.upsampling_kernels)
+                or any(
+                    kernel < factor
+                    for kernel, factor in zip(
+                        self.upsampling_kernels, self.upsampling, strict=False
+                    )
+                ),
+                "upsampling_kernels are not one for each factor, and no shorter",
+            ),
+            (
+                len(self.upsampling) > 5 or self.width % (32 << len(self.upsampling)),
+                "width cannot be halved so often to multiples of 32",
+            ),
+            (
+                self.attention_window and (self.upsampling or self.pooling > 1),
+                "pooling and upsampling have no finite receptive field",
+            ),
             (any(level < 2 for level in self.levels), "FSQ levels must be 2 or more"),
             (self.codebook_size > 2**31, "the codebook is beyond 32-bit codes"),
             (
@@ -152,14 +182,14 @@ class XCodec2Config:
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name in ("strides", "levels"):
+            if field.name in LISTS_OF_SIZES:
                 good = (
                     isinstance(value, (list, tuple))
                     and 0 < len(value) <= 32
                     and all(map(_is_size, value))
                 )
                 object.__setattr__(self, field.name, tuple(value) if good else ())
-            elif field.name == "attention_window":
+            elif field.name in POSSIBLY_EMPTY:
                 good = isinstance(value, (list, tuple)) and all(
                     _is_size(number) or number == 0 for number in value
                 )
@@ -176,9 +206,14 @@ class XCodec2Config:
                 raise CheckpointError(f"impossible model configuration: {field.name} is {value!r}")
 
     @property
+    def encoder_hop(self) -> int:
+        """Input samples per frame of the encoders."""
+        return prod(self.strides)
+
+    @property
     def hop(self) -> int:
         """Input samples per code."""
-        return prod(self.strides)
+        return self.encoder_hop * self.pooling
 
     @property
     def output_hop(self) -> int:
@@ -186,9 +221,14 @@ class XCodec2Config:
         return self.hop * self.sample_rate // self.input_rate
 
     @property
+    def head_hop(self) -> int:
+        """Output samples per frame of the inverse STFT."""
+        return self.output_hop // prod(self.upsampling)
+
+    @property
     def n_fft(self) -> int:
         """Length of the synthesis window, output samples."""
-        return 4 * self.output_hop
+        return 4 * self.head_hop
 
     @property
     def frame_rate(self) -> int:
@@ -203,7 +243,7 @@ class XCodec2Config:
     @property
     def feature_stack(self) -> int:
         """fbank frames that make up one semantic frame."""
-        return self.hop // FEATURE_HOP
+        return self.encoder_hop // FEATURE_HOP
 
     @property
     def feature_width(self) -> int:
@@ -215,17 +255,28 @@ class XCodec2Config:
         """Semantic and acoustic width together: what the quantizer projects from and to."""
         return self.semantic_width + self.width
 
+    @property
+    def min_samples(self) -> int:
+        """Input samples that the shortest recording with a code has."""
+        return max(1, (self.pooling - bool(self.feature_padding)) * self.encoder_hop)
+
+    def padded_samples(self, num_samples: int) -> int:
+        """Samples after the right pad to whole encoder frames, which always adds at least one."""
+        return (num_samples // self.encoder_hop + 1) * self.encoder_hop
+
     def padded_frames(self, num_samples: int) -> int:
-        """Frames after the right pad, which always adds at least one sample."""
-        return num_samples // self.hop + 1
+        """Whole codes' worth of padded samples."""
+        return self.padded_samples(num_samples) // self.hop
 
     def frames(self, num_samples: int) -> int:
         """Codes that `num_samples` input samples give: N//hop + 1, or N//hop without feature
-        padding.
+        padding; with pooling, as many whole groups as there are of those.
         """
-        padded = self.padded_frames(num_samples) * self.hop + 2 * self.feature_padding
-        fbank_frames = (padded - FEATURE_WINDOW) // FEATURE_HOP + 1
-        return min(self.padded_frames(num_samples), fbank_frames // self.feature_stack)
+        padded = self.padded_samples(num_samples)
+        fbank_samples = padded + 2 * self.feature_padding
+        fbank_frames = (fbank_samples - FEATURE_WINDOW) // FEATURE_HOP + 1
+        frames = min(padded // self.encoder_hop, fbank_frames // self.feature_stack)
+        return frames // self.pooling
 
     # ---- how far it sees -------------------------------------------------------------------------
 
@@ -284,9 +335,11 @@ class XCodec2Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name, as config.json holds them."""
+        default = {field.name: field.default for field in dataclasses.fields(self)}
         return {
             name: list(v) if isinstance(v, tuple) else v
             for name, v in dataclasses.asdict(self).items()
+            if name not in LATER_FIELDS or v != default[name]
         }
 
     @classmethod

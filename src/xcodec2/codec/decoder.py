@@ -8,6 +8,7 @@ between query and key.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear
-from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask
+from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask, zero_tail
 from xcodec2.codec.step import Lengths, Step, delayed
 
 NORM_GROUPS = 32
@@ -168,6 +169,42 @@ class TransformerLayer(nn.Module):
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
+class Upsampler(nn.Module):
+    """More frames of fewer channels, stage by stage, and back to the decoder's width: what
+    Anime-XCodec2 at 44.1 kHz has before its head.
+
+    A kernel longer than its factor by an odd number gives one frame more than the factor says;
+    nothing is cut before the waveform.
+    """
+
+    def __init__(self, config: XCodec2Config) -> None:
+        super().__init__()
+        self.upsample_layers, self.resnet_blocks = nn.ModuleList(), nn.ModuleList()
+        stages = zip(config.upsampling, config.upsampling_kernels, strict=True)
+        plain = replace(config, upsampling=(), upsampling_kernels=(), dropout=0.0)
+        for stage, (factor, kernel) in enumerate(stages, 1):
+            width = config.width >> stage
+            self.upsample_layers.append(
+                nn.ConvTranspose1d(
+                    2 * width, width, kernel, stride=factor, padding=(kernel - factor) // 2
+                )
+            )
+            self.resnet_blocks.append(ResNetBlock(replace(plain, width=width), (1, 1)))
+        self.out_proj = Linear(width, config.width)
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(B, T, D) → (B, T', D) and its lengths, both (B,) in frames."""
+        x = x.transpose(1, 2)
+        for layer, block in zip(self.upsample_layers, self.resnet_blocks, strict=True):
+            assert isinstance(layer, nn.ConvTranspose1d)
+            x = layer(zero_tail(x, lengths))
+            if lengths is not None:
+                factor, kernel = layer.stride[0], layer.kernel_size[0]
+                lengths = lengths * factor + (kernel - factor) % 2
+            x = block(x, lengths)
+        return F.silu(self.out_proj(x.transpose(1, 2))), lengths
+
+
 class ISTFTHead(nn.Module):
     """Log-magnitudes and phases → waveform, by an inverse STFT that gives exactly one hop of
     samples a frame.
@@ -175,11 +212,12 @@ class ISTFTHead(nn.Module):
 
     def __init__(self, config: XCodec2Config) -> None:
         super().__init__()
-        self.n_fft, self.hop = config.n_fft, config.output_hop
+        self.n_fft, self.hop = config.n_fft, config.head_hop
         self.linear = Linear(config.width, config.n_fft + 2)
         # A magnitude is a sum over the window: the same loudness needs more in a longer one.
-        # NeuCodec never had it.
-        longer = config.n_fft / XCODEC2_WINDOW if config.feature_padding else 1.0
+        # NeuCodec and the others whose heads were lengthened elsewhere never had it.
+        derived = not config.feature_padding or config.pooling > 1 or config.upsampling
+        longer = 1.0 if derived else config.n_fft / XCODEC2_WINDOW
         self.loudest = MAX_MAGNITUDE * max(1.0, longer)
 
     def forward(self, x: Tensor, lengths: Lengths) -> Tensor:
@@ -261,7 +299,9 @@ class AcousticDecoder(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
         self.post_net = nn.ModuleList(ResNetBlock(config, aheads[i : i + 2]) for i in (4, 6))
         self.norm = nn.LayerNorm(config.width, eps=EPS)
+        self.upsampler = Upsampler(config) if config.upsampling else None
         self.head = ISTFTHead(config)
+        self.output_hop = config.output_hop
 
     def forward(self, vectors: Tensor, lengths: Lengths = None) -> Decoded:
         """(B, T, semantic + acoustic width) → waveform; `lengths` (B,) in frames."""
@@ -278,4 +318,9 @@ class AcousticDecoder(nn.Module):
         x = x.transpose(1, 2)
         for block in self.post_net:
             x = block(x, lengths)
-        return Decoded(self.head(self.norm(x.transpose(1, 2)), lengths), x)
+        y = self.norm(x.transpose(1, 2))
+        if self.upsampler is None:
+            return Decoded(self.head(y, lengths), x)
+        assert not isinstance(lengths, Step)  # no finite receptive field
+        waveform = self.head(*self.upsampler(y, lengths))
+        return Decoded(waveform[:, : x.shape[2] * self.output_hop], x)

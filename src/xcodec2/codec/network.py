@@ -114,8 +114,8 @@ class CodecNetwork(nn.Module):
 
         Args:
             waveform: (B, P) at the input rate, padded (see `pad`).
-            lengths: (B,) samples of each row, multiples of the hop; None where all fill theirs. A
-                step of streams: then the waveform is their new frames.
+            lengths: (B,) samples of each row, multiples of the encoder's hop; None where all fill
+                theirs. A step of streams: then the waveform is their new frames.
             moments: of the whole file's fbank, where the waveform is a window of it.
             acoustic_gate: (B, 1, 1), 0 where training drops the acoustic branch; None keeps it.
         """
@@ -133,7 +133,7 @@ class CodecNetwork(nn.Module):
         if acoustic_gate is not None:
             acoustic = acoustic * acoustic_gate
         joined = torch.cat([adapted, acoustic], dim=1)  # (B, D, T)
-        latent = self.fc_encoder(joined.transpose(1, 2))
+        latent = pooled(self.fc_encoder(joined.transpose(1, 2)), self.config.pooling)
         return Encoded(semantic, adapted, acoustic, latent)
 
     def quantize(self, latent: Tensor) -> Quantized:
@@ -179,18 +179,17 @@ class CodecNetwork(nn.Module):
         return features, None if lengths is None else lengths // stack
 
     def pad(self, waveform: Tensor) -> Tensor:
-        """Add zeros to a whole number of frames: at least one sample, so one frame more at N % hop
-        = 0.
+        """Add zeros to a whole number of encoder frames: at least one sample, so one frame more at
+        N % hop = 0.
 
         Args:
             waveform: (B, N) at the input rate.
 
         Returns:
-            (B, P), P a multiple of the hop.
+            (B, P), P a multiple of the encoder's hop.
         """
         num_samples = waveform.shape[-1]
-        padded = self.config.padded_frames(num_samples) * self.config.hop
-        return F.pad(waveform, (0, padded - num_samples))
+        return F.pad(waveform, (0, self.config.padded_samples(num_samples) - num_samples))
 
     def require_encoder(self) -> None:
         """Raise XCodec2Error if this model was loaded without one."""
@@ -215,3 +214,11 @@ class CodecNetwork(nn.Module):
     def dtype(self) -> torch.dtype:
         """Of what goes from layer to layer."""
         return self.quantizer.project_out.weight.dtype
+
+
+def pooled(latent: Tensor, size: int) -> Tensor:
+    """(B, T, D) → (B, T//size, D): means of neighbors, an incomplete last group dropped."""
+    if size == 1:
+        return latent
+    whole = latent.shape[1] - latent.shape[1] % size
+    return latent[:, :whole].unflatten(1, (-1, size)).mean(2)

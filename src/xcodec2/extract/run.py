@@ -154,10 +154,11 @@ def describe_codec(name: str) -> CodecDescription:
     from xcodec2 import XCodec2Model, __version__
 
     model = XCodec2Model.from_pretrained(name)
-    hop, sample_rate = model.config.hop, model.config.input_rate
-    more = (
-        model.config.frames(hop) - 1
-    )  # 1 where the encoder pads, as XCodec2 does; NeuCodec does not
+    hop, sample_rate = model.config.encoder_hop, model.config.input_rate
+    # one more where the encoder pads, as XCodec2 does; NeuCodec does not
+    count = f"N//{hop}{' + 1' if model.config.feature_padding else ''}"
+    if model.config.pooling > 1:
+        count = f"({count})//{model.config.pooling}"
     return CodecDescription(
         sample_rate,
         {
@@ -166,7 +167,7 @@ def describe_codec(name: str) -> CodecDescription:
             "version": __version__,
             "frame_rate": model.frame_rate,
             "codebook_size": model.codebook_size,
-            "frames": f"N//{hop}{' + 1' if more else ''} codes for N samples at {sample_rate} Hz",
+            "frames": f"{count} codes for N samples at {sample_rate} Hz",
         },
     )
 

@@ -47,6 +47,11 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
     """
     require_exporter()
     model = XCodec2Model.from_pretrained(name_or_path)
+    if model.config.pooling > 1:
+        raise XCodec2Error(
+            f"{name_or_path}: codes of pooled frames are not exported to ONNX; "
+            "use the model with PyTorch"
+        )
     facts = facts_of(model)
     if Path(folder).exists() and not Path(folder).is_dir():
         raise XCodec2Error(f"{folder}: is a file; name a folder")

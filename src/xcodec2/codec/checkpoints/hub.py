@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from xcodec2.codec.checkpoints import client
 from xcodec2.errors import CheckpointError
 
 BUNDLED = Path(__file__).parents[2] / "models"
@@ -21,7 +22,7 @@ INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
 W2V_BERT = "facebook/w2v-bert-2.0"
 USE_NEUCODEC = "use neuphonic/neucodec, whose decoder takes the same codes"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
     if is_file:
         config = path.parent / CONFIG_FILE
         return ModelFiles(path.stem, [path], config if config.is_file() else None)
-    if HUB_ID.fullmatch(name) and not name.startswith("."):
+    if hub_id(name):
         return on_hub(name)
     bundled = ", ".join(sorted(bundled_codecs())) or "none"
     raise CheckpointError(
@@ -142,48 +143,29 @@ def shard_names(index: Path) -> list[str]:
     return names
 
 
-def on_hub(repo: str) -> ModelFiles:
+def hub_id(name: str) -> tuple[str, str | None] | None:
+    """Repository and revision, if this is how a model on the Hub is named: OWNER/MODEL or
+    OWNER/MODEL@REVISION.
+    """
+    match = HUB_ID.fullmatch(name)
+    return (match["repo"], match["revision"]) if match and not name.startswith(".") else None
+
+
+def on_hub(name: str) -> ModelFiles:
     """Download, or find in the local cache, the few files that a model needs.
 
     Raises:
         CheckpointError: There is no such model, or the download fails.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
-
-    def download(file: str) -> Path | None:
-        try:
-            return Path(hf_hub_download(repo, file))
-        except (
-            LocalEntryNotFoundError
-        ) as problem:  # also an EntryNotFoundError, but it means no connection
-            raise CheckpointError(
-                f"{repo}: the Hub cannot be reached and {file} is not in the local cache; "
-                "download the model where there is a connection and give its folder"
-            ) from problem
-        except EntryNotFoundError:
-            return None
-
-    try:
+    named = hub_id(name)
+    assert named is not None
+    repo, revision = named
+    with client.errors_of(name):
         return collect(
-            repo,
-            download,
-            f"{repo} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}",
+            name,
+            lambda file: client.download(repo, file, revision),
+            f"{name} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}",
         )
-    except RepositoryNotFoundError as problem:
-        raise CheckpointError(
-            f"{repo}: no such folder here and no such model on the Hub, or it needs a login"
-        ) from problem
-    except (HfHubHTTPError, HFValidationError, OSError, ConnectionError) as problem:
-        raise CheckpointError(
-            f"{repo}: the download failed ({str(problem).splitlines()[0]})"
-        ) from problem
 
 
 def find_w2v_bert(checkpoint: Path) -> ModelFiles:

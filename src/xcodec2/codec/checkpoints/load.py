@@ -27,10 +27,10 @@ from xcodec2.errors import CheckpointError
 
 NetworkT = TypeVar("NetworkT", bound=CodecNetwork)
 OWN_MODEL_TYPE = "open-xcodec2"
+ORIGINAL_KEY = "generator.quantizer.project_in.weight"
 ORIGINAL_CONFIG_FIELD = (
     "open_xcodec2"  # what we add to the original's config.json, which lacks all sizes
 )
-NEUCODEC_RATE = 24_000
 
 
 class NoInitialization(TorchFunctionMode):
@@ -123,40 +123,52 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
     files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
     settings = read_json_object(files.config) if files.config else {}
+    lacking = "semantic_model.feature_projection.projection.weight" not in tensors
+    if ORIGINAL_KEY in tensors and lacking and not decoder_only:
+        tensors = tensors | semantic_tensors(files.weights[0])
+    return interpret(files.name, tensors, settings)
+
+
+def interpret(name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Checkpoint:
+    """Tell the format and the configuration by names and shapes alone.
+
+    Args:
+        name: Of the checkpoint.
+        tensors: By name; they may be without data (`meta`).
+        settings: What config.json says.
+
+    Raises:
+        CheckpointError: It is no checkpoint of a codec that this package knows.
+    """
     if settings.get("model_type") == OWN_MODEL_TYPE:
         values = {key: value for key, value in settings.items() if key != "model_type"}
-        return Checkpoint(files.name, OWN_MODEL_TYPE, XCodec2Config.from_dict(values), tensors)
+        return Checkpoint(name, OWN_MODEL_TYPE, XCodec2Config.from_dict(values), tensors)
     if "quantizer.project_in.weight" in tensors:
         if not settings:
             raise CheckpointError(
-                f"{files.name}: config.json is missing beside the weights; its sizes are needed"
+                f"{name}: config.json is missing beside the weights; its sizes are needed"
             )
-        return Checkpoint(files.name, "transformers", transformers.read_config(settings), tensors)
-    if "generator.quantizer.project_in.weight" in tensors:
-        if (
-            not decoder_only
-            and "semantic_model.feature_projection.projection.weight" not in tensors
-        ):
-            tensors = tensors | semantic_tensors(files.weights[0])
-        return Checkpoint(files.name, "original", original_config(tensors, settings), tensors)
+        return Checkpoint(name, "transformers", transformers.read_config(settings), tensors)
     if any(key.startswith("fc_sq_prior.") for key in tensors):
         raise CheckpointError(
-            f"{files.name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
+            f"{name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
         )
+    if ORIGINAL_KEY in tensors:
+        return Checkpoint(name, "original", original_config(name, tensors, settings), tensors)
     raise CheckpointError(
-        f"{files.name}: not a checkpoint of XCodec2 or NeuCodec; "
+        f"{name}: not a checkpoint of XCodec2 or NeuCodec; "
         f"its first tensor is {min(tensors, default='none')!r}"
     )
 
 
-def original_config(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> XCodec2Config:
+def original_config(
+    name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+) -> XCodec2Config:
     """What config.json says, where we wrote it; else what the shapes imply."""
     if ORIGINAL_CONFIG_FIELD in settings:
         return XCodec2Config.from_dict(settings[ORIGINAL_CONFIG_FIELD])
-    config = original.infer_config({key: tuple(tensor.shape) for key, tensor in tensors.items()})
-    if config.sample_rate == NEUCODEC_RATE:
-        return XCodec2Config.from_dict(config.to_dict() | {"feature_padding": 0})
-    return config
+    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return original.infer_config(shapes, settings, name)
 
 
 def semantic_tensors(checkpoint: Path) -> dict[str, Tensor]:

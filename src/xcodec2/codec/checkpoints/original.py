@@ -21,6 +21,8 @@ from xcodec2.errors import CheckpointError
 SEMANTIC_LAYERS = 16  # the original always uses this layer's output, whatever its w2v-BERT holds
 SEMANTIC_LAYER = re.compile(r"semantic_model\.encoder\.layers\.(\d+)\.")
 FILTER_TOLERANCE = 1e-6
+NEUCODEC_RATE = 24_000
+AMBIGUOUS_HOP = 960  # samples of 24 kHz at 25 codes a second, or of 48 kHz at 50
 FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}
 
 # Parts of a checkpoint that inference has no use for, as prefixes.
@@ -59,6 +61,8 @@ def module_names(config: XCodec2Config) -> Iterator[tuple[str, str]]:
         yield f"{original}.ffn_norm", f"{ours}.post_attention_layernorm"
         yield f"{original}.mlp", f"{ours}.mlp"
     yield "generator.backbone.final_layer_norm", "acoustic_decoder.norm"
+    if config.upsampling:
+        yield "generator.upsampler", "acoustic_decoder.upsampler"
     yield "generator.head.out", "acoustic_decoder.head.linear"
 
 
@@ -82,6 +86,13 @@ def is_fused(key: str) -> bool:
     """Whether the original keeps our `key` in one matrix with two others: q, k and v."""
     return key.startswith("acoustic_decoder.layers.") and key.endswith(
         ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
+    )
+
+
+def is_weight_normed(old: str) -> bool:
+    """Whether the original keeps length and direction of this weight apart."""
+    return old.endswith(".weight") and old.startswith(
+        ("CodecEnc.", "generator.upsampler.upsample_layers.")
     )
 
 
@@ -133,7 +144,7 @@ def _sources(
             old.endswith(".act.beta") and old not in tensors
         ):  # the PyPI package's own class, and what it saves
             sources[key] = (old.removesuffix("beta") + "bias",)
-        if old.startswith("CodecEnc.") and old.endswith(".weight") and old not in tensors:
+        if is_weight_normed(old) and old not in tensors:
             module = old.removesuffix(".weight")
             newer = (
                 f"{module}.parametrizations.weight.original0",
@@ -195,7 +206,7 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
     """
     tensors = {}
     for key, old in original_keys(config, state).items():
-        if old.startswith("CodecEnc.") and state[key].ndim == 3:
+        if is_weight_normed(old) and state[key].ndim == 3:
             tensors[f"{old}_g"] = (
                 state[key].float().norm(dim=(1, 2), keepdim=True).to(state[key].dtype)
             )
@@ -222,14 +233,21 @@ def write_state(state: Mapping[str, Tensor], config: XCodec2Config) -> dict[str,
 # ---- sizes from shapes ---------------------------------------------------------------------------
 
 
-def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
+def infer_config(
+    shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], name: str
+) -> XCodec2Config:
     """The configuration that the original's tensors imply; its config.json says hardly anything.
+
+    Args:
+        shapes: Of the tensors, by their names.
+        settings: What config.json says.
+        name: Of the checkpoint.
 
     Raises:
         CheckpointError: A tensor that tells a size is missing or has an impossible shape.
     """
     try:
-        return _infer_config(shapes)
+        return _infer_config(shapes, settings, name)
     except KeyError as problem:
         raise CheckpointError(
             f"the checkpoint lacks {problem.args[0]!r}, so its sizes cannot be told"
@@ -242,7 +260,9 @@ def infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         ) from problem
 
 
-def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
+def _infer_config(
+    shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], name: str
+) -> XCodec2Config:
     strides: list[int] = []
     while any(
         f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4.{name}" in shapes
@@ -252,9 +272,9 @@ def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
             _conv_shape(shapes, f"CodecEnc.conv_blocks.{len(strides) + 1}.block.4")[-1] // 2
         )
     width = shapes["fc_post_a.weight"][0]
-    n_fft = shapes["generator.head.out.weight"][0] - 2
+    frame_rate = XCodec2Config.input_rate // prod(strides)
     return XCodec2Config(
-        sample_rate=n_fft // 4 * XCodec2Config.input_rate // prod(strides),
+        **_infer_rates(shapes, settings, name, frame_rate),
         **_infer_semantic(shapes),
         acoustic_channels=_conv_shape(shapes, "CodecEnc.conv_blocks.0")[0],
         strides=tuple(strides),
@@ -272,6 +292,55 @@ def _infer_config(shapes: Mapping[str, tuple[int, ...]]) -> XCodec2Config:
         // XCodec2Config.head_width,
         ffn=shapes["generator.backbone.transformers.0.mlp.fc1.weight"][0],
     )
+
+
+def _infer_rates(
+    shapes: Mapping[str, tuple[int, ...]], settings: Mapping[str, Any], name: str, frame_rate: int
+) -> dict[str, Any]:
+    """Output rate, pooling and upsampling, and NeuCodec's framing, which goes with its rate.
+
+    The head's rows say how many samples a frame of it has. How many frames a code has, and how many
+    of them there are a second, is in config.json or, of the one published model without, its name.
+    """
+    head_hop = (shapes["generator.head.out.weight"][0] - 2) // 4
+    rate, factors = settings.get("sample_rate"), settings.get("upsample_factors") or ()
+    kernels: list[int] = []
+    while layer := _first_shape(shapes, f"generator.upsampler.upsample_layers.{len(kernels)}"):
+        kernels.append(layer[-1])
+    if rate is None and not kernels and head_hop == AMBIGUOUS_HOP:
+        if "25tps" not in name.lower():
+            raise CheckpointError(
+                f"{name}: a head of {4 * head_hop + 2} rows is that of 24000 Hz at 25 codes a "
+                "second, as in xcodec2-25TPS-24k, or of 48000 Hz at 50; "
+                'say "sample_rate": 24000 or 48000 in its config.json'
+            )
+        rate = frame_rate * head_hop // 2
+    if kernels and not factors:
+        if rate is None or len(kernels) > 1:
+            raise CheckpointError(
+                f'{name}: has an upsampler; its config.json must say "sample_rate" and '
+                '"upsample_factors"'
+            )
+        factors = (rate // (frame_rate * head_hop),)
+    if len(factors) != len(kernels):
+        raise CheckpointError(
+            f"{name}: config.json names {len(factors)} upsample_factors, "
+            f"the weights have {len(kernels)} stages"
+        )
+    samples = frame_rate * head_hop * prod(factors)  # a second, were each frame a code
+    rate = samples if rate is None else rate
+    if not isinstance(rate, int) or rate < 1 or samples % rate:
+        raise CheckpointError(
+            f"{name}: config.json's sample_rate of {rate!r} does not fit the weights, "
+            f"which make {samples} samples of a second's frames"
+        )
+    neucodec = rate == NEUCODEC_RATE and samples == rate and not kernels
+    return {
+        "sample_rate": rate,
+        "pooling": samples // rate,
+        "upsampling": tuple(factors),
+        "upsampling_kernels": tuple(kernels),
+    } | ({"feature_padding": 0} if neucodec else {})
 
 
 def _infer_semantic(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -298,7 +367,12 @@ _CONV_WEIGHTS = ("weight", "weight_v", "parametrizations.weight.original1")
 
 
 def _conv_shape(shapes: Mapping[str, tuple[int, ...]], module: str) -> tuple[int, ...]:
-    for name in _CONV_WEIGHTS:
-        if f"{module}.{name}" in shapes:
-            return shapes[f"{module}.{name}"]
+    if found := _first_shape(shapes, module):
+        return found
     raise KeyError(f"{module}.weight_v")
+
+
+def _first_shape(shapes: Mapping[str, tuple[int, ...]], module: str) -> tuple[int, ...]:
+    """Of a module's weight, in whatever form it is; () where there is none."""
+    names = (f"{module}.{name}" for name in _CONV_WEIGHTS)
+    return next((shapes[name] for name in names if name in shapes), ())

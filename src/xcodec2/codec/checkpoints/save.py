@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from xcodec2.codec.checkpoints import transformers
+from xcodec2.codec.checkpoints.hub import INDEX_FILE, WEIGHT_FILES
 from xcodec2.codec.checkpoints.load import OWN_MODEL_TYPE
 from xcodec2.codec.inference import int8
 from xcodec2.codec.network import CodecNetwork
@@ -22,7 +23,9 @@ from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
 
 
-def save_network(model: CodecNetwork, folder: str | Path) -> None:
+def save_network(
+    model: CodecNetwork, folder: str | Path, *, max_shard_size: int | str | None = None
+) -> None:
     """Write a network to `folder`; see `XCodec2Model.save_pretrained`.
 
     Raises:
@@ -47,7 +50,7 @@ def save_network(model: CodecNetwork, folder: str | Path) -> None:
         settings = {"model_type": OWN_MODEL_TYPE} | config.to_dict()
     else:
         settings = transformers.write_config(config)
-    write_folder(Path(folder), plain_state(model), settings)
+    write_folder(Path(folder), plain_state(model), settings, max_shard_size)
     if settings["model_type"] != OWN_MODEL_TYPE:
         write_json(
             Path(folder) / "preprocessor_config.json",
@@ -55,8 +58,14 @@ def save_network(model: CodecNetwork, folder: str | Path) -> None:
         )
 
 
-def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
-    """model.safetensors and config.json, each under a temporary name first.
+def write_folder(
+    folder: Path,
+    state: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+    max_shard_size: int | str | None = None,
+) -> None:
+    """The weights, in one file or several with an index, and config.json, each under a temporary
+    name first.
 
     Raises:
         CheckpointError: The folder cannot be written.
@@ -66,18 +75,53 @@ def write_folder(folder: Path, state: Mapping[str, Tensor], settings: Mapping[st
     except (OSError, ValueError) as problem:
         raise CheckpointError(f"{folder}: cannot be made a folder ({problem})") from problem
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    with replacing(folder / "model.safetensors", CheckpointError) as file:
+    files, index = sharded(tensors, max_shard_size)
+    for name, keys in files.items():
+        write_tensors(folder / name, {key: tensors[key] for key in keys})
+    if index:
+        write_json(folder / INDEX_FILE, index)
+    write_json(folder / "config.json", settings)
+    for old in weights_in(folder) - {*files, *([INDEX_FILE] if index else [])}:
+        (folder / old).unlink(missing_ok=True)
+
+
+def weights_in(folder: Path) -> set[str]:
+    """Names of files that an earlier save may have left, which would be read before a new one's."""
+    shards = {file.name for file in folder.glob("model-*-of-*.safetensors")}
+    return shards | {name for name in (WEIGHT_FILES[0], INDEX_FILE) if (folder / name).is_file()}
+
+
+def sharded(
+    tensors: Mapping[str, Tensor], max_shard_size: int | str | None
+) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Which file holds which tensors, and their index; none for a single file."""
+    if max_shard_size is None:
+        return {WEIGHT_FILES[0]: list(tensors)}, {}
+    from huggingface_hub import split_torch_state_dict_into_shards
+
+    try:
+        split = split_torch_state_dict_into_shards(dict(tensors), max_shard_size=max_shard_size)
+    except (ValueError, TypeError) as problem:
+        raise CheckpointError(
+            f"max_shard_size is a number of bytes or such as '1GB', not {max_shard_size!r}"
+        ) from problem
+    index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+    return split.filename_to_tensors, index if split.is_sharded else {}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """One safetensors file, under a temporary name first."""
+    with replacing(path, CheckpointError) as file:
         mode = os.fstat(
             file.fileno()
         ).st_mode  # as the user's umask wants it; safetensors writes a private file
         try:
-            safetensors.torch.save_file(tensors, file.name, metadata={"format": "pt"})
+            safetensors.torch.save_file(dict(tensors), file.name, metadata={"format": "pt"})
         except SafetensorError as problem:
             raise CheckpointError(
-                f"{folder}: the weights cannot be written ({problem})"
+                f"{path.parent}: the weights cannot be written ({problem})"
             ) from problem
         os.chmod(file.name, mode)
-    write_json(folder / "config.json", settings)
 
 
 def write_json(path: Path, settings: Mapping[str, Any]) -> None:

@@ -115,6 +115,10 @@ def inexpressible(config: XCodec2Config) -> str:
         return "the spectrogram encoder"
     if config.attention_window:
         return "a window of attention"
+    if config.pooling > 1:
+        return f"{config.pooling} frames pooled into a code"
+    if config.upsampling:
+        return "an upsampler before the head"
     if config.feature_stack != 2:
         return f"{config.frame_rate} tokens a second"
     if config.feature_padding and config.sample_rate != config.input_rate:

@@ -40,7 +40,7 @@ def encode(
         if not network.config.frames(len(waveform)):
             raise XCodec2Error(
                 f"the audio has {len(waveform)} samples at {network.config.input_rate} Hz; "
-                f"this model needs at least {network.config.hop}"
+                f"this model needs at least {network.config.min_samples}"
             )
     frames = [network.config.frames(len(waveform)) for waveform in waveforms]
     done = counter(sum(frames), progress)
@@ -157,8 +157,7 @@ def collate(network: CodecNetwork, waveforms: Sequence[Tensor]) -> tuple[Tensor,
 
     Each length is whole frames, as `CodecNetwork.pad` makes of the waveform alone.
     """
-    hop = network.config.hop
-    padded = [network.config.padded_frames(len(waveform)) * hop for waveform in waveforms]
+    padded = [network.config.padded_samples(len(waveform)) for waveform in waveforms]
     return stack_padded(waveforms, max(padded)), lengths_of(padded, network.device)
 
 

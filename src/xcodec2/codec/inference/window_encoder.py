@@ -53,7 +53,7 @@ class WindowEncoder:
     def end(self) -> None:
         """No samples will follow."""
         config = self.network.config
-        padded = config.padded_frames(self.num_samples) * config.hop - self.num_samples
+        padded = config.padded_samples(self.num_samples) - self.num_samples
         self.known = F.pad(self.known, (0, padded))
         silence = padded + config.feature_padding
         self.measure(torch.zeros(silence, dtype=torch.float32, device="cpu"))

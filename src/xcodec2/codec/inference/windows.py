@@ -33,6 +33,7 @@ def encode_long(
     `done` is told the frames of each window when it is finished.
     """
     hop, frames = network.config.hop, network.config.frames(len(waveform))
+    padded = network.config.padded_samples(len(waveform))
     if field := network.receptive_field:  # then the windows give what the whole would
         overlap = max(field.encoder_back, field.encoder_ahead)
         size = max(size, 3 * overlap)
@@ -41,11 +42,9 @@ def encode_long(
     for start in range(0, frames, size - 2 * overlap):
         stop = min(start + size - 2 * overlap, frames)
         first = max(start - overlap, 0)
-        last = min(
-            stop + max(overlap, 1), network.config.padded_frames(len(waveform))
-        )  # NeuCodec ends a frame early
+        last = min((stop + max(overlap, 1)) * hop, padded)  # NeuCodec ends a frame early
         codes = encode_rows(
-            network, samples_between(waveform, first * hop, last * hop)[None], moments=moments
+            network, samples_between(waveform, first * hop, last)[None], moments=moments
         )
         kept.append(codes[0, start - first : stop - first])
         done(stop - start)
@@ -88,7 +87,7 @@ class RunningMoments:
 def fbank_blocks(network: CodecNetwork, waveform: Tensor) -> Iterator[Tensor]:
     """The file's fbank (1, F, 80) in pieces, each frame once and as in the whole file."""
     hop, side = network.config.hop, network.config.feature_padding
-    last = network.config.padded_frames(len(waveform)) * hop + side
+    last = network.config.padded_samples(len(waveform)) + side
     step = STATISTICS_FRAMES * hop
     for start in range(-side, last - FEATURE_WINDOW + 1, step):
         stop = min(start + step + FEATURE_WINDOW - FEATURE_HOP, last)

@@ -1,0 +1,87 @@
+"""The Hugging Face Hub's client: files from it, and its errors as ours."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xcodec2.errors import CheckpointError
+
+CARD = "README.md"
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def errors_of(name: str, what: str = "download") -> Iterator[None]:
+    """The Hub client's errors as CheckpointErrors that name the model, and what was done."""
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except RepositoryNotFoundError as problem:
+        raise CheckpointError(
+            f"{name}: no such folder here and no such model on the Hub, or it needs a login"
+        ) from problem
+    except RevisionNotFoundError as problem:
+        raise CheckpointError(
+            f"{name}: the model has no such revision; give a branch, a tag or a commit"
+        ) from problem
+    except (HfHubHTTPError, HFValidationError, OSError, ConnectionError) as problem:
+        raise CheckpointError(
+            f"{name}: the {what} failed ({str(problem).splitlines()[0]})"
+        ) from problem
+
+
+def download(repo: str, file: str, revision: str | None = None) -> Path | None:
+    """A file of a repository, from the cache where it is current; None where there is none.
+
+    A download that broke off goes on where it ended. A cache that cannot be written is read.
+
+    Raises:
+        CheckpointError: There is no connection, and the file is not in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repo, file, revision=revision))
+    except LocalEntryNotFoundError as problem:  # also an EntryNotFoundError: no connection
+        if is_known_to_lack(repo, file, revision):
+            return None
+        raise CheckpointError(
+            f"{repo}: the Hub cannot be reached and {file} is not in the local cache; "
+            "download the model where there is a connection and give its folder"
+        ) from problem
+    except EntryNotFoundError:
+        return None
+    except OSError as problem:
+        found = cached(repo, file, revision)
+        if problem.errno not in READ_ONLY or found is None:
+            raise
+        return found
+
+
+def cached(repo: str, file: str, revision: str | None = None) -> Path | None:
+    """The file in the local cache, current or not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def is_known_to_lack(repo: str, file: str, revision: str | None) -> bool:
+    """Whether the cache remembers that the repository has no such file.
+
+    The client writes that down and does not look at it when it has no connection.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, file, revision=revision)
+    return found is not None and not isinstance(found, str)

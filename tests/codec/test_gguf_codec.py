@@ -1,0 +1,138 @@
+"""The codec as GGUF in codec.cpp's layout, read back by the format's own reader.
+
+The layout is that of mybigday/codec.cpp as of 2026-07: its converter's names, shapes and types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import second_reading
+import torch
+from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model
+
+from xcodec2.codec.checkpoints.gguf import write_gguf
+from xcodec2.errors import CheckpointError
+
+gguf = pytest.importorskip("gguf")
+
+# codec.cpp's name, its shape as ggml counts (fastest first), and its type; of each kind one
+EXPECTED = {
+    "xcodec2.decode.codebook": ((8, 65_536), "F16"),
+    "xcodec2.decode.istft.window": ((1280,), "F32"),
+    "xcodec2.decode.quant.project_out.w": ((8, 128), "F16"),
+    "xcodec2.decode.quant.project_out.b": ((128,), "F32"),
+    "xcodec2.decode.fc_post_a.w": ((128, 64), "F16"),
+    "xcodec2.decode.embed.w": ((7, 64, 64), "F16"),
+    "xcodec2.decode.prior.1.norm2.w": ((64,), "F32"),
+    "xcodec2.decode.post.0.conv1.w": ((3, 64, 64), "F16"),
+    "xcodec2.decode.transformer.1.att_norm.w": ((64,), "F32"),
+    "xcodec2.decode.transformer.0.att.c_attn.w": ((64, 192), "F16"),
+    "xcodec2.decode.transformer.0.att.c_proj.w": ((64, 64), "F16"),
+    "xcodec2.decode.transformer.1.mlp.fc1.w": ((64, 128), "F16"),
+    "xcodec2.decode.final_ln.b": ((64,), "F32"),
+    "xcodec2.decode.head.out.w": ((64, 1282), "F16"),
+    "xcodec2.enc.mel.filters": ((80, 257), "F32"),
+    "xcodec2.enc.mel.window": ((400,), "F32"),
+    "xcodec2.enc.alias.filter": ((12,), "F32"),
+    "xcodec2.enc.codec.conv0.w": ((7, 1, 4), "F16"),
+    "xcodec2.enc.codec.b1.r0.act1.alpha": ((4,), "F32"),
+    "xcodec2.enc.codec.b5.r2.act2.inv_beta": ((64,), "F32"),
+    "xcodec2.enc.codec.b2.r1.conv2.w": ((1, 8, 8), "F16"),
+    "xcodec2.enc.codec.b5.act.alpha": ((64,), "F32"),
+    "xcodec2.enc.codec.b5.down.w": ((10, 64, 128), "F16"),
+    "xcodec2.enc.codec.final.act.inv_beta": ((128,), "F32"),
+    "xcodec2.enc.codec.final.conv.b": ((64,), "F32"),
+    "xcodec2.w2v.feat_ln.w": ((160,), "F32"),
+    "xcodec2.w2v.feat_proj.w": ((160, 64), "F16"),
+    "xcodec2.w2v.l0.ffn1.fc1.w": ((64, 128), "F16"),
+    "xcodec2.w2v.l2.attn.dist.w": ((16, 73), "F32"),
+    "xcodec2.w2v.l1.conv.dw.w": ((31, 1, 64), "F16"),
+    "xcodec2.w2v.l1.conv.dw_ln.b": ((64,), "F32"),
+    "xcodec2.w2v.l0.conv.pw1.w": ((1, 64, 128), "F16"),
+    "xcodec2.w2v.l2.final_ln.w": ((64,), "F32"),
+    "xcodec2.sem.initial.w": ((3, 64, 64), "F16"),
+    "xcodec2.sem.r3.b": ((64,), "F32"),
+    "xcodec2.enc.fc_prior.w": ((128, 128), "F16"),
+    "xcodec2.enc.quant.project_in.b": ((8,), "F32"),
+}
+KEYS = {
+    "general.architecture": "xcodec2",
+    "codec.sample_rate": 16_000,
+    "codec.hop_size": 320,
+    "codec.n_fft": 1280,
+    "codec.codebook_size": 65_536,
+    "codec.has_encoder": True,
+    "xcodec2.num_heads": 4,
+    "xcodec2.enc.up_ratios": [2, 2, 4, 4, 5],
+    "xcodec2.w2v.layers": 3,
+    "codec.mel.remove_dc_offset": True,
+}
+
+
+def test_gguf_has_codec_cpps_keys_names_shapes_and_types(tmp_path):
+    model = random_model()
+    write_gguf(model, tmp_path / "codec.gguf")
+    reader = gguf.GGUFReader(tmp_path / "codec.gguf")
+    found = {t.name: (tuple(t.shape.tolist()), t.tensor_type.name) for t in reader.tensors}
+    assert {name: found.get(name) for name in EXPECTED} == EXPECTED
+    fused = sum("self_attn.q_proj" in k or "self_attn.k_proj" in k for k in model.state_dict())
+    assert len(found) == len(model.state_dict()) - fused + 5  # q, k, v are one; five are constants
+    assert all(len(name) < 64 for name in found)
+    for key, value in KEYS.items():
+        assert reader.get_field(key).contents() == value
+
+
+def test_gguf_read_back_is_the_model(tmp_path):
+    """In float32: SnakeBeta as it is computed, and a decoder that gives the same sound."""
+    model = random_model()
+    write_gguf(model, tmp_path / "codec.gguf", full=True)
+    reader = gguf.GGUFReader(tmp_path / "codec.gguf")
+    tensors = {t.name: torch.from_numpy(np.array(t.data)) for t in reader.tensors}
+    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    act = model.acoustic_encoder.block[1].res_unit2.snake1.act
+    name = "xcodec2.enc.codec.b2.r1.act1"
+    torch.testing.assert_close(tensors[f"{name}.alpha"], act.alpha.exp().detach())
+    torch.testing.assert_close(1 / tensors[f"{name}.inv_beta"], act.beta.exp().detach())
+    codes = [5, 65_535, 0, 777, 30_000]
+    sound = second_reading.decode(original_names(tensors), codes, heads=4, factors=())
+    assert (sound - model.decode(codes)).abs().max() < 1e-4 * sound.abs().max()
+
+
+def original_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """codec.cpp's names of the decoder back to the original's."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        name = name.removeprefix("xcodec2.decode.")
+        for ours, original in (
+            ("quant.project_out", "generator.quantizer.project_out"),
+            ("embed.", "generator.backbone.embed."),
+            ("prior.", "generator.backbone.prior_net."),
+            ("post.", "generator.backbone.post_net."),
+            ("transformer.", "generator.backbone.transformers."),
+            ("final_ln", "generator.backbone.final_layer_norm"),
+            ("head.out", "generator.head.out"),
+        ):
+            if name.startswith(ours):
+                name = original + name.removeprefix(ours)
+        end = {"w": "weight", "b": "bias"}
+        module, _, kind = name.rpartition(".")
+        renamed[f"{module}.{end.get(kind, kind)}"] = tensor
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (SPECTROGRAM, "spectrogram"),
+        (NEUCODEC, "NeuCodec"),
+        (replace(XCODEC2, pooling=2, sample_rate=24_000), "pooled"),
+        (replace(XCODEC2, levels=(8, 5, 5, 5)), "levels"),
+    ],
+)
+def test_what_codec_cpps_layout_cannot_hold_is_refused(tmp_path, config, reason):
+    with pytest.raises(CheckpointError, match=f"no place for.*{reason}"):
+        write_gguf(random_model(config), tmp_path / "codec.gguf")
+    assert not list(tmp_path.iterdir())
