@@ -1,8 +1,8 @@
-"""Compiles snake.c into the library that snake_cpu.py loads: `python -m
-xcodec2.codec.kernels.build`.
+"""Compiles snake.c and engine.c into the libraries that snake_cpu.py and compiled/library.py load:
+`python -m xcodec2.codec.kernels.build`.
 
-hatch_build.py does it whenever the package is built or installed. A plain C library called through
-ctypes needs nothing of Python or PyTorch, so that one wheel fits every Python version.
+hatch_build.py does it whenever the package is built or installed. Plain C libraries called through
+ctypes need nothing of Python or PyTorch, so that one wheel fits every Python version.
 """
 
 from __future__ import annotations
@@ -12,16 +12,26 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("snake.c")
 LIBRARY = Path(__file__).with_name("libsnake.so")
+ENGINE_SOURCE = Path(__file__).parents[1] / "compiled" / "engine.c"
+ENGINE = ENGINE_SOURCE.with_name("libengine.so")
 OPTIONS = ["-std=c11", "-O3", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared"]
-X86_OPTIONS = ["-mavx2", "-mfma"]  # snake_cpu.py asks the processor before it loads the library
+X86_OPTIONS = ["-mavx2", "-mfma"]  # the processor is asked before a library is loaded
 
 
-def compile_library(library: Path = LIBRARY) -> str | None:
-    """Compile snake.c into `library`; what went wrong, or None. An older library does not stay
+def compile_all() -> str | None:
+    """Compile both libraries; what went wrong with one, or None."""
+    return compile_library() or compile_library(ENGINE_SOURCE, ENGINE, x86_options=("-mf16c",))
+
+
+def compile_library(
+    source: Path = SOURCE, library: Path = LIBRARY, *, x86_options: Sequence[str] = ()
+) -> str | None:
+    """Compile `source` into `library`; what went wrong, or None. An older library does not stay
     behind.
     """
     library.unlink(missing_ok=True)
@@ -30,9 +40,10 @@ def compile_library(library: Path = LIBRARY) -> str | None:
     )
     if not compiler:
         return "no C compiler was found"
-    options = OPTIONS + (X86_OPTIONS if platform.machine().lower() in ("x86_64", "amd64") else [])
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    options = [*OPTIONS, *(X86_OPTIONS if x86 else []), *(x86_options if x86 else [])]
     unfinished = library.with_suffix(f".{os.getpid()}")
-    command = [*compiler.split(), *options, str(SOURCE), "-o", str(unfinished), "-lm", "-lpthread"]
+    command = [*compiler.split(), *options, str(source), "-o", str(unfinished), "-lm", "-lpthread"]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except OSError as error:
@@ -44,4 +55,4 @@ def compile_library(library: Path = LIBRARY) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(compile_library())
+    sys.exit(compile_all())
