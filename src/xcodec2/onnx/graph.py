@@ -94,7 +94,7 @@ class Spectrogram(nn.Module):
             ("mel", constants.FBANK_FFT, constants.FBANK_FFT // 2 + 1),
             ("pitch", features.PITCH_FFT, constants.PITCH_BINS),
         ):
-            window = torch.hann_window(n_fft, dtype=torch.float32, device=CPU).to(PRECISE)
+            window = torch.hann_window(n_fft, dtype=PRECISE, device=CPU)
             self.register_buffer(
                 name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft)
             )
