@@ -23,6 +23,7 @@ typedef int32_t i8 __attribute__((vector_size(32), aligned(4), may_alias));
 #define MOST_ROWS 6   /* rows that meet a weight while it is in a register */
 #define CHUNK 192     /* rows that stay in the cache while all weights go by */
 #define MOST_KEYS 8192
+#define AHEAD_BYTES 4096 /* of weights that are asked for before they are needed: they come from far */
 
 enum { LINEAR, LAYER_NORM, ROOT_NORM, GROUP_NORM, DEPTHWISE, ATTENTION, PLACE, GATE };
 enum { NONE, SILU, GELU, RELU };
@@ -148,6 +149,7 @@ INLINE void panel(const float *const *rows, int count, int64_t in, const void *w
     const char *at = weight;
     for (int64_t k = 0; k < in; k++, at += half ? 32 : 64) {
         two_vectors(at, half, &a, &b);
+        __builtin_prefetch(at + AHEAD_BYTES);
         for (int r = 0; r < count; r++) {
             v8 x = all(rows[r][k]);
             low[r] += x * a;
@@ -160,38 +162,74 @@ INLINE void panel(const float *const *rows, int count, int64_t in, const void *w
     }
 }
 
-#define ROWS(n)                                                          \
-    case n:                                                              \
-        if (half)                                                        \
-            panel(rows, n, in, weight, 1, bias, result);                 \
-        else                                                             \
-            panel(rows, n, in, weight, 0, bias, result);                 \
+/* The number of rows as a constant, so that the compiler keeps their sums in registers. */
+#define ROWS(kernel, n, ...)        \
+    case n:                         \
+        if (half)                   \
+            kernel(rows, n, in, weight, 1, __VA_ARGS__); \
+        else                        \
+            kernel(rows, n, in, weight, 0, __VA_ARGS__); \
         break;
+#define UP_TO_SIX(kernel, ...)                                                                    \
+    ROWS(kernel, 1, __VA_ARGS__) ROWS(kernel, 2, __VA_ARGS__) ROWS(kernel, 3, __VA_ARGS__)        \
+    ROWS(kernel, 4, __VA_ARGS__) ROWS(kernel, 5, __VA_ARGS__) ROWS(kernel, 6, __VA_ARGS__)
+#define SEVEN_TO_TWELVE(kernel, ...)                                                              \
+    ROWS(kernel, 7, __VA_ARGS__) ROWS(kernel, 8, __VA_ARGS__) ROWS(kernel, 9, __VA_ARGS__)        \
+    ROWS(kernel, 10, __VA_ARGS__) ROWS(kernel, 11, __VA_ARGS__) ROWS(kernel, 12, __VA_ARGS__)
 
-static void rows_by_panel(const float *const *rows, int count, int64_t in, const void *weight, int half,
-                          const float *bias, float (*result)[PANEL]) {
-    switch (count) { /* so that the compiler knows the number, and sums stay in registers */
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5)
-        ROWS(6)
+static void narrow(const float *const *rows, int count, int64_t in, const void *weight, int half, const float *bias,
+                   float (*result)[PANEL]) {
+    switch (count) {
+        UP_TO_SIX(panel, bias, result)
     }
 }
+
+#ifdef __x86_64__
+/* The same with vectors of sixteen, where the processor has them; the bits are the same. */
+#define SIXTEEN __attribute__((target("avx512f")))
+
+INLINE SIXTEEN void wide_panel(const float *const *rows, int count, int64_t in, const void *weight, int half,
+                               const float *bias, float (*result)[PANEL]) {
+    __m512 total[2 * MOST_ROWS], a;
+    for (int r = 0; r < count; r++)
+        total[r] = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();
+    const char *at = weight;
+    for (int64_t k = 0; k < in; k++, at += half ? 32 : 64) {
+        a = half ? _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at)) : _mm512_loadu_ps(at);
+        __builtin_prefetch(at + AHEAD_BYTES);
+        for (int r = 0; r < count; r++)
+            total[r] = _mm512_fmadd_ps(_mm512_set1_ps(rows[r][k]), a, total[r]);
+    }
+    for (int r = 0; r < count; r++)
+        _mm512_storeu_ps(result[r], total[r]);
+}
+
+static SIXTEEN void wide(const float *const *rows, int count, int64_t in, const void *weight, int half,
+                         const float *bias, float (*result)[PANEL]) {
+    switch (count) {
+        UP_TO_SIX(wide_panel, bias, result)
+        SEVEN_TO_TWELVE(wide_panel, bias, result)
+    }
+}
+#endif
 
 /* All rows times a packed weight; biases are padded to whole panels. */
 static void product(const struct op *op, const struct run *run, const float *const *rows, int64_t in, float *to,
                     const float *skip) {
-    int64_t count = run->streams * run->frames, size = in * PANEL * (op->half ? 2 : 4);
+    int64_t count = run->streams * run->frames, size = in * PANEL * (op->half ? 2 : 4), most = MOST_ROWS;
+    void (*multiply)(const float *const *, int, int64_t, const void *, int, const float *, float (*)[PANEL]) = narrow;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        multiply = wide, most = 2 * MOST_ROWS;
+#endif
     for (int64_t begin = 0; begin < count; begin += CHUNK)
         for (int64_t first = 0; first < op->out; first += PANEL) {
             const char *weight = (const char *)op->weight + first / PANEL * size;
             int64_t end = MIN(begin + CHUNK, count), width = MIN(PANEL, op->out - first);
             for (int64_t row = begin; row < end;) {
-                float result[MOST_ROWS][PANEL] __attribute__((aligned(64)));
-                int64_t left = end - row, n = left > MOST_ROWS && left < 2 * MOST_ROWS ? (left + 1) / 2 : MIN(left, MOST_ROWS);
-                rows_by_panel(rows + row, (int)n, in, weight, op->half, op->bias ? op->bias + first : 0, result);
+                float result[2 * MOST_ROWS][PANEL] __attribute__((aligned(64)));
+                int64_t left = end - row, blocks = (left + most - 1) / most, n = (left + blocks - 1) / blocks;
+                multiply(rows + row, (int)n, in, weight, op->half, op->bias ? op->bias + first : 0, result);
                 for (int64_t r = 0; r < n; r++, row++)
                     put(to + row * op->pitch + first, result[r], skip ? skip + row * op->out + first : 0, width,
                         op->act, op->scale);
