@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __F16C__
+#ifdef __AVX__
 #include <immintrin.h>
 #endif
 
@@ -64,6 +64,11 @@ INLINE v8 smaller(v8 a, v8 b) { return choose(a < b, a, b); }
 INLINE v8 larger(v8 a, v8 b) { return choose(a > b, a, b); }
 
 INLINE float sum(v8 x) {
+#ifdef __AVX__
+    __m128 y = _mm_add_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+    y = _mm_add_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_add_ss(y, _mm_movehdup_ps(y)));
+#endif
     return ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
 }
 
@@ -350,11 +355,31 @@ static void group_norm(const struct op *op, const struct run *run, const float *
 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
 
+#define WIDEST 8 /* vectors of a head that are dealt with together */
+
 INLINE float dot(const float *a, const float *b, int64_t size) {
-    v8 total = all(0.0f);
-    for (int64_t c = 0; c < size; c += 8)
-        total += *(const v8 *)(a + c) * *(const v8 *)(b + c);
-    return sum(total);
+    v8 even = all(0.0f), odd = all(0.0f);
+    int64_t c = 0;
+    for (; c + 16 <= size; c += 16) {
+        even += *(const v8 *)(a + c) * *(const v8 *)(b + c);
+        odd += *(const v8 *)(a + c + 8) * *(const v8 *)(b + c + 8);
+    }
+    if (c < size)
+        even += *(const v8 *)(a + c) * *(const v8 *)(b + c);
+    return sum(even + odd);
+}
+
+/* The mean of `count` rows by their weights; `vectors` of eight values each. */
+INLINE void mean_of(const float *rows, int64_t pitch, const float *weights, int64_t count, int vectors, float total,
+                    float *to) {
+    v8 y[WIDEST];
+    for (int c = 0; c < vectors; c++)
+        y[c] = all(0.0f);
+    for (int64_t j = 0; j < count; j++)
+        for (int c = 0; c < vectors; c++)
+            y[c] += all(weights[j]) * *(const v8 *)(rows + j * pitch + 8 * c);
+    for (int c = 0; c < vectors; c++)
+        *(v8 *)(to + 8 * c) = y[c] / all(total);
 }
 
 /* One query and the keys `first` … `last` of `rows` (…, 3·width: query, key and value) → (size,). */
@@ -362,33 +387,30 @@ static void attend(const struct op *op, const float *rows, int64_t query, int64_
                    float *scores, float *near, float *to) {
     int64_t width = op->out, size = width / op->heads, pitch = 3 * width, count = last - first;
     const float *q = rows + query * pitch + head * size, *k = rows + first * pitch + width + head * size, *v = k + width;
-    float highest = -INFINITY, total = 0, scale = 1 / sqrtf((float)size);
-    if (op->table)
-        for (int64_t d = 0; d <= op->left + op->right; d++)
-            near[d] = dot(q, op->table + d * size, size);
+    float highest = -INFINITY, scale = 1 / sqrtf((float)size);
+    v8 total = all(0.0f);
+    if (op->table) {
+        int64_t nearest = MAX(first - query, -(int64_t)op->left), furthest = MIN(last - 1 - query, (int64_t)op->right);
+        for (int64_t d = MIN(nearest, (int64_t)op->right); d <= MAX(furthest, -(int64_t)op->left); d++)
+            near[d + op->left] = dot(q, op->table + (d + op->left) * size, size);
+    }
     for (int64_t j = 0; j < count; j++) {
         float score = dot(q, k + j * pitch, size);
-        if (op->table) {
-            int64_t distance = first + j - query;
-            score += near[MIN(MAX(distance, -(int64_t)op->left), (int64_t)op->right) + op->left];
-        }
+        if (op->table)
+            score += near[MIN(MAX(first + j - query, -(int64_t)op->left), (int64_t)op->right) + op->left];
         scores[j] = score * scale;
         highest = MAX(highest, scores[j]);
     }
-    for (int64_t j = count; j < (count + 7) / 8 * 8; j++)
+    for (int64_t j = count; j % 8; j++)
         scores[j] = -INFINITY;
-    for (int64_t j = 0; j < count; j += 8) {
-        v8 e = exponential(*(v8 *)(scores + j) - all(highest));
-        *(v8 *)(scores + j) = e;
-    }
-    for (int64_t j = 0; j < count; j++)
-        total += scores[j];
-    for (int64_t c = 0; c < size; c += 8) {
-        v8 y = all(0.0f);
-        for (int64_t j = 0; j < count; j++)
-            y += all(scores[j]) * *(const v8 *)(v + j * pitch + c);
-        *(v8 *)(to + c) = y / all(total);
-    }
+    for (int64_t j = 0; j < count; j += 8)
+        total += *(v8 *)(scores + j) = exponential(*(v8 *)(scores + j) - all(highest));
+    for (int64_t c = 0; c < size; c += 8 * WIDEST)
+        if (size - c >= 8 * WIDEST)
+            mean_of(v + c, pitch, scores, count, WIDEST, sum(total), to + c);
+        else
+            for (int64_t d = c; d < size; d += 8)
+                mean_of(v + d, pitch, scores, count, 1, sum(total), to + d);
 }
 
 /* The row of the buffers of a stream's attention where new ones go: where none fit, behind those that are kept. */
