@@ -130,6 +130,16 @@ class Codes:
             return self.num_samples / self.sample_rate
         return len(self) / self.frame_rate
 
+    def decoded_samples(self, sample_rate: int) -> int | None:
+        """Samples at a rate of what was encoded; None where that is not known.
+
+        Args:
+            sample_rate: Of the decoded waveform, in Hz.
+        """
+        if self.num_samples is None or self.sample_rate is None:
+            return None
+        return max(1, round(self.num_samples * sample_rate / self.sample_rate))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file, whole or not at all; equal codes give equal bytes.
 

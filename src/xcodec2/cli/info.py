@@ -85,7 +85,7 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
     return {
         "kind": "codes",
         "tokens": len(codes),
-        "different_tokens": len(codes.codes.unique()),
+        "different_tokens": len(set(codes.array.tolist())),
         "duration": codes.duration,
         "num_samples": codes.num_samples,
         "sample_rate": codes.sample_rate,

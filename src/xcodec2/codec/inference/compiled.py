@@ -17,8 +17,8 @@ from xcodec2.codec.compiled import library
 from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.network import suits
 from xcodec2.codec.compiled.streams import CompiledSteps, Kept
+from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codec.frames import Array, Frames
-from xcodec2.codec.inference.certain import TOLERANCE
 from xcodec2.codec.inference.frames import code_of_stream
 from xcodec2.codec.inference.passes import decoding_overflowed, encoding_overflowed, inference
 from xcodec2.codec.network import CodecNetwork
