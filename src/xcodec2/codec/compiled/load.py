@@ -50,6 +50,20 @@ class SmallModel:
                 digest.update(np.ascontiguousarray(values, np.float32).data)
         return digest.hexdigest()[:16]
 
+    @property
+    def parts(self) -> dict[str, int]:
+        """Parameters of each part of the network."""
+        names = (
+            "quantizer", "acoustic_decoder", "semantic_encoder", "semantic_adapter",
+            "acoustic_encoder", "fc_encoder",
+        )  # fmt: skip
+        return {
+            part: sum(
+                values.size for key, values in self.weights.items() if key.startswith(f"{part}.")
+            )
+            for part in names
+        }
+
 
 def read_small(name_or_path: str | Path) -> SmallModel | None:
     """The model of that name where the engine runs it as PyTorch would; None where PyTorch has to
