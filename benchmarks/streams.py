@@ -27,7 +27,7 @@ from xcodec2.onnx import OnnxCodec
 from xcodec2.streaming import push_all
 
 DEMO = Path(__file__).parents[1] / "src" / "xcodec2" / "assets" / "demo.flac"
-STEPS = (4, 5, 10, 25, 50)  # frames of 20 ms
+STEPS = (1, 4, 5, 10, 25, 50)  # frames of 20 ms
 SESSIONS = 16
 CHUNK = 777  # samples: cuts that fall anywhere
 

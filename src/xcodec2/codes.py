@@ -12,16 +12,19 @@ import operator
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import torch
 
 from xcodec2.errors import CodesError
 from xcodec2.files import open_regular, replacing
 from xcodec2.identity import CodecIdentity
+from xcodec2.lazy import is_tensor
 from xcodec2.npz import MAX_ARRAY_BYTES, parse_npy, read_all, read_npz, write_npz
 from xcodec2.printable import printable
+
+if TYPE_CHECKING:
+    import torch
 
 FORMAT_VERSION = 1
 LONGEST_NAME = 60  # characters of a model's name that are shown
@@ -67,16 +70,39 @@ class Codes:
             raise CodesError(
                 f"codebook_size {self.codebook_size} is beyond the int32 that codes are"
             )
-        object.__setattr__(self, "codes", _checked_codes(self.codes, self.codebook_size))
+        checked = _checked_codes(self.codes, self.codebook_size)
+        if isinstance(checked, np.ndarray):  # a tensor when somebody asks for it
+            object.__delattr__(self, "codes")
+            object.__setattr__(self, "_array", checked)
+        else:
+            object.__setattr__(self, "codes", checked)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """The tensor, made when it is first asked for: importing PyTorch takes seconds."""
+            if name != "codes" or "_array" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            import torch
+
+            object.__setattr__(self, "codes", torch.from_numpy(self._array))
+            return self.codes
+
+    @property
+    def array(self) -> np.ndarray:
+        """(T,) int32, the codes without PyTorch."""
+        held = self.__dict__.get("_array")
+        return self.codes.cpu().numpy() if held is None else held
 
     def __len__(self) -> int:
-        return len(self.codes)
+        held = self.__dict__.get("_array")
+        return len(self.codes if held is None else held)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Codes):
             return NotImplemented
         same_origin = self._description() == other._description()
-        return same_origin and torch.equal(self.codes.cpu(), other.codes.cpu())
+        return same_origin and np.array_equal(self.array, other.array)
 
     def __repr__(self) -> str:
         name = self.model or ""
@@ -104,6 +130,16 @@ class Codes:
             return self.num_samples / self.sample_rate
         return len(self) / self.frame_rate
 
+    def decoded_samples(self, sample_rate: int) -> int | None:
+        """Samples at a rate of what was encoded; None where that is not known.
+
+        Args:
+            sample_rate: Of the decoded waveform, in Hz.
+        """
+        if self.num_samples is None or self.sample_rate is None:
+            return None
+        return max(1, round(self.num_samples * sample_rate / self.sample_rate))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file, whole or not at all; equal codes give equal bytes.
 
@@ -119,7 +155,7 @@ class Codes:
     def to_bytes(self) -> bytes:
         """The content of the file that `save` writes."""
         small = self.codebook_size <= 1 << 16
-        arrays = {"codes": self.codes.cpu().numpy().astype("<u2" if small else "<u4")}
+        arrays = {"codes": self.array.astype("<u2" if small else "<u4")}
         for field, value in self._description().items():
             arrays[field] = np.array(value, "<i8") if isinstance(value, int) else np.array(value)
         content = io.BytesIO()
@@ -182,7 +218,7 @@ class Codes:
         if outside := [number for number in numbers if number >= codebook_size]:
             raise CodesError(f"<|s_{outside[0]}|> is outside of 0…{codebook_size - 1}")
         return Codes(
-            torch.tensor(numbers, dtype=torch.int32, device="cpu"),
+            np.array(numbers, np.int64),  # type: ignore[arg-type]
             frame_rate=frame_rate,
             codebook_size=codebook_size,
         )
@@ -254,19 +290,36 @@ def _positive(field: str, value: Any) -> int | None:
     return number
 
 
-def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
+def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor | np.ndarray:
+    """(T,) int32: a tensor where one was given, a new array else."""
     if is_file_content(codes):
         raise CodesError("codes must be integers, not the content of a file: Codes.load reads that")
     if isinstance(codes, (list, tuple)) and any(isinstance(c, (bool, np.bool_)) for c in codes):
         raise CodesError("codes must be of an integer type, not bool")
+    if is_tensor(codes):
+        return _checked_tensor(codes, codebook_size)
     try:
-        tensor = (
-            codes
-            if isinstance(codes, torch.Tensor)
-            else torch.from_numpy(_native(np.asarray(codes)))
-        )
+        array = np.asarray(codes)
     except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
         raise CodesError(f"codes must be integers ({problem})") from problem
+    if array.dtype.kind not in "iubfc":
+        raise CodesError(f"codes must be integers, not {array.dtype}")
+    if not array.size:
+        raise CodesError("there are no codes: an empty list or array")
+    if array.dtype.kind not in "iu":
+        raise CodesError(f"codes must be of an integer type, not {array.dtype}")
+    if array.ndim != 1:
+        raise CodesError(f"codes must be 1-D, not of shape {array.shape}")
+    wide = array.astype(np.int64)  # uint64 beyond int64 turns negative, and is refused as such
+    outside = (wide < 0) | (wide >= codebook_size)
+    if outside.any():
+        raise _outside(wide, int(np.flatnonzero(outside)[0]), codebook_size)
+    return wide.astype(np.int32)
+
+
+def _checked_tensor(tensor: torch.Tensor, codebook_size: int) -> torch.Tensor:
+    import torch
+
     if tensor.is_meta or tensor.layout != torch.strided:
         kind = "meta" if tensor.is_meta else "sparse"
         raise CodesError(f"codes must be a dense tensor that holds values, not a {kind} one")
@@ -276,19 +329,17 @@ def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor:
         raise CodesError(f"codes must be of an integer type, not {tensor.dtype}")
     if tensor.ndim != 1:
         raise CodesError(f"codes must be 1-D, not of shape {tuple(tensor.shape)}")
-    wide = tensor.to(torch.int64)  # uint64 beyond int64 turns negative, and is refused as such
+    wide = tensor.to(torch.int64)
     outside = (wide < 0) | (wide >= codebook_size)
     if outside.any():
-        where = int(outside.nonzero()[0, 0])
-        raise CodesError(
-            f"code {int(wide[where])} at position {where} is outside of 0…{codebook_size - 1}"
-        )
+        raise _outside(wide, int(outside.nonzero()[0, 0]), codebook_size)
     return wide.to(torch.int32)
 
 
-def _native(array: np.ndarray) -> np.ndarray:
-    """In this machine's byte order, the only one that torch takes."""
-    return array.astype(array.dtype.newbyteorder("="))
+def _outside(codes: Any, where: int, codebook_size: int) -> CodesError:
+    return CodesError(
+        f"code {int(codes[where])} at position {where} is outside of 0…{codebook_size - 1}"
+    )
 
 
 def _from_npz(file: BinaryIO) -> Codes:
@@ -302,7 +353,7 @@ def _from_npz(file: BinaryIO) -> Codes:
             f"format version {version} is not {FORMAT_VERSION}, which is known here: "
             "upgrade open-xcodec2"
         )
-    codes = torch.from_numpy(_integers(arrays.pop("codes")))
+    codes: Any = _integers(arrays.pop("codes"))
     return Codes(
         codes, **{name: _scalar(name, array, _FIELDS[name]) for name, array in arrays.items()}
     )
@@ -338,7 +389,7 @@ def _from_npy(file: BinaryIO, frame_rate: int, codebook_size: int) -> Codes:
             f"codes of shape {array.shape}; one item is (T,), (1, T) or (1, 1, T): "
             "save them one by one"
         )
-    codes = torch.from_numpy(array.reshape(-1))
+    codes: Any = array.reshape(-1)
     return Codes(codes, frame_rate=frame_rate, codebook_size=codebook_size)
 
 

@@ -1,13 +1,17 @@
-"""What a package exports without importing it yet: PyTorch and the like take seconds."""
+"""What can be said and exported without an import: PyTorch and the like take seconds."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
+
+    import torch
+    from typing_extensions import TypeIs  # in typing since Python 3.13
 
 
 def exports(
@@ -30,3 +34,11 @@ def exports(
         return getattr(importlib.import_module(homes[name]), name)
 
     return get, lambda: sorted(names)
+
+
+def is_tensor(value: object) -> TypeIs[torch.Tensor]:
+    """Whether it is a tensor of PyTorch's, which is not imported to find out: where nobody has,
+    there are none.
+    """
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)

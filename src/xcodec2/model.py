@@ -334,9 +334,7 @@ class XCodec2Model(OriginalCalls, CodecNetwork):
 
     def cut(self, waveform: Tensor, codes: Codes) -> Tensor:
         """(N,) → as many samples as what was encoded had at this rate, where that is known."""
-        if codes.num_samples is None or codes.sample_rate is None:
-            return waveform
-        return waveform[: max(1, round(codes.num_samples * self.sample_rate / codes.sample_rate))]
+        return waveform[: codes.decoded_samples(self.sample_rate)]
 
     # ---- what it is, where it comes from ---------------------------------------------------------
 

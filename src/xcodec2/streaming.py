@@ -12,7 +12,8 @@ Elsewhere windows run, one session after the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,14 +21,16 @@ import torch
 from torch import Tensor
 
 from xcodec2.audio.stream import AudioStream
-from xcodec2.codec.inference import frames, streams, window_encoder
-from xcodec2.codec.inference.frames import Frames
+from xcodec2.codec.frames import MAX_STEP, STEP, Frames, drain
+from xcodec2.codec.inference import compiled, frames, streams, window_encoder
 from xcodec2.codec.inference.streams import WindowDecoder, check_window
 from xcodec2.codec.inference.window_encoder import WindowEncoder
 from xcodec2.errors import XCodec2Error
 
 if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
+
+NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")
 
 __all__ = ["DecoderStream", "EncoderStream", "finish_all", "push_all"]
 
@@ -64,9 +67,10 @@ class EncoderStream:
         self.model, self.config = model, model.config
         self.audio = AudioStream(sample_rate, self.config.input_rate)
         self.waiting: list[np.ndarray] = []  # less than a frame, which is not worth a call
-        self.state: Frames | WindowEncoder
+        self.state: Frames[Any] | WindowEncoder
+        self.engine = compiled.steps_of(model)  # None where PyTorch takes the steps
         if field := model.receptive_field:
-            step = frames.STEP if step is None else step
+            step = STEP if step is None else step
             check_window(step, 0, field.encoder_ahead, least=0)
             self.state = frames.encoder_frames(model, step)
             self.latency = (step + field.encoder_ahead) / model.frame_rate
@@ -113,7 +117,11 @@ class EncoderStream:
     def hand_over(self) -> None:
         """Let the frames have the samples that wait."""
         if self.waiting:
-            self.state.add(torch.from_numpy(np.concatenate(self.waiting)))
+            samples = np.concatenate(self.waiting)
+            if isinstance(self.state, Frames):
+                self.state.add(samples)
+            else:
+                self.state.add(torch.from_numpy(samples))
         self.waiting = []
 
     def check_end(self) -> None:
@@ -167,9 +175,10 @@ class DecoderStream:
     ) -> None:
         self.model = model
         self.given = 0  # codes
-        self.state: Frames | WindowDecoder
+        self.state: Frames[Any] | WindowDecoder
+        self.engine = compiled.steps_of(model)
         if field := model.receptive_field:
-            step = frames.STEP if step is None else step
+            step = STEP if step is None else step
             check_window(step, 0, field.decoder_ahead, least=0)
             self.state = frames.decoder_frames(model, step)
             self.latency = (step + field.decoder_ahead) / model.frame_rate
@@ -210,7 +219,10 @@ class DecoderStream:
     def accept(self, codes: Tensor) -> None:
         """Take in what was checked, and compute nothing yet."""
         self.given += len(codes)
-        self.state.add(codes)
+        if isinstance(self.state, Frames):
+            self.state.add(codes.cpu().numpy())
+        else:
+            self.state.add(codes)
 
     def check_end(self) -> None:
         """Any number of codes is enough."""
@@ -287,20 +299,20 @@ def check_open(sessions: Sequence[Stream]) -> None:
 
 def results_of(sessions: Sequence[Stream]) -> list[Tensor]:
     """What each session can give now: those of one model and kind compute as one batch."""
-    groups: dict[tuple[int, bool], list[int]] = {}
+    groups: dict[tuple[int, int, bool], list[int]] = {}
     results: dict[int, Tensor] = {}
     for index, session in enumerate(sessions):
         if isinstance(session.state, Frames):
-            key = id(session.model), isinstance(session, EncoderStream)
+            key = id(session.model), id(session.engine), isinstance(session, EncoderStream)
             groups.setdefault(key, []).append(index)
         else:
             parts = list(session.state.pieces())
-            results[index] = torch.cat(parts) if parts else frames.NOTHING
-    for (_, encodes), members in groups.items():
-        run = frames.encode_frames if encodes else frames.decode_frames
+            results[index] = torch.cat(parts) if parts else NOTHING
+    for members in groups.values():
         states = [sessions[index].state for index in members]
-        found = frames.drain([s for s in states if isinstance(s, Frames)], run)
-        results.update(zip(members, found, strict=True))
+        pieces = drain([s for s in states if isinstance(s, Frames)], runner(sessions[members[0]]))
+        for index, parts in zip(members, pieces, strict=True):
+            results[index] = torch.from_numpy(np.concatenate(parts)) if parts else NOTHING
     for index, session in enumerate(sessions):
         session.held.append(results[index])
     for session in sessions:
@@ -308,6 +320,15 @@ def results_of(sessions: Sequence[Stream]) -> list[Tensor]:
             session.finished = True
             raise session.state.problem
     return [session.release() for session in sessions]
+
+
+def runner(session: Stream) -> Callable[[Sequence[Frames[Any]], int], list[Any]]:
+    """What gives frames of sessions like this one to the layers."""
+    encodes, engine = isinstance(session, EncoderStream), session.engine
+    if engine is None:
+        return partial(frames.encode_frames if encodes else frames.decode_frames, session.model)
+    run = compiled.encode_frames if encodes else compiled.decode_frames
+    return partial(run, session.model, engine)
 
 
 def codes_as_they_come(session: EncoderStream, chunks: Iterable[Any]) -> Iterator[Tensor]:
@@ -326,7 +347,7 @@ def codes_as_they_come(session: EncoderStream, chunks: Iterable[Any]) -> Iterato
 def sound_as_it_comes(session: DecoderStream, chunks: Iterable[Any]) -> Iterator[Tensor]:
     """What `stream_decode` gives: chunks of codes → chunks of samples (n,) float32, none empty."""
     for chunk in chunks:
-        for codes in session.check(chunk).split(frames.MAX_STEP):
+        for codes in session.check(chunk).split(MAX_STEP):
             session.accept(codes)
             yield from pieces_of(session)
     session.end()

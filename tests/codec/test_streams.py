@@ -19,7 +19,8 @@ from torch import Tensor
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.audio.io import load_audio
 from xcodec2.audio.stream import AudioStream
-from xcodec2.codec.inference import certain
+from xcodec2.codec.compiled.streams import CompiledSteps
+from xcodec2.codec.inference import certain, compiled
 from xcodec2.codec.quantizer import bound_twice
 from xcodec2.errors import AudioError, CodesError
 from xcodec2.streaming import DecoderStream, EncoderStream, finish_all, push_all
@@ -28,8 +29,16 @@ MODELS = dict(zip(NAMES, map(random_model, CONFIGS), strict=True))
 UNLIMITED = random_model(SPECTROGRAM)
 
 
+@pytest.fixture(params=["engine", "torch"])
+def way(request, monkeypatch) -> str:
+    """Who takes the steps."""
+    if request.param == "torch":
+        monkeypatch.setattr(compiled, "steps_of", lambda network: None)
+    return request.param
+
+
 @pytest.fixture(params=NAMES)
-def model(request) -> XCodec2Model:
+def model(request, way) -> XCodec2Model:
     return MODELS[request.param]
 
 
@@ -78,13 +87,18 @@ def test_sessions_of_any_age_run_as_one_batch(model, monkeypatch):
     clips = [speech()[start : start + size] for start, size in ((0, 9_600), (7_000, 4_321), (3, 1))]
     clips = clips if model.config.feature_padding else clips[:2]
     batches = []
-    encode_features = XCodec2Model.encode_features
 
-    def counted(self, rows, *others, **named):
-        batches.append(len(rows))
-        return encode_features(self, rows, *others, **named)
+    def counting(run):
+        def counted(self, streams, *others, **named):
+            batches.append(len(streams))
+            return run(self, streams, *others, **named)
 
-    monkeypatch.setattr(XCodec2Model, "encode_features", counted)
+        return counted
+
+    monkeypatch.setattr(CompiledSteps, "project", counting(CompiledSteps.project))
+    monkeypatch.setattr(
+        XCodec2Model, "encode_features", counting(XCodec2Model.encode_features)
+    )
     encoders: list[EncoderStream] = []
     decoders: list[DecoderStream] = []
     codes: list[list[Tensor]] = [[] for _ in clips]
@@ -116,8 +130,18 @@ def test_sessions_of_any_age_run_as_one_batch(model, monkeypatch):
         assert_same_sound(torch.cat(sound), model.decode(whole.tolist()))
 
 
-def test_each_frame_is_computed_once(model):
+def test_each_frame_is_computed_once(model, way, monkeypatch):
     encoded, decoded = [], []
+
+    def counting(run, counts):
+        def counted(self, streams, count):
+            counts.append(count)
+            return run(self, streams, count)
+
+        return counted
+
+    monkeypatch.setattr(CompiledSteps, "project", counting(CompiledSteps.project, encoded))
+    monkeypatch.setattr(CompiledSteps, "sound", counting(CompiledSteps.sound, decoded))
     hooks = [
         model.semantic_encoder.register_forward_hook(
             lambda _, given, __: encoded.append(given[0].shape[1])
@@ -141,7 +165,8 @@ def test_each_frame_is_computed_once(model):
 def test_a_frame_alone_has_the_code_of_the_whole(model, monkeypatch):
     clip = speech()[:4_000]
     whole = model.encode(clip, 16_000).codes.tolist()
-    monkeypatch.setattr(certain, "TOLERANCE", 1.0)  # so that every frame is computed alone
+    for place in (certain, compiled):  # so that every frame is computed alone
+        monkeypatch.setattr(place, "TOLERANCE", 1.0)
     assert model.encode(clip, 16_000).codes.tolist() == whole
     assert codes_in_all(list(model.stream_encode(clip.split(777), 16_000))) == whole
 

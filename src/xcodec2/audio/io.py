@@ -12,12 +12,11 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import soundfile
 import soxr
-import torch
 
 from xcodec2.audio.content import opened
 from xcodec2.audio.decoders import StartAgainError, decoded_blocks
@@ -32,9 +31,13 @@ from xcodec2.audio.samples import (
 )
 from xcodec2.errors import AudioError
 from xcodec2.files import replacing
+from xcodec2.lazy import is_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 AudioSource: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | torch.Tensor"
 )
 """What audio is read from: a path, a file's bytes, an open file, or samples with their rate."""
 
@@ -90,6 +93,51 @@ def load_audio(
         AudioError: The source is unreadable, cut short, empty or not finite, or has no such
             channel.
     """
+    import torch
+
+    mono = load_samples(
+        source, sample_rate, channel=channel, target_rate=target_rate, name=name
+    )
+    return Audio(torch.from_numpy(mono.samples), mono.num_samples, mono.sample_rate)
+
+
+class Mono(NamedTuple):
+    """What `Audio` holds, without PyTorch.
+
+    Attributes:
+        samples: (N,) float32.
+        num_samples: Samples per channel of the input.
+        sample_rate: Of the input, in Hz.
+    """
+
+    samples: np.ndarray
+    num_samples: int
+    sample_rate: int
+
+
+def load_samples(
+    source: AudioSource,
+    sample_rate: int | None = None,
+    *,
+    channel: int | None = None,
+    target_rate: int = 16_000,
+    name: str = "",
+) -> Mono:
+    """`load_audio` without PyTorch, whose import takes seconds.
+
+    Args:
+        source: As there.
+        sample_rate: As there.
+        channel: As there.
+        target_rate: As there.
+        name: As there.
+
+    Returns:
+        The samples, and what they came from.
+
+    Raises:
+        AudioError: As there.
+    """
     given = None if sample_rate is None else checked_rate(sample_rate)
     taken = checked_channel(channel)
     return read_blocks(
@@ -119,7 +167,7 @@ def read_blocks(
     Raises:
         AudioError: The source is unreadable or cut short.
     """
-    if isinstance(source, (np.ndarray, torch.Tensor)):
+    if isinstance(source, np.ndarray) or is_tensor(source):
         if sample_rate is None:
             raise AudioError("an array does not say its sample rate: pass sample_rate=...")
         return take(_array_blocks(source, sample_rate), name or "array")
@@ -219,7 +267,7 @@ def resampled_length(num_samples: int, sample_rate: int, target_rate: int) -> in
 
 def _mono_at(
     target_rate: int, blocks: Iterator[Block], name: str, given: int | None, channel: int | None
-) -> Audio:
+) -> Mono:
     """Average (or choose), check and resample `blocks` as they come; only the mono result is
     kept.
     """
@@ -261,7 +309,7 @@ def _mono_at(
         ):  # by one sample, and only when the input is shorter than an output sample
             pcm = pcm[:wanted].ljust(wanted, b"\0")
     downmix.warn_of_loss()
-    return Audio(torch.from_numpy(np.frombuffer(pcm, np.float32)), num_samples, rate)
+    return Mono(np.frombuffer(pcm, np.float32), num_samples, rate)
 
 
 def _array_blocks(source: np.ndarray | torch.Tensor, rate: int) -> Iterator[Block]:
@@ -291,8 +339,10 @@ def _to_numpy(values: np.ndarray | torch.Tensor) -> np.ndarray:
     """
     if isinstance(values, np.ndarray):
         return values
-    if not isinstance(values, torch.Tensor):
+    if not is_tensor(values):
         raise AudioError(f"a waveform must be an array or a tensor, not {type(values).__name__}")
+    import torch
+
     if values.layout is not torch.strided or values.is_quantized or values.is_meta:
         raise AudioError("a sparse, quantized or meta tensor is not audio: pass a plain one")
     values = values.detach().cpu()

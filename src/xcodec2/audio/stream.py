@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import soxr
-import torch
 
 from xcodec2.audio.io import checked_rate, resampled_length
 from xcodec2.audio.samples import finite, to_float32
 from xcodec2.errors import AudioError
+from xcodec2.lazy import is_tensor
 
 
 class AudioStream:
@@ -41,7 +41,9 @@ class AudioStream:
         Raises:
             AudioError: It is not 1-D audio, or holds NaN or infinity.
         """
-        if isinstance(chunk, torch.Tensor):
+        if is_tensor(chunk):
+            import torch
+
             if chunk.layout is not torch.strided or chunk.is_quantized or chunk.is_meta:
                 raise AudioError("a chunk of audio must be a plain tensor")
             chunk = chunk.detach().cpu()

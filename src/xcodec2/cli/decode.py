@@ -8,7 +8,13 @@ from pathlib import Path
 
 import click
 
-from xcodec2.cli.options import INPUT_FILE_OR_STDIN, device_option, load_model, model_option
+from xcodec2.cli.options import (
+    INPUT_FILE_OR_STDIN,
+    device_option,
+    load_for_few,
+    load_model,
+    model_option,
+)
 from xcodec2.cli.outputs import (
     STDIO,
     check_audio_suffix,
@@ -127,7 +133,6 @@ def decode(
         raise click.UsageError("Missing option '-o' / '--out'.")
     from xcodec2.audio.io import save_audio
     from xcodec2.codes import Codes
-    from xcodec2.corpus.extraction import open_extraction
 
     rows = rows_to_decode(codes[0], ids) if ids else {}
     sources = list(rows) if ids else [Path(code) for code in codes]
@@ -138,8 +143,12 @@ def decode(
         check_audio_suffix(target)
         if audio_format and target.suffix.lower() != f".{audio_format}":
             raise click.UsageError(f"{target} and --format {audio_format} contradict each other")
-    tokens = open_extraction(codes[0]) if ids else None
-    model = load_model(model_name, device, dtype=dtype, decoder_only=True)
+    tokens = None
+    if ids:
+        from xcodec2.corpus.extraction import open_extraction
+
+        tokens = open_extraction(codes[0])
+    model = load_for_few(model_name, device, len(pairs), dtype=dtype, decoder_only=True)
 
     def work(source: Path) -> Callable[[Path], None]:
         item: Path | Codes = source

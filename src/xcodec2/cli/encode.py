@@ -11,6 +11,7 @@ from xcodec2.cli.options import (
     INPUT_FILE_OR_STDIN,
     channel_option,
     device_option,
+    load_for_few,
     load_model,
     model_option,
 )
@@ -96,7 +97,7 @@ def encode(
         raise click.UsageError("Missing option '-o' / '--out'.")
     pairs = plan_outputs(speech, out, "npz")
     check_decoders(speech)
-    model = load_model(model_name, device)
+    model = load_for_few(model_name, device, len(pairs))
 
     def work(source: Path) -> Callable[[Path], str]:
         with progress_bar("frames") as progress:

@@ -15,6 +15,7 @@ from xcodec2.errors import CodesError, XCodec2Error
 
 if TYPE_CHECKING:
     from xcodec2.codec.checkpoints.remote import RemoteModel
+    from xcodec2.codec.config import XCodec2Config
     from xcodec2.codes import Codes
 
 
@@ -88,7 +89,7 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
     return {
         "kind": "codes",
         "tokens": len(codes),
-        "different_tokens": len(codes.codes.unique()),
+        "different_tokens": len(set(codes.array.tolist())),
         "duration": codes.duration,
         "num_samples": codes.num_samples,
         "sample_rate": codes.sample_rate,
@@ -101,6 +102,18 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """What a model is, with the parameters of each part."""
+    from xcodec2.codec.compiled.load import OWN_MODEL_TYPE, read_small
+
+    small = read_small(name)
+    if small is None:
+        return loaded_facts(name)
+    return facts_of(
+        name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts
+    )
+
+
+def loaded_facts(name: str) -> dict[str, Any]:
+    """The same of a model that PyTorch has to load."""
     from xcodec2.codec.checkpoints import remote
     from xcodec2.codec.checkpoints.load import read_checkpoint
 
@@ -111,17 +124,29 @@ def model_facts(name: str) -> dict[str, Any]:
     parts = {
         part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()
     }
+    return facts_of(name, model.model_id, form, model.weights_hash, model.config, parts)
+
+
+def facts_of(
+    name: str,
+    model_id: str,
+    form: str,
+    weights_hash: str | None,
+    config: XCodec2Config,
+    parts: dict[str, int],
+) -> dict[str, Any]:
+    """The facts by name."""
     return {
         "kind": "model",
-        "model": model.model_id,
+        "model": model_id,
         "format": form,
         "license": license_of(name),
-        "weights_hash": model.weights_hash,
-        "input_rate": model.config.input_rate,
-        "sample_rate": model.sample_rate,
-        "frame_rate": model.frame_rate,
-        "hop": model.config.hop,
-        "codebook_size": model.codebook_size,
+        "weights_hash": weights_hash,
+        "input_rate": config.input_rate,
+        "sample_rate": config.sample_rate,
+        "frame_rate": config.frame_rate,
+        "hop": config.hop,
+        "codebook_size": config.codebook_size,
         "parameters": parts | {"total": sum(parts.values())},
     }
 

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
+    from xcodec2.quick import QuickModel
 
 INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 INPUT_FILE_OR_STDIN = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
@@ -69,6 +70,19 @@ def at_revision(name: str, revision: str | None) -> str:
             f"{name} is no Hugging Face id without one", param_hint="'--revision'"
         )
     return f"{name}@{revision}"
+
+
+def load_for_few(
+    name: str, device: str, recordings: int, *, dtype: str = "float32", decoder_only: bool = False
+) -> XCodec2Model | QuickModel:
+    """The model for so many recordings: without PyTorch where that gives the same, sooner."""
+    from xcodec2.quick import MOST_RECORDINGS, quick_model
+
+    if recordings <= MOST_RECORDINGS and (
+        model := quick_model(name, device, dtype=dtype, decoder_only=decoder_only)
+    ):
+        return model
+    return load_model(name, device, dtype=dtype, decoder_only=decoder_only)
 
 
 def check_device(device: str) -> None:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from xcodec2.cli.failures import FILE_FAILURES, explain
+from xcodec2.cli.terminal import say
 from xcodec2.extras import require
 from xcodec2.printable import printable
 
@@ -129,18 +130,21 @@ def for_each_file(
     is printed, on standard error where standard output is the target. Among several, a bad file
     costs one line and not the run.
     """
-    from tqdm import tqdm
+    tell: Callable[[str, TextIO], object] = lambda text, file: say(text, err=file is sys.stderr)
 
     def do(source: Path, target: Path) -> None:
         save = work(source)
         if target != STDIO:
             target.parent.mkdir(parents=True, exist_ok=True)
         if said := save(target):
-            tqdm.write(printable(said), file=sys.stderr if target == STDIO else sys.stdout)
+            tell(said, sys.stderr if target == STDIO else sys.stdout)
 
     if len(pairs) == 1:
         do(*pairs[0])
         return
+    from tqdm import tqdm
+
+    tell = lambda text, file: tqdm.write(printable(text), file=file)  # above the bar
     failed = 0
     for source, target in tqdm(pairs, unit="file", disable=None):  # None: shown on a terminal only
         try:
@@ -149,7 +153,7 @@ def for_each_file(
             failed += 1
             why, name = explain(error), printable(source)
             why = why if name in why else f"{name}: {why}"
-            tqdm.write(f"xcodec2: error: {why}", file=sys.stderr)
+            tell(f"xcodec2: error: {why}", sys.stderr)
     if failed:
         raise click.ClickException(f"{failed} of {len(pairs)} files failed")
 
@@ -159,6 +163,9 @@ def progress_bar(unit: str) -> Iterator[Callable[[int, int], None]]:
     """Yields a `progress(done, total)` that shows a bar on a terminal, for work that takes longer
     than a moment.
     """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     from tqdm import tqdm
 
     with tqdm(unit=f" {unit}", disable=None, delay=2, leave=False) as bar:

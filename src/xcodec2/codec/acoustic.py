@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from xcodec2.codec.config import MEL_BINS, XCodec2Config
-from xcodec2.codec.features import PITCH_BINS, SPECTRA_SIDE, log_spectra, stack_frames, surrounded
+from xcodec2.codec.constants import PITCH_BINS, SPECTRA_SIDE
+from xcodec2.codec.features import log_spectra, stack_frames, surrounded
 from xcodec2.codec.kernels.convolution import Conv1d, FrameConv1d
 from xcodec2.codec.kernels.linear import Linear
 from xcodec2.codec.masking import zero_tail

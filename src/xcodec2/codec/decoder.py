@@ -16,16 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xcodec2.codec.config import XCodec2Config
+from xcodec2.codec.constants import MAX_MAGNITUDE, MIN_ENVELOPE, NORM_GROUPS, XCODEC2_WINDOW
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.codec.kernels.linear import Linear, SiLULinear
 from xcodec2.codec.masking import mean_and_variance, valid_mask, window_mask, zero_tail
 from xcodec2.codec.step import Lengths, Step, delayed
 
-NORM_GROUPS = 32
 EPS = 1e-6
-MAX_MAGNITUDE = 1e2  # in a window of XCodec2's length
-XCODEC2_WINDOW = 1280
-MIN_ENVELOPE = 1e-11
 # frames up to which bfloat16 scores (2 bytes for each head and pair) are better written whole on a
 # CPU
 SHORT = 1000

@@ -14,28 +14,24 @@ from torch import Tensor
 
 from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_RATE, FEATURE_WINDOW, MEL_BINS, PITCH_FFT
+from xcodec2.codec.constants import (
+    ENERGY_FLOOR,
+    FBANK_FFT,
+    FBANK_MEAN,
+    FBANK_VARIANCE,
+    LOG_SPECTRUM_CENTER,
+    LOG_SPECTRUM_FLOOR,
+    LOG_SPECTRUM_SCALE,
+    MIN_MEL_HZ,
+    PCM_SCALE,
+    PITCH_BINS,
+    POVEY_POWER,
+    PREEMPHASIS,
+    SPECTRA_SIDE,
+    VARIANCE_FLOOR,
+)
 from xcodec2.codec.masking import mean_and_variance, valid_mask
 from xcodec2.codec.step import Step
-
-FBANK_FFT = 512
-PCM_SCALE = 32_768.0  # Kaldi works on 16-bit sample values
-PREEMPHASIS = 0.97
-MIN_MEL_HZ = 20.0
-ENERGY_FLOOR = 1.1920929e-07  # float32 epsilon
-VARIANCE_FLOOR = 1e-7
-FBANK_MEAN, FBANK_VARIANCE = (
-    9.0,
-    16.0,
-)  # of speech, about: what takes the utterance's place in a finite field
-
-PITCH_BINS = 80  # up to 1.25 kHz; PITCH_FFT is long enough to part the harmonics of a low voice
-SPECTRA_SIDE = (
-    PITCH_FFT - FEATURE_HOP
-) // 2  # samples that a frame of log spectra sees around its own
-LOG_SPECTRUM_FLOOR = 1e-5
-# bring speech to about zero mean, unit variance
-LOG_SPECTRUM_CENTER, LOG_SPECTRUM_SCALE = -5.0, 3.0
-
 
 def precise_dtype(device: torch.device) -> torch.dtype:
     """float64 where the device has it: differences of large powers lose codes in float32, and it
@@ -65,7 +61,7 @@ def mel_filters(n_fft: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 def povey_window(device: torch.device, dtype: torch.dtype) -> Tensor:
     """(400,): a non-periodic Hann window to the power 0.85."""
     hann = torch.hann_window(FEATURE_WINDOW, periodic=False, dtype=torch.float64, device="cpu")
-    return hann.pow(0.85).to(device, dtype)
+    return hann.pow(POVEY_POWER).to(device, dtype)
 
 
 def kaldi_fbank(waveform: Tensor) -> Tensor:
@@ -129,14 +125,14 @@ def log_spectra(waveform: Tensor) -> Tensor:
     longer window for the pitch.
 
     Frames are centered on their 160 samples and silence surrounds the waveform, so frame i of a
-    padded item sees what it would see alone. float32; not normalized by utterance: this branch must
-    see the level.
+    padded item sees what it would see alone. Computed in `precise_dtype`, because the logarithm of
+    a quiet bin beside loud ones would hold the rounding of these; given as float32. Not normalized
+    by utterance: this branch must see the level.
     """
-    mel = centered_magnitudes(waveform, FBANK_FFT) @ mel_filters(
-        FBANK_FFT, waveform.device, torch.float32
-    )
+    filters = mel_filters(FBANK_FFT, waveform.device, precise_dtype(waveform.device))
+    mel = centered_magnitudes(waveform, FBANK_FFT) @ filters
     pitch = centered_magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
-    return log_scaled(torch.cat([mel, pitch], dim=-1))
+    return log_scaled(torch.cat([mel, pitch], dim=-1)).float()
 
 
 def log_scaled(magnitudes: Tensor) -> Tensor:
@@ -147,11 +143,12 @@ def log_scaled(magnitudes: Tensor) -> Tensor:
 
 
 def centered_magnitudes(waveform: Tensor, n_fft: int) -> Tensor:
-    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, n_fft/2 + 1) magnitudes, scaled so that the window's
-    length does not show.
+    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, n_fft/2 + 1) magnitudes in `precise_dtype`, scaled so
+    that the window's length does not show.
     """
+    dtype = precise_dtype(waveform.device)
     unused = SPECTRA_SIDE - (n_fft - FEATURE_HOP) // 2
-    window = torch.hann_window(n_fft, dtype=torch.float32, device=waveform.device)
-    inner = waveform[:, unused : waveform.shape[1] - unused].float()
+    window = torch.hann_window(n_fft, dtype=dtype, device=waveform.device)
+    inner = waveform[:, unused : waveform.shape[1] - unused].to(dtype)
     frames = inner.unfold(-1, n_fft, FEATURE_HOP) * window
     return torch.fft.rfft(frames).abs() / math.sqrt(n_fft)

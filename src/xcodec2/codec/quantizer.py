@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec.cached_tensor import cached_tensor
 from xcodec2.codec.config import XCodec2Config
-
-RANGE_MARGIN = 1e-3  # keeps the outermost level reachable where tanh has not yet saturated
+from xcodec2.codec.constants import RANGE_MARGIN
 
 
 @cached_tensor

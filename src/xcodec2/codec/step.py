@@ -15,7 +15,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-UNKNOWN = 1 << 40  # length of a recording that has not ended
+from xcodec2.codec.frames import UNKNOWN
+
+__all__ = ["UNKNOWN", "Lengths", "Step", "band", "delayed"]
 
 
 class Step:

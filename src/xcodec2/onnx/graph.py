@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xcodec2.codec import features
+from xcodec2.codec import constants, features
 from xcodec2.codec.acoustic import SpectrogramEncoder
 from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
-from xcodec2.codec.decoder import MIN_ENVELOPE, ISTFTHead
+from xcodec2.codec.constants import MIN_ENVELOPE
+from xcodec2.codec.decoder import ISTFTHead
 from xcodec2.codec.inference.fold import folded_kernel
 from xcodec2.codec.network import CodecNetwork
 from xcodec2.codec.semantic import RelativeKeyAttention
@@ -60,23 +61,23 @@ class Fbank(nn.Module):
         size = FEATURE_WINDOW
         ones = torch.ones(size - 1, dtype=torch.float32, device=CPU)
         emphasis = torch.eye(size, dtype=PRECISE, device=CPU)
-        emphasis -= features.PREEMPHASIS * torch.diag(ones, 1)
-        emphasis[0, 0] = 1 - features.PREEMPHASIS  # the first sample's predecessor is itself
-        bins = features.FBANK_FFT // 2 + 1
-        spectrum = fourier_matrix(features.FBANK_FFT, bins)[:size]
+        emphasis -= constants.PREEMPHASIS * torch.diag(ones, 1)
+        emphasis[0, 0] = 1 - constants.PREEMPHASIS  # the first sample's predecessor is itself
+        bins = constants.FBANK_FFT // 2 + 1
+        spectrum = fourier_matrix(constants.FBANK_FFT, bins)[:size]
         self.register_buffer(
             "spectrum", emphasis @ (features.povey_window(CPU, PRECISE)[:, None] * spectrum)
         )
-        self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
+        self.register_buffer("filters", features.mel_filters(constants.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, N) → (B, F, 80) float64."""
-        frames = overlapping(waveform.to(PRECISE) * features.PCM_SCALE, FEATURE_WINDOW)
+        frames = overlapping(waveform.to(PRECISE) * constants.PCM_SCALE, FEATURE_WINDOW)
         real, imaginary = ((frames - frames.mean(-1, keepdim=True)) @ self.spectrum).chunk(
             2, dim=-1
         )
         energies = (real.square() + imaginary.square()) @ self.filters
-        return energies.clamp(min=features.ENERGY_FLOOR).log()
+        return energies.clamp(min=constants.ENERGY_FLOOR).log()
 
 
 class Spectrogram(nn.Module):
@@ -90,14 +91,14 @@ class Spectrogram(nn.Module):
         super().__init__()
         self.encoder = encoder
         for name, n_fft, bins in (
-            ("mel", features.FBANK_FFT, features.FBANK_FFT // 2 + 1),
-            ("pitch", features.PITCH_FFT, features.PITCH_BINS),
+            ("mel", constants.FBANK_FFT, constants.FBANK_FFT // 2 + 1),
+            ("pitch", features.PITCH_FFT, constants.PITCH_BINS),
         ):
-            window = torch.hann_window(n_fft, dtype=torch.float32, device=CPU).to(PRECISE)
+            window = torch.hann_window(n_fft, dtype=PRECISE, device=CPU)
             self.register_buffer(
                 name, window[:, None] * fourier_matrix(n_fft, bins) / math.sqrt(n_fft)
             )
-        self.register_buffer("filters", features.mel_filters(features.FBANK_FFT, CPU, PRECISE))
+        self.register_buffer("filters", features.mel_filters(constants.FBANK_FFT, CPU, PRECISE))
 
     def forward(self, waveform: Tensor, lengths: Step | None) -> Tensor:
         """(B, N) → (B, C, T)."""
@@ -112,7 +113,7 @@ def magnitudes_by_matrix(waveform: Tensor, transform: Tensor) -> Tensor:
     Fourier matrix (n_fft, 2·bins).
     """
     size = len(transform)
-    unused = features.SPECTRA_SIDE - (size - FEATURE_HOP) // 2
+    unused = constants.SPECTRA_SIDE - (size - FEATURE_HOP) // 2
     inner = waveform[:, unused : waveform.shape[1] - unused]
     frames = overlapping(F.pad(inner, (0, -size % FEATURE_HOP)), size)
     real, imaginary = (frames @ transform).chunk(2, dim=-1)

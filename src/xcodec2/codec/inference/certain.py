@@ -12,11 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codec.network import CodecNetwork
-
-# Bounded latents of streams and of wholes differ by up to 3e-6 in trained models, by up to 1.2e-5
-# in random ones (docs/guides/streaming.md).
-TOLERANCE = 2e-5
 
 
 def uncertain_frames(network: CodecNetwork, margin: Tensor) -> list[int]:

@@ -98,10 +98,15 @@ def code_of_row(network: CodecNetwork, row: Tensor, frame: int) -> int:
 def check_finite(network: CodecNetwork, latent: Tensor, codes: Tensor, rows: Tensor) -> None:
     """Raise XCodec2Error where something on the way from `rows` to `codes` was not finite."""
     if not latent.isfinite().all() or (codes < 0).any():
-        raise XCodec2Error(
-            f"encoding overflowed: the audio is too loud for {network.dtype} "
-            f"(its peak is {rows.abs().max():.3g}), or the model's weights are damaged"
-        )
+        raise encoding_overflowed(network, float(rows.abs().max()))
+
+
+def encoding_overflowed(network: CodecNetwork, peak: float) -> XCodec2Error:
+    """What is said of audio with such a peak."""
+    return XCodec2Error(
+        f"encoding overflowed: the audio is too loud for {network.dtype} "
+        f"(its peak is {peak:.3g}), or the model's weights are damaged"
+    )
 
 
 def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -122,6 +127,11 @@ def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = No
 def check_waveforms(network: CodecNetwork, waveforms: Tensor) -> None:
     """Raise XCodec2Error where a sample is not finite."""
     if not waveforms.isfinite().all():
-        raise XCodec2Error(
-            f"decoding overflowed {network.dtype}: use float32; if it was, the weights are damaged"
-        )
+        raise decoding_overflowed(network)
+
+
+def decoding_overflowed(network: CodecNetwork) -> XCodec2Error:
+    """What is said of a waveform that is not finite."""
+    return XCodec2Error(
+        f"decoding overflowed {network.dtype}: use float32; if it was, the weights are damaged"
+    )

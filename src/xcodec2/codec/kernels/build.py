@@ -1,8 +1,8 @@
-"""Compiles snake.c into the library that snake_cpu.py loads, and a Llama's forward pass into the
-one that speaking loads: `python -m xcodec2.codec.kernels.build`.
+"""Compiles what is written in C: snake.c for snake_cpu.py, engine.c for compiled/library.py and a
+Llama's forward pass for llasa/decoding: `python -m xcodec2.codec.kernels.build`.
 
-hatch_build.py does it whenever the package is built or installed. A plain C library called through
-ctypes needs nothing of Python or PyTorch, so that one wheel fits every Python version.
+hatch_build.py does it whenever the package is built or installed. Plain C libraries called through
+ctypes need nothing of Python or PyTorch, so that one wheel fits every Python version.
 """
 
 from __future__ import annotations
@@ -16,10 +16,19 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("snake.c")
 LIBRARY = Path(__file__).with_name("libsnake.so")
+ENGINE_SOURCE = Path(__file__).parents[1] / "compiled" / "engine.c"
+ENGINE = ENGINE_SOURCE.with_name("libengine.so")
 LLAMA_SOURCE = Path(__file__).parents[2] / "llasa" / "decoding" / "llama.c"
 LLAMA_LIBRARY = LLAMA_SOURCE.with_name("libllama_step.so")
+SOURCES = {LIBRARY: SOURCE, ENGINE: ENGINE_SOURCE, LLAMA_LIBRARY: LLAMA_SOURCE}
 OPTIONS = ["-std=c11", "-O3", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared"]
-X86_OPTIONS = ["-mavx2", "-mfma", "-mf16c"]  # snake_cpu.py asks the processor before it loads the library
+X86_OPTIONS = ["-mavx2", "-mfma", "-mf16c"]  # the processor is asked before a library is loaded
+
+
+def compile_all() -> str | None:
+    """Compile all libraries; what went wrong with the first that failed, or None."""
+    problems = [compile_library(library, source) for library, source in SOURCES.items()]
+    return next(filter(None, problems), None)
 
 
 def compile_library(library: Path = LIBRARY, source: Path = SOURCE) -> str | None:
@@ -46,4 +55,4 @@ def compile_library(library: Path = LIBRARY, source: Path = SOURCE) -> str | Non
 
 
 if __name__ == "__main__":
-    sys.exit(compile_library() or compile_library(LLAMA_LIBRARY, LLAMA_SOURCE))
+    sys.exit(compile_all())

@@ -1,0 +1,49 @@
+"""The compiled engine (engine.c), loaded when it is first needed."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+from pathlib import Path
+
+from xcodec2.codec.kernels.build import ENGINE
+
+
+@functools.cache
+def load() -> ctypes.CDLL | None:
+    """The library; None where it was not compiled, or this processor lacks what it is for."""
+    if not ENGINE.exists() or not fits_processor():
+        return None
+    try:
+        library = ctypes.CDLL(str(ENGINE))
+    except OSError:
+        return None
+    library.xcodec2_run.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+    library.xcodec2_run.restype = None
+    return library
+
+
+def engine() -> ctypes.CDLL:
+    """The library, where it was found to be there."""
+    library = load()
+    assert library is not None
+    return library
+
+
+@functools.cache
+def reads_half() -> bool:
+    """Whether the engine reads float16 weights."""
+    return bool(engine().xcodec2_reads_half())
+
+
+def fits_processor() -> bool:
+    """Whether this processor has AVX2, FMA and F16C, which x86 libraries are compiled for."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False  # not known: PyTorch then runs in its place
+    line = next((line for line in flags.splitlines() if line.startswith("flags")), "")
+    return {"avx2", "fma", "f16c"} <= set(line.split())

@@ -1,0 +1,91 @@
+"""Streams of a model on a CPU in float32, by the engine in place of PyTorch: a few frames at a time
+cost PyTorch more for each operation than for its arithmetic.
+
+Codes and samples are the same up to rounding, which `certain` settles for codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from xcodec2.codec.compiled import library
+from xcodec2.codec.compiled.codec import CompiledCodec
+from xcodec2.codec.compiled.network import suits
+from xcodec2.codec.compiled.streams import CompiledSteps, Kept
+from xcodec2.codec.constants import TOLERANCE
+from xcodec2.codec.frames import Array, Frames
+from xcodec2.codec.inference.frames import code_of_stream
+from xcodec2.codec.inference.passes import decoding_overflowed, encoding_overflowed, inference
+from xcodec2.codec.network import CodecNetwork
+
+EngineFrames: TypeAlias = Frames[Kept]
+
+# of each model, with where and which version its weights were
+STEPS: WeakKeyDictionary[CodecNetwork, tuple[list[tuple[int, int]], CompiledSteps]] = (
+    WeakKeyDictionary()
+)
+
+
+def steps_of(network: CodecNetwork) -> CompiledSteps | None:
+    """The model's steps by the engine, put together again when a weight has changed; None where
+    PyTorch has to take them.
+    """
+    config = network.config
+    if config.receptive_field is None or not suits(config) or library.load() is None:
+        return None
+    weights = dict(network.named_parameters())
+    if any(w.dtype != torch.float32 or w.device.type != "cpu" for w in weights.values()):
+        return None
+    if len(weights) != len(network.state_dict(keep_vars=True)):  # int8 keeps others beside them
+        return None
+    state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights.values()]
+    held = STEPS.get(network)
+    if held is None or held[0] != state:
+        arrays = {name: weight.detach().numpy() for name, weight in weights.items()}
+        held = STEPS[network] = state, CompiledSteps(CompiledCodec(config, arrays))
+    return held[1]
+
+
+def encode_frames(
+    network: CodecNetwork, steps: CompiledSteps, streams: Sequence[EngineFrames], count: int
+) -> list[Array]:
+    """Give the encoder the next `count` frames of each stream → codes (t,) int64 that are final."""
+    projected = steps.project(streams, count)
+    codes, margins = steps.codec.levels.codes(projected)
+    results = []
+    for row, stream in enumerate(streams):
+        final = stream.final(count)
+        found = codes[row, final]
+        if not np.isfinite(projected[row, final]).all():
+            peak = np.abs(stream.between(stream.done - count, stream.done)).max()
+            stream.problem = encoding_overflowed(network, float(peak))
+        time = stream.done - count - stream.delay + final.start
+        for frame in np.flatnonzero(margins[row, final] < TOLERANCE).tolist():
+            with inference(network):
+                found[frame] = code_of_stream(network, stream, time + frame)
+        results.append(found)
+        stream.forget()
+    return results
+
+
+def decode_frames(
+    network: CodecNetwork, steps: CompiledSteps, streams: Sequence[EngineFrames], count: int
+) -> list[Array]:
+    """Give the decoder the next `count` codes of each stream → samples (t·output_hop,) float32 that
+    are final.
+    """
+    hop, sound = network.config.output_hop, steps.sound(streams, count)
+    results = []
+    for row, stream in enumerate(streams):
+        final = stream.final(count)
+        samples = sound[row, final.start * hop : final.stop * hop]
+        if not np.isfinite(samples).all():
+            stream.problem = decoding_overflowed(network)
+        results.append(samples)
+        stream.forget()
+    return results

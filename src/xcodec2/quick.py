@@ -1,0 +1,138 @@
+"""A small codec for a command's few recordings: without PyTorch, whose import alone takes twenty
+times as long as a few seconds of speech.
+
+Codes are those of `XCodec2Model`: where rounding could decide one, and for what the engine does not
+run, that model is loaded after all and asked. N samples, T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xcodec2.audio.io import load_samples
+from xcodec2.codec.compiled.codec import CompiledCodec
+from xcodec2.codec.compiled.load import SmallModel, read_small
+from xcodec2.codec.constants import TOLERANCE
+from xcodec2.codes import Codes, is_file_content
+from xcodec2.identity import CodecIdentity
+from xcodec2.printable import printable
+
+if TYPE_CHECKING:
+    from xcodec2.model import XCodec2Model
+
+MOST_FRAMES = 1500  # half a minute: PyTorch is imported by the time that more would take
+MOST_RECORDINGS = 8  # in one command
+
+Progress = Callable[[int, int], object]
+
+
+class QuickModel:
+    """What commands ask of a model, computed by the engine where it gives the same.
+
+    Args:
+        model: Read from its files.
+        name: Of `from_pretrained`.
+        decoder_only: Whether nothing will be encoded: the weights of the encoder then have no hash,
+            as in `XCodec2Model`.
+    """
+
+    def __init__(self, model: SmallModel, name: str | Path, *, decoder_only: bool = False) -> None:
+        self.name, self.decoder_only = name, decoder_only
+        self.model_id, self.config = model.name, model.config
+        self.engine = CompiledCodec(model.config, model.weights)
+        self.small = model
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the decoded waveform."""
+        return self.config.sample_rate
+
+    @property
+    def frame_rate(self) -> int:
+        """Codes per second."""
+        return self.config.frame_rate
+
+    @property
+    def codebook_size(self) -> int:
+        """How many different codes there are."""
+        return self.config.codebook_size
+
+    @cached_property
+    def weights_hash(self) -> str | None:
+        """Of all weights that make codes; None without an encoder."""
+        return None if self.decoder_only else self.small.weights_hash
+
+    @cached_property
+    def whole(self) -> XCodec2Model:
+        """The model in PyTorch, loaded when it is first needed."""
+        from xcodec2.model import XCodec2Model
+
+        return XCodec2Model.from_pretrained(self.name, decoder_only=self.decoder_only)
+
+    def encode(
+        self, audio: Any, *, channel: int | None = None, progress: Progress | None = None
+    ) -> Codes:
+        """`XCodec2Model.encode` of one path or one file's bytes."""
+        mono = load_samples(audio, channel=channel, target_rate=self.config.input_rate)
+        if 0 < self.config.frames(len(mono.samples)) <= MOST_FRAMES:
+            codes, margins = self.engine.encode(mono.samples)
+            if (margins >= TOLERANCE).all():  # false where one is not a number, too
+                return Codes(
+                    codes,
+                    num_samples=mono.num_samples,
+                    sample_rate=mono.sample_rate,
+                    frame_rate=self.frame_rate,
+                    codebook_size=self.codebook_size,
+                    model=self.model_id,
+                    weights_hash=self.weights_hash,
+                )
+        return self.whole.encode(audio, channel=channel, progress=progress)
+
+    def decode(self, codes: Any, *, progress: Progress | None = None) -> Any:
+        """`XCodec2Model.decode` of one path, one file's bytes or Codes → (N,) float32, an array or
+        a tensor.
+        """
+        item = self.as_codes(codes)
+        if len(item) <= MOST_FRAMES:
+            samples = self.engine.decode(item.array)
+            if np.isfinite(samples).all():
+                return samples[: item.decoded_samples(self.sample_rate)]
+        return self.whole.decode(item, progress=progress)
+
+    def as_codes(self, codes: Any) -> Codes:
+        """Codes, or a file of them, checked against this model."""
+        name = "what is decoded"
+        if not isinstance(codes, Codes):
+            if not is_file_content(codes):
+                name = printable(codes)
+            codes = Codes.load(
+                codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size
+            )
+        own = CodecIdentity(
+            self.model_id, self.weights_hash, self.codebook_size, self.frame_rate
+        )
+        codes.identity.check_decodable(own, name, stacklevel=3)
+        return codes
+
+
+def quick_model(
+    name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
+) -> QuickModel | None:
+    """The model of a command where the engine runs it; None where PyTorch has to.
+
+    Args:
+        name: Of `from_pretrained`.
+        device: Of the command.
+        dtype: Likewise.
+        decoder_only: Whether nothing will be encoded.
+    """
+    if device != "cpu" or dtype != "float32":
+        return None
+    model = read_small(name)
+    return None if model is None else QuickModel(model, name, decoder_only=decoder_only)
+
