@@ -110,12 +110,8 @@ class QuickModel:
         if not isinstance(codes, Codes):
             if not is_file_content(codes):
                 name = printable(codes)
-            codes = Codes.load(
-                codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size
-            )
-        own = CodecIdentity(
-            self.model_id, self.weights_hash, self.codebook_size, self.frame_rate
-        )
+            codes = Codes.load(codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size)
+        own = CodecIdentity(self.model_id, self.weights_hash, self.codebook_size, self.frame_rate)
         codes.identity.check_decodable(own, name, stacklevel=3)
         return codes
 
@@ -135,4 +131,3 @@ def quick_model(
         return None
     model = read_small(name)
     return None if model is None else QuickModel(model, name, decoder_only=decoder_only)
-

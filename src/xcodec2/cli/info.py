@@ -104,9 +104,7 @@ def model_facts(name: str) -> dict[str, Any]:
     small = read_small(name)
     if small is None:
         return loaded_facts(name)
-    return facts_of(
-        name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts
-    )
+    return facts_of(name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts)
 
 
 def loaded_facts(name: str) -> dict[str, Any]:
