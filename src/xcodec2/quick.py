@@ -75,10 +75,16 @@ class QuickModel:
         return XCodec2Model.from_pretrained(self.name, decoder_only=self.decoder_only)
 
     def encode(
-        self, audio: Any, *, channel: int | None = None, progress: Progress | None = None
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        channel: int | None = None,
+        progress: Progress | None = None,
     ) -> Codes:
-        """`XCodec2Model.encode` of one path or one file's bytes."""
-        mono = load_samples(audio, channel=channel, target_rate=self.config.input_rate)
+        """`XCodec2Model.encode` of one recording."""
+        rate = self.config.input_rate
+        mono = load_samples(audio, sample_rate, channel=channel, target_rate=rate)
         if 0 < self.config.frames(len(mono.samples)) <= MOST_FRAMES:
             codes, margins = self.engine.encode(mono.samples)
             if (margins >= TOLERANCE).all():  # false where one is not a number, too
@@ -91,7 +97,7 @@ class QuickModel:
                     model=self.model_id,
                     weights_hash=self.weights_hash,
                 )
-        return self.whole.encode(audio, channel=channel, progress=progress)
+        return self.whole.encode(audio, sample_rate, channel=channel, progress=progress)
 
     def decode(self, codes: Any, *, progress: Progress | None = None) -> Any:
         """`XCodec2Model.decode` of one path, one file's bytes or Codes → (N,) float32, an array or
