@@ -25,11 +25,11 @@ X86_OPTIONS = ["-mavx2", "-mfma"]  # the processor is asked before a library is 
 
 def compile_all() -> str | None:
     """Compile both libraries; what went wrong with one, or None."""
-    return compile_library() or compile_library(ENGINE_SOURCE, ENGINE, x86_options=("-mf16c",))
+    return compile_library() or compile_library(ENGINE, ENGINE_SOURCE, x86_options=("-mf16c",))
 
 
 def compile_library(
-    source: Path = SOURCE, library: Path = LIBRARY, *, x86_options: Sequence[str] = ()
+    library: Path = LIBRARY, source: Path = SOURCE, *, x86_options: Sequence[str] = ()
 ) -> str | None:
     """Compile `source` into `library`; what went wrong, or None. An older library does not stay
     behind.
