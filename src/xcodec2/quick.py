@@ -16,7 +16,7 @@ import numpy as np
 
 from xcodec2.audio.io import load_samples
 from xcodec2.codec.compiled.codec import CompiledCodec
-from xcodec2.codec.compiled.load import SmallModel, read_small
+from xcodec2.codec.checkpoints.small import SmallModel, read_small
 from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codes import Codes, is_file_content
 from xcodec2.identity import CodecIdentity
@@ -75,10 +75,16 @@ class QuickModel:
         return XCodec2Model.from_pretrained(self.name, decoder_only=self.decoder_only)
 
     def encode(
-        self, audio: Any, *, channel: int | None = None, progress: Progress | None = None
+        self,
+        audio: Any,
+        sample_rate: int | None = None,
+        *,
+        channel: int | None = None,
+        progress: Progress | None = None,
     ) -> Codes:
-        """`XCodec2Model.encode` of one path or one file's bytes."""
-        mono = load_samples(audio, channel=channel, target_rate=self.config.input_rate)
+        """`XCodec2Model.encode` of one recording."""
+        rate = self.config.input_rate
+        mono = load_samples(audio, sample_rate, channel=channel, target_rate=rate)
         if 0 < self.config.frames(len(mono.samples)) <= MOST_FRAMES:
             codes, margins = self.engine.encode(mono.samples)
             if (margins >= TOLERANCE).all():  # false where one is not a number, too
@@ -91,7 +97,7 @@ class QuickModel:
                     model=self.model_id,
                     weights_hash=self.weights_hash,
                 )
-        return self.whole.encode(audio, channel=channel, progress=progress)
+        return self.whole.encode(audio, sample_rate, channel=channel, progress=progress)
 
     def decode(self, codes: Any, *, progress: Progress | None = None) -> Any:
         """`XCodec2Model.decode` of one path, one file's bytes or Codes → (N,) float32, an array or
@@ -110,12 +116,8 @@ class QuickModel:
         if not isinstance(codes, Codes):
             if not is_file_content(codes):
                 name = printable(codes)
-            codes = Codes.load(
-                codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size
-            )
-        own = CodecIdentity(
-            self.model_id, self.weights_hash, self.codebook_size, self.frame_rate
-        )
+            codes = Codes.load(codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size)
+        own = CodecIdentity(self.model_id, self.weights_hash, self.codebook_size, self.frame_rate)
         codes.identity.check_decodable(own, name, stacklevel=3)
         return codes
 
@@ -135,4 +137,3 @@ def quick_model(
         return None
     model = read_small(name)
     return None if model is None else QuickModel(model, name, decoder_only=decoder_only)
-

@@ -23,6 +23,7 @@ from torch import Tensor
 from xcodec2.audio.stream import AudioStream
 from xcodec2.codec.frames import MAX_STEP, STEP, Frames, drain
 from xcodec2.codec.inference import compiled, frames, streams, window_encoder
+from xcodec2.codec.inference.engine import engine_of
 from xcodec2.codec.inference.streams import WindowDecoder, check_window
 from xcodec2.codec.inference.window_encoder import WindowEncoder
 from xcodec2.errors import XCodec2Error
@@ -68,7 +69,7 @@ class EncoderStream:
         self.audio = AudioStream(sample_rate, self.config.input_rate)
         self.waiting: list[np.ndarray] = []  # less than a frame, which is not worth a call
         self.state: Frames[Any] | WindowEncoder
-        self.engine = compiled.steps_of(model)  # None where PyTorch takes the steps
+        self.engine = engine_of(model)  # None where PyTorch takes the steps
         if field := model.receptive_field:
             step = STEP if step is None else step
             check_window(step, 0, field.encoder_ahead, least=0)
@@ -176,7 +177,7 @@ class DecoderStream:
         self.model = model
         self.given = 0  # codes
         self.state: Frames[Any] | WindowDecoder
-        self.engine = compiled.steps_of(model)
+        self.engine = engine_of(model)
         if field := model.receptive_field:
             step = STEP if step is None else step
             check_window(step, 0, field.decoder_ahead, least=0)

@@ -95,9 +95,7 @@ def load_audio(
     """
     import torch
 
-    mono = load_samples(
-        source, sample_rate, channel=channel, target_rate=target_rate, name=name
-    )
+    mono = load_samples(source, sample_rate, channel=channel, target_rate=target_rate, name=name)
     return Audio(torch.from_numpy(mono.samples), mono.num_samples, mono.sample_rate)
 
 

@@ -102,14 +102,12 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """What a model is, with the parameters of each part."""
-    from xcodec2.codec.compiled.load import OWN_MODEL_TYPE, read_small
+    from xcodec2.codec.checkpoints.small import OWN_MODEL_TYPE, read_small
 
     small = read_small(name)
     if small is None:
         return loaded_facts(name)
-    return facts_of(
-        name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts
-    )
+    return facts_of(name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts)
 
 
 def loaded_facts(name: str) -> dict[str, Any]:

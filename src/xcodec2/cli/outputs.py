@@ -130,9 +130,8 @@ def for_each_file(
     is printed, on standard error where standard output is the target. Among several, a bad file
     costs one line and not the run.
     """
-    tell: Callable[[str, TextIO], object] = lambda text, file: say(text, err=file is sys.stderr)
 
-    def do(source: Path, target: Path) -> None:
+    def do(source: Path, target: Path, tell: Callable[[str, TextIO], object]) -> None:
         save = work(source)
         if target != STDIO:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,20 +139,22 @@ def for_each_file(
             tell(said, sys.stderr if target == STDIO else sys.stdout)
 
     if len(pairs) == 1:
-        do(*pairs[0])
+        do(*pairs[0], lambda text, file: say(text, err=file is sys.stderr))
         return
     from tqdm import tqdm
 
-    tell = lambda text, file: tqdm.write(printable(text), file=file)  # above the bar
+    def above_the_bar(text: str, file: TextIO) -> None:
+        tqdm.write(printable(text), file=file)
+
     failed = 0
     for source, target in tqdm(pairs, unit="file", disable=None):  # None: shown on a terminal only
         try:
-            do(source, target)
+            do(source, target, above_the_bar)
         except FILE_FAILURES as error:
             failed += 1
             why, name = explain(error), printable(source)
             why = why if name in why else f"{name}: {why}"
-            tell(f"xcodec2: error: {why}", sys.stderr)
+            tqdm.write(f"xcodec2: error: {why}", file=sys.stderr)
     if failed:
         raise click.ClickException(f"{failed} of {len(pairs)} files failed")
 

@@ -14,7 +14,7 @@ from xcodec2.cli.options import (
     OUTPUT_FILE,
     channel_option,
     device_option,
-    load_model,
+    load_for_few,
     model_option,
 )
 from xcodec2.cli.outputs import check_audio_suffix, check_decoders, check_parents, check_targets
@@ -24,7 +24,7 @@ from xcodec2.extras import require
 from xcodec2.printable import printable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
 
 @click.command()
@@ -71,30 +71,30 @@ def reconstruct(
         require("matplotlib.figure", extra="pictures", purpose="--picture")
     if stoi:
         require("pystoi", extra="evaluate", purpose="--stoi")
-    import torch
-
-    from xcodec2.audio.io import load_audio, save_audio
+    from xcodec2.audio.io import load_samples, save_audio
 
     check_audio_suffix(out)
     targets = [target for target in (out, codes_path, picture_path) if target]
     check_parents(targets)
     check_targets(targets, [speech])
 
-    model = load_model(model_name, device)
-    silence = torch.zeros(model.config.input_rate, dtype=torch.float32, device="cpu")
+    import numpy as np
+
+    model = load_for_few(model_name, device, 1)
+    silence = np.zeros(model.config.input_rate, np.float32)
     model.decode(
         model.encode(silence, model.config.input_rate)
     )  # a process's first pass is slow: not in the figures
     started = time.perf_counter()
     codes = model.encode(speech, channel=channel)
     encoded = time.perf_counter()
-    waveform = model.decode(codes).cpu()
+    waveform = np.asarray(model.decode(codes))
     decoded = time.perf_counter()
 
     save_audio(out, waveform, model.sample_rate)
     if codes_path:
         codes.save(codes_path)
-    distinct = len(codes.codes.unique())
+    distinct = len(set(codes.array.tolist()))
     bitrate = math.log2(model.codebook_size) * model.frame_rate
     figures = {
         "duration": f"{codes.duration:.2f} s",
@@ -105,7 +105,7 @@ def reconstruct(
         "decode": speed(decoded - encoded, codes.duration),
     }
     if picture_path or stoi:
-        original = load_audio(speech, channel=channel, target_rate=model.sample_rate).waveform
+        original = load_samples(speech, channel=channel, target_rate=model.sample_rate).samples
         if picture_path:
             from xcodec2.audio.spectrogram import spectrogram_picture
 
@@ -125,13 +125,13 @@ def speed(seconds: float, duration: float) -> str:
     return f"real-time factor {seconds / duration:.4f} ({duration / seconds:.3g} times real time)"
 
 
-def intelligibility(original: Tensor, waveform: Tensor, sample_rate: int) -> str:
+def intelligibility(original: np.ndarray, waveform: np.ndarray, sample_rate: int) -> str:
     """STOI of a waveform against its original, both (N,), or why it has none."""
     from xcodec2.signal.stoi import stoi
 
     length = min(len(original), len(waveform))
     try:
-        value = stoi(original[:length].numpy(), waveform[:length].numpy(), sample_rate)
+        value = stoi(original[:length], waveform[:length], sample_rate)
     except UndefinedError as reason:
         return f"not defined: {reason}"
     return f"{value:.3f}"

@@ -33,6 +33,7 @@ from xcodec2.codec.constants import (
 from xcodec2.codec.masking import mean_and_variance, valid_mask
 from xcodec2.codec.step import Step
 
+
 def precise_dtype(device: torch.device) -> torch.dtype:
     """float64 where the device has it: differences of large powers lose codes in float32, and it
     costs little.

@@ -50,20 +50,22 @@ class CompiledCodec:
 
     def project(self, samples: Array) -> Array:
         """(N,) float32 → (T, K): what the quantizer bounds."""
-        config, count = self.config, self.config.padded_frames(len(samples))
-        side = config.feature_padding
-        padded = np.zeros(count * config.hop, np.float32)
+        count = self.config.padded_frames(len(samples))
+        padded = np.zeros(count * self.config.hop, np.float32)
         padded[: len(samples)] = samples
+        return self.project_padded(padded)
+
+    def project_padded(self, padded: Array) -> Array:
+        """(P,) float32, P a multiple of the hop → (T, K)."""
+        side, encoder = self.config.feature_padding, self.encoder
         fbank = kaldi_fbank(np.pad(padded, side)[None])
         features = stacked(normalized(fbank, self.finite), self.stack)
         spectra = stacked(log_spectra(np.pad(padded, SPECTRA_SIDE)[None]), self.stack)
-        aligned = np.zeros((1, count, features.shape[-1]), np.float32)  # NeuCodec's are one fewer
-        aligned[:, : features.shape[1]] = features
-        encoder = self.encoder
-        projected = encoder.program.run(
-            [(encoder.features, aligned), (encoder.spectra, spectra)], encoder.projected
-        )
-        return projected[0, : config.frames(len(samples))]
+        count, frames = spectra.shape[1], features.shape[1]  # NeuCodec's features are one fewer
+        aligned = np.zeros((1, count, features.shape[2]), np.float32)
+        aligned[:, :frames] = features
+        given = [(encoder.features, aligned), (encoder.spectra, spectra)]
+        return encoder.program.run(given, encoder.projected)[0, : min(count, frames)]
 
     def encode(self, samples: Array) -> tuple[Array, Array]:
         """(N,) float32 at the input rate → codes (T,) int64, and how far each is from another."""

@@ -254,8 +254,9 @@ class DecoderProgram(Builder):
     def layer(self, name: str, x: Register, normal: Register, y: Register) -> None:
         """Attention and MLP, each behind a norm and with a skip."""
         program, config = self.program, self.config
-        late, attended = program.register(x.width), program.register(
-            config.heads * config.head_width
+        late, attended = (
+            program.register(x.width),
+            program.register(config.heads * config.head_width),
         )
         self.norm(f"{name}.input_layernorm", x, normal, TIGHT)
         names = tuple(f"{name}.self_attn.{part}_proj" for part in "qkv")

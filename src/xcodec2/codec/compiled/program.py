@@ -308,7 +308,9 @@ def pack(weight: Array) -> tuple[Array, int]:
     with np.errstate(over="ignore"):
         half = weight.astype(np.float16)
     exact = reads_half() and np.array_equal(half.astype(np.float32), weight)
-    panels = padded(half if exact else weight.astype(np.float32)).reshape(-1, PANEL, weight.shape[1])
+    panels = padded(half if exact else weight.astype(np.float32)).reshape(
+        -1, PANEL, weight.shape[1]
+    )
     return np.ascontiguousarray(panels.transpose(0, 2, 1)), int(exact)
 
 

@@ -56,7 +56,7 @@ class CompiledSteps:
         return before, behind, math.ceil(behind / self.config.hop)
 
     def project(self, streams: Sequence[Frames[Kept]], count: int) -> Array:
-        """Give the encoder the next `count` frames of each → (B, t, K) that the quantizer bounds."""
+        """Give the encoder the next `count` frames of each → (B, t, K), what is bounded next."""
         config, encoder, hop = self.config, self.codec.encoder, self.config.hop
         before, behind, late = self.sides
         wait = math.ceil(SPECTRA_SIDE / hop)

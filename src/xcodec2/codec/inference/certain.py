@@ -43,3 +43,11 @@ def code_alone(
     window = samples(first, last)[None].clone()  # aligned in memory as any other
     latent = network.encode_features(window.to(network.device)).latent
     return int(network.quantize(latent).codes[0, frame - first])
+
+
+def code_of_row(network: CodecNetwork, row: Tensor, frame: int) -> int:
+    """The code of one frame of a padded waveform (P,), as its receptive field alone gives it."""
+    hop = network.config.hop
+    return code_alone(
+        network, frame, len(row) // hop, lambda first, last: row[first * hop : last * hop]
+    )

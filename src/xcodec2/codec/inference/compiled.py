@@ -8,47 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 
-from xcodec2.codec.compiled import library
-from xcodec2.codec.compiled.codec import CompiledCodec
-from xcodec2.codec.compiled.network import suits
 from xcodec2.codec.compiled.streams import CompiledSteps, Kept
 from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codec.frames import Array, Frames
 from xcodec2.codec.inference.frames import code_of_stream
-from xcodec2.codec.inference.passes import decoding_overflowed, encoding_overflowed, inference
+from xcodec2.codec.inference.overflow import decoding_overflowed, encoding_overflowed
+from xcodec2.codec.inference.passes import inference
 from xcodec2.codec.network import CodecNetwork
 
 EngineFrames: TypeAlias = Frames[Kept]
-
-# of each model, with where and which version its weights were
-STEPS: WeakKeyDictionary[CodecNetwork, tuple[list[tuple[int, int]], CompiledSteps]] = (
-    WeakKeyDictionary()
-)
-
-
-def steps_of(network: CodecNetwork) -> CompiledSteps | None:
-    """The model's steps by the engine, put together again when a weight has changed; None where
-    PyTorch has to take them.
-    """
-    config = network.config
-    if config.receptive_field is None or not suits(config) or library.load() is None:
-        return None
-    weights = dict(network.named_parameters())
-    if any(w.dtype != torch.float32 or w.device.type != "cpu" for w in weights.values()):
-        return None
-    if len(weights) != len(network.state_dict(keep_vars=True)):  # int8 keeps others beside them
-        return None
-    state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights.values()]
-    held = STEPS.get(network)
-    if held is None or held[0] != state:
-        arrays = {name: weight.detach().numpy() for name, weight in weights.items()}
-        held = STEPS[network] = state, CompiledSteps(CompiledCodec(config, arrays))
-    return held[1]
 
 
 def encode_frames(

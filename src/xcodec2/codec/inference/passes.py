@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xcodec2.codec.inference.certain import code_alone, uncertain_frames
+from xcodec2.codec.inference.certain import code_of_row, uncertain_frames
+from xcodec2.codec.inference.engine import decode_whole, encode_whole, engine_of
 from xcodec2.codec.inference.fold import embed_codes
+from xcodec2.codec.inference.overflow import decoding_overflowed, encoding_overflowed
 from xcodec2.codec.network import CodecNetwork, Moments
-from xcodec2.errors import XCodec2Error
 
 
 @contextmanager
@@ -76,6 +77,8 @@ def encode_rows(
         XCodec2Error: something on the way was not finite.
     """
     with inference(network):
+        if engine := engine_of(network):
+            return encode_whole(network, engine, rows, lengths)
         latent = network.encode_features(rows.to(network.device), lengths, moments).latent
         quantized = network.quantize(latent)
         codes = quantized.codes.cpu()
@@ -87,26 +90,10 @@ def encode_rows(
     return codes
 
 
-def code_of_row(network: CodecNetwork, row: Tensor, frame: int) -> int:
-    """The code of one frame of a padded waveform (P,), as its receptive field alone gives it."""
-    hop = network.config.hop
-    return code_alone(
-        network, frame, len(row) // hop, lambda first, last: row[first * hop : last * hop]
-    )
-
-
 def check_finite(network: CodecNetwork, latent: Tensor, codes: Tensor, rows: Tensor) -> None:
     """Raise XCodec2Error where something on the way from `rows` to `codes` was not finite."""
     if not latent.isfinite().all() or (codes < 0).any():
         raise encoding_overflowed(network, float(rows.abs().max()))
-
-
-def encoding_overflowed(network: CodecNetwork, peak: float) -> XCodec2Error:
-    """What is said of audio with such a peak."""
-    return XCodec2Error(
-        f"encoding overflowed: the audio is too loud for {network.dtype} "
-        f"(its peak is {peak:.3g}), or the model's weights are damaged"
-    )
 
 
 def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -115,6 +102,8 @@ def decode_rows(network: CodecNetwork, rows: Tensor, lengths: Tensor | None = No
     Raises:
         XCodec2Error: a sample is not finite.
     """
+    if engine := engine_of(network):
+        return decode_whole(network, engine, rows, lengths)
     with inference(network):
         embedded = embed_codes(
             network.quantizer, network.acoustic_decoder, rows.to(network.device), lengths
@@ -128,10 +117,3 @@ def check_waveforms(network: CodecNetwork, waveforms: Tensor) -> None:
     """Raise XCodec2Error where a sample is not finite."""
     if not waveforms.isfinite().all():
         raise decoding_overflowed(network)
-
-
-def decoding_overflowed(network: CodecNetwork) -> XCodec2Error:
-    """What is said of a waveform that is not finite."""
-    return XCodec2Error(
-        f"decoding overflowed {network.dtype}: use float32; if it was, the weights are damaged"
-    )

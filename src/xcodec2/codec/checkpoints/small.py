@@ -141,7 +141,10 @@ def add_conformer(add: Any, name: str, config: XCodec2Config) -> None:
         add(f"{name}.{part}.output_dense", width, wide)
     for part in ("q", "k", "v", "out"):
         add(f"{name}.self_attn.linear_{part}", width, width)
-    distances, size = config.attention_left + config.attention_right + 1, width // config.semantic_heads
+    distances, size = (
+        config.attention_left + config.attention_right + 1,
+        width // config.semantic_heads,
+    )
     add(f"{name}.self_attn.distance_embedding", distances, size, bias=False)
     add(f"{name}.conv_module.pointwise_conv1", 2 * width, width, 1, bias=False)
     add(f"{name}.conv_module.depthwise_conv", width, 1, kernel, bias=False)
