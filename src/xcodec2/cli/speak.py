@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -127,7 +128,7 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
         text = show_phonemes(text, err=out == "-")
     from xcodec2.llasa.extra import require_llasa
 
-    require_llasa("transformers")
+    require_llasa("tokenizers")
     from xcodec2.llasa import Sampling, Search
     from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.verifiers import verifier
@@ -244,12 +245,11 @@ def load_speaker(
     *, lm: str | None, tokenizer: str | None, model_name: str | None, device: str, **options: Any
 ) -> Speaker:
     """The language model and its codec, without transformers' own messages."""
-    from transformers.utils import logging
-
     from xcodec2.llasa import Speaker
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    # before transformers is imported, which a model in a folder does without
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if tokenizer:
         return Speaker.connect(
             str(lm),

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from xcodec2.llasa.decoding.base import Decoder
+    from xcodec2.llasa.decoding.base import Choices, Decoder
     from xcodec2.llasa.track import Track
 
 METADATA = "llasa.json"
@@ -86,17 +88,34 @@ class LlasaMetadata:
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """An LM in this process."""
+    """An LM in this process.
+
+    Attributes:
+        name: Of its folder, or its Hub id.
+        model: A causal LM of transformers; None when it was loaded for speaking alone.
+        prompts: Build its prompts.
+        metadata: What it says of itself.
+        loaded: What computes its scores, when it was loaded for speaking alone.
+    """
 
     name: str
-    model: Any  # a causal LM of transformers, whose types hide most of what it can
+    model: Any
     prompts: Prompts
     metadata: LlasaMetadata
+    loaded: Decoder | None = None
 
     @property
     def context(self) -> int:
         """Tokens of prompt and speech together."""
-        return self.model.config.max_position_embeddings
+        return self.loaded.context if self.loaded else self.model.config.max_position_embeddings
+
+    @cached_property
+    def speech(self) -> Choices:
+        """What can come in speech: codes and its end."""
+        from xcodec2.llasa.decoding.base import Choices
+
+        vocabulary = self.prompts.vocabulary
+        return Choices(np.sort(np.append(vocabulary.code_ids, vocabulary.speech_end)))
 
     @cached_property
     def track(self) -> Track | None:
@@ -110,7 +129,7 @@ class LanguageModel:
         """What computes its scores, made of its weights as they are at the first use."""
         from xcodec2.llasa.decoding.load import decoder_of
 
-        return decoder_of(self.model)
+        return self.loaded or decoder_of(self.model)
 
 
 def resolve(name: str | Path | None) -> str:
@@ -142,13 +161,51 @@ def load_lm(
     tokenizer = load_tokenizer(name)
     prompts = Prompts.of(tokenizer, name)  # before the weights, which may be large
     model = load_weights(name, dtype or torch.float32)
-    rows = model.get_input_embeddings().num_embeddings
+    check_rows(prompts, model.get_input_embeddings().num_embeddings, name)
+    return LanguageModel(name, model.to(device).eval(), prompts, load_metadata(name))
+
+
+def load_for_speech(
+    name: str | Path | None = None, *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> LanguageModel:
+    """The same for speaking alone: a Llama in a folder is read without transformers, in a fraction
+    of the time and the memory. `model` is None then.
+
+    Raises:
+        LlasaError: When it was not made for speech or its weights do not fit its tokenizer.
+    """
+    import torch
+
+    from xcodec2.llasa.decoding.files import read_llama
+    from xcodec2.llasa.tokenizer_file import read_tokenizer
+
+    folder = Path(resolve(name))
+    if device != "cpu" or not folder.is_dir():
+        return load_lm(name, device=device, dtype=dtype)
+    tokenizer = read_tokenizer(tokenizer_folder(folder))
+    if tokenizer is None:
+        return load_lm(name, device=device, dtype=dtype)
+    prompts = Prompts.of(cast("PreTrainedTokenizerBase", tokenizer), str(folder))
+    decoder = read_llama(folder, dtype or torch.float32)
+    if decoder is None:
+        return load_lm(name, device=device, dtype=dtype)
+    check_rows(prompts, decoder.vocabulary, str(folder))
+    return LanguageModel(str(folder), None, prompts, load_metadata(folder), decoder)
+
+
+def check_rows(prompts: Prompts, rows: int, name: str) -> None:
+    """Refuse a model that has no embedding for every code."""
     highest = int(prompts.vocabulary.code_ids.max())
     if highest >= rows:
         raise LlasaError(
             f"{name}: its tokenizer has ids up to {highest}, its embedding {rows} rows"
         )
-    return LanguageModel(name, model.to(device).eval(), prompts, load_metadata(name))
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """Where a folder has its tokenizer: in itself, or in its subfolder `tokenizer`."""
+    inner = folder / "tokenizer"
+    return inner if (inner / "tokenizer.json").is_file() else folder
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -168,9 +225,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         return phoneme_tokenizer()
     from transformers import AutoTokenizer
 
-    folder = Path(resolve(name))
-    if (folder / "tokenizer" / "tokenizer.json").is_file():
-        folder = folder / "tokenizer"
+    folder = tokenizer_folder(Path(resolve(name)))
     if looks_local(str(folder)) and not folder.is_dir():
         raise LlasaError(f"{name}: no such folder; give a folder, a Hub id (OWNER/NAME) or bundled")
     with one_error(f"{name}: no tokenizer"):

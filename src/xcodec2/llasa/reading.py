@@ -7,7 +7,6 @@ from __future__ import annotations
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import split_text
-from xcodec2.llasa.text import Phonemes, normalize, phonemes
 
 
 def spoken_pieces(text: str, metadata: LlasaMetadata, limit: int) -> list[str]:
@@ -25,13 +24,32 @@ def spoken_pieces(text: str, metadata: LlasaMetadata, limit: int) -> list[str]:
     Raises:
         LlasaError: Nothing in it can be spoken, or it is phonemes and the model reads text.
     """
-    if isinstance(text, Phonemes):
+    if is_phonemes(text):
+        from xcodec2.llasa.text import Phonemes
+
         if not metadata.phonemes:
             raise LlasaError("this model reads text, not phonemes: give it the text")
         return [Phonemes(piece) for piece in split_text(text, limit)]
-    return split_text(normalize(text) if metadata.phonemes else text, limit)
+    if not metadata.phonemes:
+        return split_text(text, limit)
+    from xcodec2.llasa.text import normalize
+
+    return split_text(normalize(text), limit)
+
+
+def is_phonemes(text: str) -> bool:
+    """Whether a text is `Phonemes`. The front end, slow to import, is left alone for the plain."""
+    if type(text) is str:
+        return False
+    from xcodec2.llasa.text import Phonemes
+
+    return isinstance(text, Phonemes)
 
 
 def as_prompted(text: str, metadata: LlasaMetadata) -> str:
     """A piece as it stands in the prompt."""
-    return phonemes(text) if metadata.phonemes else text
+    if not metadata.phonemes:
+        return text
+    from xcodec2.llasa.text import phonemes
+
+    return phonemes(text)

@@ -22,10 +22,9 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
-from xcodec2.llasa.lm import load_lm, load_metadata, load_tokenizer
+from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
-from xcodec2.llasa.text import Phonemes
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
 from xcodec2.llasa.voices import VERIFIER_SAMPLE_RATE, Voice, encode_clip
 
@@ -98,7 +97,7 @@ class Speaker:
         """
         from xcodec2.llasa.backends.local import InProcess
 
-        backend = InProcess(load_lm(lm, device=device, dtype=dtype))
+        backend = InProcess(load_for_speech(lm, device=device, dtype=dtype))
         return cls(backend, codec_for(backend, codec, device))
 
     @classmethod
@@ -199,7 +198,7 @@ class Speaker:
         """
         if search is not None and verifier is None:
             raise LlasaError("a search needs a verifier")
-        if search is not None and isinstance(text, Phonemes):
+        if search is not None and reading.is_phonemes(text):
             raise LlasaError("verifiers compare speech with its text: give text, not phonemes")
         sampling = sampling or Sampling()
         pieces: list[tuple[str, Candidate]] = []

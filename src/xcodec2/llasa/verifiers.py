@@ -21,7 +21,6 @@ import numpy as np
 from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError, LlasaError, MissingExtraError, XCodec2Error
 from xcodec2.evaluators.text import Errors, character_errors, word_errors
-from xcodec2.llasa.text import phonemes
 from xcodec2.plugins import load_object
 
 Verifier: TypeAlias = Callable[[str, np.ndarray, "np.ndarray | None"], float]
@@ -88,6 +87,8 @@ class CtcVerifier:
 
     def score_codes(self, text: str, codes: np.ndarray) -> float:
         """Log likelihood per phone of codes (T,); minus infinity where they are too few."""
+        from xcodec2.llasa.text import phonemes  # slow to import
+
         return self.transcriber.score_phones(codes, phonemes(text))
 
     def __call__(self, text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:

@@ -19,7 +19,11 @@ LIBRARY = Path(__file__).with_name("libsnake.so")
 LLAMA_SOURCE = Path(__file__).parents[2] / "llasa" / "decoding" / "llama.c"
 LLAMA_LIBRARY = LLAMA_SOURCE.with_name("libllama_step.so")
 OPTIONS = ["-std=c11", "-O3", "-ffp-contract=fast", "-Wno-psabi", "-fPIC", "-shared"]
-X86_OPTIONS = ["-mavx2", "-mfma", "-mf16c"]  # snake_cpu.py asks the processor before it loads the library
+X86_OPTIONS = [
+    "-mavx2",
+    "-mfma",
+    "-mf16c",
+]  # snake_cpu.py asks the processor before it loads the library
 
 
 def compile_library(library: Path = LIBRARY, source: Path = SOURCE) -> str | None:

@@ -53,6 +53,7 @@ class Decoder(Protocol):
             choices: The A ids whose scores are wanted.
 
         Returns:
-            (B, A) float32 on the CPU: the scores of each sequence's next token; the caller's to change.
+            (B, A) float32 on the CPU, the caller's to change: the scores of each sequence's next
+            token.
         """
         ...

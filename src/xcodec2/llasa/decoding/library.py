@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
+import mmap
 import platform
 import warnings
 from ctypes import POINTER, c_float, c_int, c_int64, c_uint32, c_void_p
@@ -15,6 +17,7 @@ import torch
 from xcodec2.codec.kernels.build import LLAMA_LIBRARY
 from xcodec2.codec.kernels.snake_cpu import openmp_parallel
 
+LARGE_PAGE = 1 << 21
 PANEL = 64  # outputs whose weights lie side by side
 KEYS = 8  # positions whose keys do; a capacity is a multiple of it
 TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
@@ -134,7 +137,8 @@ class Weight:
         outputs = len(weight) if rows is None else len(rows)
         inputs = weight.shape[1]
         panels = -(-outputs // PANEL)
-        self.panels = torch.empty(panels, inputs, PANEL, dtype=weight.dtype, device="cpu")
+        self.panels = in_large_pages(panels * inputs * PANEL, weight.dtype)
+        self.panels = self.panels.view(panels, inputs, PANEL)
         some = 64  # at a time, so that there is no second copy of all
         for first in range(0, panels, some):
             part = slice(first * PANEL, min((first + some) * PANEL, outputs))
@@ -161,6 +165,21 @@ class Weight:
             self.matrix, x.ctypes.data, y.ctypes.data, len(x), threads, openmp_parallel()
         )
         return y
+
+
+def in_large_pages(count: int, dtype: torch.dtype) -> torch.Tensor:
+    """(count,) zeros, in large pages where Linux has some to give: a weight that is read from end
+    to end for each token takes a third less time there.
+    """
+    size = count * dtype.itemsize
+    if size < 2 * LARGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return torch.zeros(count, dtype=dtype, device="cpu")
+    memory = mmap.mmap(-1, size + LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(memory, dtype=torch.uint8)
+    start = -whole.data_ptr() % LARGE_PAGE
+    return whole[start : start + size].view(dtype)
 
 
 def narrowest(weight: torch.Tensor) -> torch.Tensor:

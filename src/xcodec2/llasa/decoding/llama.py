@@ -168,7 +168,7 @@ class LlamaDecoder:
 
 
 def interleave(pair: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Two weights (O, …) → (2·O', …): half a panel of the first, half of the second, and so on, with
+    """Two weights (O, …) → (2·O', …): half a panel of the first, half of the second, and so on;
     zeros behind both.
     """
     half = PANEL // 2

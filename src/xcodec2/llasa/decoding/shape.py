@@ -52,11 +52,11 @@ class LlamaShape:
             if frequencies is None or heads % kv_heads or head_dim % 2:
                 return None
             return cls(
-                vocabulary=config["vocab_size"],
-                context=config["max_position_embeddings"],
-                layers=config["num_hidden_layers"],
-                hidden=config["hidden_size"],
-                intermediate=config["intermediate_size"],
+                vocabulary=int(config["vocab_size"]),
+                context=int(config["max_position_embeddings"]),
+                layers=int(config["num_hidden_layers"]),
+                hidden=int(config["hidden_size"]),
+                intermediate=int(config["intermediate_size"]),
                 heads=heads,
                 kv_heads=kv_heads,
                 head_dim=head_dim,

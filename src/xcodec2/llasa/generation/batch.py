@@ -112,7 +112,7 @@ class BatchGenerator:
         self.decoder: Decoder = lm.decoder
         self.track = lm.track
         self.speech_end = lm.prompts.vocabulary.speech_end
-        self.speech = Choices(np.sort(np.append(lm.prompts.vocabulary.code_ids, self.speech_end)))
+        self.speech = lm.speech
         self.sequences: list[Sequence] = []
 
     @property

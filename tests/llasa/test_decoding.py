@@ -1,0 +1,243 @@
+"""The compiled forward pass and what is read without transformers: equal to transformers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from talkers import base_tokenizer, prompts, small_llama, speech_tokenizer
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from xcodec2.errors import LlasaError
+from xcodec2.llasa.decoding import library, llama
+from xcodec2.llasa.decoding.base import Choices
+from xcodec2.llasa.decoding.causal import TransformersDecoder
+from xcodec2.llasa.decoding.files import read_llama
+from xcodec2.llasa.decoding.llama import LlamaDecoder
+from xcodec2.llasa.decoding.load import decoder_of
+from xcodec2.llasa.decoding.shape import LlamaShape
+from xcodec2.llasa.lm import BUNDLED, load_for_speech, load_lm, load_tokenizer
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.tokenizer_file import read_tokenizer
+
+pytestmark = pytest.mark.skipif(
+    library.load_library() is None, reason="the forward pass was not compiled"
+)
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500_000.0,
+    "factor": 32.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+SHAPES = {
+    "plain": {},
+    "grouped queries, tied": {"num_key_value_heads": 2, "tie_word_embeddings": True},
+    "other heads": {
+        "head_dim": 20,
+        "hidden_size": 72,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+    },
+    "biases, no whole panels": {
+        "attention_bias": True,
+        "mlp_bias": True,
+        "intermediate_size": 75,
+        "hidden_size": 72,
+    },
+    "Llama 3": {"rope_parameters": LLAMA3, "num_key_value_heads": 1},
+    "linear": {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}},
+    "whole chunks": {"hidden_size": 128, "intermediate_size": 320, "rms_norm_eps": 1e-3},
+}
+
+
+def random_llama(**changes: object) -> LlamaForCausalLM:
+    torch.manual_seed(0)
+    settings = {
+        "vocab_size": 300,
+        "hidden_size": 64,
+        "intermediate_size": 160,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.2,
+        **changes,
+    }
+    model = LlamaForCausalLM(LlamaConfig(**settings)).eval()
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.data += 0.2 * torch.randn_like(parameter)
+    return model
+
+
+def largest_difference(one, other, pieces: list[np.ndarray]) -> float:
+    """Of the scores of two decoders that read the same pieces, in deviations of a score."""
+    choices = Choices(np.arange(3, 290))
+    states = one.new_state(), other.new_state()
+    worst = 0.0
+    for piece in pieces:
+        a, b = (
+            decoder.scores([state], [piece], choices)
+            for decoder, state in zip((one, other), states, strict=True)
+        )
+        worst = max(worst, float((a - b).abs().max() / b.std()))
+    return worst
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_scores_are_those_of_transformers(shape):
+    model = random_llama(**SHAPES[shape])
+    ids = np.random.default_rng(0).integers(300, size=400)
+    pieces = np.split(ids, [1, 2, 9, 130, 131, 391, 392])  # single tokens, and across PREFILL
+    decoder = decoder_of(model)
+    assert isinstance(decoder, LlamaDecoder)
+    assert largest_difference(decoder, TransformersDecoder(model), pieces) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_of_half_the_size_stay_so_with_the_same_scores(dtype):
+    model = random_llama(num_key_value_heads=2)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype).float()
+    decoder = decoder_of(model)
+    assert decoder.kept[0].panels.dtype.itemsize == decoder.embedding.dtype.itemsize == 2
+    ids = np.random.default_rng(1).integers(300, size=90)
+    assert largest_difference(decoder, TransformersDecoder(model), np.split(ids, [1, 60])) < 1e-4
+
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    monkeypatch.setattr(llama, "LARGE", 0)
+    decoder, choices = decoder_of(random_llama()), Choices(np.arange(300))
+    seen = []
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        state = decoder.new_state()
+        read = [np.arange(40), np.array([7])]
+        seen.append(torch.stack([decoder.scores([state], [ids], choices) for ids in read]))
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model_type": "mistral"},
+        {"hidden_act": "gelu"},
+        {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}},
+        {"quantization_config": {"bits": 4}},
+        {"architectures": ["LlamaForSequenceClassification"]},
+        {"hidden_size": None},
+    ],
+)
+def test_what_is_no_plain_llama_is_left_to_transformers(changes):
+    config = random_llama().config.to_dict()
+    assert LlamaShape.of(config) is not None
+    assert LlamaShape.of(config | changes) is None
+
+
+# --- from files -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("size", ["50GB", "10KB"])  # one file or several
+def test_a_folder_is_read_without_transformers_with_the_same_scores(tmp_path, tied, size):
+    small_llama(tied=tied, seed=3).half().save_pretrained(tmp_path, max_shard_size=size)
+    speech_tokenizer().save_pretrained(tmp_path)
+    light, full = load_for_speech(tmp_path), load_lm(tmp_path)
+    assert light.model is None
+    assert light.context == full.context
+    assert light.decoder.embedding.dtype == torch.float16
+    prompt = full.prompts.prompt("the very same")
+    assert light.prompts.prompt("the very same").tolist() == prompt.tolist()
+    states = light.decoder.new_state(), full.decoder.new_state()
+    a = light.decoder.scores([states[0]], [prompt], light.speech)
+    assert torch.equal(a, full.decoder.scores([states[1]], [prompt], full.speech))
+
+
+@pytest.mark.parametrize("damage", ["missing", "unexpected", "shape", "cut"])
+def test_damaged_weights_are_named_by_the_one_loader(tmp_path, damage):
+    model = small_llama(tied=False)
+    model.save_pretrained(tmp_path)
+    speech_tokenizer().save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        config = json.loads((tmp_path / "config.json").read_text())
+        change = {
+            "missing": {"num_hidden_layers": 3},
+            "unexpected": {"num_hidden_layers": 1},
+            "shape": {"intermediate_size": 96},
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config | change[damage]))
+    assert read_llama(tmp_path, torch.float32) is None
+    with pytest.raises(LlasaError):
+        load_for_speech(tmp_path)
+
+
+def test_the_bundled_tokenizer_is_read_as_transformers_reads_it():
+    light, full = read_tokenizer(BUNDLED), load_tokenizer(None)
+    assert light is not None
+    mine, theirs = Prompts.of(light), Prompts.of(full)
+    assert light.get_vocab() == full.get_vocab()
+    assert mine.control == theirs.control
+    for text in ("Weasels have eaten our phone system", "a <|s_5|> — ☃ 3½"):
+        assert mine.prompt(text).tolist() == theirs.prompt(text).tolist()
+    with pytest.raises(LlasaError, match="control token"):
+        mine.prompt("a <|eot_id|>")
+
+
+def test_templates_of_llama_3_are_rendered_as_transformers_renders_them(tmp_path):
+    speech_tokenizer().save_pretrained(tmp_path)
+    light, full = read_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert light is not None
+    mine, theirs = Prompts.of(light), prompts()
+    assert mine.prompt("that", "this", np.arange(9)).tolist() == (
+        theirs.prompt("that", "this", np.arange(9)).tolist()
+    )
+    assert light.unk_token_id == full.unk_token_id
+    assert len(light) == len(full)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("tokenizer_config.json", "tokenizer_class", "Qwen2Tokenizer"),
+        ("tokenizer_config.json", "add_prefix_space", True),
+        ("tokenizer_config.json", "unk_token", "<new>"),
+        ("tokenizer_config.json", "auto_map", {"AutoTokenizer": "code.py"}),
+        ("added_tokens.json", "<new>", 999),
+    ],
+)
+def test_tokenizers_that_need_more_than_their_file_are_left_to_transformers(
+    tmp_path: Path, file, key, value
+):
+    base_tokenizer().save_pretrained(tmp_path)
+    assert read_tokenizer(tmp_path) is not None
+    path = tmp_path / file
+    facts = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(facts | {key: value}))
+    assert read_tokenizer(tmp_path) is None
+
+
+@pytest.mark.slow
+def test_speaking_imports_neither_transformers_nor_the_text_front_end():
+    """They take longer than a sentence."""
+    code = (
+        "import sys; from xcodec2.llasa import Speaker, Sampling; "
+        "s = Speaker.from_pretrained(); "
+        "s.speak('Your passwords have been changed.', sampling=Sampling(max_tokens=3)); "
+        "print([m for m in ('transformers', 'jinja2.compiler', 'xcodec2.llasa.text')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "['jinja2.compiler']"
