@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="phonemes")
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("changes", nargs="*", help="KEY=VALUE changes of the recipe")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     changes = [f'rows=["{args.rows}"]', "copy_steps=0", *args.changes]
     recipe = read_llasa_recipe(args.recipe, changes)
