@@ -115,7 +115,8 @@ def measurement(match: re.Match[str]) -> str | None:
     if unit == "s" and not space and match["amount"].isdigit() and len(match["amount"]) > 2:
         return None  # 747s
     one = (match["amount"] == "1" and not match["until"]) or is_adjective(match) or space == "-"
-    above, below = [], []
+    above: list[tuple[str, str]] = []
+    below: list[tuple[str, str]] = []
     for sign, name, power in [("*", unit, match["power"]), *FACTOR.findall(match["rest"] or "")]:
         inverse = (power or "").startswith("-")
         size = (power or "").lstrip("-")
@@ -123,7 +124,9 @@ def measurement(match: re.Match[str]) -> str | None:
     words = [amount(match)]
     for place, (name, power) in enumerate(above):
         words.append(unit_words(name, power, one or place < len(above) - 1))
-    return " per ".join([" ".join(words), *(unit_words(*item, True) for item in below)])
+    return " per ".join(
+        [" ".join(words), *(unit_words(name, power, True) for name, power in below)]
+    )
 
 
 def unit_words(unit: str, power: str | None, one: bool) -> str:
