@@ -27,6 +27,7 @@ from xcodec2.printable import printable
 
 if TYPE_CHECKING:
     from xcodec2.codes import Codes
+    from xcodec2.llasa.transcription import LmTranscriber
     from xcodec2.transcribe import Transcriber
 
 
@@ -36,10 +37,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--ctc",
-    required=True,
     metavar="FILE",
     type=INPUT_FILE,
     help="A model that `xcodec2 llasa ctc` has trained.",
+)
+@click.option(
+    "--lm",
+    metavar="LM",
+    help="Instead: a LLaSA that has learned the task asr; a folder or a Hugging Face id.",
 )
 @click.option(
     "--format",
@@ -47,7 +52,7 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "srt", "vtt"]),
     default="text",
     show_default=True,
-    help="json has words and phones with times; srt and vtt are subtitles.",
+    help="json has words and phones with times (with --lm, segments); srt and vtt are subtitles.",
 )
 @click.option(
     "-o",
@@ -55,11 +60,14 @@ if TYPE_CHECKING:
     metavar="OUT",
     help="A file; a folder for several inputs.  [default: standard output]",
 )
-@click.option("--model", "model_name", metavar="MODEL", help="The codec.  [default: the CTC's own]")
+@click.option(
+    "--model", "model_name", metavar="MODEL", help="The codec.  [default: the model's own]"
+)
 @device_option
 def transcribe(
     inputs: tuple[Path, ...],
-    ctc: Path,
+    ctc: Path | None,
+    lm: str | None,
     form: str,
     out: str | None,
     model_name: str | None,
@@ -68,7 +76,7 @@ def transcribe(
     """Transcribe audio, or the codes of audio without decoding them.
 
     Codes (files of `xcodec2 encode`, .npy arrays, text of speech tokens) are read as they are;
-    audio is encoded first, by the codec that the CTC model was trained on; - is standard input.
+    audio is encoded first, by the codec that the model was trained on; - is standard input.
     Several inputs give a line each, with the path before it. If OUT is a folder or ends in /, each
     input is written to OUT/NAME.txt (.json, .srt, .vtt). Existing files are overwritten.
 
@@ -77,15 +85,17 @@ def transcribe(
       xcodec2 transcribe speech.npz --ctc runs/ctc/ctc.safetensors
       xcodec2 transcribe speech.wav --ctc runs/ctc/ctc.safetensors --format srt -o speech.srt
       xcodec2 transcribe *.wav --ctc runs/ctc/ctc.safetensors --format json -o transcripts/
+      xcodec2 transcribe speech.wav --lm runs/mine/model
     """
+    if (ctc is None) == (lm is None):
+        raise click.UsageError("give one of --ctc and --lm: what transcribes")
     pairs = plan_transcripts(inputs, form, None if out == str(STDIO) else out)
     check_device(device)
     from xcodec2.errors import TranscriptionError
     from xcodec2.files import replacing
-    from xcodec2.transcribe import Transcriber
     from xcodec2.transcribe.formats import format_transcript
 
-    reader = Reader(Transcriber.load(ctc, device=device), model_name, device)
+    reader = Reader(load_transcriber(ctc, lm, device), model_name, device)
 
     def work(source: Path) -> Callable[[Path], None]:
         text = format_transcript(reader.transcriber.transcribe(reader.codes(source)), form)
@@ -100,6 +110,24 @@ def transcribe(
         return save
 
     for_each_file(pairs, work)
+
+
+def load_transcriber(ctc: Path | None, lm: str | None, device: str) -> Any:
+    """What reads codes: a CTC model, or a language model."""
+    if ctc is not None:
+        from xcodec2.transcribe import Transcriber
+
+        return Transcriber.load(ctc, device=device)
+    from xcodec2.llasa.extra import require_llasa
+
+    require_llasa("transformers")
+    from transformers.utils import logging
+
+    from xcodec2.llasa.transcription import LmTranscriber
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    return LmTranscriber.load(str(lm), device=device)
 
 
 def plan_transcripts(
@@ -130,7 +158,9 @@ def show(text: str, source: Path | None) -> None:
 class Reader:
     """Codes of files of both kinds; the codec is loaded when the first audio comes."""
 
-    def __init__(self, transcriber: Transcriber, model_name: str | None, device: str) -> None:
+    def __init__(
+        self, transcriber: Transcriber | LmTranscriber, model_name: str | None, device: str
+    ) -> None:
         self.transcriber, self.name, self.device = transcriber, model_name, device
         self.model: Any = None
 
@@ -157,7 +187,7 @@ class Reader:
         return codes
 
     def load(self) -> Any:
-        """The codec that was named, or the CTC model's own."""
+        """The codec that was named, or the model's own."""
         from xcodec2.errors import CheckpointError
 
         own = self.transcriber.codec.model or "nano"
@@ -167,5 +197,5 @@ class Reader:
             if self.name:
                 raise
             raise CheckpointError(
-                f"{problem}; the CTC model reads codes of {own}: say with --model where it is"
+                f"{problem}; the model reads codes of {own}: say with --model where it is"
             ) from problem

@@ -120,9 +120,11 @@ class LanguageModel:
     @cached_property
     def track(self) -> Track | None:
         """The phoneme track, for a model that speaks on one."""
+        if not self.metadata.track:
+            return None
         from xcodec2.llasa.track import Track
 
-        return Track.of(self.prompts, self.name) if self.metadata.track else None
+        return Track.of(self.prompts, self.name)
 
     @cached_property
     def decoder(self) -> Decoder:

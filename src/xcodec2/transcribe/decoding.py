@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -33,15 +33,17 @@ class Transcript:
     Attributes:
         words: With times.
         phones: With times; spaces and marks left out.
+        segments: Pieces of text with times, where words have none.
     """
 
     words: list[Timed]
     phones: list[Timed]
+    segments: list[Timed] = field(default_factory=list)
 
     @property
     def text(self) -> str:
         """The words, one space between them."""
-        return " ".join(word.text for word in self.words)
+        return " ".join(part.text for part in self.words or self.segments)
 
 
 def greedy(log_probabilities: Tensor, symbols: str, frame_rate: float) -> list[Timed]:

@@ -16,12 +16,14 @@ def format_transcript(transcript: Transcript, form: str) -> str:
     """A transcript in one of `FORMATS`, with a line break at its end."""
     if form == "json":
         facts = {"text": transcript.text, **asdict(transcript)}
+        if not transcript.segments:
+            del facts["segments"]
         return f"{json.dumps(facts, ensure_ascii=False)}\n"
     if form == "text":
         return f"{transcript.text}\n"
     comma = "," if form == "srt" else "."
     blocks = [] if form == "srt" else ["WEBVTT\n"]
-    for number, cue in enumerate(cues(transcript.words), 1):
+    for number, cue in enumerate(cues(transcript.words or transcript.segments), 1):
         times = f"{clock(cue.start, comma)} --> {clock(cue.end, comma)}"
         head = f"{number}\n" if form == "srt" else ""
         blocks.append(f"{head}{times}\n{cue.text}\n")

@@ -14,7 +14,7 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence as Several
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from xcodec2.llasa.decoding.base import Choices, Decoder
 from xcodec2.llasa.generation.draw import Drawer, draw
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.sampling import Sampling
-from xcodec2.llasa.track import Guide
+
+if TYPE_CHECKING:
+    from xcodec2.llasa.track import Guide
 
 Finished: TypeAlias = Literal["end", "length", "cancelled"]
 NOTHING = np.zeros(0, np.int64)

@@ -163,6 +163,26 @@ def time_of_day(match: re.Match[str]) -> str | None:
     return f"{words} {half}".strip() + until_or_end(match)
 
 
+def military(match: re.Match[str]) -> str | None:
+    """0600 hours, at 1830 hrs, 0900-1700h: a time, where a number of hours cannot be meant."""
+    times = [time for time in (match["first"], match["clock"]) if time]
+    plausible = all((int(time[:2]) < 24 and int(time[2:]) < 60) or time == "2400" for time in times)
+    at = AT.search(match.string[max(0, match.start() - 9) : match.start()])
+    if not plausible or not (at or any(time[0] == "0" for time in times)):
+        return None
+    middle = " and " if (match["to"] or "").strip() == "and" else " to "
+    return f"{middle.join(map(of_the_clock, times))} hours"
+
+
+def of_the_clock(time: str) -> str:
+    """0600 → "oh six hundred", 1830 → "eighteen thirty", 0000 → "zero hundred"."""
+    hour, minute = int(time[:2]), int(time[2:])
+    first = cardinal(hour) if hour > 9 or not hour else f"oh {cardinal(hour)}"
+    if not minute:
+        return f"{first} hundred"
+    return f"{first} {'oh ' if minute < 10 else ''}{cardinal(minute)}"
+
+
 def whole_hour(match: re.Match[str]) -> str | None:
     """7 p.m., 11am, 9–5 pm."""
     hour, until = int(match["hour"]), match["until"]
@@ -191,6 +211,8 @@ def sentence_end(match: re.Match[str]) -> str:
     )
 
 
+#: Before a time of day, where a number of hours would not stand.
+AT = re.compile(r"\b(?:at|by|from|until|till|before|after|since|between) $", re.I)
 HALF = r"[AaPp](?:\.\s?[Mm]\.|[Mm](?![A-Za-z]))"
 DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 YEAR = r"(?P<year>[12]\d{3})"
@@ -231,6 +253,11 @@ RULES = (
         rf"{START}(?:(?P<before>\d{{1,5}}) (?P<era>B\.?C\.?E?\.?|A\.?D\.?|C\.?E\.?)"
         rf"|(?P<anno>A\.?D\.?) (?P<after>\d{{1,4}})){END}",
         era,
+    ),
+    rule(
+        rf"{START}(?:(?P<first>\d{{4}})(?P<to> ?[-–] ?| to | and ))?(?P<clock>\d{{4}})"
+        r" ?(?:hours|hrs|h)(?!\w)",
+        military,
     ),
     rule(
         rf"{START}(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?::(?P<second>\d\d))?"

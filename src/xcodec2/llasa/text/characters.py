@@ -147,8 +147,8 @@ def fold(text: str) -> str:
     Raises:
         LlasaError: For a character that has no reading in English.
     """
-    text = text.translate(SAME).translate(CJK_PUNCTUATION)
     text = SUPERSCRIPT.sub(lambda match: f"^{match.group().translate(SUPERSCRIPTS)}", text)
+    text = text.translate(SAME).translate(CJK_PUNCTUATION)
     # narrow and no-break spaces between thousands
     text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", ",", text)
     # the Greek signs of units, as they are written where there is no Greek

@@ -7,6 +7,7 @@ import re
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.text import abbreviations, calendar, names, quantities
 from xcodec2.llasa.text.characters import fold
+from xcodec2.llasa.text.notation import plain_notation
 from xcodec2.llasa.text.rules import Rewriter
 
 #: Addresses before anything in them is read as a date, dates before amounts; single signs last.
@@ -44,7 +45,7 @@ def normalize(text: str) -> str:
         'Doctor Smith paid twelve dollars and fifty cents at nine thirty AM on March fourth, twenty
         twenty-four.'
     """
-    words = punctuated(REWRITE(paragraphs(fold(text))))
+    words = punctuated(REWRITE(paragraphs(fold(plain_notation(text)))))
     if not any(map(str.isalpha, words)):
         start = text if len(text) <= 40 else f"{text[:40]}…"
         raise LlasaError(f"no speakable characters in {start!r}: give letters or digits")

@@ -11,6 +11,10 @@ from xcodec2.llasa.text.tables import CURRENCIES, SCALES, STUCK, UNITS
 TO = r"(?: ?[-–—] ?| to )"
 UNIT = rf"(?:{alternatives(UNITS)})"
 ROUND = {"10": "tens", "100": "hundreds", "1000": "thousands", "1,000": "thousands"}
+POWER = r"\^?[23]|\^-[123]"
+#: Before another unit: N*m, N-m, m/s, m s^-1.
+TIMES_OR_PER = rf"(?:[/*-]| (?={UNIT}\^-))"
+FACTOR = re.compile(rf"([/*-]| )({UNIT})(?:\^?([23]|(?<=\^)-[123]))?")
 POWERS = {"2": "square", "3": "cubic"}
 SIGNS = {"-": "minus ", "+": "plus ", "±": "plus or minus ", "~": "about ", "": "", None: ""}
 #: "a $5 bill": before a noun, the unit stands in the singular.
@@ -104,17 +108,25 @@ def inches_alone(match: re.Match[str]) -> str | None:
 
 
 def measurement(match: re.Match[str]) -> str | None:
-    """5 km, 2.5-3 kg, 9.8 m/s², 120 sq ft, 1/2 mile."""
+    """5 km, 2.5-3 kg, 9.8 m/s², 10 N·m, 5 s⁻¹, 120 sq ft, 1/2 mile."""
     unit, space = match["unit"], match["space"]
     if len(unit) == 1 and not space and unit not in STUCK:
         return None
     if unit == "s" and not space and match["amount"].isdigit() and len(match["amount"]) > 2:
         return None  # 747s
     one = (match["amount"] == "1" and not match["until"]) or is_adjective(match) or space == "-"
-    words = f"{amount(match)} {unit_words(unit, match['power'], one)}"
-    for below, power in re.findall(rf"/({UNIT})(?:\^?([23]))?", match["rest"] or ""):
-        words += f" per {unit_words(below, power, True)}"
-    return words
+    above: list[tuple[str, str]] = []
+    below: list[tuple[str, str]] = []
+    for sign, name, power in [("*", unit, match["power"]), *FACTOR.findall(match["rest"] or "")]:
+        inverse = (power or "").startswith("-")
+        size = (power or "").lstrip("-")
+        (below if sign == "/" or inverse else above).append((name, size if size != "1" else ""))
+    words = [amount(match)]
+    for place, (name, power) in enumerate(above):
+        words.append(unit_words(name, power, one or place < len(above) - 1))
+    return " per ".join(
+        [" ".join(words), *(unit_words(name, power, True) for name, power in below)]
+    )
 
 
 def unit_words(unit: str, power: str | None, one: bool) -> str:
@@ -262,8 +274,8 @@ AMOUNTS = (
     rule(rf"{SIGNED}{AMOUNT}\^(?P<exponent>{EXPONENT})(?!\w)", power),
     rule(rf"(?P<amount>(?<![\w])[A-Za-z])\^(?P<exponent>{EXPONENT})(?!\w)", power),
     rule(
-        rf"{SIGNED}{RANGE}(?P<space>[ -]?)(?P<unit>{UNIT})(?:\^?(?P<power>[23]))?"
-        rf"(?P<rest>(?:/{UNIT}(?:\^?[23])?)*)(?![\w^])(?:\.(?= [a-z]))?",
+        rf"{SIGNED}{RANGE}(?P<space>[ -]?)(?P<unit>{UNIT})(?:\^?(?P<power>[23]|(?<=\^)-[123]))?"
+        rf"(?P<rest>(?:{TIMES_OR_PER}{UNIT}(?:{POWER})?)*)(?![\w^])(?:\.(?= [a-z]))?",
         measurement,
     ),
     rule(rf"{START}{NUMBER}(?: ?(?P<sign>[x×*]) ?{NUMBER})+(?!\w)", product),
