@@ -19,7 +19,7 @@ from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
-from xcodec2.evaluate.exports import check_forms, export
+from xcodec2.evaluate.exports import check_forms, write_exports
 from xcodec2.evaluate.journal import Journal
 from xcodec2.evaluate.lm.loop import language_models
 from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
@@ -214,7 +214,7 @@ def evaluate(
     )
     write_text(folder / "report.html", shown)
     if exports:
-        export(summary, exports, folder / "exports", loaded, recordings)
+        write_exports(summary, exports, folder / "exports", loaded, recordings)
     return summary
 
 

@@ -75,7 +75,7 @@ def language_models(
         "tokens": tokens,
         "seeds": seeds,
         "systems": {
-            name: facts_of(stream, [kept.values[keys[name, seed]] for seed in range(seeds)], tokens)
+            name: lm_facts(stream, [kept.values[keys[name, seed]] for seed in range(seeds)], tokens)
             for name, stream in streams.items()
         },
     }
@@ -94,7 +94,7 @@ def measured(work: Sequence[tuple[Streams, LmRecipe]], workers: int) -> Any:
             raise
 
 
-def facts_of(stream: Streams, bits: Sequence[float], tokens: int) -> dict[str, Any]:
+def lm_facts(stream: Streams, bits: Sequence[float], tokens: int) -> dict[str, Any]:
     """What is said of one system."""
     low, high = t_interval(bits)
     return {

@@ -108,7 +108,7 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
         if not torch.isfinite(loss):
             raise XCodec2Error(f"the language model's loss after {learned} tokens is not finite")
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule(learned / recipe.tokens)
+            group["lr"] = recipe.learning_rate * learning_rate_share(learned / recipe.tokens)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -116,7 +116,7 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
         learned += sum(map(len, batch))
 
 
-def schedule(done: float) -> float:
+def learning_rate_share(done: float) -> float:
     """Share of the learning rate: up in a line, down as a cosine to a tenth."""
     if done < WARMUP:
         return (done + 0.1 * WARMUP) / WARMUP
