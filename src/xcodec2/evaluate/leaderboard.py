@@ -40,6 +40,9 @@ LM_BITS = Column(
 )
 
 
+Values = dict[str, tuple[float, float | None, float | None]]  # column → mean, low, high
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row: a system on a part of a report's corpus.
@@ -63,7 +66,7 @@ class Entry:
     condition: str
     recordings: int | None
     bit_rate: float | None
-    values: dict[str, tuple[float, float | None, float | None]] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     published: bool = False
 
 
@@ -136,7 +139,7 @@ def entries_of(
     for row in (summary.get("protocol") or {}).get("published", ()):
         for name in row["metrics"]:
             columns.setdefault(name, COLUMNS[name])
-        metrics = {
+        metrics: Values = {
             name: (finite_number(value), None, None) for name, value in row["metrics"].items()
         }
         origin = f"{row['source']}, {row['date']}"
@@ -150,7 +153,7 @@ def entries_of(
 def measured_entry(
     system: str,
     found: Mapping[str, Any],
-    values: dict[str, tuple[float, float | None, float | None]],
+    values: Values,
     report: str,
     corpus: str,
     language: str,

@@ -90,7 +90,16 @@ def window_of(slots: int, recipe: LmRecipe) -> int:
 
 
 def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
-    """Train on windows of whole frames from random places, until the tokens are used up."""
+    """Train on windows of whole frames from random places, until the tokens are used up.
+
+    Args:
+        model: Is changed.
+        streams: Codes of one system.
+        recipe: Of the run.
+
+    Raises:
+        XCodec2Error: The loss is not finite.
+    """
     window = window_of(streams.slots, recipe)
     learned = 0
     rng = np.random.default_rng(recipe.seed)

@@ -141,7 +141,9 @@ class Articulation(TokenMetric):
 
     def __call__(self, tokens: Tokens) -> dict[str, Any] | None:
         """Shares of frames of sounds; None without labels in a known alphabet or held-out ones."""
-        codes, phones, training = [], [], []
+        codes: list[int] = []
+        phones: list[str] = []
+        training: list[bool] = []
         for row, these in zip(tokens.rows, tokens.codes, strict=True):
             if row["id"] in tokens.labels:
                 named = phone_of_frames(tokens.labels[row["id"]], len(these), tokens.frame_rate)

@@ -69,7 +69,7 @@ def worst_files(
     sign = 1 if column.better == "higher" else -1
     own.sort(key=lambda row: (sign * row[column.name], row["id"]))
     by_id = {recording.id: recording for recording in recordings}
-    shown = []
+    shown: list[Shown] = []
     for row in own[:count]:
         try:
             original, _ = load_recording(by_id[row["id"]])
