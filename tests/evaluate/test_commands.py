@@ -146,14 +146,14 @@ def test_changes_are_what_they_are_called():
 
 def test_robustness_ranks_copy_planted_faults_and_floor(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "page", lambda *args, **options: "")
-    clip = clip_file(tmp_path, speech().numpy())
+    clip = clip_file(tmp_path, speech().numpy()[20_000:60_000])
     command = ["evaluate", clip, "-o", str(tmp_path / "out"), "--robustness"]
-    command += ["--metrics", "stoi,mel,si-sdr,pesq"]
+    command += ["--metrics", "stoi,mel,si-sdr"]
     result = CliRunner().invoke(xcodec2, command, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert list(summary["systems"]) == [f"change:{name}" for name in CHANGES]
-    for column in ("stoi", "estoi", "mel", "si_sdr", "pesq_wb"):
+    for column in ("stoi", "estoi", "mel", "si_sdr"):
         sign = -1 if column == "mel" else 1
         mean = {
             name.removeprefix("change:"): sign * found["metrics"][column]["mean"]
