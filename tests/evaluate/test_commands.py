@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tiny import speech
 
+from xcodec2.cli import xcodec2
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate import evaluate
+from xcodec2.evaluate import evaluate, evaluation
 from xcodec2.evaluate.systems import programs
+from xcodec2.evaluate.systems.changes import CHANGES
 from xcodec2.evaluate.systems.command import split_commands
 from xcodec2.evaluate.systems.named import baseline
 
@@ -138,3 +142,27 @@ def test_changes_are_what_they_are_called():
         assert changed.dtype == np.float32
     with pytest.raises(XCodec2Error, match="there are copy, quiet"):
         baseline("change:faster")
+
+
+def test_robustness_ranks_copy_planted_faults_and_floor(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "page", lambda *args, **options: "")
+    clip = clip_file(tmp_path, speech().numpy()[20_000:60_000])
+    command = ["evaluate", clip, "-o", str(tmp_path / "out"), "--robustness"]
+    command += ["--metrics", "stoi,mel,si-sdr"]
+    result = CliRunner().invoke(xcodec2, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert list(summary["systems"]) == [f"change:{name}" for name in CHANGES]
+    for column in ("stoi", "estoi", "mel", "si_sdr"):
+        sign = -1 if column == "mel" else 1
+        mean = {
+            name.removeprefix("change:"): sign * found["metrics"][column]["mean"]
+            for name, found in summary["systems"].items()
+            if column in found["metrics"]
+        }
+        assert mean["copy"] == max(mean.values()), column
+        for fault in ("narrow", "gap"):
+            assert mean["noise"] < mean[fault] < mean["copy"], (column, fault)
+    refused = CliRunner().invoke(xcodec2, [*command, "--baseline", "mulaw"])
+    assert refused.exit_code == 2
+    assert "--robustness evaluates no models and baselines" in refused.output

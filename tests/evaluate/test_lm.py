@@ -91,6 +91,12 @@ def test_systems_are_ranked_by_what_their_codes_leave_to_chance(recordings, tmp_
         language_models(systems[2:], recordings, tmp_path, **options)
 
 
+@pytest.mark.slow
+def test_workers_change_no_language_model():
+    work = [(synthetic("told"), LmRecipe(2000, seed, **SMALL)) for seed in range(2)]
+    assert list(loop.measured(work, 2)) == list(loop.measured(work, 1))
+
+
 class TwoBooks(Planted):
     """Two codebooks of the oracle's phone and speaker."""
 

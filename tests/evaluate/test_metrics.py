@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -215,6 +217,25 @@ def test_silence_has_lost_every_word(monkeypatch):
         assert of(WordErrors, clip, clip, language=language)["wer"] == 0
     with pytest.raises(XCodec2Error, match="typist knows en and not ru"):
         of(WordErrors, clip, clip, language="ru")
+
+
+@pytest.mark.parametrize(
+    ("metric", "place"),
+    [(F0, "f0.yin"), (MelDistance, "mel.spectra"), (STOI, "stoi.at_its_rate")],
+)
+def test_the_original_is_looked_at_once_for_all_systems(metric, place, monkeypatch):
+    target = f"xcodec2.evaluate.metrics.{place}"
+    module, _, name = target.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+    seen: list[int] = []
+    monkeypatch.setattr(target, lambda waveform: seen.append(1) or real(waveform))
+    cache: dict = {}
+    clip = speech().numpy()
+    apart = [metric()(Pair(clip, clip * level)) for level in (0.9, 0.5)]
+    seen.clear()
+    together = [metric()(Pair(clip, clip * level, cache=cache)) for level in (0.9, 0.5)]
+    assert together == apart
+    assert len(seen) == 3
 
 
 def test_what_depends_on_the_original_alone_is_computed_once():

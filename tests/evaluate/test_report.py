@@ -67,6 +67,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out" / "report.html"
 
 
+def test_nothing_is_wider_than_a_phone_but_what_scrolls(report):
+    content = report.read_text(encoding="utf-8").replace("</body>", f"{PROBE}</body>")
+    listen = "<script>window.seen = [];</script>"
+    dom = in_browser(report, content.replace("<head>", f"<head>{listen}", 1), width=500)
+    found = json.loads(base64.b64decode(re.search(r"<pre>(.*?)</pre>", dom)[1]))
+    assert found["sideways"] <= 0
+    assert all(width >= 640 for width in found["plots"])  # they scroll, and can be read
+
+
 def test_page_works_in_a_browser(report):
     content = report.read_text(encoding="utf-8")
     listen = "<script>window.seen = []; onerror = (message) => { seen.push(message); };</script>"
@@ -78,9 +87,9 @@ def test_page_works_in_a_browser(report):
     assert found["errors"] == []
     assert found["injected"] == 0
     assert found["durations"] == pytest.approx(
-        [2.0] * 4, abs=0.01
-    )  # two clips, original and reconstruction
-    assert len(found["images"]) == 2
+        [2.0] * 6, abs=0.01
+    )  # two clips, the original and both reconstructions
+    assert len(found["images"]) == 4  # the worst two files, by both systems
     assert all(complete and width == 1200 for complete, width in found["images"])
     assert len(found["plots"]) == 2  # rates and distributions; these systems have no codes
     assert all(width > 600 for width in found["plots"])

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from xcodec2.evaluate.metrics.metric import Pair
-from xcodec2.evaluate.metrics.unit_edit import UnitEdit, in_a_room, merged, unit_edit_distance
+from xcodec2.evaluate.metrics.unit_edit import (
+    UnitEdit,
+    in_a_room,
+    unit_edit_distance,
+    without_repeats,
+)
 from xcodec2.evaluate.probing.codes import (
     held_out_pnmi,
     naive_bayes,
@@ -41,8 +46,8 @@ def test_unit_edit_distance_is_the_levenshtein_distance_over_the_clean_codes():
         assert unit_edit_distance(left, right) == pytest.approx(wanted)
     shifted = np.arange(100)
     assert unit_edit_distance(shifted, shifted[1:]) == 0.01
-    assert merged(np.array([3, 3, 4, 4, 4, 3])).tolist() == [3, 4, 3]
-    assert merged(np.array([], int)).tolist() == []
+    assert without_repeats(np.array([3, 3, 4, 4, 4, 3])).tolist() == [3, 4, 3]
+    assert without_repeats(np.array([], int)).tolist() == []
 
 
 def test_unit_edit_is_zero_of_codes_that_mind_nothing_and_absent_without_codes():

@@ -118,6 +118,12 @@ RENAMED = {
     "exports/ of the report's folder.",
 )
 @click.option(
+    "--robustness",
+    is_flag=True,
+    help="In place of codecs, evaluate speech changed in known ways (a copy, a delay, noise, ...): "
+    "what moves each metric, and by how much.",
+)
+@click.option(
     "--lm-minutes",
     type=click.FloatRange(0, min_open=True),
     metavar="N",
@@ -169,6 +175,7 @@ def evaluate(
     from xcodec2.evaluate import evaluate as run
     from xcodec2.evaluate.metrics import DEFAULTS, NAMES
     from xcodec2.evaluate.report.text import summary_lines
+    from xcodec2.evaluate.systems.changes import CHANGES
 
     for old, (option, name) in RENAMED.items():
         if (value := options.pop(old)) is not None:
@@ -182,7 +189,13 @@ def evaluate(
             param_hint="'--metrics'",
         )
     options["exports"] = tuple((options["exports"] or "").split(",")) if options["exports"] else ()
-    summary = run(source, out, models=models or ("nano",), metrics=named, **options)
+    models = models or ("nano",)
+    if options.pop("robustness"):
+        if models != ("nano",) or options["baselines"]:
+            raise click.UsageError("--robustness evaluates no models and baselines: leave them out")
+        models, options["baselines"] = (), tuple(f"change:{name}" for name in CHANGES)
+        options["cost"] = False
+    summary = run(source, out, models=models, metrics=named, **options)
     for line in summary_lines(summary, shutil.get_terminal_size().columns):
         say(line)
     say(f"report: {out / 'report.html'}")

@@ -19,7 +19,7 @@ from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
-from xcodec2.evaluate.exports import check_forms, export
+from xcodec2.evaluate.exports import check_forms, write_exports
 from xcodec2.evaluate.journal import Journal
 from xcodec2.evaluate.lm.loop import language_models
 from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
@@ -127,7 +127,7 @@ def evaluate(
     rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
     if rules:
-        asked = {"metrics": metrics, "asr": asr, "speaker_encoder": speaker_encoder}
+        asked: dict[str, Any] = {"metrics": metrics, "asr": asr, "speaker_encoder": speaker_encoder}
         asked |= {"seconds": seconds, "sample": sample, "costly_sample": costly_sample}
         selection = selection_of(rules, {**asked, "channel": channel})
         seconds = rules.corpus.seconds
@@ -169,11 +169,7 @@ def evaluate(
     if lm_minutes is not None:
         used = {row["id"] for row in rows}
         kept = [recording for recording in recordings if recording.id in used]
-        options = {"minutes": lm_minutes, "seeds": lm_seeds, "workers": workers}
-        try:
-            lm = language_models(loaded, kept, folder, **options, say=tqdm.write)
-        except XCodec2Error as problem:
-            lm = {"error": str(problem), "systems": {}}
+        lm = lm_part(loaded, kept, folder, lm_minutes, lm_seeds, workers)
     summary = {
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
@@ -214,7 +210,7 @@ def evaluate(
     )
     write_text(folder / "report.html", shown)
     if exports:
-        export(summary, exports, folder / "exports", loaded, recordings)
+        write_exports(summary, exports, folder / "exports", loaded, recordings)
     return summary
 
 
@@ -268,6 +264,23 @@ def code_facts(
         if isinstance(system, TokenizerSystem) and own:
             facts[system.name] = token_facts(system, own, labels)
     return facts
+
+
+def lm_part(
+    systems: Sequence[System],
+    recordings: Sequence[Recording],
+    folder: Path,
+    minutes: float,
+    seeds: int,
+    workers: int,
+) -> dict[str, Any]:
+    """What `language_models` gives, or why it cannot: the rest of the report needs none of it."""
+    try:
+        return language_models(
+            systems, recordings, folder, minutes=minutes, seeds=seeds, workers=workers
+        )
+    except XCodec2Error as problem:
+        return {"error": str(problem), "systems": {}}
 
 
 def text_facts(

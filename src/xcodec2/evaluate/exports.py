@@ -37,7 +37,7 @@ LATEX = {**{one: f"\\{one}" for one in "&%$#_{}"}, "~": r"\textasciitilde{}",
          "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}  # fmt: skip
 
 
-def export(
+def write_exports(
     summary: Mapping[str, Any],
     forms: Sequence[str],
     folder: Path,
@@ -67,7 +67,7 @@ def export(
             versa(folder / "versa", systems, recordings)
         else:
             name, make = texts[form]
-            write(folder / name, make(summary))
+            write_whole(folder / name, make(summary))
 
 
 def check_forms(forms: Sequence[str]) -> None:
@@ -76,20 +76,20 @@ def check_forms(forms: Sequence[str]) -> None:
         raise XCodec2Error(f"no export {', '.join(unknown)}; there are {', '.join(FORMS)}")
 
 
-def write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """A whole file, or nothing."""
     with replacing(path, XCodec2Error) as file:
         file.write(text.encode())
 
 
-def columns_of(summary: Mapping[str, Any]) -> list[Column]:
+def summary_columns(summary: Mapping[str, Any]) -> list[Column]:
     """The columns of a summary."""
     return [Column(**about) for about in summary["columns"].values()]
 
 
 def csv_table(summary: Mapping[str, Any]) -> str:
     """A row for each system: files, bit rate, and of each column its mean, interval and count."""
-    columns = columns_of(summary)
+    columns = summary_columns(summary)
     parts = ("mean", "low", "high", "n")
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
@@ -104,7 +104,7 @@ def csv_table(summary: Mapping[str, Any]) -> str:
 
 def latex_table(summary: Mapping[str, Any]) -> str:
     """A table for booktabs, the best of each column bold, half the interval behind ±."""
-    columns = [c for c in columns_of(summary) if c.better]
+    columns = [c for c in summary_columns(summary) if c.better]
     arrows = {"higher": r" $\uparrow$", "lower": r" $\downarrow$"}
     heads = ["System", "bit/s", *(escaped(c.title) + arrows[c.better] for c in columns)]
     rows = []
@@ -193,10 +193,10 @@ def versa(folder: Path, systems: Sequence[System], recordings: Sequence[Recordin
             lists.setdefault(names[system.name], []).append(line)
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in lists.items():
-        write(folder / f"{name}.scp", "\n".join(lines) + "\n")
+        write_whole(folder / f"{name}.scp", "\n".join(lines) + "\n")
     if texts:
-        write(folder / "text", "\n".join(texts) + "\n")
-    write(folder / "score.yaml", VERSA)
+        write_whole(folder / "text", "\n".join(texts) + "\n")
+    write_whole(folder / "score.yaml", VERSA)
 
 
 def entry(folder: Path, key: str, waveform: Any) -> str:

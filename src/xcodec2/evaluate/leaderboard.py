@@ -40,6 +40,9 @@ LM_BITS = Column(
 )
 
 
+Values = dict[str, tuple[float, float | None, float | None]]  # column → mean, low, high
+
+
 @dataclass(frozen=True)
 class Entry:
     """One row: a system on a part of a report's corpus.
@@ -63,7 +66,7 @@ class Entry:
     condition: str
     recordings: int | None
     bit_rate: float | None
-    values: dict[str, tuple[float, float | None, float | None]] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     published: bool = False
 
 
@@ -91,7 +94,7 @@ def leaderboard(reports: Sequence[str | Path], out: str | Path) -> int:
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise XCodec2Error(f"{path}: is no summary of an evaluation ({problem!r})") from problem
     with replacing(out, XCodec2Error) as file:
-        file.write(page(entries, columns).encode())
+        file.write(leaderboard_page(entries, columns).encode())
     return len(entries)
 
 
@@ -124,7 +127,7 @@ def entries_of(
         for column, value in more_of(summary, system):
             columns.setdefault(column.name, column)
             values[column.name] = value
-        yield entry_of(system, found, values, report, source, only, ALL)
+        yield measured_entry(system, found, values, report, source, only, ALL)
     for group, parts in summary["groups"].items():
         for value, systems in parts.items():
             language = str(value) if group == "language" else only
@@ -132,31 +135,33 @@ def entries_of(
             for system, found in systems.items():
                 if found["recordings"]:
                     values = dict(values_of(found, known))
-                    yield entry_of(system, found, values, report, source, language, condition)
+                    yield measured_entry(system, found, values, report, source, language, condition)
     for row in (summary.get("protocol") or {}).get("published", ()):
         for name in row["metrics"]:
             columns.setdefault(name, COLUMNS[name])
-        metrics = {name: (number(value), None, None) for name, value in row["metrics"].items()}
+        metrics: Values = {
+            name: (finite_number(value), None, None) for name, value in row["metrics"].items()
+        }
         origin = f"{row['source']}, {row['date']}"
-        rate = None if row["bit_rate"] is None else number(row["bit_rate"])
+        rate = None if row["bit_rate"] is None else finite_number(row["bit_rate"])
         title = str(summary["protocol"]["title"])
         yield Entry(
             str(row["system"]), origin, title, only, ALL, None, rate, metrics, published=True
         )
 
 
-def entry_of(
+def measured_entry(
     system: str,
     found: Mapping[str, Any],
-    values: dict[str, tuple[float, float | None, float | None]],
+    values: Values,
     report: str,
     corpus: str,
     language: str,
     condition: str,
 ) -> Entry:
     """A row of what was measured of one system on one part."""
-    rate = None if found["bit_rate"] is None else number(found["bit_rate"])
-    count = int(number(found["recordings"]))
+    rate = None if found["bit_rate"] is None else finite_number(found["bit_rate"])
+    count = int(finite_number(found["recordings"]))
     return Entry(str(system), report, corpus, language, condition, count, rate, values)
 
 
@@ -166,8 +171,10 @@ def values_of(
     """Means with their intervals."""
     for name, metric in found["metrics"].items():
         if name in known:
-            low, high = (None if metric[end] is None else number(metric[end]) for end in EDGES)
-            yield name, (number(metric["mean"]), low, high)
+            low, high = (
+                None if metric[end] is None else finite_number(metric[end]) for end in EDGES
+            )
+            yield name, (finite_number(metric["mean"]), low, high)
 
 
 EDGES = ("low", "high")
@@ -181,20 +188,20 @@ def more_of(
     for (part, name), column in OF_CODES.items():
         value = (facts.get(part) or {}).get(name)
         if value is not None:
-            yield column, (number(value), None, None)
+            yield column, (finite_number(value), None, None)
     if found := ((summary.get("lm") or {}).get("systems") or {}).get(system):
-        low, high = (None if found[end] is None else number(found[end]) for end in EDGES)
-        yield LM_BITS, (number(found["bits_a_second"]), low, high)
+        low, high = (None if found[end] is None else finite_number(found[end]) for end in EDGES)
+        yield LM_BITS, (finite_number(found["bits_a_second"]), low, high)
 
 
-def number(value: Any) -> float:
+def finite_number(value: Any) -> float:
     """A finite number of a file that anybody may have written. Raises ValueError for others."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"{value!r} is no number")
     return float(value)
 
 
-def page(entries: Sequence[Entry], columns: Mapping[str, Column]) -> str:
+def leaderboard_page(entries: Sequence[Entry], columns: Mapping[str, Column]) -> str:
     """The page; it fetches nothing."""
     shown = [c for c in columns.values() if any(c.name in e.values for e in entries)]
     arrows = {"higher": " ↑", "lower": " ↓"}

@@ -168,15 +168,15 @@ def selection_of(protocol: Protocol, asked: Mapping[str, Any]) -> Selection:
         given = tuple(asked[name]) if isinstance(asked[name], (list, tuple)) else asked[name]
         if given not in (wanted, default):
             raise XCodec2Error(
-                f"{protocol.title} fixes {name} to {said(wanted)}, not {said(given)}: leave "
-                f"{name} out, or the protocol"
+                f"{protocol.title} fixes {name} to {setting_text(wanted)}, not "
+                f"{setting_text(given)}: leave {name} out, or the protocol"
             )
     return Selection(
         tuple(protocol.judges.metrics), protocol.judges.asr, protocol.judges.speaker_encoder
     )
 
 
-def said(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A setting for people."""
     if value is None:
         return "all"

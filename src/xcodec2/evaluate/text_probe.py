@@ -48,7 +48,7 @@ def text_probe(
         parts[not for_training(row["id"])].append(row)
     if not all(parts):
         return {"error": "too few recordings with a text to learn from some and read others"}
-    place = folder / digest_of(system, parts, phones)
+    place = folder / probe_digest(system, parts, phones)
     try:
         place.mkdir(parents=True, exist_ok=True)
         sources = [place / "training.parquet", place / "held-out.parquet"]
@@ -100,7 +100,7 @@ def write_codes(path: Path, system: TokenizerSystem, rows: Sequence[Row], phones
         pa.parquet.write_table(table, file, compression="zstd")
 
 
-def digest_of(system: TokenizerSystem, parts: Sequence[Sequence[Row]], phones: bool) -> str:
+def probe_digest(system: TokenizerSystem, parts: Sequence[Sequence[Row]], phones: bool) -> str:
     """Names the folder of a probe: other codes, texts or parts are another one."""
     texts = [[(r["id"], r["codes"], r["columns"]["text"]) for r in part] for part in parts]
     return hashlib.sha256(repr((system.key, phones, texts)).encode()).hexdigest()[:16]

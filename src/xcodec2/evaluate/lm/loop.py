@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
@@ -37,7 +39,6 @@ def language_models(
     minutes: float,
     seeds: int,
     workers: int,
-    say: Callable[[str], object] = lambda line: None,
 ) -> dict[str, Any]:
     """Train and measure a language model on each system's codes.
 
@@ -49,7 +50,6 @@ def language_models(
             get as many tokens.
         seeds: Models of each system.
         workers: Processes.
-        say: Is told of each finished model.
 
     Returns:
         minutes, tokens, seeds, and for each system its bits a second with an interval over seeds.
@@ -67,34 +67,51 @@ def language_models(
     keys = {job: key_of(streams[job[0]], LmRecipe(tokens, job[1])) for job in jobs}
     waiting = [job for job in jobs if keys[job] not in kept.values]
     work = [(streams[name], LmRecipe(tokens, seed)) for name, seed in waiting]
-    for job, bits in zip(waiting, measured(work, workers), strict=True):
-        kept.add(keys[job], bits)
-        say(f"language model of {job[0]}, seed {job[1]}: {bits:.0f} bit/s")
+    with tqdm(total=len(work), unit="model", desc="language models", disable=None) as bar:
+        for job, bits in zip(waiting, measured(work, workers), strict=True):
+            kept.add(keys[job], bits)
+            bar.update()
     return {
         "minutes": minutes,
         "tokens": tokens,
         "seeds": seeds,
         "systems": {
-            name: facts_of(stream, [kept.values[keys[name, seed]] for seed in range(seeds)], tokens)
+            name: lm_facts(stream, [kept.values[keys[name, seed]] for seed in range(seeds)], tokens)
             for name, stream in streams.items()
         },
     }
 
 
-def measured(work: Sequence[tuple[Streams, LmRecipe]], workers: int) -> Any:
-    """Bits a second of each piece of work, in its order, as they come."""
+def measured(work: Sequence[tuple[Streams, LmRecipe]], workers: int) -> Iterator[float]:
+    """Bits a second of each piece of work, in its order, as they come.
+
+    Args:
+        work: Codes and recipe of each model.
+        workers: Processes.
+
+    Yields:
+        Bits a second.
+
+    Raises:
+        XCodec2Error: A loss is not finite, or a process died.
+    """
     if workers == 1 or len(work) < 2:
         yield from (train_and_measure(*one) for one in work)
         return
     with ProcessPoolExecutor(min(workers, len(work)), get_context("spawn")) as executor:
         try:
             yield from executor.map(train_and_measure, *zip(*work, strict=True))
+        except BrokenProcessPool as problem:
+            raise XCodec2Error(
+                "a process that trained a language model died, perhaps for want of memory: start "
+                "again with fewer workers, it resumes from here"
+            ) from problem
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def facts_of(stream: Streams, bits: Sequence[float], tokens: int) -> dict[str, Any]:
+def lm_facts(stream: Streams, bits: Sequence[float], tokens: int) -> dict[str, Any]:
     """What is said of one system."""
     low, high = t_interval(bits)
     return {
@@ -157,7 +174,15 @@ class Kept:
                 file.truncate(whole)
 
     def add(self, key: str, bits: float) -> None:
-        """Keep a result, on disk before anything else happens."""
+        """Keep a result, on disk before anything else happens.
+
+        Args:
+            key: See `key_of`.
+            bits: A second of speech.
+
+        Raises:
+            XCodec2Error: The file cannot be written.
+        """
         self.values[key] = bits
         try:
             with self.path.open("ab") as file:

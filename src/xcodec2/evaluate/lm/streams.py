@@ -107,7 +107,7 @@ def streams_of(system: System, recordings: Sequence[Recording]) -> Streams | Non
             f"{system.name}: a language model needs recordings to learn from and others to be "
             f"measured on; there are {len(parts[0])} and {len(parts[1])}"
         )
-    return Streams(slots, *parts, *seconds, layout)
+    return Streams(slots, *parts, seconds[0], seconds[1], layout)
 
 
 def layout_of(books: int, size: int) -> str:

@@ -90,7 +90,16 @@ def window_of(slots: int, recipe: LmRecipe) -> int:
 
 
 def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
-    """Train on windows of whole frames from random places, until the tokens are used up."""
+    """Train on windows of whole frames from random places, until the tokens are used up.
+
+    Args:
+        model: Is changed.
+        streams: Codes of one system.
+        recipe: Of the run.
+
+    Raises:
+        XCodec2Error: The loss is not finite.
+    """
     window = window_of(streams.slots, recipe)
     learned = 0
     rng = np.random.default_rng(recipe.seed)
@@ -108,7 +117,7 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
         if not torch.isfinite(loss):
             raise XCodec2Error(f"the language model's loss after {learned} tokens is not finite")
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule(learned / recipe.tokens)
+            group["lr"] = recipe.learning_rate * learning_rate_share(learned / recipe.tokens)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -116,7 +125,7 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
         learned += sum(map(len, batch))
 
 
-def schedule(done: float) -> float:
+def learning_rate_share(done: float) -> float:
     """Share of the learning rate: up in a line, down as a cosine to a tenth."""
     if done < WARMUP:
         return (done + 0.1 * WARMUP) / WARMUP

@@ -36,7 +36,7 @@ class F0(Metric):
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:
         """Those of the columns that are defined; none where the original has no pitch at all."""
-        pitch = compare_pitch(pair.original, pair.decoded)
+        pitch = pitch_errors(pair.of_original(self.name, yin), yin(pair.decoded))
         values = {"f0_cents": pitch.cents, "f0_gross": pitch.gross, "voicing": pitch.voicing}
         return {name: value for name, value in values.items() if np.isfinite(value)}
 
@@ -68,7 +68,22 @@ def compare_pitch(original: np.ndarray, decoded: np.ndarray) -> PitchErrors:
     Raises:
         UndefinedError: No frame of the original has a pitch, or there is less than a frame.
     """
-    wanted, got = yin(original), yin(decoded)
+    return pitch_errors(yin(original), yin(decoded))
+
+
+def pitch_errors(wanted: np.ndarray, got: np.ndarray) -> PitchErrors:
+    """Compare two pitches.
+
+    Args:
+        wanted: (T,) Hz of the original, 0 where it has none.
+        got: (T,) Hz of what was decoded.
+
+    Returns:
+        The errors.
+
+    Raises:
+        UndefinedError: No frame of the original has a pitch.
+    """
     if not (wanted > 0).any():
         raise UndefinedError("no voiced frame in the original")
     both = (wanted > 0) & (got > 0)

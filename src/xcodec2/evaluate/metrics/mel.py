@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from xcodec2.evaluate.audio import SAMPLE_RATE
 from xcodec2.evaluate.metrics.metric import Column, Metric, Pair
 from xcodec2.signal.mel import MEL_WINDOWS, log_mel
 
@@ -23,6 +24,15 @@ class MelDistance(Metric):
 
     def __call__(self, pair: Pair) -> Mapping[str, float]:
         """mel, 0 for a copy; always defined."""
-        both = torch.from_numpy(np.stack([pair.original, pair.decoded])).float()
-        spectra = (log_mel(both, window, pair.sample_rate) for window in MEL_WINDOWS)
-        return {"mel": float(np.mean([float((mel[0] - mel[1]).abs().mean()) for mel in spectra]))}
+        original = pair.of_original(self.name, spectra)
+        decoded = spectra(pair.decoded)
+        differences = (
+            float((one - two).abs().mean()) for one, two in zip(original, decoded, strict=True)
+        )
+        return {"mel": float(np.mean(list(differences)))}
+
+
+def spectra(waveform: np.ndarray) -> list[torch.Tensor]:
+    """(N,) at 16 kHz → its spectra in all resolutions."""
+    samples = torch.from_numpy(waveform[None]).float()
+    return [log_mel(samples, window, SAMPLE_RATE)[0] for window in MEL_WINDOWS]

@@ -52,15 +52,17 @@ class UnitEdit(Metric):
         if pair.encode is None or pair.codes is None:
             return {}
         found, clean = {}, np.asarray(pair.codes)
-        for name, audio in changed(pair).items():
+        for name, audio in changed_speech(pair).items():
             noisy = pair.encode(audio)
             found[f"ued_{name}"] = unit_edit_distance(clean, noisy)
             if name == "noise_15":
-                found["ued_merged"] = unit_edit_distance(merged(clean), merged(noisy))
+                found["ued_merged"] = unit_edit_distance(
+                    without_repeats(clean), without_repeats(noisy)
+                )
         return found
 
 
-def changed(pair: Pair) -> dict[str, np.ndarray]:
+def changed_speech(pair: Pair) -> dict[str, np.ndarray]:
     """The recording in all the ways that codes should not mind, (N,) float32 each."""
     speech = pair.original
     power = float(np.mean(np.square(speech, dtype=np.float64)))
@@ -123,6 +125,6 @@ def unit_edit_distance(clean: np.ndarray, noisy: np.ndarray) -> float:
     return distance(clean.tolist(), noisy.tolist()) / max(1, len(clean))
 
 
-def merged(codes: np.ndarray) -> np.ndarray:
+def without_repeats(codes: np.ndarray) -> np.ndarray:
     """(T,) with runs of one code shortened to one."""
     return codes[np.r_[True, codes[1:] != codes[:-1]]] if len(codes) else codes

@@ -97,7 +97,7 @@ def abx(
     """
     # speaker, phone, other phone → the errors of its contexts (and speakers of X)
     errors: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    waiting: list[Block] = []
+    waiting: list[PhoneBlock] = []
     size = 0
     distances = Distances(items)
     for block in blocks(items, across_speakers, any_context, np.random.default_rng(seed)):
@@ -120,7 +120,7 @@ def abx(
     return ABXScore(float(means.mean()), len(means), low, high)
 
 
-class Block(NamedTuple):
+class PhoneBlock(NamedTuple):
     """Distances that belong together: X along the rows, A and B along the columns.
 
     Attributes:
@@ -142,7 +142,7 @@ class Block(NamedTuple):
 
 def blocks(
     items: Sequence[Item], across_speakers: bool, any_context: bool, rng: np.random.Generator
-) -> Iterator[Block]:
+) -> Iterator[PhoneBlock]:
     """The blocks of a corpus: of a speaker, or of two, in one context or in all together."""
     groups: dict[Any, dict[str, dict[str, list[int]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
@@ -161,7 +161,7 @@ def blocks(
             if not across_speakers:
                 xs = {phone: place for phone, place in places.items() if len(phones[phone]) > 1}
                 if xs:
-                    yield Block(speaker, columns, columns, xs, places, True)
+                    yield PhoneBlock(speaker, columns, columns, xs, places, True)
                 continue
             said_by: dict[str, dict[str, list[int]]] = defaultdict(dict)
             for phone in phones:
@@ -170,7 +170,7 @@ def blocks(
                     said_by[other][phone] = taken[other][phone]
             for theirs in said_by.values():
                 rows, xs = in_a_row(theirs)
-                yield Block(speaker, rows, columns, xs, places, False)
+                yield PhoneBlock(speaker, rows, columns, xs, places, False)
 
 
 def some(members: list[Any], most: int, rng: np.random.Generator) -> list[Any]:
@@ -189,7 +189,7 @@ def in_a_row(phones: Mapping[str, list[int]]) -> tuple[np.ndarray, dict[str, sli
 
 
 def take_errors(
-    waiting: Sequence[Block],
+    waiting: Sequence[PhoneBlock],
     distances: Distances,
     errors: dict[tuple[str, str, str], list[float]],
 ) -> None:
@@ -226,7 +226,7 @@ class Distances:
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.lengths = np.array([len(item.frames) for item in items])
-        self.frames = padded([item.frames for item in items]) if items else np.zeros((0, 0))
+        self.frames = padded_frames([item.frames for item in items]) if items else np.zeros((0, 0))
         self.between = angles if self.frames.ndim == 3 else different
 
     def __call__(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -245,7 +245,7 @@ class Distances:
         return found
 
 
-def padded(parts: Sequence[np.ndarray]) -> np.ndarray:
+def padded_frames(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Arrays of different lengths → (number, longest, …), zeros behind each."""
     longest = max(map(len, parts))
     whole = np.zeros((len(parts), longest, *parts[0].shape[1:]), parts[0].dtype)

@@ -66,18 +66,18 @@ IPA = {
 }
 
 
-def spelled(pairs: str) -> dict[str, Sound]:
+def sound_table(pairs: str) -> dict[str, Sound]:
     """`label=ipa` pairs as a table."""
     return {label: IPA[ipa] for label, ipa in (pair.split("=") for pair in pairs.split())}
 
 
-ARPABET = spelled(
+ARPABET = sound_table(
     "p=p b=b t=t d=d k=k g=ɡ q=ʔ f=f v=v th=θ dh=ð s=s z=z sh=ʃ zh=ʒ ch=tʃ jh=dʒ hh=h hv=ɦ m=m n=n "
     "ng=ŋ em=m en=n eng=ŋ nx=ɾ dx=ɾ l=l el=l r=ɹ w=w y=j iy=i ih=ɪ ix=ɨ eh=ɛ ey=e ae=æ aa=ɑ ao=ɔ "
     "ow=o uh=ʊ uw=u ux=ʉ ah=ʌ ax=ə ax-h=ə er=ɝ axr=ɚ ay=a aw=a oy=ɔ bcl=b dcl=d gcl=ɡ pcl=p tcl=t "
     "kcl=k"
 )
-FESTVOX_RU = spelled(
+FESTVOX_RU = sound_table(
     "p=p pp=p b=b bb=b t=t tt=t d=d dd=d k=k kk=k g=ɡ gg=ɡ f=f ff=f v=v vv=v s=s ss=s z=z zz=z "
     "sh=ʂ zh=ʐ sch=ɕ ch=tɕ c=ts h=x hh=x m=m mm=m n=n nn=n l=ɫ ll=l r=r rr=r j=j a=ɐ aa=a ay=ə "
     "ae=ɪ e=e ee=e i=i ii=i o=o oo=o u=u uu=u ur=ʊ y=ɨ yy=ɨ"
@@ -141,7 +141,9 @@ class Articulation(TokenMetric):
 
     def __call__(self, tokens: Tokens) -> dict[str, Any] | None:
         """Shares of frames of sounds; None without labels in a known alphabet or held-out ones."""
-        codes, phones, training = [], [], []
+        codes: list[int] = []
+        phones: list[str] = []
+        training: list[bool] = []
         for row, these in zip(tokens.rows, tokens.codes, strict=True):
             if row["id"] in tokens.labels:
                 named = phone_of_frames(tokens.labels[row["id"]], len(these), tokens.frame_rate)

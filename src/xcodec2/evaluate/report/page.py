@@ -54,7 +54,7 @@ def page(
     """
     names = [system.name for system in systems]
     ranking = ranking_column(rows, columns)
-    shown = worst_files(rows, systems[0], recordings, ranking, worst, audio) if worst else []
+    shown = worst_files(rows, systems, recordings, ranking, worst, audio) if worst else []
     parts = [
         header(summary, names),
         section("protocol", "Protocol", published_table(summary, columns)),
@@ -165,5 +165,15 @@ def recording_card(shown: Shown, name: str, columns: Columns) -> str:
         f'<p class="numbers">{numbers}</p>'
         f'<img src="{shown.picture}" '
         f'alt="Spectrograms of the original, of {escape(name)}, and their difference">'
-        f'<p class="players">{players}</p></article>'
+        f'<p class="players">{players}</p>{other_systems(shown)}</article>'
     )
+
+
+def other_systems(shown: Shown) -> str:
+    """The same file by the other systems."""
+    figures = "".join(
+        f'<figure><img src="{url}" alt="Spectrograms of the original, of {escape(name)}, and their '
+        f'difference"><figcaption>{escape(name)}</figcaption></figure>'
+        for name, url in shown.others.items()
+    )
+    return f'<div class="systems">{figures}</div>' if figures else ""

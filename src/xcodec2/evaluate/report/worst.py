@@ -22,14 +22,18 @@ RANKED_BY = ("estoi", "pesq_wb", "mel", "distillmos", "dnsmos", "speaker", "wer"
 MAX_SAMPLES = 20 * SAMPLE_RATE  # of what is shown and played
 RANGE = 80.0  # dB below the loudest that colors span
 DIFFERENCE = 30.0  # dB either way
+COMPARED = 3  # of the files that other systems are shown on, too: each picture is some 40 kB
 
 
 class Shown(NamedTuple):
-    """One file: its row, its picture as a data URL, and its sounds by name, as data URLs."""
+    """One file: its row, its picture as a data URL, its sounds and other systems' pictures by name,
+    as data URLs.
+    """
 
     row: Mapping[str, Any]
     picture: str
     sounds: dict[str, str]
+    others: dict[str, str]
 
 
 def ranking_column(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Column | None:
@@ -48,23 +52,24 @@ def ranking_column(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Colum
 
 def worst_files(
     rows: Sequence[Mapping[str, Any]],
-    system: System,
+    systems: Sequence[System],
     recordings: Sequence[Recording],
     column: Column | None,
     count: int,
     audio: bool,
 ) -> list[Shown]:
-    """The worst files of a system, the worst first.
+    """The worst files of the first system, the worst first, and the others on some of them.
 
-    It is run again on them: no sound is kept in between.
+    They are run again on them: no sound is kept in between.
     """
     if column is None:
         return []
+    system = systems[0]
     own = [row for row in rows if row["system"] == system.name and column.name in row]
     sign = 1 if column.better == "higher" else -1
     own.sort(key=lambda row: (sign * row[column.name], row["id"]))
     by_id = {recording.id: recording for recording in recordings}
-    shown = []
+    shown: list[Shown] = []
     for row in own[:count]:
         try:
             original, _ = load_recording(by_id[row["id"]])
@@ -72,16 +77,31 @@ def worst_files(
             decoded = match_original(result.waveform, result.sample_rate, len(original))
         except XCodec2Error:  # the file is gone meanwhile; its row stays
             continue
-        original, decoded = original[:MAX_SAMPLES], decoded[:MAX_SAMPLES]
         sounds = {"original": flac(original), system.name: flac(decoded)} if audio else {}
-        shown.append(Shown(row, picture(original, decoded), sounds))
+        others = {}
+        for other in systems[1:] if len(shown) < COMPARED else ():
+            heard = None if other.name == "original" else decoded_by(other, original)
+            if heard is not None:
+                others[other.name] = picture(original, heard)
+                sounds |= {other.name: flac(heard)} if audio else {}
+        shown.append(Shown(row, picture(original, decoded), sounds, others))
     return shown
 
 
+def decoded_by(system: System, original: np.ndarray) -> np.ndarray | None:
+    """What another system makes of a recording; None where it fails, as its row says."""
+    try:
+        result = system(original)
+        return match_original(result.waveform, result.sample_rate, len(original))
+    except Exception:  # a foreign codec may raise anything
+        return None
+
+
 def picture(original: np.ndarray, decoded: np.ndarray) -> str:
-    """Spectrograms of both and their difference, side by side."""
+    """Spectrograms of both and their difference, side by side; of their first 20 s."""
     from matplotlib.figure import Figure
 
+    original, decoded = original[:MAX_SAMPLES], decoded[:MAX_SAMPLES]
     images = [
         spectrogram(torch.from_numpy(samples), SAMPLE_RATE).numpy()
         for samples in (original, decoded)
@@ -116,9 +136,9 @@ def picture(original: np.ndarray, decoded: np.ndarray) -> str:
 
 
 def flac(samples: np.ndarray) -> str:
-    """(N,) at 16 kHz as a data URL."""
+    """(N,) at 16 kHz as a data URL; its first 20 s."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(samples, -1, 1), SAMPLE_RATE, format="FLAC")
+    soundfile.write(buffer, np.clip(samples[:MAX_SAMPLES], -1, 1), SAMPLE_RATE, format="FLAC")
     return data_url("audio/flac", buffer.getvalue())
 
 

@@ -24,12 +24,12 @@ def noise_like(waveform: np.ndarray) -> np.ndarray:
     return (level * drawn).astype(np.float32)
 
 
-def delayed(waveform: np.ndarray) -> np.ndarray:
+def ten_ms_later(waveform: np.ndarray) -> np.ndarray:
     """10 ms later, cut at its end."""
     return np.concatenate([np.zeros(DELAY, np.float32), waveform[:-DELAY]])
 
 
-def narrow(waveform: np.ndarray) -> np.ndarray:
+def without_treble(waveform: np.ndarray) -> np.ndarray:
     """Nothing above 2 kHz: a planted fault, which every measure of quality must see."""
     low = soxr.resample(waveform, SAMPLE_RATE, NARROW_RATE, quality="VHQ")
     high = soxr.resample(low, NARROW_RATE, SAMPLE_RATE, quality="VHQ")[: len(waveform)]
@@ -48,9 +48,9 @@ CHANGES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "quiet": ("6 dB quieter", lambda waveform: waveform * np.float32(10 ** (-6 / 20))),
     "loud": ("20 dB louder, beyond ±1", lambda waveform: waveform * np.float32(10)),
     "inverted": ("inverted polarity", lambda waveform: -waveform),
-    "delay": ("10 ms later", delayed),
+    "delay": ("10 ms later", ten_ms_later),
     "noise-20": ("noise at 20 dB", lambda waveform: waveform + noise_like(waveform) / 10),
-    "narrow": ("nothing above 2 kHz: a planted fault", narrow),
+    "narrow": ("nothing above 2 kHz: a planted fault", without_treble),
     "gap": ("the middle quarter missing: a planted fault", gap),
     "noise": ("noise alone: the floor", noise_like),
     "silence": ("silence", np.zeros_like),

@@ -18,7 +18,7 @@ import soundfile
 from xcodec2.audio.io import load_audio
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE
-from xcodec2.evaluate.systems.programs import file_digest, run_program
+from xcodec2.evaluate.systems.programs import run_program, short_digest
 from xcodec2.evaluate.systems.system import Decoded
 
 IN, CODE, OUT = "{in}", "{code}", "{out}"
@@ -52,7 +52,7 @@ class CommandCodec:
         used = [resolved(command[0]) for command in (self.encode, self.decode)]
         # Programs, and what their arguments name, such as weights: other files are other results.
         files = [*used, *(one for one in self.encode[1:] + self.decode[1:] if Path(one).is_file())]
-        digests = [f"{Path(one).name} {file_digest(Path(one))}" for one in dict.fromkeys(files)]
+        digests = [f"{Path(one).name} {short_digest(Path(one))}" for one in dict.fromkeys(files)]
         shown = " and ".join(shlex.join(command) for command in (self.encode, self.decode))
         self.implementation = f"{shown} ({', '.join(digests)})"
         self.key = f"cmd:{self.name}:{self.implementation}"

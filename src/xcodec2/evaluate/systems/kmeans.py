@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class KMeansTokenizer:
         generator = torch.Generator().manual_seed(0)
         turns = torch.rand(magnitudes.shape, generator=generator, dtype=torch.float32, device="cpu")
         phases = torch.polar(torch.ones_like(turns), 2 * math.pi * turns)
-        options = {"n_fft": WINDOW, "hop_length": HOP, "window": window}
+        options: dict[str, Any] = {"n_fft": WINDOW, "hop_length": HOP, "window": window}
         for _ in range(ROUNDS_OF_PHASES):
             waveform = torch.istft(magnitudes * phases, length=size - 1, **options)
             again = torch.stft(waveform, return_complex=True, pad_mode="constant", **options)

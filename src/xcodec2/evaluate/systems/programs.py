@@ -80,10 +80,10 @@ def program_version(path: str, argument: str) -> str:
 
 def digest_of(path: str) -> str:
     """For programs that do not say their version."""
-    return f"program {file_digest(Path(path))}"
+    return f"program {short_digest(Path(path))}"
 
 
-def file_digest(path: Path) -> str:
+def short_digest(path: Path) -> str:
     """The beginning of a file's SHA-256, read piece by piece."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
