@@ -37,7 +37,8 @@ class Hub(BaseHTTPRequestHandler):
         self.answer(True)
 
     def answer(self, body):
-        asked.append((self.command, self.headers.get("Range")))
+        if self.path.endswith(".bin"):
+            asked.append((self.command, self.headers.get("Range")))
         content = FILES.get(self.path.rpartition("/")[2])
         self.send_response(206 if self.headers.get("Range") else 200 if content else 404)
         self.send_header("X-Repo-Commit", "0" * 40)
