@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test slow lint format evaluators judges docs site clean
+.PHONY: help demo test slow lint format evaluators judges docs site wheels matrix clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,5 +48,17 @@ docs: $(READY)  ## write docs/reference/cli.md from the commands' own --help
 site: $(READY)  ## build the documentation into build/site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# The wheel for this platform and the one for all others, from one source distribution.
+wheels:  ## build and check the distributions into dist/
+	rm -rf dist build/packaging
+	$(PYTHON) -m venv build/packaging
+	build/packaging/bin/python -m pip install --quiet build twine
+	build/packaging/bin/python -m build
+	XCODEC2_PURE=1 build/packaging/bin/python -m build --wheel
+	build/packaging/bin/twine check --strict dist/*
+
+matrix: wheels  ## install the wheels into clean environments: all Pythons here, oldest and newest PyTorch
+	$(PYTHON) scripts/install_matrix.py dist
+
 clean:  ## remove the environment, the demo's results and caches
-	rm -rf $(VENV) build demo .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist demo .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

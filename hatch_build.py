@@ -1,11 +1,14 @@
 """Compiles what is written in C when the package is built or installed: the waveform encoder's
 activation, the engine of small codecs and a Llama's forward pass.
 
-Without a compiler the package installs all the same, and PyTorch runs all of it, more slowly.
+Without a compiler the package installs all the same, and PyTorch runs all of it, more slowly. With
+XCODEC2_PURE=1 in the environment it is left out on purpose: the wheel is then one for every
+platform, to be published beside those for single ones.
 """
 
 from __future__ import annotations
 
+import os
 import runpy
 import sysconfig
 from pathlib import Path
@@ -18,6 +21,8 @@ KERNELS = "src/xcodec2/codec/kernels"
 
 class KernelHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if os.environ.get("XCODEC2_PURE") == "1":
+            return
         module = runpy.run_path(str(Path(self.root) / KERNELS / "build.py"))
         if problem := module["compile_all"]():
             self.app.display_warning(

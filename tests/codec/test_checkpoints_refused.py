@@ -112,7 +112,9 @@ def test_our_own_form_refuses_fields_it_does_not_know(tmp_path):
 def test_distill_neucodec_is_refused_by_name_and_by_content(tmp_path):
     with pytest.raises(CheckpointError, match="another architecture"):
         XCodec2Model.from_pretrained("neuphonic/distill-neucodec")
-    torch.save({"fc_sq_prior.weight": torch.zeros(2, 2)}, tmp_path / "pytorch_model.bin")
+    tensors = {"fc_sq_prior.weight": torch.zeros(2, 2)}
+    tensors["generator.quantizer.project_in.weight"] = torch.zeros(8, 2048)  # as NeuCodec's
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="another architecture"):
         XCodec2Model.from_pretrained(tmp_path)
 

@@ -83,6 +83,8 @@ def test_gguf_has_codec_cpps_keys_names_shapes_and_types(tmp_path):
     assert all(len(name) < 64 for name in found)
     for key, value in KEYS.items():
         assert reader.get_field(key).contents() == value
+    ratios = reader.get_field("xcodec2.enc.up_ratios").types
+    assert [kind.name for kind in ratios] == ["ARRAY", "UINT32"]
 
 
 def test_gguf_read_back_is_the_model(tmp_path):
@@ -130,6 +132,7 @@ def original_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         (NEUCODEC, "NeuCodec"),
         (replace(XCODEC2, pooling=2, sample_rate=24_000), "pooled"),
         (replace(XCODEC2, levels=(8, 5, 5, 5)), "levels"),
+        (replace(XCODEC2, strides=(2, 4, 4, 10)), "strides"),
     ],
 )
 def test_what_codec_cpps_layout_cannot_hold_is_refused(tmp_path, config, reason):

@@ -45,7 +45,7 @@ class MlxCodec:
     Args:
         model: A whole model, float32, whose weights are copied.
         decoder: What the decoder is held in: "float32", "float16", "bfloat16", or "int8" and
-            "int4", whose scales and other weights are float16.
+            "int4", whose scales and other weights are float16, on a CPU float32.
 
     Raises:
         XCodec2Error: The model has a part that is not there for MLX.
@@ -63,6 +63,8 @@ class MlxCodec:
         inside = {key for key in state if key.startswith("acoustic_decoder.")}
         exact = {key for key in state if key.startswith((*EXACT, HEAD))}
         dtype, bits = DECODER_TYPES[decoder]
+        if bits and mx.default_device() == mx.Device(mx.cpu):
+            dtype = mx.float32  # products with float16 scales take many times as long there
         encoder = {key: state[key] for key in state if key not in inside}
         self.encoder = Encoder(Weights(encoder, mx.float32), self.config)
         self.decoder = Decoder(

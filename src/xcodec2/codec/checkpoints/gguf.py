@@ -29,6 +29,7 @@ from xcodec2.files import replacing
 
 ARCHITECTURE = "xcodec2"
 ROPE_THETA = 10_000.0  # what the original names; it turns by head, and so nothing
+STRIDES = (2, 2, 4, 4, 5)  # codec.cpp has them in its code
 LAYER_PARTS = {
     "ffn1_layer_norm": "ffn1_ln",
     "ffn1.intermediate_dense": "ffn1.fc1",
@@ -73,8 +74,9 @@ def write_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> 
                 writer.add_bool(key, value)
             elif isinstance(value, float):
                 writer.add_float32(key, value)
-            elif isinstance(value, list):
-                writer.add_array(key, value)
+            elif isinstance(value, list):  # add_array would make them signed
+                kinds = gguf.GGUFValueType
+                writer.add_key_value(key, value, kinds.ARRAY, sub_type=kinds.UINT32)
             else:
                 writer.add_uint32(key, value)
         for name, tensor in tensors(model):
@@ -104,6 +106,7 @@ def inexpressible(model: CodecNetwork) -> str:
         f"{config.frame_rate} codes a second": config.feature_stack != 2,
         f"an output rate of {config.sample_rate} Hz": config.sample_rate != config.input_rate,
         f"the levels {config.levels}": config.levels != (4,) * 8,
+        f"the strides {config.strides}": config.strides != STRIDES,
     }
     return next((reason for reason, wrong in problems.items() if wrong), "")
 
