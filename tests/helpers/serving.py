@@ -93,7 +93,7 @@ def wait_until(true: Any, seconds: float = 10) -> None:
 
 def metric(url: str, name: str) -> float:
     """The value of a counter without labels, or the sum over its labels."""
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    lines = httpx.get(f"{url}/metrics", timeout=60).text.splitlines()
     found = [line.rpartition(" ") for line in lines if line.startswith(name) and line[0] != "#"]
     exact = [value for key, _, value in found if key.partition("{")[0] == name]
     return sum(map(float, exact))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 
@@ -64,7 +65,9 @@ async def create_speech(request: Request) -> Response:
     rate = output_rate(body.response_format, body.sample_rate, codec.sample_rate)
     writer = SoundWriter(body.response_format, codec.sample_rate, rate, body.speed)
     try:
-        script = Script(speaker, body.input, voicing.voice, sampling_of(body), body.seed or 0)
+        script = await asyncio.to_thread(
+            Script, speaker, body.input, voicing.voice, sampling_of(body), body.seed or 0
+        )
     except XCodec2Error as problem:
         raise refused(problem, "input") from problem
     headers = headers_of(body, voicing, rate)
