@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml constraints.txt hatch_build.py src/xcodec2/codec/kernels/snake.c src/xcodec2/codec/kernels/build.py
+$(READY): pyproject.toml constraints.txt hatch_build.py src/xcodec2/codec/kernels/snake.c src/xcodec2/llasa/decoding/llama.c src/xcodec2/codec/kernels/build.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@

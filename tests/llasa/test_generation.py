@@ -18,7 +18,7 @@ from transformers.generation.logits_process import (
 from xcodec2.errors import LlasaError
 from xcodec2.llasa import BatchGenerator, Sampling
 from xcodec2.llasa.decoding.base import Choices
-from xcodec2.llasa.generation.draw import draw
+from xcodec2.llasa.generation.draw import Drawer, draw
 from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 
 HOT = Sampling(temperature=1.5, top_p=0.95, repetition_penalty=1.1, max_tokens=30)
@@ -136,7 +136,7 @@ def test_a_draw_is_what_transformers_and_multinomial_make_of_the_scores(sampling
     values = torch.Generator().manual_seed(9)
     ids = np.arange(1000, 1000 + CODEBOOK)
     size = 1100
-    theirs, ours = (torch.Generator().manual_seed(4) for _ in range(2))
+    theirs, ours = torch.Generator().manual_seed(4), Drawer(4, size)
     read = torch.arange(1010, 1020)[None]
     for _ in range(100):
         scores = 3 * torch.randn(CODEBOOK, generator=values)
@@ -157,5 +157,5 @@ def test_a_draw_is_what_transformers_and_multinomial_make_of_the_scores(sampling
         else:
             wanted = int(all_scores.argmax())
         choices = Choices(ids)
-        place = draw(scores, choices, size, sampling, ours, choices.places(read[0].numpy()))
+        place = draw(scores.numpy(), choices, sampling, ours, choices.places(read[0].numpy()))
         assert ids[place] == wanted

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from serving import running, talker
 
+from xcodec2 import evaluators
+from xcodec2.errors import EvaluatorError
 from xcodec2.llasa import Speaker
 from xcodec2.serve import Limits, create_app
 
@@ -20,10 +22,16 @@ def speaker() -> Speaker:
 @pytest.fixture(scope="session")
 def url(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("voices")
+
+    def not_installed(name: str) -> None:
+        raise EvaluatorError("not installed")
+
     limits = Limits(readers=1)  # each takes seconds to import torch
     app = create_app(speaker, voices_folder=folder, recognizer="no-such/recognizer", limits=limits)
-    with running(app) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluators, "asr", not_installed)
+        with running(app) as address:
+            yield address
 
 
 @pytest.fixture

@@ -85,7 +85,8 @@ def test_a_stream_of_sound_gives_the_codes_of_the_whole(client):
     with client.stream("POST", "/v1/audio/codes?stream=1&sample_rate=16000", content=body()) as got:
         lines = [json.loads(line) for line in got.iter_lines()]
     assert len(lines) > 3
-    assert sum((line["codes"] for line in lines), []) == MODEL.encode(pcm, 16_000).codes.tolist()
+    codes = [code for line in lines for code in line["codes"]]
+    assert codes == MODEL.encode(pcm, 16_000).codes.tolist()
     assert lines[-1]["num_samples"] == len(pcm)
     assert lines[-1]["weights_hash"] == MODEL.weights_hash
 
@@ -123,7 +124,7 @@ def test_lines_of_codes_become_sound(client):
         ("decode", b"{", 400, "invalid_json", None),
         ("decode", b'{"codes": []}', 400, "bad_request", "codes"),
         ("decode", b'{"codes": [64]}', 400, "bad_request", "codes"),
-        ("decode", b'{"codes": [1.5]}', 400, "bad_request", "codes.0"),
+        ("decode", b'{"codes": [1.5]}', 400, "bad_request", "codes"),
         ("decode", b'{"codes": [1], "frame_rate": 25}', 400, "wrong_codec", "codes"),
         ("decode", b'{"codes": [1], "weights_hash": "00"}', 400, "wrong_codec", "codes"),
         ("decode", b"PK\x03\x04 no archive", 400, "bad_request", "codes"),

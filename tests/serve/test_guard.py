@@ -57,6 +57,9 @@ def test_a_websocket_needs_a_key_too(locked):
     with pytest.raises(InvalidStatus) as refused:
         connect(address)
     assert refused.value.response.status_code == 401
+    with pytest.raises(InvalidStatus) as refused:
+        connect(address.replace("codec", "nothing"), additional_headers={"X-API-Key": KEY})
+    assert refused.value.response.status_code == 403
     with connect(address, subprotocols=["codec", f"openai-insecure-api-key.{KEY}"]) as socket:
         assert socket.subprotocol == "codec"
 
@@ -108,6 +111,7 @@ def test_unknown_routes_and_methods_have_the_one_shape(locked):
         ("GET", "/v1/audio/speech", 405),
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/%2e%2e/%2e%2e/app.py", 404),
+        ("GET", "/%00", 404),
         ("DELETE", "/v1/models", 405),
     ]:
         answer = httpx.request(method, f"{locked}{path}", headers=headers)

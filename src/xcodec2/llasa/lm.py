@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xcodec2.errors import LlasaError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-    from xcodec2.llasa.decoding.base import Decoder
+    from xcodec2.llasa.decoding.base import Choices, Decoder
 
 METADATA = "llasa.json"
 BUNDLED = Path(__file__).parents[1] / "models" / "llasa"
@@ -92,11 +94,19 @@ class LanguageModel:
         return self.model.config.max_position_embeddings
 
     @cached_property
+    def speech(self) -> Choices:
+        """What can come in speech: codes and its end."""
+        from xcodec2.llasa.decoding.base import Choices
+
+        vocabulary = self.prompts.vocabulary
+        return Choices(np.sort(np.append(vocabulary.code_ids, vocabulary.speech_end)))
+
+    @cached_property
     def decoder(self) -> Decoder:
         """What computes its scores, made of its weights as they are at the first use."""
-        from xcodec2.llasa.decoding.causal import TransformersDecoder
+        from xcodec2.llasa.decoding.load import decoder_of
 
-        return TransformersDecoder(self.model)
+        return decoder_of(self.model)
 
 
 def resolve(name: str | Path | None) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from xcodec2.extras import require
 
-require("fastapi", "prometheus_client", "python_multipart", extra="serve", purpose="the server")
+require(
+    *("fastapi", "prometheus_client", "python_multipart", "av"), extra="serve", purpose="the server"
+)
 
 from fastapi import FastAPI  # noqa: E402
 from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
-from starlette.staticfiles import StaticFiles  # noqa: E402
 
 from xcodec2 import XCodec2Model, __version__  # noqa: E402
 from xcodec2.llasa import Speaker  # noqa: E402
@@ -81,6 +82,8 @@ def create_app(
         voice = Speaker.from_pretrained() if speaker is None and codec is None else speaker
         model = codec or (voice.codec if voice is not None else None)
         assert model is not None
+        if voice is not None and codec is not None:
+            voice.codec.identity.check(codec.identity, "what the speaker speaks", "the codec")
         return Loaded(model, voice, reader)
 
     folder = Path(voices_folder) if voices_folder is not None else None
@@ -103,10 +106,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    problems.install(app)
+    problems.install_handlers(app)
     for topic in (speech, voices, transcriptions, codes, decode, realtime, about):
         app.include_router(topic.router)
-    app.mount("/", StaticFiles(directory=about.PAGE, html=True, follow_symlink=True), name="page")
+    app.mount("/", about.Page(directory=about.PAGE, html=True, follow_symlink=True), name="page")
     # The last one added stands outermost.
     app.add_middleware(Guard, limits=service.limits, keys=keys, origins=cors, hosts=hosts)
     if cors:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from xcodec2 import XCodec2Model
+from xcodec2.codec.inference.frames import STEP
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.speaker import STREAM_STEP, Speaker
 from xcodec2.serve.limits import Limits
@@ -44,6 +45,7 @@ class Job:
 
     def __init__(self) -> None:
         self.cancelled = False
+        self.failure: Exception | None = None  # that comes behind its results
 
     def ready(self) -> Any | None:
         """The next chunk for the session, if there is one."""
@@ -80,12 +82,14 @@ class SpeechJob(Job):
         self.growth: Growth | None = None
         self.codes: list[int] = []  # of the piece
         self.tokens = 0
+        self.sounded = False
         self.complete = False  # all is generated
         self.ended = True  # the model ended every piece by itself
 
     def ready(self) -> list[int] | None:
         """Codes, as many as the session takes at once."""
-        least = 1 if self.complete else STREAM_STEP if self.windowed else 1
+        step = STREAM_STEP if self.windowed else STEP if self.sounded else 1
+        least = 1 if self.complete else step
         if len(self.pending) < least:
             return None
         chunk, self.pending = self.pending[:CHUNK_CODES], self.pending[CHUNK_CODES:]
@@ -103,6 +107,7 @@ class SpeechJob(Job):
     def made(self, values: np.ndarray) -> np.ndarray:
         """Samples without those of the voice's clip."""
         kept = values[self.dropped :]
+        self.sounded |= len(kept) > 0
         self.dropped = max(0, self.dropped - len(values))
         return kept
 
@@ -325,8 +330,8 @@ class Engine:
         job.tokens += len(codes)
         if finished:
             job.growth = None
-            if growth.problem is not None:
-                self.leave(job, growth.problem)
+            if growth.problem is not None:  # what was said until then is heard first
+                job.failure, job.complete = growth.problem, True
                 return len(codes)
             assert job.piece is not None
             job.ended &= growth.ended
@@ -347,7 +352,7 @@ class Engine:
         ending = [job for job in list(self.jobs) if job.over() and not job.outlet.full]
         for job in ending:  # one that is too short is no harm to others
             self.through(finish_all, [job])
-            self.leave(job)
+            self.leave(job, job.failure)
         return bool(chunks or ending)
 
     def through(self, work: Callable[[list[Any]], Sequence[torch.Tensor]], jobs: list[Job]) -> None:

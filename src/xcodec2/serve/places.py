@@ -135,7 +135,8 @@ class StreamedPlaces:
         except StopIteration as stop:
             growth.ended = bool(stop.value)
         except XCodec2Error as problem:
-            growth.problem = problem
+            said = str(problem).replace(self.backend.name, "the language model")
+            growth.problem = LlasaError(said)  # not where it is
         except Exception as problem:
             growth.problem = LlasaError("the language model failed")
             growth.problem.__cause__ = problem

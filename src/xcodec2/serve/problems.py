@@ -108,7 +108,7 @@ def answer(problem: HTTPException) -> JSONResponse:
     return JSONResponse(body_of(problem), problem.status_code, headers=problem.headers)
 
 
-def install(app: FastAPI) -> None:
+def install_handlers(app: FastAPI) -> None:
     """Give an app the one shape for all its errors."""
 
     @app.exception_handler(HTTPException)
@@ -137,7 +137,7 @@ def invalid(problem: RequestValidationError) -> ApiProblem:
     return first_finding(problem.errors())
 
 
-def parsed(schema: type[Schema], content: bytes) -> Schema:
+def parsed_body(schema: type[Schema], content: bytes) -> Schema:
     """What a body of JSON says, whatever its Content-Type.
 
     Raises:
@@ -157,6 +157,6 @@ def first_finding(findings: Sequence[Any]) -> ApiProblem:
         return ApiProblem(400, "the body is not valid JSON", code="invalid_json")
     if place and place[0] in ("body", "query", "path", "header"):
         place = place[1:]
-    param = ".".join(place) or None
+    param = place[0] if place else None
     message = str(first.get("msg", "invalid")).removeprefix("Value error, ")
     return ApiProblem(400, f"{param}: {message}" if param else message, param=param)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -44,7 +45,7 @@ async def searched(
         raise ApiProblem(400, f"at most {MAX_CANDIDATES} candidates are made", param="search")
     if body.stream_format == "sse":
         raise ApiProblem(400, "a search is not streamed as events", param="stream_format")
-    choosing = judge_of(service)
+    choosing = await asyncio.to_thread(judge_of, service)
     speaker = service.speaking()
 
     def work() -> Spoken:
@@ -61,7 +62,8 @@ async def searched(
     try:
         spoken = await unless_gone(request, service.whole.run_there(work))
     except XCodec2Error as problem:
-        raise refused(problem, "search") from problem
+        said = str(problem).replace(speaker.backend.name, "the language model")
+        raise ApiProblem(400, said, param="search") from problem
     visit = visit_of(request)
     visit.sound()
     visit.tokens = len(spoken.codes)
@@ -76,7 +78,7 @@ def judge_of(service: Service) -> Verifier:
     if service.models.ctc is not None:
         return service.models.ctc
     try:
-        return verifier("wer", load=True)
+        return verifier(f"wer-{service.recognizer}", load=True)
     except XCodec2Error as problem:
         raise ApiProblem(
             400,

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from starlette.requests import HTTPConnection
 
-from xcodec2 import XCodec2Model
+from xcodec2 import XCodec2Model, evaluators
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.speaker import Speaker
@@ -82,6 +82,8 @@ class Service:
         self.created = int(time.time())
         self.ready = self.closing = False
         self.problem: str | None = None
+        self.loading = threading.Lock()
+        self.found: evaluators.ASR | XCodec2Error | None = None  # the recognizer, or why not
         self.failed: Callable[[], None] = lambda: None  # is called when nothing can be loaded
         self.starting: threading.Thread | None = None
 
@@ -151,6 +153,22 @@ class Service:
         for part in ("engine", "whole", "readers"):
             if worker := getattr(self, part, None):
                 worker.close() if part == "readers" else worker.stop()
+
+    def asr(self) -> evaluators.ASR:
+        """The recognizer, which is loaded when it is first asked for; for threads.
+
+        Raises:
+            XCodec2Error: It is not installed.
+        """
+        with self.loading:
+            if self.found is None:
+                try:
+                    self.found = evaluators.asr(self.recognizer)
+                except XCodec2Error as problem:
+                    self.found = problem  # looking for it again would take as long
+            if isinstance(self.found, XCodec2Error):
+                raise self.found
+            return self.found
 
     # ---- what models are called ------------------------------------------------------------------
 

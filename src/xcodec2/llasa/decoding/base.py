@@ -23,8 +23,10 @@ class Choices:
     ids: np.ndarray
 
     def places(self, tokens: np.ndarray) -> np.ndarray:
-        """Where among the ids those tokens are that can come, each once."""
-        return np.flatnonzero(np.isin(self.ids, tokens))
+        """(S,) Where among the ids those tokens are that can come, each once."""
+        places = np.searchsorted(self.ids, np.unique(tokens))
+        found = places[places < len(self.ids)]
+        return found[np.isin(self.ids[found], tokens)]
 
 
 class Decoder(Protocol):
@@ -51,6 +53,6 @@ class Decoder(Protocol):
             choices: The A ids whose scores are wanted.
 
         Returns:
-            (B, A) float32 on the CPU: the scores of each sequence's next token.
+            (B, A) float32 on the CPU: the scores of each sequence's next token; the caller's to change.
         """
         ...

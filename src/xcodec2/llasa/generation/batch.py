@@ -14,18 +14,16 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence as Several
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import torch
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices, Decoder
-from xcodec2.llasa.generation.draw import draw
+from xcodec2.llasa.generation.draw import Drawer, draw
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.sampling import Sampling
-
-if TYPE_CHECKING:
-    import torch
 
 Finished: TypeAlias = Literal["end", "length", "cancelled"]
 NOTHING = np.zeros(0, np.int64)
@@ -46,32 +44,27 @@ class Sequence:
         self,
         prompt: np.ndarray,
         sampling: Sampling,
-        seed: int,
+        drawer: Drawer,
         choices: Choices,
         end: int,
         min_tokens: int,
         budget: int,
     ) -> None:
-        import torch
-
         self.prompt, self.tokens = prompt, list[int]()
         self.finished: Finished | None = None
         self.sampling, self.choices, self.end = sampling, choices, end
-        self.min_tokens, self.budget = min_tokens, budget
-        self.generator = torch.Generator().manual_seed(seed)
+        self.min_tokens, self.budget, self.drawer = min_tokens, budget, drawer
         self.state: Any = None
         self.unread = prompt  # what the decoder has not seen yet
 
-    def take(self, scores: torch.Tensor, vocabulary: int) -> None:
-        """Draw the next token from its scores (A,)."""
-        import torch
-
+    def take(self, scores: np.ndarray) -> None:
+        """Draw the next token from its scores (A,), which are changed."""
         if len(self.tokens) < self.min_tokens:
-            scores[torch.from_numpy(self.choices.places(np.array([self.end])))] = -torch.inf
+            scores[self.choices.places(np.array([self.end]))] = -np.inf
         seen = NOTHING
         if self.sampling.repetition_penalty != 1:
-            seen = self.choices.places(np.concatenate([self.prompt, self.tokens]))
-        place = draw(scores, self.choices, vocabulary, self.sampling, self.generator, seen)
+            seen = self.choices.places(np.append(self.prompt, self.tokens))
+        place = draw(scores, self.choices, self.sampling, self.drawer, seen)
         token = int(self.choices.ids[place])
         if token == self.end:
             self.finish("end")
@@ -103,7 +96,7 @@ class BatchGenerator:
         self.max_sequences = max_sequences
         self.decoder: Decoder = lm.decoder
         self.speech_end = lm.prompts.vocabulary.speech_end
-        self.speech = Choices(np.sort(np.append(lm.prompts.vocabulary.code_ids, self.speech_end)))
+        self.speech = lm.speech
         self.sequences: list[Sequence] = []
 
     @property
@@ -153,7 +146,7 @@ class BatchGenerator:
         sequence = Sequence(
             ids,
             sampling,
-            seed,
+            Drawer(seed, self.decoder.vocabulary),
             choices,
             self.speech_end if end is None else end,
             min_tokens,
@@ -169,8 +162,6 @@ class BatchGenerator:
         Returns:
             The sequences that were under way, finished ones among them; empty when there was none.
         """
-        import torch
-
         stepped = list(self.sequences)
         with torch.inference_mode():
             for choices in dict.fromkeys(item.choices for item in stepped):
@@ -178,8 +169,8 @@ class BatchGenerator:
                 scores = self.decoder.scores(
                     [item.state for item in group], [item.unread for item in group], choices
                 )
-                for item, row in zip(group, scores, strict=True):
-                    item.take(row, self.decoder.vocabulary)
+                for item, row in zip(group, scores.numpy(), strict=True):
+                    item.take(row)
         self.sequences = [item for item in stepped if item.finished is None]
         return stepped
 

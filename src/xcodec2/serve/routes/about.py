@@ -7,17 +7,37 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.routing import Match
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from xcodec2 import __version__
 from xcodec2.serve.problems import ApiProblem
-from xcodec2.serve.schemas import ModelFacts, Models, errors
+from xcodec2.serve.schemas import ModelFacts, Models, error_answers
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
 
 router = APIRouter()
 PAGE = Path(__file__).parents[1] / "page"
 
 
-@router.get("/v1/models", summary="List models", response_model=Models, responses=errors())
+class Page(StaticFiles):
+    """The files of the page, wherever no route is."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """A file.
+
+        Raises:
+            ApiProblem: There is none (404), or a route that takes other methods (405).
+        """
+        if scope["path"].startswith("/v1/"):
+            routes = scope["app"].routes
+            if any(route.matches(scope)[0] is Match.PARTIAL for route in routes):
+                raise ApiProblem(405, f"{scope['method']} is nothing that this route takes")
+            raise ApiProblem(404, "there is no such route: see /openapi.json")
+        return await super().get_response(path, scope)
+
+
+@router.get("/v1/models", summary="List models", response_model=Models, responses=error_answers())
 async def list_models(request: Request) -> Models:
     """The language model and the codec."""
     service = service_of(request)
@@ -28,7 +48,7 @@ async def list_models(request: Request) -> Models:
     "/v1/models/{model_id:path}",
     summary="One model",
     response_model=ModelFacts,
-    responses=errors(404),
+    responses=error_answers(404),
 )
 async def get_model(model_id: str, request: Request) -> ModelFacts:
     """One of them; the usual names of speech models mean the one here."""

@@ -48,6 +48,12 @@ async def realtime(socket: WebSocket, sample_rate: Annotated[int | None, Query()
         session.close()
 
 
+@router.websocket("/{path:path}")
+async def nowhere(socket: WebSocket) -> None:
+    """No other place takes a WebSocket."""
+    await socket.close()
+
+
 async def refuse(socket: WebSocket, problem: Exception, code: int) -> None:
     """Say what was wrong, and close."""
     if isinstance(problem, XCodec2Error):

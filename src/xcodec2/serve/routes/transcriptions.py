@@ -16,7 +16,7 @@ from xcodec2.audio.io import Audio
 from xcodec2.errors import UndefinedError, XCodec2Error
 from xcodec2.serve.exchange import Stream, event, unless_gone, visit_of
 from xcodec2.serve.problems import ApiProblem, refused
-from xcodec2.serve.schemas import errors
+from xcodec2.serve.schemas import error_answers
 from xcodec2.serve.service import TRANSCRIPTION_ALIASES, Service, service_of
 from xcodec2.transcribe.decoding import Timed, Transcript
 from xcodec2.transcribe.formats import cues, format_transcript
@@ -84,7 +84,7 @@ class Heard:
             "description": "The text.",
             "content": {"application/json": {}, "text/plain": {}, "text/event-stream": {}},
         },
-        **errors(404, 413, 415),
+        **error_answers(404, 413, 415),
     },
     openapi_extra=FORM,
 )
@@ -101,7 +101,7 @@ async def create_transcription(request: Request) -> Response:
         if not isinstance(file, UploadFile):
             raise ApiProblem(400, "file: is needed", param="file")
         content = await file.read()
-    check_possible(service, wish)
+    await check_possible(service, wish)
     audio = await unless_gone(request, service.readers.read(content))
     heard = await unless_gone(request, understood(service, audio))
     visit = visit_of(request)
@@ -141,7 +141,7 @@ def wish_of(form: FormData, service: Service) -> Wish:
     return Wish(form_name, text("language"), stream in ("true", "1"), "word" in asked)
 
 
-def check_possible(service: Service, wish: Wish) -> None:
+async def check_possible(service: Service, wish: Wish) -> None:
     """Refuse what nothing here can do, before any work.
 
     Raises:
@@ -150,7 +150,7 @@ def check_possible(service: Service, wish: Wish) -> None:
     if service.models.ctc is not None:
         languages: frozenset[str] | None = None
     else:
-        recognizer = recognizer_of(service)
+        recognizer = await recognizer_of(service)
         languages = recognizer.languages
         if wish.form in TIMED or wish.words:
             raise ApiProblem(
@@ -166,14 +166,14 @@ def check_possible(service: Service, wish: Wish) -> None:
         )
 
 
-def recognizer_of(service: Service) -> evaluators.ASR:
+async def recognizer_of(service: Service) -> evaluators.ASR:
     """The recognizer of the evaluation.
 
     Raises:
         ApiProblem: It is not installed.
     """
     try:
-        return evaluators.asr(service.recognizer)
+        return await asyncio.to_thread(service.asr)
     except XCodec2Error as problem:
         raise ApiProblem(
             400,
@@ -196,7 +196,7 @@ async def understood(service: Service, audio: Audio) -> Heard:
             codes = await service.whole.encode(audio.waveform)
             found = await service.whole.run_there(lambda: ctc.transcriber.transcribe(codes))
             return Heard(found.text, CTC_NAME, None, found)
-        recognizer = recognizer_of(service)
+        recognizer = await recognizer_of(service)
         waveform, rate = audio.waveform.numpy(), service.models.codec.config.input_rate
         if rate != RECOGNIZER_RATE:
             from soxr import resample

@@ -1,0 +1,179 @@
+"""A Llama over the compiled forward pass (llama.c), for a few tokens at a time on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+
+from xcodec2.codec.kernels.snake_cpu import openmp_parallel
+from xcodec2.llasa.decoding.base import Choices
+from xcodec2.llasa.decoding.library import (
+    KEYS,
+    PANEL,
+    ROW,
+    Layer,
+    Model,
+    Weight,
+    float32,
+    load_library,
+    narrowest,
+)
+from xcodec2.llasa.decoding.shape import LlamaShape
+
+PREFILL = 256  # tokens of a prompt that are read at once
+ROOM = 128  # positions that a cache has beyond what it must
+LARGE = 50_000_000  # weights from which a step is worth a second thread
+
+
+class Cache:
+    """Keys and values of one sequence; it grows.
+
+    Attributes:
+        length: Positions that were read.
+    """
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        self.heads, self.head_dim = heads, head_dim
+        self.length = self.capacity = 0
+        self.values = np.empty((heads, 2, 0), np.float32)
+
+    def reserve(self, positions: int) -> None:
+        """Make room for as many positions in all."""
+        if positions <= self.capacity:
+            return
+        capacity = -(-max(positions + ROOM, self.capacity * 3 // 2) // KEYS) * KEYS
+        values = np.empty((self.heads, 2, capacity * self.head_dim), np.float32)
+        values[..., : self.values.shape[-1]] = self.values  # both layouts begin with the same
+        self.values, self.capacity = values, capacity
+
+
+class LlamaDecoder:
+    """Llama's forward pass on prepared weights.
+
+    Args:
+        shape: Of the model.
+        weight: Gives a weight by its name; each is asked for once.
+    """
+
+    def __init__(self, shape: LlamaShape, weight: Callable[[str], torch.Tensor]) -> None:
+        self.shape, self.vocabulary, self.context = shape, shape.vocabulary, shape.context
+        self.kept: list[Any] = []  # what the library has pointers to
+        self.layers = (Layer * shape.layers)(
+            *[self.layer(f"model.layers.{index}.", weight) for index in range(shape.layers)]
+        )
+        self.model = Model(
+            self.layers,
+            self.pointer(weight("model.norm.weight")),
+            shape.layers,
+            shape.hidden,
+            shape.heads,
+            shape.kv_heads,
+            shape.head_dim,
+            shape.intermediate,
+            shape.epsilon,
+        )
+        self.embedding = narrowest(weight("model.embed_tokens.weight"))
+        self.head = self.embedding if shape.tied else narrowest(weight("lm_head.weight"))
+        self.heads: WeakKeyDictionary[Choices, Weight] = WeakKeyDictionary()
+        self.angles = shape.angles(0)
+        layer_weights = shape.hidden * (
+            3 * shape.intermediate + 2 * (shape.heads + shape.kv_heads) * shape.head_dim
+        )
+        self.is_large = shape.layers * layer_weights > LARGE
+
+    def layer(self, start: str, weight: Callable[[str], torch.Tensor]) -> Layer:
+        """One layer's weights, laid out: queries, keys and values as one, gates beside what they
+        open.
+        """
+        shape = self.shape
+
+        def laid_out(names: Sequence[str], bias: bool, interleaved: bool = False) -> Any:
+            weights = [weight(f"{start}{name}.weight") for name in names]
+            biases = [weight(f"{start}{name}.bias") for name in names] if bias else []
+            join = interleave if interleaved else torch.cat
+            made = Weight(join(weights), join(biases) if bias else None)
+            self.kept.append(made)
+            return made.matrix
+
+        attention = [f"self_attn.{name}_proj" for name in "qkv"]
+        return Layer(
+            laid_out(attention, shape.attention_bias),
+            laid_out(["self_attn.o_proj"], shape.attention_bias),
+            laid_out(["mlp.gate_proj", "mlp.up_proj"], shape.mlp_bias, interleaved=True),
+            laid_out(["mlp.down_proj"], shape.mlp_bias),
+            self.pointer(weight(f"{start}input_layernorm.weight")),
+            self.pointer(weight(f"{start}post_attention_layernorm.weight")),
+        )
+
+    def pointer(self, tensor: torch.Tensor) -> int:
+        """Where a float32 copy is, which stays."""
+        self.kept.append(float32(tensor))
+        return int(self.kept[-1].data_ptr())
+
+    def new_state(self) -> Cache:
+        """An empty cache."""
+        return Cache(self.shape.layers * self.shape.kv_heads, self.shape.head_dim)
+
+    def scores(
+        self, states: Sequence[Cache], fresh: Sequence[np.ndarray], choices: Choices
+    ) -> torch.Tensor:
+        """See `Decoder`."""
+        for state, ids in zip(states, fresh, strict=True):
+            state.reserve(state.length + len(ids))
+            for first in range(0, len(ids) - 1, PREFILL):
+                part = ids[first : min(first + PREFILL, len(ids) - 1)]
+                self.read([state] * len(part), part)
+        hidden = self.read(states, np.array([ids[-1] for ids in fresh]))
+        return torch.from_numpy(self.head_for(choices).product(hidden, self.threads))
+
+    def read(self, states: Sequence[Cache], tokens: np.ndarray) -> np.ndarray:
+        """One token (R,) for each state, which may be there repeatedly → (R, hidden)."""
+        library = load_library()
+        assert library is not None
+        rows = np.empty(len(tokens), ROW)
+        for row, state in enumerate(states):
+            rows[row] = (state.values.ctypes.data, state.capacity, state.length)
+            state.length += 1
+        if len(self.angles) < (highest := int(rows["position"].max()) + 1):
+            self.angles = self.shape.angles(min(self.context, highest * 3 // 2 + ROOM))
+        x = self.embedding[torch.from_numpy(tokens)].to(torch.float32).numpy()
+        failed = library.xcodec2_llama_forward(
+            self.model,
+            rows.ctypes.data,
+            len(rows),
+            x.ctypes.data,
+            self.angles.ctypes.data,
+            self.threads,
+            openmp_parallel(),
+        )
+        if failed:
+            raise MemoryError("no memory for a step of the language model")
+        return x
+
+    @property
+    def threads(self) -> int:
+        """A small model is done before a second thread has awoken."""
+        return torch.get_num_threads() if self.is_large else 1
+
+    def head_for(self, choices: Choices) -> Weight:
+        """The head's rows of those tokens that can come."""
+        head = self.heads.get(choices)
+        if head is None:
+            head = self.heads[choices] = Weight(self.head, rows=choices.ids)
+        return head
+
+
+def interleave(pair: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Two weights (O, …) → (2·O', …): half a panel of the first, half of the second, and so on, with
+    zeros behind both.
+    """
+    half = PANEL // 2
+    padded = []
+    for tensor in pair:
+        lacking = tensor.new_zeros(-len(tensor) % half, *tensor.shape[1:])
+        padded.append(torch.cat([tensor, lacking]).unflatten(0, (-1, half)))
+    return torch.stack(padded, dim=1).flatten(0, 2)

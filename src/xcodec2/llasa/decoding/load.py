@@ -1,0 +1,25 @@
+"""The fastest decoder for a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xcodec2.llasa.decoding.base import Decoder
+from xcodec2.llasa.decoding.causal import TransformersDecoder
+from xcodec2.llasa.decoding.library import load_library
+from xcodec2.llasa.decoding.llama import LlamaDecoder
+from xcodec2.llasa.decoding.shape import LlamaShape
+
+
+def decoder_of(model: Any) -> Decoder:
+    """A decoder with the weights of a model of transformers: of its own for a Llama on a CPU, as
+    they are now; else the model itself.
+    """
+    shape = LlamaShape.of(model.config.to_dict())
+    if shape is not None and model.device.type == "cpu" and load_library() is not None:
+        state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+        if shape.tied:
+            state.pop("lm_head.weight", None)
+        if {name: tuple(tensor.shape) for name, tensor in state.items()} == shape.weights():
+            return LlamaDecoder(shape, state.__getitem__)
+    return TransformersDecoder(model)
