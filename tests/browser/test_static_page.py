@@ -17,7 +17,7 @@ from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.audio import load_audio
 from xcodec2.cli import xcodec2
 from xcodec2.onnx import OnnxCodec
-from xcodec2.serve.static_site import check_target, write_static_site
+from xcodec2.serve.static_site import check_static_folder, write_static_site
 
 CODES = [(7_001 * n) % 65_536 for n in range(60)]
 GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
@@ -39,7 +39,7 @@ def test_other_peoples_folders_are_left_alone(tmp_path):
         result = CliRunner().invoke(xcodec2, ["serve", "--static", str(target)])
         assert result.exit_code in (1, 2)
     with pytest.raises(XCodec2Error, match="holds other files"):
-        check_target(tmp_path)
+        check_static_folder(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "thesis.txt"]
 
 
