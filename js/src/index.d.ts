@@ -43,9 +43,14 @@ export interface CodesFile {
 export interface Options {
   /** ONNX Runtime for the web; by default the package `onnxruntime-web` is imported. */
   ort?: typeof ORT;
-  /** Its execution providers for the encoder; by default WebAssembly, whose codes are Python's. */
+  /** Another build of it for the decoder, such as `onnxruntime-web/webgpu`. */
+  decoderOrt?: typeof ORT;
+  /**
+   * Execution providers for the encoder; by default WebAssembly, whose codes are Python's. Others are
+   * used only if they give what WebAssembly gives on a short piece.
+   */
   encoder?: string[];
-  /** For the decoder; by default WebGPU where there is one, else WebAssembly. */
+  /** For the decoder; by default WebAssembly. */
   decoder?: string[];
   /** Do not load the encoder. */
   decoderOnly?: boolean;

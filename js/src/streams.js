@@ -3,7 +3,7 @@
 // of `decode` up to rounding.
 
 import { AudioError, CheckpointError, XCodec2Error } from "./errors.js";
-import { checkedSamples } from "./codec.js";
+import { checkedSamples, integers } from "./codec.js";
 import { numFrames } from "./facts.js";
 import { concat, Resampler } from "./resample.js";
 
@@ -12,15 +12,15 @@ const UNKNOWN = 2 ** 40; // length of what has not ended
 
 /** What both directions share: values in, frame by frame; results out as they become final. */
 class Stream {
-  constructor(codec, session, name, { size, delay, back, step, values }) {
+  constructor(codec, { session }, name, { size, delay, back, step, values }) {
     if (!Number.isInteger(step) || step < 1) {
       throw new XCodec2Error(`a stream needs step >= 1, not ${step}`);
     }
-    Object.assign(this, { codec, session, name, size, delay, back, step, values });
+    Object.assign(this, { codec, name, size, delay, back, step, values });
     this.caches = Object.fromEntries(
       session.inputMetadata
         .filter(({ name }) => name.startsWith("cache_"))
-        .map(({ name, shape }) => [name, zeros(codec.ort, shape)]),
+        .map(({ name, shape }) => [name, zeros(shape)]),
     );
     this.first = this.done = 0; // the frame `values` begin with; frames given to the graph
     this.length = null;
@@ -58,8 +58,8 @@ class Stream {
     for (let count; (count = Math.min(this.ready(), MAX_STEP)) > 0; ) {
       const found = await this.codec.run(this.name, {
         frames: this.frames(this.between(this.done, this.done + count), count),
-        start: this.codec.integers([this.done], [1]),
-        length: this.codec.integers([this.length ?? UNKNOWN], [1]),
+        start: integers([this.done], [1]),
+        length: integers([this.length ?? UNKNOWN], [1]),
         ...this.caches,
       });
       for (const name of Object.keys(this.caches)) this.caches[name] = found[`${name}_next`];
@@ -119,7 +119,7 @@ export class EncoderStream extends Stream {
   }
 
   frames(values, count) {
-    return new this.codec.ort.Tensor("float32", values, [1, count, this.size]);
+    return ["float32", values, [1, count, this.size]];
   }
 
   /** What is final now. Codes that rounding could move are found as for the whole. */
@@ -171,7 +171,7 @@ export class DecoderStream extends Stream {
   }
 
   frames(values, count) {
-    return this.codec.integers(values, [1, count]);
+    return integers(values, [1, count]);
   }
 
   async samples() {
@@ -196,8 +196,8 @@ function stepSession(codec, name) {
 }
 
 /** A cache of a stream that begins: one row of zeros. */
-function zeros(ort, shape) {
+function zeros(shape) {
   const sizes = [1, ...shape.slice(1)];
   const size = sizes.reduce((product, value) => product * value, 1);
-  return new ort.Tensor("float32", new Float32Array(size), sizes);
+  return ["float32", new Float32Array(size), sizes];
 }

@@ -70,8 +70,8 @@ export function storedFormat(bytes) {
 }
 
 /**
- * Browsers differ in how whole numbers become floats: Firefox divides by 2^(bits - 1), as all of this
- * package, and Chromium positive ones by one less. This gives the former's of the latter.
+ * Whole numbers become floats by division by 2^(bits - 1), but in Chromium positive ones are divided
+ * by one less. This makes the former of the latter.
  * @param {Float32Array} samples Changed in place.
  * @param {number} bits
  */

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import shutil
 import subprocess
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from chromium import no_sandbox
 from paths import ROOT
 from tiny import ASSETS
 
@@ -73,10 +73,8 @@ def browser(spoken_wav) -> Iterator:
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={spoken_wav}",
     ]
-    if os.geteuid() == 0:
-        options.append("--no-sandbox")
     with playwright.sync_playwright() as player:
-        found = player.chromium.launch(executable_path=program, args=options)
+        found = player.chromium.launch(executable_path=program, args=[*options, *no_sandbox()])
         yield found
         found.close()
 

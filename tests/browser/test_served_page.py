@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 KEY = "a key of tests"
 SHORT = "Yes."
+LONG = "Please hold while we try to connect you. The leader has left the conference."
 LOADING = 400_000  # ms, on a busy machine
 
 
@@ -125,6 +126,7 @@ def test_speech_is_heard_while_it_is_made(page):
             )).observe(document.getElementById("speak-status"), { childList: true });
         }"""
     )
+    page.fill("#text", LONG)
     page.click("#speak-start")
     page.wait_for_selector("#speak-status:has-text('of speech')")
     said = page.evaluate("globalThis.heard")
@@ -138,6 +140,7 @@ def test_speech_is_heard_while_it_is_made(page):
 
 
 def test_speech_can_be_stopped_and_asked_for_again(page):
+    page.fill("#text", LONG)
     page.click("#speak-start")
     page.wait_for_selector("#speak-status:has-text('Heard since')")
     page.click("#speak-stop")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from chromium import no_sandbox
 from click.testing import CliRunner
 from tiny import ASSETS, speech
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.audio import load_audio
 from xcodec2.cli import xcodec2
-from xcodec2.serve.static_site import check_target, write_static_site
+from xcodec2.onnx import OnnxCodec
+from xcodec2.serve.static_site import check_static_folder, write_static_site
 
+CODES = [(7_001 * n) % 65_536 for n in range(60)]
 GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
 
 
@@ -35,7 +39,7 @@ def test_other_peoples_folders_are_left_alone(tmp_path):
         result = CliRunner().invoke(xcodec2, ["serve", "--static", str(target)])
         assert result.exit_code in (1, 2)
     with pytest.raises(XCodec2Error, match="holds other files"):
-        check_target(tmp_path)
+        check_static_folder(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "thesis.txt"]
 
 
@@ -85,6 +89,40 @@ def test_too_long_a_recording_is_refused_in_words(site, serve_folder, open_page,
     soundfile.write(tmp_path / "long.wav", np.zeros(61 * 16_000), 16_000)
     page.set_input_files("#file", tmp_path / "long.wav")
     page.wait_for_selector("#codec-error:has-text('pieces of 60 s')")
+
+
+@pytest.mark.slow
+def test_a_gpu_gives_the_same_sound_or_is_not_used(site, serve_folder, browser):
+    """Here it is a software adapter, on which ONNX Runtime decodes something else."""
+    gpu = browser.browser_type.launch(
+        executable_path=shutil.which("chromium"), args=[*GPU, *no_sandbox()]
+    )
+    page = gpu.new_page()
+    page.set_default_timeout(540_000)
+    page.goto(serve_folder(site) + "icon.svg")
+    if not page.evaluate("navigator.gpu?.requestAdapter().then((found) => Boolean(found))"):
+        pytest.skip("this Chromium has no WebGPU adapter, not even in software")
+    found = page.evaluate(
+        """async (codes) => {
+            const runtime = async (kind) => {
+                const ort = await import(`/runtime/ort.${kind}.min.mjs`);
+                ort.env.wasm.wasmPaths = "/runtime/";
+                return ort;
+            };
+            const { Codec } = await import("/codec/index.js");
+            const codec = await Codec.load("/graphs/", {
+                ort: await runtime("wasm"),
+                decoderOrt: await runtime("webgpu"),
+                decoder: ["webgpu", "wasm"],
+                decoderOnly: true,
+            });
+            return [...(await codec.decode(codes))];
+        }""",
+        CODES,
+    )
+    gpu.close()
+    expected = OnnxCodec(site / "graphs", threads=1).decode(np.array(CODES))
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.slow

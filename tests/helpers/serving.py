@@ -14,9 +14,11 @@ from typing import Any
 import httpx
 import numpy as np
 import soundfile
+import torch
 import uvicorn
 from talkers import prompts, small_llama
 from tiny import SPECTROGRAM, random_model, speech
+from transformers import LlamaForCausalLM
 
 from xcodec2 import XCodec2Model
 from xcodec2.llasa import Speaker
@@ -32,7 +34,7 @@ STREAMING = replace(
     semantic_layers=1,
     layers=1,
 )
-GREEDY = {"temperature": 0, "input": "blue sun."}  # random weights: it goes on to the context's end
+GREEDY = {"temperature": 0, "input": "blue sun."}  # it goes on to the end of its context
 LONG = GREEDY | {"input": "blue sun. " * 400}  # more than sockets hold
 
 
@@ -42,9 +44,18 @@ def streaming_codec() -> XCodec2Model:
     return random_model(STREAMING)
 
 
+@functools.cache
+def babbler() -> LlamaForCausalLM:
+    """Random weights, of which the likeliest token is never the end."""
+    model = small_llama(tied=False)
+    with torch.no_grad():
+        model.lm_head.weight[prompts().vocabulary.speech_end] = 0
+    return model
+
+
 def talker(codec: XCodec2Model | None = None, **metadata: Any) -> Speaker:
-    """A language model of random weights, which babbles."""
-    lm = LanguageModel("babble", small_llama(), prompts(), LlasaMetadata(**metadata))
+    """A language model of random weights with a codec."""
+    lm = LanguageModel("babble", babbler(), prompts(), LlasaMetadata(**metadata))
     return Speaker(InProcess(lm), codec or streaming_codec())
 
 
@@ -82,7 +93,7 @@ def wait_until(true: Any, seconds: float = 10) -> None:
 
 def metric(url: str, name: str) -> float:
     """The value of a counter without labels, or the sum over its labels."""
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    lines = httpx.get(f"{url}/metrics", timeout=60).text.splitlines()
     found = [line.rpartition(" ") for line in lines if line.startswith(name) and line[0] != "#"]
     exact = [value for key, _, value in found if key.partition("{")[0] == name]
     return sum(map(float, exact))

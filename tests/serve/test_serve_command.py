@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 from click.testing import CliRunner
-from serving import clip, health, streaming_codec, wait_until
-from talkers import prompts, small_llama
+from serving import babbler, clip, health, streaming_codec, wait_until
+from talkers import prompts
 
 from xcodec2.cli import xcodec2
 from xcodec2.cli.serve import bytes_of, keys_of
@@ -65,7 +65,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     codec, lm = folder / "codec", folder / "babble"
     with pytest.warns(UserWarning, match="transformers"):
         streaming_codec().save_pretrained(codec)
-    small_llama().save_pretrained(lm)
+    babbler().save_pretrained(lm)
     prompts().tokenizer.save_pretrained(lm)
     return lm, codec
 

@@ -25,7 +25,8 @@ from serving import (
     wait_until,
 )
 
-from xcodec2.llasa import Sampling
+from xcodec2.errors import LlasaError
+from xcodec2.llasa import Sampling, Speaker
 from xcodec2.serve import Limits, create_app
 
 SHORT = {"input": "red car.", "seed": 7}
@@ -102,7 +103,8 @@ def test_events_hold_the_same_sound_and_what_it_took(client, speaker):
 def test_the_first_sound_comes_long_before_the_last_code(url):
     before = metric(url, "xcodec2_generated_tokens_total")
     with httpx.stream("POST", f"{url}/v1/audio/speech", json=LONG | PCM) as answer:
-        next(answer.iter_raw(1024))
+        pieces = answer.iter_raw(1024)  # the connection ends with it
+        next(pieces)
         made = metric(url, "xcodec2_generated_tokens_total") - before
     assert 0 < made < 5_000  # of 30,000
 
@@ -149,7 +151,8 @@ def test_many_at_once_get_what_each_gets_alone(url, speaker):
 def test_a_slow_reader_holds_nobody_up(url):
     """Its place at the language model is free when all is generated, not when all is read."""
     with httpx.stream("POST", f"{url}/v1/audio/speech", json=GREEDY | PCM, timeout=60) as slow:
-        next(slow.iter_raw(64))
+        pieces = slow.iter_raw(64)  # the connection ends with it
+        next(pieces)
         other = httpx.post(f"{url}/v1/audio/speech", json=SHORT | PCM, timeout=60)
         assert other.status_code == 200
         wait_until(lambda: metric(url, "xcodec2_generations") == 0, 60)
@@ -159,7 +162,8 @@ def test_a_full_queue_says_when_to_come_back():
     limits = Limits(max_queue=0, max_streams=1)
     with running(create_app(talker(), limits=limits, warm=False)) as url:
         with httpx.stream("POST", f"{url}/v1/audio/speech", json=LONG | PCM) as first:
-            next(first.iter_raw(64))
+            pieces = first.iter_raw(64)  # the connection ends with it
+            next(pieces)
             second = httpx.post(f"{url}/v1/audio/speech", json=SHORT)
             assert second.status_code == 429
             assert int(second.headers["retry-after"]) > 0
@@ -222,6 +226,33 @@ def test_a_model_of_one_voice_says_so():
     assert "one voice" in answer.headers["x-voice-note"]
 
 
+def test_a_model_elsewhere_is_not_listened_to_any_longer():
+    class Endless:
+        """A back end as of a server: one code after the other, until it is closed."""
+
+        def __init__(self, inner):
+            self.name, self.prompts, self.metadata = "endless", inner.prompts, inner.metadata
+            self.context, self.closed = inner.context, threading.Event()
+
+        def stream(self, prompt, seed, sampling):
+            try:
+                while True:
+                    time.sleep(0.001)
+                    yield 1
+            finally:
+                self.closed.set()
+
+    backend = Endless(talker().backend)
+    app = create_app(Speaker(backend, streaming_codec()), warm=False)
+    with running(app) as url:
+        with httpx.stream("POST", f"{url}/v1/audio/speech", json=SHORT | PCM) as answer:
+            pieces = answer.iter_raw(64)  # the connection ends with it
+            next(pieces)
+            assert not backend.closed.is_set()
+        assert backend.closed.wait(10)
+        assert metric(url, "xcodec2_generations") == 0
+
+
 def test_a_model_that_fails_midway_is_told_and_frees_its_place():
     class Broken:
         """Gives ten codes, then nothing but an error."""
@@ -231,12 +262,8 @@ def test_a_model_that_fails_midway_is_told_and_frees_its_place():
             self.context = inner.context
 
         def stream(self, prompt, seed, sampling):
-            from xcodec2.errors import LlasaError
-
             yield from range(40)
             raise LlasaError("the server ended the answer early")
-
-    from xcodec2.llasa import Speaker
 
     broken = Speaker(Broken(talker().backend), streaming_codec())
     with running(create_app(broken, warm=False)) as url:

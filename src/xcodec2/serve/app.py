@@ -106,7 +106,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    problems.install(app)
+    problems.install_handlers(app)
     for topic in (speech, voices, transcriptions, codes, decode, realtime, about):
         app.include_router(topic.router)
     app.mount("/", about.Page(directory=about.PAGE, html=True, follow_symlink=True), name="page")

@@ -108,7 +108,7 @@ def answer(problem: HTTPException) -> JSONResponse:
     return JSONResponse(body_of(problem), problem.status_code, headers=problem.headers)
 
 
-def install(app: FastAPI) -> None:
+def install_handlers(app: FastAPI) -> None:
     """Give an app the one shape for all its errors."""
 
     @app.exception_handler(HTTPException)
@@ -137,7 +137,7 @@ def invalid(problem: RequestValidationError) -> ApiProblem:
     return first_finding(problem.errors())
 
 
-def parsed(schema: type[Schema], content: bytes) -> Schema:
+def parsed_body(schema: type[Schema], content: bytes) -> Schema:
     """What a body of JSON says, whatever its Content-Type.
 
     Raises:

@@ -118,7 +118,7 @@ class Models(BaseModel):
     data: list[ModelFacts]
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Errors that a route documents; every route may answer a bad request, a missing key and a
     server that is busy or not yet ready.
     """

@@ -73,7 +73,7 @@ class SoundWriter:
         self.rate = rate
         self.num_samples = 0  # at `rate`
         self.form: Form = (
-            Pcm(rate, wav=form == "wav") if form in ("pcm", "wav") else Encoded(form, rate)
+            PcmForm(rate, wav=form == "wav") if form in ("pcm", "wav") else EncodedForm(form, rate)
         )
 
     @property
@@ -114,7 +114,7 @@ class Form(Protocol):
         ...
 
 
-class Pcm:
+class PcmForm:
     """Samples as they are, behind a WAV header of open length if asked for."""
 
     def __init__(self, rate: int, *, wav: bool) -> None:
@@ -160,7 +160,7 @@ class Sink:
         return content
 
 
-class Encoded:
+class EncodedForm:
     """One of FFmpeg's encoders with its muxer."""
 
     def __init__(self, form: str, rate: int) -> None:

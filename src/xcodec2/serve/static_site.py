@@ -69,7 +69,7 @@ def write_static_site(model: str | Path, out: str | Path) -> Path:
     """
     target = Path(out)
     require_exporter()
-    check_target(target)
+    check_static_folder(target)
     fetch(RUNTIME_FILES)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def write_static_site(model: str | Path, out: str | Path) -> Path:
     return target
 
 
-def check_target(target: Path) -> None:
+def check_static_folder(target: Path) -> None:
     """Raise XCodec2Error for a folder that holds something else."""
     if not target.exists():
         return

@@ -71,7 +71,7 @@ async def voice_for(service: Service, request: Request, body: SpeechRequest) -> 
         return Voicing(note=None if usual else ONE_VOICE)
     if body.ref_audio is not None:
         return Voicing(await given_voice(service, request, body), "given")
-    if stored := find(service, asked or ""):
+    if stored := find_voice(service, asked or ""):
         try:
             stored.codes.identity.check(
                 service.models.codec.identity, f"voice {stored.id}", "the codec"
@@ -90,7 +90,7 @@ async def voice_for(service: Service, request: Request, body: SpeechRequest) -> 
     )
 
 
-def find(service: Service, asked: str) -> StoredVoice | None:
+def find_voice(service: Service, asked: str) -> StoredVoice | None:
     """The voice of an id or a name.
 
     Raises:
@@ -142,10 +142,10 @@ async def clip_codes(service: Service, content: bytes, param: str) -> Codes:
             code="clip_length",
         )
     codes = await service.whole.encode(audio.waveform)
-    return described(service, codes, audio.num_samples, audio.sample_rate)
+    return described_codes(service, codes, audio.num_samples, audio.sample_rate)
 
 
-def described(service: Service, codes: object, num_samples: int, sample_rate: int) -> Codes:
+def described_codes(service: Service, codes: object, num_samples: int, sample_rate: int) -> Codes:
     """Codes (T,) with whose they are and what they came from."""
     model = service.models.codec
     return Codes(

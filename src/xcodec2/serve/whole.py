@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
-class Task:
+class ClipTask:
     """A clip (N,) to encode, or something else to do."""
 
     clip: torch.Tensor | None = None
@@ -46,7 +46,7 @@ class WholeClips:
 
     def __init__(self, codec: XCodec2Model, limits: Limits) -> None:
         self.codec, self.limits = codec, limits
-        self.waiting: deque[Task] = deque()
+        self.waiting: deque[ClipTask] = deque()
         self.changed = threading.Condition()
         self.stopping = False
         self.thread = threading.Thread(target=self.run, name="whole clips", daemon=True)
@@ -59,7 +59,7 @@ class WholeClips:
             ApiProblem: Too many wait.
             XCodec2Error: It is too short.
         """
-        return await self.done(Task(clip=waveform))
+        return await self.done(ClipTask(clip=waveform))
 
     async def run_there(self, call: Callable[[], Result]) -> Result:
         """Something that takes a while, in its turn.
@@ -67,9 +67,9 @@ class WholeClips:
         Raises:
             ApiProblem: Too many wait.
         """
-        return await self.done(Task(call=call))
+        return await self.done(ClipTask(call=call))
 
-    async def done(self, task: Task) -> Any:
+    async def done(self, task: ClipTask) -> Any:
         """The result of a task; whoever stops waiting takes it out of the queue."""
         with self.changed:
             if len(self.waiting) >= max(1, CODEC_QUEUE * self.limits.max_queue):
@@ -101,7 +101,7 @@ class WholeClips:
                 if task.call is not None:
                     self.settle(task, task.call)
 
-    def next_turn(self) -> list[Task]:
+    def next_turn(self) -> list[ClipTask]:
         """Wait for tasks: clips up to a limit, or one of another kind; none at the end."""
         with self.changed:
             while True:
@@ -112,9 +112,9 @@ class WholeClips:
                 if tasks := self.chosen():
                     return tasks
 
-    def chosen(self) -> list[Task]:
+    def chosen(self) -> list[ClipTask]:
         """The first tasks that somebody still waits for."""
-        tasks: list[Task] = []
+        tasks: list[ClipTask] = []
         samples = 0
         while self.waiting and samples < TURN_SECONDS * self.codec.config.input_rate:
             if tasks and self.waiting[0].clip is None:
@@ -128,7 +128,7 @@ class WholeClips:
             samples += len(task.clip)
         return tasks
 
-    def encode_all(self, tasks: list[Task]) -> None:
+    def encode_all(self, tasks: list[ClipTask]) -> None:
         """Codes for clips."""
         try:
             found = encode_exactly(
@@ -144,7 +144,7 @@ class WholeClips:
             else:
                 task.result.set_result(codes)
 
-    def settle(self, task: Task, call: Callable[[], Any]) -> None:
+    def settle(self, task: ClipTask, call: Callable[[], Any]) -> None:
         """Do it."""
         try:
             result = call()

@@ -39,6 +39,7 @@ async function start(voices) {
       return null;
     }
   });
+  byId("bundled").hidden = !backend.bundled;
   byId("model").textContent = name ?? "Speech to 50 tokens a second, and back.";
   document.documentElement.dataset.ready = `${Boolean(name)}`;
 }

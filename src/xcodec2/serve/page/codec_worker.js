@@ -21,11 +21,19 @@ function codec() {
 }
 
 async function load() {
-  const kind = (await navigator.gpu?.requestAdapter().catch(() => null)) ? "webgpu" : "wasm";
+  const options = { ort: await runtime("wasm") };
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  if (adapter && !adapter.info?.isFallbackAdapter) {
+    // Its WebAssembly lacks operations that the encoder needs.
+    Object.assign(options, { decoderOrt: await runtime("webgpu"), decoder: ["webgpu", "wasm"] });
+  }
+  return Codec.load(new URL("graphs/", files), options);
+}
+
+async function runtime(kind) {
   const ort = await import(new URL(`runtime/ort.${kind}.min.mjs`, files));
   ort.env.wasm.wasmPaths = new URL("runtime/", files).href;
-  const decoder = kind === "webgpu" ? ["webgpu", "wasm"] : ["wasm"];
-  return Codec.load(new URL("graphs/", files), { ort, decoder });
+  return ort;
 }
 
 self.onmessage = async ({ data: { id, name, values } }) => {

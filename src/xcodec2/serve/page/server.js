@@ -6,6 +6,7 @@ import { decodeFile } from "./sound.js";
 
 const KEY = "xcodec2-key"; // in the tab's own storage
 const PATIENCE = 1000; // ms between looks at a server that loads its models
+const BUNDLED = "llasa"; // the model inside the package
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 /** The server asks for a key, or does not know this one. */
@@ -25,6 +26,7 @@ export class Server {
       await new Promise((resolve) => setTimeout(resolve, PATIENCE));
     }
     const { data } = await (await this.ask("v1/models")).json();
+    this.bundled = data.some(({ id }) => id === BUNDLED);
     return data.map(({ id }) => id).join(" · ");
   }
 

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from xcodec2 import __version__
 from xcodec2.serve.problems import ApiProblem
-from xcodec2.serve.schemas import ModelFacts, Models, errors
+from xcodec2.serve.schemas import ModelFacts, Models, error_answers
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
 
 router = APIRouter()
@@ -37,7 +37,7 @@ class Page(StaticFiles):
         return await super().get_response(path, scope)
 
 
-@router.get("/v1/models", summary="List models", response_model=Models, responses=errors())
+@router.get("/v1/models", summary="List models", response_model=Models, responses=error_answers())
 async def list_models(request: Request) -> Models:
     """The language model and the codec."""
     service = service_of(request)
@@ -48,7 +48,7 @@ async def list_models(request: Request) -> Models:
     "/v1/models/{model_id:path}",
     summary="One model",
     response_model=ModelFacts,
-    responses=errors(404),
+    responses=error_answers(404),
 )
 async def get_model(model_id: str, request: Request) -> ModelFacts:
     """One of them; the usual names of speech models mean the one here."""

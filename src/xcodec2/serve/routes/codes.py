@@ -24,9 +24,9 @@ from xcodec2.serve.exchange import (
 )
 from xcodec2.serve.feeding import pump, pumped
 from xcodec2.serve.problems import ApiProblem, body_of, refused
-from xcodec2.serve.schemas import CodesAnswer, errors
+from xcodec2.serve.schemas import CodesAnswer, error_answers
 from xcodec2.serve.service import Service, service_of
-from xcodec2.serve.voicing import described
+from xcodec2.serve.voicing import described_codes
 
 router = APIRouter()
 NPZ = "application/x-npz"
@@ -54,7 +54,7 @@ UPLOAD: dict[str, Any] = {
             "description": "Codes; lines of them with ?stream=1; a codes file if accepted.",
             "content": {NPZ: {}, LINES: {}},
         },
-        **errors(413, 415),
+        **error_answers(413, 415),
     },
     openapi_extra=UPLOAD,
 )
@@ -77,17 +77,17 @@ async def create_codes(
         found = await unless_gone(request, service.whole.encode(audio.waveform))
     except XCodec2Error as problem:
         raise refused(problem, "file", code="audio_too_short") from problem
-    codes = described(service, found, audio.num_samples, audio.sample_rate)
+    codes = described_codes(service, found, audio.num_samples, audio.sample_rate)
     visit_of(request).audio = codes.duration
     visit_of(request).tokens = len(codes)
     service.metrics.audio_seconds.labels("encoded").inc(codes.duration)
     if NPZ in request.headers.get("accept", ""):
         headers = {"Content-Disposition": 'attachment; filename="codes.npz"'}
         return Response(codes.to_bytes(), media_type=NPZ, headers=headers)
-    return JSONResponse(facts_of(codes))
+    return JSONResponse(codes_facts(codes))
 
 
-def facts_of(codes: Codes) -> dict[str, Any]:
+def codes_facts(codes: Codes) -> dict[str, Any]:
     """Codes and what they are, as JSON has them."""
     return {
         "codes": codes.codes.tolist(),

@@ -26,8 +26,8 @@ from xcodec2.serve.exchange import (
     visit_of,
 )
 from xcodec2.serve.feeding import pump, pump_codes, pumped
-from xcodec2.serve.problems import ApiProblem, parsed, refused
-from xcodec2.serve.schemas import CodesRequest, Format, Rate, errors
+from xcodec2.serve.problems import ApiProblem, parsed_body, refused
+from xcodec2.serve.schemas import CodesRequest, Format, Rate, error_answers
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
 from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
@@ -55,7 +55,7 @@ class Wanted:
             "description": "Audio, sent while it is decoded.",
             "content": {kind: {} for kind in MEDIA_TYPES.values()},
         },
-        **errors(413, 415),
+        **error_answers(413, 415),
     },
     openapi_extra={
         "requestBody": {
@@ -129,7 +129,7 @@ def asked_for(content: bytes) -> CodesRequest:
     """What a body of JSON asks for: an object, or a list of codes alone."""
     if content.lstrip()[:1] == b"[":
         content = b'{"codes":' + content + b"}"
-    return parsed(CodesRequest, content)
+    return parsed_body(CodesRequest, content)
 
 
 async def whole_audio(service: Service, request: Request, codes: Codes, wanted: Wanted) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 
@@ -11,8 +12,8 @@ from fastapi.responses import Response
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import SpeechJob
 from xcodec2.serve.exchange import Stream, chained, event, unless_gone, visit_of
-from xcodec2.serve.problems import ApiProblem, body_of, parsed, refused
-from xcodec2.serve.schemas import SpeechRequest, errors
+from xcodec2.serve.problems import ApiProblem, body_of, parsed_body, refused
+from xcodec2.serve.schemas import SpeechRequest, error_answers
 from xcodec2.serve.searching import searched
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
 from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
@@ -31,7 +32,7 @@ router = APIRouter()
             "description": "Audio, sent while it is made; or events of it.",
             "content": {kind: {} for kind in (*MEDIA_TYPES.values(), "text/event-stream")},
         },
-        **errors(404, 413, 415),
+        **error_answers(404, 413, 415),
     },
     openapi_extra={
         "requestBody": {
@@ -47,7 +48,7 @@ async def create_speech(request: Request) -> Response:
     """
     service = service_of(request)
     visit = visit_of(request)
-    body = parsed(SpeechRequest, await request.body())
+    body = parsed_body(SpeechRequest, await request.body())
     visit.text = body.input
     service.check_model(body.model, SPEECH_ALIASES)
     speaker = service.speaking()
@@ -64,14 +65,16 @@ async def create_speech(request: Request) -> Response:
     rate = output_rate(body.response_format, body.sample_rate, codec.sample_rate)
     writer = SoundWriter(body.response_format, codec.sample_rate, rate, body.speed)
     try:
-        script = Script(speaker, body.input, voicing.voice, sampling_of(body), body.seed or 0)
+        script = await asyncio.to_thread(
+            Script, speaker, body.input, voicing.voice, sampling_of(body), body.seed or 0
+        )
     except XCodec2Error as problem:
         raise refused(problem, "input") from problem
     headers = headers_of(body, voicing, rate)
     if body.search:
         return await searched(service, request, body, voicing, writer, headers)
     job = service.engine.speak(script)
-    speech = Speech(service, request, job, writer)
+    speech = SpeechAnswer(service, request, job, writer)
     pieces = speech.pieces()
     try:
         first = await unless_gone(request, anext(pieces, b""))
@@ -103,7 +106,7 @@ def headers_of(body: SpeechRequest, voicing: Voicing, rate: int) -> dict[str, st
     return headers
 
 
-class Speech:
+class SpeechAnswer:
     """One text that is being sent.
 
     Args:

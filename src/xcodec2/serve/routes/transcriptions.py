@@ -16,7 +16,7 @@ from xcodec2.audio.io import Audio
 from xcodec2.errors import UndefinedError, XCodec2Error
 from xcodec2.serve.exchange import Stream, event, unless_gone, visit_of
 from xcodec2.serve.problems import ApiProblem, refused
-from xcodec2.serve.schemas import errors
+from xcodec2.serve.schemas import error_answers
 from xcodec2.serve.service import TRANSCRIPTION_ALIASES, Service, service_of
 from xcodec2.transcribe.decoding import Timed, Transcript
 from xcodec2.transcribe.formats import cues, format_transcript
@@ -84,7 +84,7 @@ class Heard:
             "description": "The text.",
             "content": {"application/json": {}, "text/plain": {}, "text/event-stream": {}},
         },
-        **errors(404, 413, 415),
+        **error_answers(404, 413, 415),
     },
     openapi_extra=FORM,
 )

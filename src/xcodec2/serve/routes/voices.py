@@ -17,7 +17,7 @@ from xcodec2.llasa.prompts import is_speakable
 from xcodec2.llasa.voices import ID, StoredVoice
 from xcodec2.serve.exchange import unless_gone
 from xcodec2.serve.problems import ApiProblem, refused
-from xcodec2.serve.schemas import VoiceFacts, Voices, errors
+from xcodec2.serve.schemas import VoiceFacts, Voices, error_answers
 from xcodec2.serve.service import Service, service_of
 from xcodec2.serve.voicing import DEFAULT, USUAL, clip_codes
 
@@ -44,7 +44,9 @@ FORM = {
 }
 
 
-@router.get("/v1/audio/voices", summary="List voices", response_model=Voices, responses=errors())
+@router.get(
+    "/v1/audio/voices", summary="List voices", response_model=Voices, responses=error_answers()
+)
 async def list_voices(request: Request) -> Voices:
     """All voices: the model's own, and those that were added."""
     service = service_of(request)
@@ -57,7 +59,7 @@ async def list_voices(request: Request) -> Voices:
     "/v1/audio/voices",
     summary="Add a voice",
     response_model=VoiceFacts,
-    responses=errors(413, 415),
+    responses=error_answers(413, 415),
     openapi_extra=FORM,
 )
 async def add_voice(request: Request) -> VoiceFacts:
@@ -96,7 +98,7 @@ async def add_voice(request: Request) -> VoiceFacts:
     "/v1/audio/voices/{voice_id}",
     summary="One voice",
     response_model=VoiceFacts,
-    responses=errors(404),
+    responses=error_answers(404),
 )
 async def get_voice(voice_id: str, request: Request) -> VoiceFacts:
     """What is known of a voice."""
@@ -110,7 +112,9 @@ async def get_voice(voice_id: str, request: Request) -> VoiceFacts:
         raise ApiProblem(500, "that voice's file is damaged", code="voice_damaged") from problem
 
 
-@router.delete("/v1/audio/voices/{voice_id}", summary="Delete a voice", responses=errors(404))
+@router.delete(
+    "/v1/audio/voices/{voice_id}", summary="Delete a voice", responses=error_answers(404)
+)
 async def delete_voice(voice_id: str, request: Request) -> Response:
     """Forget a voice for good."""
     service = service_of(request)
