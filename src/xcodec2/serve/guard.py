@@ -196,7 +196,8 @@ class Guard:
                 await answer(problem)(scope, receive, send)
             return
         length = headers.get("content-length", "")
-        body = Body(receive, int(length) if length.isdecimal() else None, self)
+        sane = length.isdecimal() and len(length) < 20
+        body = Body(receive, int(length) if sane else None, self)
         scope["visit"].body = body
         try:
             if problem is not None:
