@@ -84,7 +84,7 @@ def serving(models: tuple[Path, Path], voices: Path) -> Iterator[tuple[subproces
     try:
         url = process.stderr.readline().split()[-1]
         threading.Thread(target=process.stderr.read, daemon=True).start()
-        wait_until(lambda: health(url) == 200, 120)
+        wait_until(lambda: health(url) == 200, 900)
         yield process, url
     finally:
         process.kill()
