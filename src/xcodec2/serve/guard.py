@@ -86,7 +86,7 @@ class Logged:
         seconds = time.perf_counter() - visit.started
         route = scope.get("route")
         path = getattr(route, "path", None) or "(none)"
-        if path in ("/health", "/metrics") and visit.status == 200:
+        if path in ("/health", "/metrics") and visit.status in (200, 503):  # asked all the time
             return
         status = str(visit.status or 499)
         self.metrics.requests.labels(path, status).inc()
