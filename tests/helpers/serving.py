@@ -69,7 +69,7 @@ def running(app: Any) -> Iterator[str]:
     thread.start()
     url = url_of(listener)
     try:
-        wait_until(lambda: health(url) == 200, 60)
+        wait_until(lambda: health(url) == 200, 600)
         yield url
     finally:
         server.should_exit = True

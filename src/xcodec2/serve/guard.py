@@ -86,7 +86,7 @@ class Logged:
         seconds = time.perf_counter() - visit.started
         route = scope.get("route")
         path = getattr(route, "path", None) or "(none)"
-        if path in ("/health", "/metrics") and visit.status == 200:
+        if path in ("/health", "/metrics") and visit.status in (200, 503):  # asked all the time
             return
         status = str(visit.status or 499)
         self.metrics.requests.labels(path, status).inc()
@@ -196,7 +196,8 @@ class Guard:
                 await answer(problem)(scope, receive, send)
             return
         length = headers.get("content-length", "")
-        body = Body(receive, int(length) if length.isdecimal() else None, self)
+        sane = length.isdecimal() and len(length) < 20
+        body = Body(receive, int(length) if sane else None, self)
         scope["visit"].body = body
         try:
             if problem is not None:

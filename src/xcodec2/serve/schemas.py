@@ -118,6 +118,22 @@ class Models(BaseModel):
     data: list[ModelFacts]
 
 
+def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a body that a route reads by itself, without references out of it."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def inline(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return inline(definitions[value["$ref"].rpartition("/")[2]])
+            return {key: inline(part) for key, part in value.items()}
+        return [inline(part) for part in value] if isinstance(value, list) else value
+
+    inlined: dict[str, Any] = inline(schema)
+    return inlined
+
+
 def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Errors that a route documents; every route may answer a bad request, a missing key and a
     server that is busy or not yet ready.

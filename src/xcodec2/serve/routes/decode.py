@@ -27,7 +27,7 @@ from xcodec2.serve.exchange import (
 )
 from xcodec2.serve.feeding import pump, pump_codes, pumped
 from xcodec2.serve.problems import ApiProblem, parsed_body, refused
-from xcodec2.serve.schemas import CodesRequest, Format, Rate, error_answers
+from xcodec2.serve.schemas import CodesRequest, Format, Rate, body_schema, error_answers
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
 from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
@@ -61,7 +61,7 @@ class Wanted:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": CodesRequest.model_json_schema()},
+                "application/json": {"schema": body_schema(CodesRequest)},
                 "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
             },
@@ -83,7 +83,7 @@ async def create_audio(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in LINE_TYPES:
         return await stream_audio(service, request, wanted)
-    codes, asked = codes_in(await uploaded(request), service)
+    codes, asked = await asyncio.to_thread(codes_in, await uploaded(request), service)
     if asked is not None:
         wanted = Wanted(
             response_format or asked.response_format or "wav",

@@ -13,7 +13,7 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import SpeechJob
 from xcodec2.serve.exchange import Stream, chained, event, unless_gone, visit_of
 from xcodec2.serve.problems import ApiProblem, body_of, parsed_body, refused
-from xcodec2.serve.schemas import SpeechRequest, error_answers
+from xcodec2.serve.schemas import SpeechRequest, body_schema, error_answers
 from xcodec2.serve.searching import searched
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
 from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
@@ -37,7 +37,7 @@ router = APIRouter()
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": SpeechRequest.model_json_schema()}},
+            "content": {"application/json": {"schema": body_schema(SpeechRequest)}},
         }
     },
 )
