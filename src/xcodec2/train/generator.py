@@ -43,7 +43,7 @@ class Output:
     guide: Tensor | None = None  # (B, T, width): the same, of what was not rounded
     taught: Tensor | None = None  # (B, T, D) read out of the semantic branch
     meaning: Tensor | None = None  # (B, T, D) read out of the quantized vectors
-    # (B, T, K): `projected` of the same speech, softer and with a little noise
+    # (b, T, K): `projected` of the first speech of the batch, softer and with a little noise
     twin: Tensor | None = None
 
 
@@ -81,6 +81,7 @@ class Generator(nn.Module):
         self.meaning = Readout(config.latent_width) if "meaning" in used else None
         self.guidance, self.twin = "self_guidance" in used, "consistency" in used
         self.frozen, self.drop_acoustic = frozen, recipe.drop_acoustic
+        self.twin_share = recipe.consistency_share
         for name in frozen:
             codec.get_submodule(name).requires_grad_(False)
 
@@ -105,7 +106,10 @@ class Generator(nn.Module):
             projected = codec.quantizer.project(encoded.latent.float())
             twin = None
             if self.twin:
-                latent = codec.encode_features(codec.pad(disturbed(inputs))).latent
+                count = max(1, round(self.twin_share * len(inputs)))
+                disturbed_inputs = codec.pad(disturbed(inputs[:count]))
+                same_gate = None if gate is None else gate[:count]
+                latent = codec.encode_features(disturbed_inputs, acoustic_gate=same_gate).latent
                 twin = codec.quantizer.project(latent.float())
         decoded = codec.decode_vectors(vectors)
         guide = None
@@ -291,9 +295,8 @@ def consistency_error(output: Output, levels: tuple[int, ...]) -> Tensor:
     undisturbed stays put.
     """
     assert output.twin is not None
-    return F.mse_loss(
-        bound_twice(output.twin, levels), bound_twice(output.projected, levels).detach()
-    )
+    undisturbed = output.projected[: len(output.twin)].detach()
+    return F.mse_loss(bound_twice(output.twin, levels), bound_twice(undisturbed, levels))
 
 
 def semantic_error(output: Output) -> Tensor:
