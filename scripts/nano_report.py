@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="what from_pretrained takes")
     parser.add_argument("--data", type=Path, default=Path("data/nano"))
     parser.add_argument("--clips", type=int, default=60, help="of the test set (%(default)s)")
+    parser.add_argument("--sentences", type=int, default=0, help="with phones; 0: all")
     parser.add_argument("--only", default=",".join(PARTS), help="parts (%(default)s)")
     parser.add_argument("--size", default="tiny", choices=("tiny", "base"), help="of Moonshine")
     parser.add_argument("--json", type=Path, help="file for the figures")
@@ -70,7 +71,9 @@ def main() -> None:
         if "hard" in chosen
         else lambda model: {},
         "codes": lambda model: code_figures(model, clips),
-        "phones": lambda model: phone_figures(model, options.data / "phones.tsv"),
+        "phones": lambda model: phone_figures(
+            model, options.data / "phones.tsv", options.sentences
+        ),
     }
     found: dict[str, Figures] = {}
     for name in options.models:
@@ -165,10 +168,11 @@ def through_44100(clip: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.resize(back, len(clip)))
 
 
-def phone_figures(model: XCodec2Model, manifest: Path) -> Figures:
-    """What codes say of phones."""
+def phone_figures(model: XCodec2Model, manifest: Path, count: int) -> Figures:
+    """What codes say of phones; of all sentences, or of `count` at equal distances."""
     system, rows, labels = TokenizerSystem("model", model), [], {}
-    for recording in read_corpus(str(manifest)):
+    recordings = list(read_corpus(str(manifest)))
+    for recording in recordings[:: max(1, len(recordings) // count) if count else 1]:
         rows.append(
             {"id": recording.id, "codes": system.codes(recording.load(RATE).waveform.numpy())}
         )
