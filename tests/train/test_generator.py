@@ -62,9 +62,9 @@ def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
     error = consistency_error(output, codec.config.levels)
     assert error > 0
     bounded = bound_twice(output.projected, codec.config.levels)
-    assert consistency_error(replace(output, twin=output.projected), codec.config.levels).item() == (
-        pytest.approx((bounded - bounded.round()).square().mean().item())
-    )
+    assert consistency_error(
+        replace(output, twin=output.projected), codec.config.levels
+    ).item() == (pytest.approx((bounded - bounded.round()).square().mean().item()))
     (moved,) = torch.autograd.grad(error, output.twin, retain_graph=True)
     assert moved.abs().sum() > 0
     assert torch.autograd.grad(error, output.projected, allow_unused=True) == (None,)
