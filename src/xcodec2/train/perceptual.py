@@ -127,7 +127,7 @@ def worst_parts(disturbance: Tensor) -> Tensor:
 
 
 def loudness(power: Tensor, threshold: Tensor) -> Tensor:
-    """(B, bands, T) power → specific loudness after Zwicker, none below the threshold of hearing."""
+    """(B, bands, T) power → specific loudness after Zwicker, 0 below the threshold of hearing."""
     relative = 0.5 + 0.5 * power / threshold
     sones = (threshold / 0.5) ** ZWICKER * (relative.clamp(min=1.0) ** ZWICKER - 1)
     return LOUDNESS_SCALE * sones
