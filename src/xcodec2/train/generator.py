@@ -80,8 +80,8 @@ class Generator(nn.Module):
         self.codec = codec
         used, config, frozen = recipe.losses.used(), codec.config, recipe.start.frozen
         self.semantic_decoder = SemanticDecoder(config) if "semantic" in used else None
-        self.taught = Readout(config.semantic_width) if "taught" in used else None
-        self.meaning = Readout(config.latent_width) if "meaning" in used else None
+        self.taught = Readout(config.semantic_width, reach=1) if "taught" in used else None
+        self.meaning = Readout(config.latent_width, reach=0) if "meaning" in used else None
         self.guidance, self.twin = "self_guidance" in used, "consistency" in used
         self.frozen, self.drop_acoustic = frozen, recipe.drop_acoustic
         self.twin_share = recipe.consistency_share

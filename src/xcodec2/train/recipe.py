@@ -109,7 +109,7 @@ class Weights:
     loudness: float = 0.0  # after PESQ's model of the ear
     recognizer: float = 0.0  # a frozen recognizer's features of the decoded speech
     taught: float = 0.0  # its last features of the target, read out of the semantic branch
-    meaning: float = 0.0  # the same, read out of the quantized vectors
+    meaning: float = 0.0  # the same, read out of each frame's quantized vector
 
     def used(self) -> dict[str, float]:
         """Losses that count, with their weights."""
