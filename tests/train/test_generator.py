@@ -12,7 +12,8 @@ from pystoi import stoi
 from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 
 from xcodec2 import XCodec2Model
-from xcodec2.errors import TrainingError
+from xcodec2.codec.quantizer import bound_twice
+from xcodec2.errors import RecipeError, TrainingError
 from xcodec2.train.generator import (
     Generator,
     changed_codec,
@@ -60,13 +61,40 @@ def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
     output = generator(speech()[None, :9599].repeat(2, 1), 9600)
     error = consistency_error(output, codec.config.levels)
     assert error > 0
-    assert consistency_error(replace(output, twin=output.projected), codec.config.levels) == 0
+    levels = codec.config.levels
+    bounded = bound_twice(output.projected, levels)
+    same = consistency_error(replace(output, twin=output.projected), levels)
+    torch.testing.assert_close(same, (bounded - bounded.round()).square().mean())
     (moved,) = torch.autograd.grad(error, output.twin, retain_graph=True)
     assert moved.abs().sum() > 0
     assert torch.autograd.grad(error, output.projected, allow_unused=True) == (None,)
     twin = disturbed(speech()[None, :9600].repeat(64, 1))
     levels = 10 * torch.log10(twin.square().mean(-1) / speech()[:9600].square().mean())
     assert -12.1 < levels.min() < -9 < -3 < levels.max() < 0.1
+    assert (levels.abs() < 0.1).float().mean() > 0.2  # not every change is made to all
+
+
+def test_a_twin_can_lack_what_a_resampler_takes_away():
+    noise = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0)).repeat(64, 1)
+    torch.manual_seed(0)
+    spectra = torch.fft.rfft(disturbed(noise)).abs() / torch.fft.rfft(noise).abs()
+    through = spectra[:, 7_960:].median(1).values / spectra[:, 3_000:5_000].median(1).values
+    assert 0.3 < (through < 0.06).float().mean() < 0.6
+    assert (through > 0.99).float().mean() > 0.3
+
+
+def test_a_share_of_the_batch_is_encoded_twice_behind_the_same_gate():
+    changes = ["losses.consistency=1.0", "consistency_share=0.5", "drop_acoustic=1.0"]
+    codec = random_model(SPECTROGRAM)
+    with torch.no_grad():  # what is heard of the acoustic branch would be very different
+        codec.fc_encoder.weight[:, codec.config.semantic_width :] *= 1e3
+    generator = Generator(codec, read_recipe("nano", changes)).train()
+    torch.manual_seed(0)
+    output = generator(speech()[None, :9599].repeat(4, 1), 9600)
+    assert output.twin.shape == (2, *output.projected.shape[1:])
+    assert consistency_error(output, codec.config.levels) < 0.5
+    with pytest.raises(RecipeError, match="consistency_share"):
+        read_recipe("nano", ["consistency_share=0.0"])
 
 
 def test_a_fresh_adapter_is_alive_and_begins_silent():

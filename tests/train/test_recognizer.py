@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import speech
+from tiny import SPECTROGRAM, random_model, speech
 from training import toy_recipe
 
 from xcodec2.errors import EvaluatorError, TrainingError
 from xcodec2.evaluators import weights
 from xcodec2.train import recognizer
+from xcodec2.train.generator import Generator
 from xcodec2.train.listener import Listener
 from xcodec2.train.loop import train
+from xcodec2.train.recipe import read_recipe
 from xcodec2.train.recognizer import WhisperEncoder, feature_distance, read_encoder, readout_error
 
 WIDTH, LAYERS, POSITIONS = 64, 2, 400
@@ -117,6 +119,18 @@ def test_distances_by_hand():
     )  # each channel without its mean and deviation
     assert readout_error(3 * normal, wanted).item() == pytest.approx(0, abs=1e-6)
     assert readout_error(-normal, wanted).item() == pytest.approx(2)
+
+
+def test_the_meaning_of_a_frame_is_read_out_of_that_frame_alone():
+    generator = Generator(
+        random_model(SPECTROGRAM), read_recipe("nano", ["losses.taught=1.0", "losses.meaning=1.0"])
+    )
+    for readout, frames in ((generator.meaning, [4]), (generator.taught, [2, 3, 4, 5, 6])):
+        x = torch.randn(1, readout.first.in_channels, 9)
+        other = x.clone()
+        other[..., 4] += 1
+        changed = (readout(x) - readout(other)).abs().sum((0, 2)) > 0
+        assert changed.nonzero().flatten().tolist() == frames
 
 
 def test_a_run_hears_through_the_recognizer_and_without_the_acoustic_branch(tmp_path, monkeypatch):

@@ -26,6 +26,9 @@ from xcodec2.train.recognizer import Readout
 CHANGEABLE = ("sample_rate", "dropout", "attention_window", "convolutions_ahead")
 ENCODER = ("semantic_encoder", "semantic_adapter", "acoustic_encoder", "fc_encoder", "quantizer")
 QUIETER = 4.0  # of the log-magnitudes at a random start
+DISTURBED_SHARE = 0.6  # of the speech, in each of three ways
+LOWEST_EDGE, EDGE_WIDTH = 0.88, 0.04  # of a resampler's low-pass, relative to half the rate
+STOPPED = 2e-3  # what it leaves of an amplitude
 SOFTEST_DB = 12.0  # of the speech whose codes should be the same
 MIN_SNR_DB, SNR_RANGE_DB = 25.0, 20.0
 SHORT_MAGNITUDES = 1e-3  # of the weights of bins that a wider head has new
@@ -43,7 +46,7 @@ class Output:
     guide: Tensor | None = None  # (B, T, width): the same, of what was not rounded
     taught: Tensor | None = None  # (B, T, D) read out of the semantic branch
     meaning: Tensor | None = None  # (B, T, D) read out of the quantized vectors
-    # (B, T, K): `projected` of the same speech, softer and with a little noise
+    # (b, T, K): `projected` of the first speech of the batch, softer and with a little noise
     twin: Tensor | None = None
 
 
@@ -77,10 +80,11 @@ class Generator(nn.Module):
         self.codec = codec
         used, config, frozen = recipe.losses.used(), codec.config, recipe.start.frozen
         self.semantic_decoder = SemanticDecoder(config) if "semantic" in used else None
-        self.taught = Readout(config.semantic_width) if "taught" in used else None
-        self.meaning = Readout(config.latent_width) if "meaning" in used else None
+        self.taught = Readout(config.semantic_width, reach=1) if "taught" in used else None
+        self.meaning = Readout(config.latent_width, reach=0) if "meaning" in used else None
         self.guidance, self.twin = "self_guidance" in used, "consistency" in used
         self.frozen, self.drop_acoustic = frozen, recipe.drop_acoustic
+        self.twin_share = recipe.consistency_share
         for name in frozen:
             codec.get_submodule(name).requires_grad_(False)
 
@@ -105,7 +109,10 @@ class Generator(nn.Module):
             projected = codec.quantizer.project(encoded.latent.float())
             twin = None
             if self.twin:
-                latent = codec.encode_features(codec.pad(disturbed(inputs))).latent
+                count = max(1, round(self.twin_share * len(inputs)))
+                disturbed_inputs = codec.pad(disturbed(inputs[:count]))
+                same_gate = None if gate is None else gate[:count]
+                latent = codec.encode_features(disturbed_inputs, acoustic_gate=same_gate).latent
                 twin = codec.quantizer.project(latent.float())
         decoded = codec.decode_vectors(vectors)
         guide = None
@@ -279,21 +286,31 @@ def load_semantic_encoder(codec: XCodec2Model, name: str) -> None:
 
 
 def disturbed(inputs: Tensor) -> Tensor:
-    """(B, N) at another level and with white noise, drawn for each row."""
-    level, quiet = torch.rand(2, len(inputs), 1, device=inputs.device, dtype=torch.float32).unbind()
-    power = inputs.square().mean(-1, keepdim=True).sqrt()
+    """(B, N) at another level, with white noise, and without the highest frequencies, as a
+    resampler leaves it; each is drawn for each row, and most rows have some of them.
+    """
+    size = (6, len(inputs), 1)
+    level, quiet, edge, *chances = torch.rand(
+        size, device=inputs.device, dtype=torch.float32
+    ).unbind()
+    softer, noisy, narrower = (chance < DISTURBED_SHARE for chance in chances)
+    spectrum = torch.fft.rfft(inputs.float())
+    place = torch.linspace(0, 1, spectrum.shape[-1], device=inputs.device, dtype=torch.float32)
+    passed = ((LOWEST_EDGE + (1 - LOWEST_EDGE) * edge - place) / EDGE_WIDTH + 1).clamp(STOPPED, 1)
+    band = torch.fft.irfft(spectrum * torch.where(narrower, passed, 1.0), inputs.shape[-1])
+    power = inputs.square().mean(-1, keepdim=True).sqrt() * noisy
     noise = torch.randn_like(inputs) * power * 10 ** (-(MIN_SNR_DB + quiet * SNR_RANGE_DB) / 20)
-    return (inputs + noise) * 10 ** (-level * SOFTEST_DB / 20)
+    return (band + noise) * 10 ** (-level * softer * SOFTEST_DB / 20)
 
 
 def consistency_error(output: Output, levels: tuple[int, ...]) -> Tensor:
-    """How far level and noise move what is rounded, squared, in steps of the levels; the
-    undisturbed stays put.
+    """How far what is rounded lies from the levels that it has undisturbed, squared, in steps.
+
+    Level, noise and band then move it less, and what lies in the middle of its step stays there.
     """
     assert output.twin is not None
-    return F.mse_loss(
-        bound_twice(output.twin, levels), bound_twice(output.projected, levels).detach()
-    )
+    undisturbed = output.projected[: len(output.twin)].detach()
+    return F.mse_loss(bound_twice(output.twin, levels), bound_twice(undisturbed, levels).round())
 
 
 def semantic_error(output: Output) -> Tensor:

@@ -105,9 +105,11 @@ class Weights:
     rms: float = 0.0
     self_guidance: float = 0.0
     consistency: float = 0.0  # of the codes of the same speech, softer and with a little noise
+    intelligibility: float = 0.0  # after STOI and ESTOI
+    loudness: float = 0.0  # after PESQ's model of the ear
     recognizer: float = 0.0  # a frozen recognizer's features of the decoded speech
     taught: float = 0.0  # its last features of the target, read out of the semantic branch
-    meaning: float = 0.0  # the same, read out of the quantized vectors
+    meaning: float = 0.0  # the same, read out of each frame's quantized vector
 
     def used(self) -> dict[str, float]:
         """Losses that count, with their weights."""
@@ -257,6 +259,7 @@ class Recipe:
     recognizer: Recognizer = field(default_factory=Recognizer)
     # share of the crops whose acoustic branch is not heard: codes must carry the semantic one
     drop_acoustic: float = 0.0
+    consistency_share: float = 1.0  # of each batch that is encoded twice for `losses.consistency`
     discriminators: Discriminators | None = None
     discriminator_optimizer: Optimizer | None = None
     ema: float = 0.999
@@ -282,6 +285,10 @@ class Recipe:
             (not 0 < self.recognizer.share <= 1, "recognizer: share must be above 0 and at most 1"),
             (not codecs or codecs - set(CODECS), f"data.augment.codecs: of {', '.join(CODECS)}"),
             (not 0 <= self.drop_acoustic <= 1, "drop_acoustic must be 0…1"),
+            (
+                not 0 < self.consistency_share <= 1,
+                "consistency_share must be above 0 and at most 1",
+            ),
             (not planned, 'run.engine = "graphs" and a [graphs] table belong together'),
         ]
         refuse(problems)

@@ -42,12 +42,14 @@ class Readout(nn.Module):
 
     Args:
         width: Of that part.
+        reach: Frames on either side that each of the two sees; with 0 each frame must say by itself
+            what it means.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reach: int) -> None:
         super().__init__()
-        self.first = nn.Conv1d(width, width, 3, padding=1)
-        self.second = nn.Conv1d(width, FEATURE_WIDTH, 3, padding=1)
+        self.first = nn.Conv1d(width, width, 2 * reach + 1, padding=reach)
+        self.second = nn.Conv1d(width, FEATURE_WIDTH, 2 * reach + 1, padding=reach)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, T) → (B, T, 512)."""

@@ -20,7 +20,7 @@ from xcodec2.corpus import read_corpus
 from xcodec2.errors import UndefinedError
 from xcodec2.signal.mel import MEL_WINDOWS
 from xcodec2.signal.stoi import estoi, stoi
-from xcodec2.train import losses
+from xcodec2.train import losses, perceptual
 from xcodec2.train.data.crops import Batch, Batches
 from xcodec2.train.discriminators import BothDiscriminators, load_discriminators
 from xcodec2.train.generator import (
@@ -152,6 +152,8 @@ def reconstruction_losses(
         "rms": lambda: losses.rms_loss(made, target, RMS_WINDOW),
         "semantic": lambda: semantic_error(output),
         "self_guidance": lambda: guidance_error(output),
+        "intelligibility": lambda: perceptual.intelligibility_loss(made, target, sample_rate),
+        "loudness": lambda: perceptual.loudness_loss(made, target, sample_rate),
         "consistency": lambda: consistency_error(output, levels),
     }
     return {name: compute() for name, compute in known.items() if name in recipe.losses.used()}
