@@ -1,5 +1,5 @@
-"""Compiles the waveform encoder's activation and a Llama's forward pass when the package is built or
-installed.
+"""Compiles the waveform encoder's activation and a Llama's forward pass when the package is built
+or installed.
 
 Without a compiler the package installs all the same, and PyTorch runs both, slowly.
 """
