@@ -190,12 +190,12 @@ class BatchGenerator:
             for (choices, likeliest), rows in groups.items():
                 own = known[np.array(rows)]
                 if likeliest:
-                    places = self.decoder.likeliest(own, choices)
+                    places = self.decoder.likeliest(own, choices).tolist()
                 else:
                     scores = self.decoder.scores(own, choices)
                     places = [stepped[row].drawn(scores[i]) for i, row in enumerate(rows)]
                 for row, place in zip(rows, places, strict=True):
-                    stepped[row].take(int(place))
+                    stepped[row].take(place)
         self.sequences = [item for item in stepped if item.finished is None]
         return stepped
 
