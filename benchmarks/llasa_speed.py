@@ -6,7 +6,8 @@
 
 All are asked in turn, so that other users of the machine disturb all alike, and the CPU time of a
 round counts; shown are medians. Codes are compared at temperature 0. --shape 1b makes random
-weights in the shape of Llasa-1B, with as many of its 16 layers as are asked for, in a temporary folder.
+weights in the shape of Llasa-1B, with as many of its 16 layers as are asked for, in a temporary
+folder.
 """
 
 from __future__ import annotations
