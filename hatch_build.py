@@ -26,8 +26,9 @@ class KernelHook(BuildHookInterface):
         module = runpy.run_path(str(Path(self.root) / KERNELS / "build.py"))
         if problem := module["compile_all"]():
             self.app.display_warning(
-                f"open-xcodec2: compiled kernels were left out ({problem}); commands, speaking and "
-                "encoding with full-size models will be slower. Install a C compiler (gcc or clang) "
+                f"open-xcodec2: compiled kernels were left out ({problem}); commands, speaking "
+                "and encoding with full-size models will be slower. Install a C compiler (gcc or "
+                "clang) "
                 "and install open-xcodec2 again to have them."
             )
             return

@@ -14,15 +14,18 @@ from talkers import base_tokenizer, prompts, small_llama, speech_tokenizer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from xcodec2.errors import LlasaError
+from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.decoding import library, llama
 from xcodec2.llasa.decoding.base import Choices
 from xcodec2.llasa.decoding.causal import TransformersDecoder
 from xcodec2.llasa.decoding.files import read_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
 from xcodec2.llasa.decoding.load import decoder_of
+from xcodec2.llasa.decoding.scan import Scan
 from xcodec2.llasa.decoding.shape import LlamaShape
 from xcodec2.llasa.lm import BUNDLED, load_for_speech, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.tokenizer_file import read_tokenizer
 
 pytestmark = pytest.mark.skipif(
@@ -84,10 +87,10 @@ def largest_difference(one, other, pieces: list[np.ndarray]) -> float:
     worst = 0.0
     for piece in pieces:
         a, b = (
-            decoder.scores([state], [piece], choices)
+            decoder.scores(decoder.advance([state], [piece]), choices)
             for decoder, state in zip((one, other), states, strict=True)
         )
-        worst = max(worst, float((a - b).abs().max() / b.std()))
+        worst = max(worst, float(np.abs(a - b).max() / b.std()))
     return worst
 
 
@@ -120,9 +123,39 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         state = decoder.new_state()
         read = [np.arange(40), np.array([7])]
-        seen.append(torch.stack([decoder.scores([state], [ids], choices) for ids in read]))
-    assert torch.equal(seen[0], seen[1])
-    assert torch.equal(seen[0], seen[2])
+        seen.append([decoder.scores(decoder.advance([state], [ids]), choices) for ids in read])
+    assert np.array_equal(seen[0], seen[1])
+    assert np.array_equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize("kind", ["few stand out", "all alike", "equal rows"])
+def test_the_likeliest_is_found_by_bounds_as_by_all_products(kind):
+    values = torch.Generator().manual_seed(0)
+    lengths = 3 * 0.6 ** torch.arange(64)  # most of what differs is in a quarter of the numbers
+    rows = torch.randn(5000, 64, generator=values) * lengths + 1
+    if kind == "all alike":
+        rows = torch.ones(5000, 64) + 1e-4 * torch.randn(5000, 64, generator=values)
+    if kind == "equal rows":
+        rows[2500:] = rows[:2500]
+    weight = library.Weight(rows)
+    scan, found = Scan(rows, weight), 0
+    for x in torch.randn(200, 64, generator=values):
+        place = scan.likeliest(x.numpy())
+        found += place is not None
+        assert place in (None, int(weight.product(x[None].numpy(), 1).argmax()))
+    assert found == 0 if kind == "all alike" else found > 150
+
+
+def test_greedy_sequences_alone_are_what_they_are_among_many():
+    """Alone they are found by bounds, among many by all products."""
+    lm = load_for_speech()
+    asked = [lm.prompts.prompt(text) for text in lm.metadata.texts]
+    together = InProcess(lm).generate(asked, [0] * 6, Sampling(temperature=0, max_tokens=60))
+    (alone,) = InProcess(lm).generate(asked[2:3], [0], Sampling(temperature=0, max_tokens=60))
+    assert alone.codes.tolist() == together[2].codes.tolist()
+    (_, scan), *_ = lm.decoder.scans.values()
+    assert scan is not None
+    assert scan.in_vain < 0
 
 
 @pytest.mark.parametrize(
@@ -156,9 +189,11 @@ def test_a_folder_is_read_without_transformers_with_the_same_scores(tmp_path, ti
     assert light.decoder.embedding.dtype == torch.float16
     prompt = full.prompts.prompt("the very same")
     assert light.prompts.prompt("the very same").tolist() == prompt.tolist()
-    states = light.decoder.new_state(), full.decoder.new_state()
-    a = light.decoder.scores([states[0]], [prompt], light.speech)
-    assert torch.equal(a, full.decoder.scores([states[1]], [prompt], full.speech))
+    a, b = (
+        lm.decoder.scores(lm.decoder.advance([lm.decoder.new_state()], [prompt]), lm.speech)
+        for lm in (light, full)
+    )
+    assert np.array_equal(a, b)
 
 
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape", "cut"])

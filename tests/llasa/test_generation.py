@@ -57,12 +57,14 @@ def test_scores_do_not_depend_on_the_batch_to_the_bit(lm):
     decoder, choices = lm.decoder, BatchGenerator(lm).speech
     reads = [lm.prompts.prompt("a" * n) for n in (1, 4, 9, 2, 7)]
     together = [decoder.new_state() for _ in reads]
-    both = decoder.scores(together, reads, choices).clone()
-    more = decoder.scores(together, [np.array([n]) for n in range(5)], choices).clone()
+    both = decoder.scores(decoder.advance(together, reads), choices)
+    more = decoder.scores(decoder.advance(together, [np.array([n]) for n in range(5)]), choices)
     for row, read in enumerate(reads):
         state = decoder.new_state()
-        assert torch.equal(decoder.scores([state], [read], choices)[0], both[row])
-        assert torch.equal(decoder.scores([state], [np.array([row])], choices)[0], more[row])
+        alone = decoder.scores(decoder.advance([state], [read]), choices)
+        assert np.array_equal(alone[0], both[row])
+        alone = decoder.scores(decoder.advance([state], [np.array([row])]), choices)
+        assert np.array_equal(alone[0], more[row])
 
 
 def test_each_step_gives_every_sequence_one_token(lm):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +39,22 @@ class Decoder(Protocol):
         """The state of a sequence of which nothing was read yet."""
         ...
 
-    def scores(
-        self, states: Sequence[Any], fresh: Sequence[np.ndarray], choices: Choices
-    ) -> torch.Tensor:
+    def advance(self, states: Sequence[Any], unread: Sequence[np.ndarray]) -> Any:
         """Read on in some sequences.
 
         Args:
             states: Of each sequence; they are changed.
-            fresh: (L_i,) int64 ids that each reads now, one or more.
-            choices: The A ids whose scores are wanted.
+            unread: (L_i,) int64 ids that each reads now, one or more.
 
         Returns:
-            (B, A) float32 on the CPU, the caller's to change: the scores of each sequence's next
-            token.
+            What it knows of the B sequences, for the other methods; it can be indexed by an array.
         """
+        ...
+
+    def scores(self, known: Any, choices: Choices) -> np.ndarray:
+        """(B, A) float32, the caller's to change: of each choice to come next."""
+        ...
+
+    def likeliest(self, known: Any, choices: Choices) -> np.ndarray:
+        """(B,) int64: the place among the choices of the highest score, the first of equals."""
         ...

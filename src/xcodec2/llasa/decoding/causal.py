@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xcodec2.llasa.decoding.base import Choices
-
-if TYPE_CHECKING:
-    import torch
 
 
 class TransformersDecoder:
@@ -25,25 +22,30 @@ class TransformersDecoder:
         """Holds the cache, once there is one."""
         return [None]
 
-    def scores(
-        self, states: Sequence[list[Any]], fresh: Sequence[np.ndarray], choices: Choices
-    ) -> torch.Tensor:
-        """See `Decoder`."""
+    def advance(self, states: Sequence[list[Any]], unread: Sequence[np.ndarray]) -> np.ndarray:
+        """See `Decoder`: (B, V) scores of all that there is."""
         import torch
 
         from xcodec2.codec.defaults import float32_parameters
 
         rows = []
-        device = self.model.device
-        wanted = torch.from_numpy(choices.ids).to(device)
         with torch.inference_mode(), float32_parameters("cpu"):
-            for state, ids in zip(states, fresh, strict=True):
+            for state, ids in zip(states, unread, strict=True):
                 output = self.model(
-                    input_ids=torch.from_numpy(ids)[None].to(device),
+                    input_ids=torch.from_numpy(ids)[None].to(self.model.device),
                     past_key_values=state[0],
                     use_cache=True,
                     logits_to_keep=1,
                 )
                 state[0] = output.past_key_values
-                rows.append(output.logits[0, -1, wanted].float().cpu())
-            return torch.stack(rows)
+                rows.append(output.logits[0, -1].float().cpu().numpy())
+        return np.stack(rows)
+
+    def scores(self, known: np.ndarray, choices: Choices) -> np.ndarray:
+        """See `Decoder`."""
+        scores: np.ndarray = known[:, choices.ids]
+        return scores
+
+    def likeliest(self, known: np.ndarray, choices: Choices) -> np.ndarray:
+        """See `Decoder`."""
+        return self.scores(known, choices).argmax(-1)

@@ -81,7 +81,7 @@ def load_library() -> ctypes.CDLL | None:
     else:
         try:
             return declared(ctypes.CDLL(str(LLAMA_LIBRARY)))
-        except OSError as problem:
+        except (OSError, AttributeError) as problem:  # not loadable, or of another version
             reason = str(problem)
     message = f"compiled generation cannot be used, so that speaking takes longer: {reason}"
     warnings.warn(message, RuntimeWarning, stacklevel=2)
@@ -109,6 +109,8 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
         c_void_p,
     ]
     library.xcodec2_llama_product.restype = None
+    library.xcodec2_llama_likeliest.argtypes = [c_void_p, POINTER(Matrix), c_void_p, c_void_p]
+    library.xcodec2_llama_likeliest.restype = c_int64
     library.xcodec2_random_seed.argtypes = [c_void_p, c_uint32]
     library.xcodec2_random_seed.restype = None
     library.xcodec2_random_draw.argtypes = [c_void_p, c_void_p, c_void_p, c_int64, c_int64]

@@ -121,6 +121,7 @@ static void share(const struct workers *workers, void (*task)(void *, int64_t), 
 
 /* ---- matrix products --------------------------------------------------------------------------------------- */
 
+typedef void bytes_function(const int8_t *weight, const float *x, int64_t numbers, float *y);
 typedef void panel_function(const void *weight, int type, const float *x, int64_t rows, int64_t in, float *y);
 
 #define LANES 8
@@ -144,13 +145,19 @@ typedef void panel_function(const void *weight, int type, const float *x, int64_
 #include "llama_panel.h"
 #endif
 
-static panel_function *panel_for_this_processor(void) {
+static int has_wide_vectors(void) {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
-        return panel_of_16;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+#else
+    return 0;
 #endif
-    return panel_of_8;
 }
+
+#ifdef __x86_64__
+#define OF_THIS_PROCESSOR(function) (has_wide_vectors() ? function##_of_16 : function##_of_8)
+#else
+#define OF_THIS_PROCESSOR(function) function##_of_8
+#endif
 
 enum { STORE, ADD, GATE }; /* what happens to a product */
 
@@ -196,7 +203,7 @@ static void product_task(void *data, int64_t number) {
 
 static void multiply(const struct workers *workers, const struct matrix *matrix, const float *x, float *y, int64_t rows,
                      int64_t pitch, int how) {
-    struct product product = {matrix, panel_for_this_processor(), x, y, rows, pitch, how};
+    struct product product = {matrix, OF_THIS_PROCESSOR(panel), x, y, rows, pitch, how};
     share(workers, product_task, &product, (matrix->out + PANEL - 1) / PANEL);
 }
 
@@ -367,6 +374,63 @@ void xcodec2_llama_product(const struct matrix *matrix, const float *x, float *y
                            parallel_function parallel) {
     struct workers workers = {threads, parallel};
     multiply(&workers, matrix, x, y, rows, matrix->out, STORE);
+}
+
+/* Rows as bytes (⌈out/PANEL⌉, numbers, PANEL), each with its scale and with the length of what the bytes leave out;
+ * a bound is `rounding` scales and `tail` lengths and `slack` away, and `shift` below the product. */
+struct bounds {
+    const int8_t *bytes;
+    const float *scales, *tails;
+    int64_t numbers;
+    float rounding, tail, slack, shift;
+};
+
+/* The first of the largest products of the matrix with x, found by its bounds with `turned`; -1 when they leave more
+ * than an eighth of all. */
+int64_t xcodec2_llama_likeliest(const struct bounds *bounds, const struct matrix *matrix, const float *x,
+                                const float *turned) {
+    panel_function *panel = OF_THIS_PROCESSOR(panel);
+    bytes_function *bytes = OF_THIS_PROCESSOR(bytes);
+    int64_t panels = (matrix->out + PANEL - 1) / PANEL, size = matrix->type == FLOAT32 ? 4 : 2, made = 0, place = -1, likely = 0;
+    float y[PANEL], *highest = malloc((size_t)panels * sizeof(float)), lowest = -INFINITY, best = -INFINITY;
+    for (int64_t p = 0; highest && p < panels; p++) {
+        bytes(bounds->bytes + p * bounds->numbers * PANEL, turned, bounds->numbers, y);
+        v8 above = {0}, below = {0};
+        for (int i = 0; i < PANEL; i += 8) {
+            v8 scale = *(const v8 *)(bounds->scales + p * PANEL + i), value = *(const v8 *)(y + i) * scale;
+            v8 error = scale * bounds->rounding + *(const v8 *)(bounds->tails + p * PANEL + i) * bounds->tail;
+            error += bounds->slack;
+            v8 upper = value + error, lower = value - error;
+            above = i ? largest(upper, above) : upper;
+            below = i ? largest(lower, below) : lower;
+        }
+        highest[p] = above[0];
+        for (int i = 0; i < 8; i++) {
+            highest[p] = MAX(highest[p], above[i]);
+            if (below[i] > lowest) {
+                lowest = below[i];
+                likely = p;
+            }
+        }
+    }
+    for (int64_t turn = -1; highest && turn < panels; turn++) { /* the likely one first: it rules most others out */
+        int64_t p = turn < 0 ? likely : turn;
+        if (highest[p] < lowest || turn == likely)
+            continue;
+        if (++made > 1 + panels / 8) {
+            place = -1;
+            break;
+        }
+        panel((const char *)matrix->weight + p * PANEL * matrix->in * size, (int)matrix->type, x, 1, matrix->in, y);
+        for (int64_t i = 0; i < MIN(PANEL, matrix->out - p * PANEL); i++)
+            if (y[i] > best || (y[i] == best && p * PANEL + i < place)) {
+                best = y[i];
+                place = p * PANEL + i;
+            }
+        lowest = MAX(lowest, best - bounds->shift - bounds->slack);
+    }
+    free(highest);
+    return place;
 }
 
 /* ---- drawing ----------------------------------------------------------------------------------------------- */

@@ -22,10 +22,12 @@ from xcodec2.llasa.decoding.library import (
     load_library,
     narrowest,
 )
+from xcodec2.llasa.decoding.scan import AFTER, PATIENCE, Scan
 from xcodec2.llasa.decoding.shape import LlamaShape
 
 PREFILL = 256  # tokens of a prompt that are read at once
 ROOM = 128  # positions that a cache has beyond what it must
+FEW = 4  # sequences up to which their likeliest tokens are found one by one
 LARGE = 50_000_000  # weights from which a step is worth a second thread
 
 
@@ -80,10 +82,12 @@ class LlamaDecoder:
         self.head = self.embedding if shape.tied else narrowest(weight("lm_head.weight"))
         self.heads: WeakKeyDictionary[Choices, Weight] = WeakKeyDictionary()
         self.angles = shape.angles(0)
-        layer_weights = shape.hidden * (
+        self.scans: WeakKeyDictionary[Choices, list[Any]] = WeakKeyDictionary()
+        #: for each number of a hidden state
+        self.layer_weights = shape.layers * (
             3 * shape.intermediate + 2 * (shape.heads + shape.kv_heads) * shape.head_dim
         )
-        self.is_large = shape.layers * layer_weights > LARGE
+        self.is_large = shape.hidden * self.layer_weights > LARGE
 
     def layer(self, start: str, weight: Callable[[str], torch.Tensor]) -> Layer:
         """One layer's weights, laid out: queries, keys and values as one, gates beside what they
@@ -118,17 +122,42 @@ class LlamaDecoder:
         """An empty cache."""
         return Cache(self.shape.layers * self.shape.kv_heads, self.shape.head_dim)
 
-    def scores(
-        self, states: Sequence[Cache], fresh: Sequence[np.ndarray], choices: Choices
-    ) -> torch.Tensor:
-        """See `Decoder`."""
-        for state, ids in zip(states, fresh, strict=True):
+    def advance(self, states: Sequence[Cache], unread: Sequence[np.ndarray]) -> np.ndarray:
+        """See `Decoder`: (B, hidden), what the head reads."""
+        for state, ids in zip(states, unread, strict=True):
             state.reserve(state.length + len(ids))
             for first in range(0, len(ids) - 1, PREFILL):
                 part = ids[first : min(first + PREFILL, len(ids) - 1)]
                 self.read([state] * len(part), part)
-        hidden = self.read(states, np.array([ids[-1] for ids in fresh]))
-        return torch.from_numpy(self.head_for(choices).product(hidden, self.threads))
+        return self.read(states, np.array([ids[-1] for ids in unread]))
+
+    def scores(self, known: np.ndarray, choices: Choices) -> np.ndarray:
+        """See `Decoder`."""
+        return self.head_for(choices).product(np.ascontiguousarray(known), self.threads)
+
+    def likeliest(self, known: np.ndarray, choices: Choices) -> np.ndarray:
+        """See `Decoder`."""
+        if len(known) > FEW or (scan := self.scan_for(choices)) is None:
+            return self.scores(known, choices).argmax(-1)
+        places = [scan.likeliest(row) for row in known]
+        return np.array(
+            [
+                int(self.scores(row[None], choices).argmax()) if place is None else place
+                for row, place in zip(known, places, strict=True)
+            ]
+        )
+
+    def scan_for(self, choices: Choices) -> Scan | None:
+        """What finds the likeliest without all products, where it pays: for a head that is larger
+        than the layers, and not for a few tokens only.
+        """
+        known = self.scans.setdefault(choices, [0, None])
+        known[0] += 1
+        if known[1] is None and known[0] > AFTER and len(choices.ids) > self.layer_weights:
+            rows = self.head[torch.from_numpy(choices.ids)]
+            known[1] = Scan(rows, self.head_for(choices))
+        scan: Scan | None = known[1]
+        return None if scan is None or scan.in_vain > PATIENCE else scan
 
     def read(self, states: Sequence[Cache], tokens: np.ndarray) -> np.ndarray:
         """One token (R,) for each state, which may be there repeatedly → (R, hidden)."""

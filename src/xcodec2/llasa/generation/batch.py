@@ -64,14 +64,29 @@ class Sequence:
         if guide is not None:
             self.follow(next(guide))
 
-    def take(self, scores: np.ndarray) -> None:
-        """Draw the next token from its scores (A,), which are changed."""
+    @property
+    def takes_likeliest(self) -> bool:
+        """Whether its next token is the likeliest of all."""
+        sampling = self.sampling
+        return (
+            sampling.temperature == 0
+            and sampling.repetition_penalty == 1
+            and len(self.tokens) >= self.min_tokens
+        )
+
+    def drawn(self, scores: np.ndarray) -> int:
+        """The place among the choices of the next token, from its scores (A,), which are
+        changed.
+        """
         if len(self.tokens) < self.min_tokens:
             scores[self.choices.places(np.array([self.end]))] = -np.inf
         seen = NOTHING
         if self.sampling.repetition_penalty != 1:
             seen = self.choices.places(np.append(self.prompt, self.tokens))
-        place = draw(scores, self.choices, self.sampling, self.drawer, seen)
+        return draw(scores, self.choices, self.sampling, self.drawer, seen)
+
+    def take(self, place: int) -> None:
+        """Grow by the token at this place among the choices, or end with it."""
         token = int(self.choices.ids[place])
         if token == self.end:
             self.finish("end")
@@ -194,13 +209,21 @@ class BatchGenerator:
 
     def draw_one(self, sequences: list[Sequence]) -> None:
         """One token for each of some sequences."""
-        for choices in dict.fromkeys(item.choices for item in sequences):
-            group = [item for item in sequences if item.choices is choices]
-            scores = self.decoder.scores(
-                [item.state for item in group], [item.unread for item in group], choices
-            )
-            for item, row in zip(group, scores.numpy(), strict=True):
-                item.take(row)
+        known = self.decoder.advance(
+            [item.state for item in sequences], [item.unread for item in sequences]
+        )
+        groups: dict[tuple[Choices, bool], list[int]] = {}
+        for row, item in enumerate(sequences):
+            groups.setdefault((item.choices, item.takes_likeliest), []).append(row)
+        for (choices, likeliest), rows in groups.items():
+            own = known[np.array(rows)]
+            if likeliest:
+                places = self.decoder.likeliest(own, choices).tolist()
+            else:
+                scores = self.decoder.scores(own, choices)
+                places = [sequences[row].drawn(scores[i]) for i, row in enumerate(rows)]
+            for row, place in zip(rows, places, strict=True):
+                sequences[row].take(place)
 
     def cancel(self, sequence: Sequence) -> None:
         """Take a sequence out at once; nothing happens to one that has finished."""
