@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,21 +109,18 @@ def dechunked(content: bytes) -> bytes:
 def serving(args: list[str]) -> Iterator[Server]:
     """A server that is ready."""
     command = [sys.executable, "-m", "xcodec2.cli", "serve", "--port", "0", *args]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert process.stderr is not None
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
         address = urlsplit(process.stderr.readline().split()[-1])
         for line in process.stderr:
             if line.rstrip().endswith("ready"):
                 break
-        pipe = process.stderr
-        drain = asyncio.get_event_loop_policy().new_event_loop()
-        drain.run_in_executor(None, lambda: log.writelines(s.encode() for s in pipe))
-        try:
-            yield Server(psutil.Process(process.pid), str(address.hostname), address.port or 0)
-        finally:
-            process.terminate()
-            process.wait(60)
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield Server(psutil.Process(process.pid), str(address.hostname), address.port or 0)
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 async def first(server: Server) -> None:

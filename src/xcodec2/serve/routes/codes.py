@@ -84,10 +84,10 @@ async def create_codes(
     if NPZ in request.headers.get("accept", ""):
         headers = {"Content-Disposition": 'attachment; filename="codes.npz"'}
         return Response(codes.to_bytes(), media_type=NPZ, headers=headers)
-    return JSONResponse(codes_facts(codes))
+    return JSONResponse(codes_as_json(codes))
 
 
-def codes_facts(codes: Codes) -> dict[str, Any]:
+def codes_as_json(codes: Codes) -> dict[str, Any]:
     """Codes and what they are, as JSON has them."""
     return {
         "codes": codes.codes.tolist(),
