@@ -186,7 +186,7 @@ class Track:
         yield NOTHING, end, True
 
 
-def words_of(phonemes: Iterable[TrackSymbol]) -> list[TrackSymbol]:
+def spoken_words(phonemes: Iterable[TrackSymbol]) -> list[TrackSymbol]:
     """Words: the phonemes between spaces and pauses, with the marks behind them."""
     found: list[TrackSymbol] = []
     open_word = False
