@@ -18,7 +18,7 @@ from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.text.phonemes import ALPHABET
-from xcodec2.llasa.track import TrackSymbol, Track, phoneme_tokenizer, spoken_words
+from xcodec2.llasa.track import Track, TrackSymbol, phoneme_tokenizer, spoken_words
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS
 
 SHAPE = {
