@@ -18,7 +18,7 @@ from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.text.phonemes import ALPHABET
-from xcodec2.llasa.track import Timed, Track, phoneme_tokenizer, words_of
+from xcodec2.llasa.track import Track, TrackSymbol, phoneme_tokenizer, spoken_words
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS
 
 SHAPE = {
@@ -150,4 +150,4 @@ def test_another_tokenizer_has_no_track():
 
 def test_words_are_what_stands_between_spaces_and_pauses():
     times = track().times(track().row("ðə kæt.", [1, 2, 1, 1, 1, 2, 1, 0, 3], range(12)))
-    assert words_of(times) == [Timed("ðə", 1, 4), Timed("kæt.", 5, 9)]
+    assert spoken_words(times) == [TrackSymbol("ðə", 1, 4), TrackSymbol("kæt.", 5, 9)]

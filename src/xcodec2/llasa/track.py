@@ -40,7 +40,7 @@ Guide: TypeAlias = Generator[tuple[np.ndarray, Choices, bool], Any, None]
 
 
 @dataclass(frozen=True)
-class Timed:
+class TrackSymbol:
     """A symbol of the track. Times are in codes from the start of speech.
 
     Attributes:
@@ -137,17 +137,17 @@ class Track:
         vocabulary = self.prompts.vocabulary
         return vocabulary.to_codes(ids[vocabulary.is_code(ids)])
 
-    def times(self, ids: np.ndarray) -> list[Timed]:
+    def times(self, ids: np.ndarray) -> list[TrackSymbol]:
         """When each symbol of a track (L,) is said, as its codes say, not its durations."""
         is_code = self.prompts.vocabulary.is_code(ids)
         is_duration = np.isin(ids, self.durations)
-        found: list[Timed] = []
+        found: list[TrackSymbol] = []
         for place in np.flatnonzero(~is_code & ~is_duration):
             behind = np.flatnonzero(~is_code[place + 2 :])
             stop = place + 2 + (behind[0] if len(behind) else len(ids) - place - 2)
             start = int(is_code[:place].sum())
             text = "" if ids[place] == self.pause else self.symbol(int(ids[place]))
-            found.append(Timed(text, start, start + int(is_code[place:stop].sum())))
+            found.append(TrackSymbol(text, start, start + int(is_code[place:stop].sum())))
         return found
 
     def symbol(self, id: int) -> str:
@@ -186,15 +186,15 @@ class Track:
         yield NOTHING, end, True
 
 
-def words_of(phonemes: Iterable[Timed]) -> list[Timed]:
+def spoken_words(phonemes: Iterable[TrackSymbol]) -> list[TrackSymbol]:
     """Words: the phonemes between spaces and pauses, with the marks behind them."""
-    found: list[Timed] = []
+    found: list[TrackSymbol] = []
     open_word = False
     for one in phonemes:
         if not one.text.strip():
             open_word = False
         elif open_word:
-            found[-1] = Timed(found[-1].text + one.text, found[-1].start, one.stop)
+            found[-1] = TrackSymbol(found[-1].text + one.text, found[-1].start, one.stop)
         else:
             found.append(one)
             open_word = True

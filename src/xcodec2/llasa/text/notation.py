@@ -43,15 +43,17 @@ def plain_notation(text: str) -> str:
     Args:
         text: Any Unicode text.
     """
-    text = COMMA_DECIMAL.sub(lambda match: f"{bare(match[1])}.{match[2]}", text)
+    text = COMMA_DECIMAL.sub(lambda match: f"{ungrouped(match[1])}.{match[2]}", text)
     text = COMMA_AMOUNT.sub(lambda match: ".".join(filter(None, match.groups())), text)
-    text = GROUPED.sub(lambda match: match[1] if is_address(match[1]) else bare(match[1]), text)
+    text = GROUPED.sub(
+        lambda match: match[1] if is_address(match[1]) else ungrouped(match[1]), text
+    )
     text = TOLERANCE.sub(r" \1", text)
     text = PRODUCT.sub(lambda match: re.sub(rf"[{DOTS}]", "*", match[1]), text)
     return TIMES.sub(" × ", text)
 
 
-def bare(number: str) -> str:
+def ungrouped(number: str) -> str:
     """A number without what stands between its thousands."""
     return "".join(filter(str.isdigit, number))
 

@@ -90,13 +90,13 @@ class RowMaker:
             cut = round(len(codes) * (low + (high - low) * share(f"cut {record['id']}")))
             if not 0 < cut < len(codes):
                 raise LlasaError("too short to be continued")
-            return joined(
+            return row_of(
                 (v.heard_start, codes[:cut], v.heard_end),
                 (v.speech_start, codes[cut:], v.speech_end),
             )
         text = self.prompts.text_ids(written)
         if task == "asr":
-            return joined(
+            return row_of(
                 (v.heard_start, codes, v.heard_end), (v.writing_start, text, v.writing_end)
             )
         return self.turn(text, codes, split)
@@ -117,7 +117,7 @@ class RowMaker:
         if not len(speech):
             raise LlasaError("no codes")
         text = self.prompts.text_ids(said)
-        return joined((v.text_start, text, v.text_end), (v.speech_start, speech, v.speech_end))
+        return row_of((v.text_start, text, v.text_end), (v.speech_start, speech, v.speech_end))
 
     def turn(self, text: np.ndarray, codes: np.ndarray, split: str) -> np.ndarray | None:
         """Recordings after one another, as text and as speech in turn, once there are enough or
@@ -136,10 +136,10 @@ class RowMaker:
         """A recording at a place of a row: text that is given, speech, text, speech and so on."""
         v = self.prompts.vocabulary
         if place % 2:
-            return joined((v.speech_start, codes, v.speech_end))
+            return row_of((v.speech_start, codes, v.speech_end))
         if place:
-            return joined((v.writing_start, text, v.writing_end))
-        return joined((v.text_start, text, v.text_end))
+            return row_of((v.writing_start, text, v.writing_end))
+        return row_of((v.text_start, text, v.text_end))
 
     def finish(self, split: str) -> np.ndarray | None:
         """The row in turn that a split has begun; None without one.
@@ -156,7 +156,7 @@ class RowMaker:
         return np.concatenate(waiting)
 
 
-def joined(*pieces: tuple[int, np.ndarray, int]) -> np.ndarray:
+def row_of(*pieces: tuple[int, np.ndarray, int]) -> np.ndarray:
     """Pieces between their marks (L,) int64."""
     parts = [np.concatenate([[start], piece, [end]]) for start, piece, end in pieces]
     return np.concatenate(parts).astype(np.int64)
