@@ -84,6 +84,7 @@ class MlxDecoder:
             .transpose(0, 2, 1, 3)
             for part in "qkv"
         )
+        mask: mx.array | None
         if place is not None:
             q, k, v, _, mask = place.attended(q, k, v, self.config.attention_window)
         else:

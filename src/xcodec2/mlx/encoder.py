@@ -148,6 +148,7 @@ class MlxEncoder:
             .transpose(0, 2, 1, 3)
             for part in "qkv"
         )
+        mask: mx.array | None
         if place is not None:
             q, k, v, distances, mask = place.attended(q, k, v, config.attention_window)
         else:
