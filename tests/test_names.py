@@ -24,6 +24,9 @@ REASONS = {
     "export": ({"onnx.export", "train.run_folder"}, "writes a model: as ONNX, and a run's"),
     "Batches": ({"train.data.crops", "train.tasks.distillation"}, "what the loop asks of a task"),
     **dict.fromkeys(
+        ["Step", "delayed"], ({"codec.step", "mlx.step"}, "one interface: of PyTorch, of MLX")
+    ),
+    **dict.fromkeys(
         ["starting_state", "train_step", "validate"],
         ({"train.tasks.codec", "train.tasks.distillation"}, "what the loop asks of a task"),
     ),

@@ -13,7 +13,7 @@ import second_reading
 import torch
 from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model
 
-from xcodec2.codec.checkpoints.gguf import write_gguf
+from xcodec2.codec.checkpoints.gguf import write_codec_gguf
 from xcodec2.errors import CheckpointError
 
 gguf = pytest.importorskip("gguf")
@@ -74,7 +74,7 @@ KEYS = {
 
 def test_gguf_has_codec_cpps_keys_names_shapes_and_types(tmp_path):
     model = random_model()
-    write_gguf(model, tmp_path / "codec.gguf")
+    write_codec_gguf(model, tmp_path / "codec.gguf")
     reader = gguf.GGUFReader(tmp_path / "codec.gguf")
     found = {t.name: (tuple(t.shape.tolist()), t.tensor_type.name) for t in reader.tensors}
     assert {name: found.get(name) for name in EXPECTED} == EXPECTED
@@ -90,7 +90,7 @@ def test_gguf_has_codec_cpps_keys_names_shapes_and_types(tmp_path):
 def test_gguf_read_back_is_the_model(tmp_path):
     """In float32: SnakeBeta as it is computed, and a decoder that gives the same sound."""
     model = random_model()
-    write_gguf(model, tmp_path / "codec.gguf", full=True)
+    write_codec_gguf(model, tmp_path / "codec.gguf", full=True)
     reader = gguf.GGUFReader(tmp_path / "codec.gguf")
     tensors = {t.name: torch.from_numpy(np.array(t.data)) for t in reader.tensors}
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
@@ -137,5 +137,5 @@ def original_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 )
 def test_what_codec_cpps_layout_cannot_hold_is_refused(tmp_path, config, reason):
     with pytest.raises(CheckpointError, match=f"no place for.*{reason}"):
-        write_gguf(random_model(config), tmp_path / "codec.gguf")
+        write_codec_gguf(random_model(config), tmp_path / "codec.gguf")
     assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 
 from paths import ROOT
@@ -16,11 +17,11 @@ GOLDEN = "xcodec2"  # of PyPI, in no constraints: goldens were made with it
 def rows() -> list[list[str]]:
     lines = PAGE.read_text().splitlines()
     start = lines.index(f"| {' | '.join(COLUMNS)} |") + 2
-    table = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
+    table = itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def tests_there_are() -> set[str]:
+def names_of_tests() -> set[str]:
     return {
         node.name
         for file in (ROOT / "tests").rglob("test_*.py")
@@ -30,7 +31,7 @@ def tests_there_are() -> set[str]:
 
 
 def test_every_cell_is_a_test_that_exists():
-    known = tests_there_are()
+    known = names_of_tests()
     for form, *cells, _ in rows():
         assert any(cell != "—" for cell in cells), form
         for cell in cells:

@@ -40,9 +40,9 @@ def export(source: str, out: str, to: str) -> None:
     """
     if to == "gguf":
         from xcodec2.cli.options import load_model
-        from xcodec2.codec.checkpoints.gguf import write_gguf
+        from xcodec2.codec.checkpoints.gguf import write_codec_gguf
 
-        write_gguf(load_model(source, "cpu"), out)
+        write_codec_gguf(load_model(source, "cpu"), out)
         say(f"{out}  {Path(out).stat().st_size / 1e6:.1f} MB")
         return
     if to == "onnx":

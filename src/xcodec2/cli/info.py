@@ -185,5 +185,5 @@ def license_of(name: str) -> str | None:
 
     named = hub.hub_id(name)
     if named and not Path(name).exists():
-        return remote.license_in(client.download(named[0], client.CARD, named[1]))
+        return remote.license_in(client.fetch_file(named[0], client.CARD, named[1]))
     return remote.license_in(hub.find_model(name).weights[0].with_name(client.CARD))

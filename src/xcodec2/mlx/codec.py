@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from xcodec2.audio.io import load_audio
 from xcodec2.codec.quantizer import bound_twice, center, digits_to_codes
 from xcodec2.errors import XCodec2Error
-from xcodec2.mlx.decoder import Decoder
-from xcodec2.mlx.encoder import Encoder, Samples
+from xcodec2.mlx.decoder import MlxDecoder
+from xcodec2.mlx.encoder import MlxEncoder, Samples
 from xcodec2.mlx.step import UNKNOWN, Step
-from xcodec2.mlx.weights import Weights
+from xcodec2.mlx.weights import MlxWeights
 from xcodec2.model import XCodec2Model
 
 DecoderType = Literal["float32", "float16", "bfloat16", "int8", "int4"]
@@ -66,10 +66,10 @@ class MlxCodec:
         if bits and mx.default_device() == mx.Device(mx.cpu):
             dtype = mx.float32  # products with float16 scales take many times as long there
         encoder = {key: state[key] for key in state if key not in inside}
-        self.encoder = Encoder(Weights(encoder, mx.float32), self.config)
-        self.decoder = Decoder(
-            Weights({key: state[key] for key in inside - exact}, dtype, bits),
-            Weights({key: state[key] for key in exact}, mx.float32),
+        self.encoder = MlxEncoder(MlxWeights(encoder, mx.float32), self.config)
+        self.decoder = MlxDecoder(
+            MlxWeights({key: state[key] for key in inside - exact}, dtype, bits),
+            MlxWeights({key: state[key] for key in exact}, mx.float32),
             self.config,
             model.acoustic_decoder.head.loudest,
         )
@@ -171,7 +171,11 @@ class MlxCodec:
         return MlxDecoderStream(self, step)
 
     def codes_of(self, projected: mx.array) -> np.ndarray:
-        """(T, K) → (T,) int64, rounded where the others round: by PyTorch on the CPU."""
+        """(T, K) → (T,) int64, rounded where the others round: by PyTorch on the CPU.
+
+        Raises:
+            XCodec2Error: A number is not finite.
+        """
         numbers = torch.from_numpy(np.array(projected))
         bounded = bound_twice(numbers, self.levels)
         if not bounded.isfinite().all():

@@ -9,12 +9,12 @@ from xcodec2.codec.config import XCodec2Config
 from xcodec2.codec.decoder import MIN_ENVELOPE
 from xcodec2.mlx.encoder import in_window, silu
 from xcodec2.mlx.step import Place, delayed
-from xcodec2.mlx.weights import Weights, sides_of
+from xcodec2.mlx.weights import MlxWeights, sides_of
 
 NAME = "acoustic_decoder"
 
 
-class Decoder:
+class MlxDecoder:
     """The quantizer's way back, the decoder and its head.
 
     Args:
@@ -26,8 +26,8 @@ class Decoder:
 
     def __init__(
         self,
-        weights: Weights,
-        exact: Weights,
+        weights: MlxWeights,
+        exact: MlxWeights,
         config: XCodec2Config,
         loudest: float,
     ) -> None:
@@ -84,6 +84,7 @@ class Decoder:
             .transpose(0, 2, 1, 3)
             for part in "qkv"
         )
+        mask: mx.array | None
         if place is not None:
             q, k, v, _, mask = place.attended(q, k, v, self.config.attention_window)
         else:

@@ -17,13 +17,13 @@ from xcodec2.codec.acoustic import DILATIONS
 from xcodec2.codec.config import FEATURE_HOP, XCodec2Config
 from xcodec2.codec.snake import NO_ZERO_DIVISION, kaiser_sinc
 from xcodec2.mlx.step import Place, Step, delayed
-from xcodec2.mlx.weights import Weights, array_of, sides_of
+from xcodec2.mlx.weights import MlxWeights, array_of, sides_of
 
 LAYER_NORM_EPS = 1e-5  # of the conformer
 LEAST = -1e30  # a score that weighs nothing
 
 
-class Encoder:
+class MlxEncoder:
     """Both branches, where they join, and the projection to K numbers.
 
     Args:
@@ -31,7 +31,7 @@ class Encoder:
         config: Its sizes.
     """
 
-    def __init__(self, weights: Weights, config: XCodec2Config) -> None:
+    def __init__(self, weights: MlxWeights, config: XCodec2Config) -> None:
         self.weights, self.config = weights, config
         taps = kaiser_sinc(torch.device("cpu"), torch.float32)
         even, odd = taps[1::2], taps[::2]
@@ -148,6 +148,7 @@ class Encoder:
             .transpose(0, 2, 1, 3)
             for part in "qkv"
         )
+        mask: mx.array | None
         if place is not None:
             q, k, v, distances, mask = place.attended(q, k, v, config.attention_window)
         else:

@@ -19,7 +19,7 @@ GROUP_SIZE = 64  # numbers that share a scale in quantized weights; widths are m
 EPS = 1e-6
 
 
-class Weights:
+class MlxWeights:
     """Part of a model's weights, by the names of its modules.
 
     Args:
@@ -34,7 +34,7 @@ class Weights:
         self.packed: dict[str, tuple[mx.array, mx.array, mx.array]] = {}
         for name, tensor in tensors.items():
             array = array_of(tensor, dtype)
-            if bits and is_quantized(name, array):
+            if bits and is_packed(name, array):
                 self.packed[name] = mx.quantize(array, group_size=GROUP_SIZE, bits=bits)
                 continue
             # (out, in, kernel) in PyTorch
@@ -109,7 +109,7 @@ def array_of(tensor: Tensor, dtype: mx.Dtype = mx.float32) -> mx.array:
     return mx.array(np.ascontiguousarray(tensor.detach().float().numpy())).astype(dtype)
 
 
-def is_quantized(name: str, array: mx.array) -> bool:
+def is_packed(name: str, array: mx.array) -> bool:
     """Whether a weight is one of the products that nearly all of the decoder's weights are in."""
     inside = ".self_attn." in name or ".mlp." in name
     return inside and array.ndim == 2 and array.shape[-1] % GROUP_SIZE == 0

@@ -39,7 +39,7 @@ def errors_of(name: str, what: str = "download") -> Iterator[None]:
         ) from problem
 
 
-def download(repo: str, file: str, revision: str | None = None) -> Path | None:
+def fetch_file(repo: str, file: str, revision: str | None = None) -> Path | None:
     """A file of a repository, from the cache where it is current; None where there is none.
 
     A download that broke off goes on where it ended. A cache that cannot be written is read.
@@ -62,13 +62,13 @@ def download(repo: str, file: str, revision: str | None = None) -> Path | None:
     except EntryNotFoundError:
         return None
     except OSError as problem:
-        found = cached(repo, file, revision)
+        found = cached_file(repo, file, revision)
         if problem.errno not in READ_ONLY or found is None:
             raise
         return found
 
 
-def cached(repo: str, file: str, revision: str | None = None) -> Path | None:
+def cached_file(repo: str, file: str, revision: str | None = None) -> Path | None:
     """The file in the local cache, current or not."""
     from huggingface_hub import try_to_load_from_cache
 

@@ -52,7 +52,7 @@ LAYER_PARTS = {
 }
 
 
-def write_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> None:
+def write_codec_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> None:
     """Write a codec as GGUF, whole or not at all.
 
     Args:
@@ -64,12 +64,12 @@ def write_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> 
         CheckpointError: The layout has no place for a part of the model, or the disk refuses.
     """
     gguf = require("gguf", extra="llasa", purpose="export to GGUF")
-    if reason := inexpressible(model):
+    if reason := inexpressible_in_gguf(model):
         raise CheckpointError(f"{model.model_id}: codec.cpp's layout has no place for {reason}")
     with replacing(path, CheckpointError) as file:
         writer = gguf.GGUFWriter(file.name, ARCHITECTURE)
         writer.add_name(model.model_id)
-        for key, value in settings(model.config).items():
+        for key, value in gguf_settings(model.config).items():
             if isinstance(value, bool):
                 writer.add_bool(key, value)
             elif isinstance(value, float):
@@ -79,7 +79,7 @@ def write_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> 
                 writer.add_key_value(key, value, kinds.ARRAY, sub_type=kinds.UINT32)
             else:
                 writer.add_uint32(key, value)
-        for name, tensor in tensors(model):
+        for name, tensor in gguf_tensors(model):
             small = tensor.ndim < 2 or name in EXACT or name.endswith(".attn.dist.w")
             kind = np.float32 if full or small else np.float16
             writer.add_tensor(name, tensor.detach().float().numpy().astype(kind, order="C"))
@@ -92,7 +92,7 @@ def write_gguf(model: CodecNetwork, path: str | Path, *, full: bool = False) -> 
 EXACT = ("xcodec2.enc.mel.filters", "xcodec2.enc.mel.window")
 
 
-def inexpressible(model: CodecNetwork) -> str:
+def inexpressible_in_gguf(model: CodecNetwork) -> str:
     """What of a model the layout has no place for; empty when it has all."""
     config = model.config
     if model.decoder_only:
@@ -111,7 +111,7 @@ def inexpressible(model: CodecNetwork) -> str:
     return next((reason for reason, wrong in problems.items() if wrong), "")
 
 
-def settings(config: XCodec2Config) -> dict[str, Any]:
+def gguf_settings(config: XCodec2Config) -> dict[str, Any]:
     """The file's keys: the codec's, the decoder's, the encoders', the filter bank's."""
     return {
         "codec.sample_rate": config.sample_rate,
@@ -156,7 +156,7 @@ def settings(config: XCodec2Config) -> dict[str, Any]:
     }
 
 
-def tensors(model: CodecNetwork) -> Iterator[tuple[str, Tensor]]:
+def gguf_tensors(model: CodecNetwork) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the file by its name there."""
     config, state = model.config, plain_state(model)
     cpu = torch.device("cpu")

@@ -163,7 +163,7 @@ def on_hub(name: str) -> ModelFiles:
     with client.errors_of(name):
         return collect(
             name,
-            lambda file: client.download(repo, file, revision),
+            lambda file: client.fetch_file(repo, file, revision),
             f"{name} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}",
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from xcodec2.codec.checkpoints import hub, load
-from xcodec2.codec.checkpoints.client import CARD, cached, download, errors_of
+from xcodec2.codec.checkpoints.client import CARD, cached_file, errors_of, fetch_file
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import CheckpointError
 
@@ -47,11 +47,11 @@ def look_at(name: str) -> RemoteModel | None:
         return None
     repo, revision = named
     files = (*hub.WEIGHT_FILES, hub.INDEX_FILE)
-    if any(cached(repo, file, revision) for file in files):
+    if any(cached_file(repo, file, revision) for file in files):
         return None
     with errors_of(name):
-        settings_file = download(repo, hub.CONFIG_FILE, revision)
-        card = download(repo, CARD, revision)
+        settings_file = fetch_file(repo, hub.CONFIG_FILE, revision)
+        card = fetch_file(repo, CARD, revision)
         settings = load.read_json_object(settings_file) if settings_file else {}
         tensors, size = weights_on_hub(repo, revision)
     if tensors or settings.get("model_type") in (

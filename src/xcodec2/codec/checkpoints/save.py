@@ -94,7 +94,11 @@ def weights_in(folder: Path) -> set[str]:
 def sharded(
     tensors: Mapping[str, Tensor], max_shard_size: int | str | None
 ) -> tuple[dict[str, list[str]], dict[str, Any]]:
-    """Which file holds which tensors, and their index; none for a single file."""
+    """Which file holds which tensors, and their index; none for a single file.
+
+    Raises:
+        CheckpointError: `max_shard_size` is no size.
+    """
     if max_shard_size is None:
         return {WEIGHT_FILES[0]: list(tensors)}, {}
     from huggingface_hub import split_torch_state_dict_into_shards
@@ -110,7 +114,11 @@ def sharded(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """One safetensors file, under a temporary name first."""
+    """One safetensors file, under a temporary name first.
+
+    Raises:
+        CheckpointError: It cannot be written.
+    """
     with replacing(path, CheckpointError) as file:
         mode = os.fstat(
             file.fileno()
