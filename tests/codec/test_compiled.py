@@ -14,8 +14,8 @@ from tiny import ASSETS, NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
 from xcodec2 import Codes, XCodec2Model
 from xcodec2 import quick as quick_module
-from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.checkpoints.small import read_small, shapes
+from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.network import suits
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.identity import CodesWarning
