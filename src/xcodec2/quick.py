@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xcodec2.audio.io import load_samples
-from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.checkpoints.small import SmallModel, read_small
+from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codes import Codes, is_file_content
 from xcodec2.identity import CodecIdentity

@@ -14,8 +14,8 @@ from tiny import ASSETS, NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 
 from xcodec2 import Codes, XCodec2Model
 from xcodec2 import quick as quick_module
-from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.checkpoints.small import read_small, shapes
+from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.network import suits
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.identity import CodesWarning
@@ -78,7 +78,8 @@ def test_codes_sound_and_hash_are_those_of_the_model(tmp_path):
     sound = model.decode(codes)
     for given in (codes, tmp_path / "demo.npz", codes.to_bytes()):
         found = torch.as_tensor(quick.decode(given))
-        torch.testing.assert_close(found, sound, rtol=0, atol=1e-5 * float(sound.abs().max()))
+        # a trained decoder lets rounding grow, of the engine and of PyTorch alike
+        torch.testing.assert_close(found, sound, rtol=0, atol=1e-4 * float(sound.abs().max()))
     assert "whole" not in quick.__dict__  # PyTorch was not asked
 
 

@@ -14,7 +14,7 @@ def settle(verb: str) -> None:
     """Let waiting threads sleep, unless the user's environment says otherwise.
 
     OpenMP's spin between two operations by default: two commands side by side then take each
-    other's cores and each costs up to twice its processor time.
+    other's cores.
 
     Args:
         verb: Of the command line.
