@@ -27,6 +27,14 @@ REASONS = {
         ["Step", "delayed"], ({"codec.step", "mlx.step"}, "one interface: of PyTorch, of MLX")
     ),
     **dict.fromkeys(
+        ["mel_filters", "povey_window", "kaldi_fbank", "log_spectra"],
+        ({"codec.features", "codec.compiled.arithmetic"}, "one meaning: in PyTorch, in NumPy"),
+    ),
+    **dict.fromkeys(
+        ["encode_frames", "decode_frames"],
+        ({"codec.inference.frames", "codec.inference.compiled"}, "one interface"),
+    ),
+    **dict.fromkeys(
         ["starting_state", "train_step", "validate"],
         ({"train.tasks.codec", "train.tasks.distillation"}, "what the loop asks of a task"),
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -89,7 +89,7 @@ class QuickModel:
             codes, margins = self.engine.encode(mono.samples)
             if (margins >= TOLERANCE).all():  # false where one is not a number, too
                 return Codes(
-                    codes,
+                    cast("Any", codes),
                     num_samples=mono.num_samples,
                     sample_rate=mono.sample_rate,
                     frame_rate=self.frame_rate,

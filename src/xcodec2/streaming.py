@@ -312,8 +312,8 @@ def results_of(sessions: Sequence[Stream]) -> list[Tensor]:
     for members in groups.values():
         states = [sessions[index].state for index in members]
         pieces = drain([s for s in states if isinstance(s, Frames)], runner(sessions[members[0]]))
-        for index, parts in zip(members, pieces, strict=True):
-            results[index] = torch.from_numpy(np.concatenate(parts)) if parts else NOTHING
+        for index, arrays in zip(members, pieces, strict=True):
+            results[index] = torch.from_numpy(np.concatenate(arrays)) if arrays else NOTHING
     for index, session in enumerate(sessions):
         session.held.append(results[index])
     for session in sessions:

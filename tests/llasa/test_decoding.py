@@ -29,7 +29,7 @@ from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.tokenizer_file import read_tokenizer
 
 pytestmark = pytest.mark.skipif(
-    library.load_library() is None, reason="the forward pass was not compiled"
+    library.load_llama() is None, reason="the forward pass was not compiled"
 )
 LLAMA3 = {
     "rope_type": "llama3",

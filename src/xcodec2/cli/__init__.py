@@ -28,7 +28,7 @@ from xcodec2.cli.reconstruct import reconstruct
 from xcodec2.cli.serve import serve
 from xcodec2.cli.speak import speak
 from xcodec2.cli.terminal import say
-from xcodec2.cli.threads import settle
+from xcodec2.cli.threads import settle_threads
 from xcodec2.cli.train import train
 from xcodec2.cli.transcribe import transcribe
 from xcodec2.cli.voices import voices
@@ -93,7 +93,7 @@ def run_command(args: Sequence[str] | None) -> NoReturn:
     os.environ.setdefault(
         "HF_HUB_VERBOSITY", "error"
     )  # its retries would be many lines; their end is one
-    settle(next((arg for arg in args if not arg.startswith("-")), ""))
+    settle_threads(next((arg for arg in args if not arg.startswith("-")), ""))
     with warnings.catch_warnings():
         warnings.showwarning = show_warning
         try:

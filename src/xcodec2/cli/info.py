@@ -107,7 +107,9 @@ def model_facts(name: str) -> dict[str, Any]:
     small = read_small(name)
     if small is None:
         return loaded_facts(name)
-    return facts_of(name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts)
+    return rows_of_model(
+        name, small.name, OWN_MODEL_TYPE, small.weights_hash, small.config, small.parts
+    )
 
 
 def loaded_facts(name: str) -> dict[str, Any]:
@@ -122,10 +124,10 @@ def loaded_facts(name: str) -> dict[str, Any]:
     parts = {
         part: sum(p.numel() for p in module.parameters()) for part, module in model.named_children()
     }
-    return facts_of(name, model.model_id, form, model.weights_hash, model.config, parts)
+    return rows_of_model(name, model.model_id, form, model.weights_hash, model.config, parts)
 
 
-def facts_of(
+def rows_of_model(
     name: str,
     model_id: str,
     form: str,

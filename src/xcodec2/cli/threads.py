@@ -10,7 +10,7 @@ SPINNING = ("train", "llasa")
 SINGLE = ("encode", "decode", "info", "reconstruct")
 
 
-def settle(verb: str) -> None:
+def settle_threads(verb: str) -> None:
     """Let waiting threads sleep, unless the user's environment says otherwise.
 
     OpenMP's spin between two operations by default: two commands side by side then take each

@@ -209,7 +209,7 @@ def leaderboard_page(entries: Sequence[Entry], columns: Mapping[str, Column]) ->
         f'<th title="{escape(c.note)}">{escape(c.title)}<i>{arrows.get(c.better, "")}</i></th>'
         for c in shown
     )
-    body = "".join(row_of(entry, shown) for entry in entries)
+    body = "".join(row_of_entry(entry, shown) for entry in entries)
     filters = "".join(
         f'<label>{name} <select data-filter="{name}">'
         + "".join(f"<option>{escape(v)}</option>" for v in options(entries, name))
@@ -247,7 +247,7 @@ def options(entries: Sequence[Entry], name: str) -> list[str]:
     return ["any", *values] if name == "corpus" else [ALL, *values, "any"]
 
 
-def row_of(entry: Entry, shown: Sequence[Column]) -> str:
+def row_of_entry(entry: Entry, shown: Sequence[Column]) -> str:
     """A row of the table."""
     cells = ""
     for column in shown:

@@ -196,7 +196,11 @@ def load_for_speech(
 
 
 def check_rows(prompts: Prompts, rows: int, name: str) -> None:
-    """Refuse a model that has no embedding for every code."""
+    """Refuse a model that has no embedding for every code.
+
+    Raises:
+        LlasaError: It has none.
+    """
     highest = int(prompts.vocabulary.code_ids.max())
     if highest >= rows:
         raise LlasaError(

@@ -69,7 +69,7 @@ def read_small(name_or_path: str | Path) -> SmallModel | None:
     """The model of that name where the engine runs it as PyTorch would; None where PyTorch has to
     load it, or say what is wrong with it.
     """
-    if library.load() is None:
+    if library.load_engine() is None:
         return None
     try:
         with warnings.catch_warnings():  # whoever loads it in this one's place warns

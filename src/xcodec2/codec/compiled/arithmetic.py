@@ -106,13 +106,13 @@ def stacked(features: Array, stack: int) -> Array:
 
 def log_spectra(waveform: Array) -> Array:
     """(B, N + 2·SPECTRA_SIDE) → (B, N/160, 160) float64."""
-    bins = magnitudes(waveform, FBANK_FFT) @ mel_filters()
-    pitch = magnitudes(waveform, PITCH_FFT)[..., :PITCH_BINS]
+    bins = magnitudes_of(waveform, FBANK_FFT) @ mel_filters()
+    pitch = magnitudes_of(waveform, PITCH_FFT)[..., :PITCH_BINS]
     level = np.log(np.maximum(np.concatenate([bins, pitch], axis=-1), LOG_SPECTRUM_FLOOR))
     return (level - LOG_SPECTRUM_CENTER) / LOG_SPECTRUM_SCALE
 
 
-def magnitudes(waveform: Array, n_fft: int) -> Array:
+def magnitudes_of(waveform: Array, n_fft: int) -> Array:
     """(B, N + 2·SPECTRA_SIDE) → (B, N/160, n_fft/2 + 1) float64."""
     unused = SPECTRA_SIDE - (n_fft - FEATURE_HOP) // 2
     inner = waveform[:, unused : waveform.shape[1] - unused].astype(np.float64)

@@ -11,7 +11,7 @@ from xcodec2.codec.kernels.build import ENGINE
 
 
 @functools.cache
-def load() -> ctypes.CDLL | None:
+def load_engine() -> ctypes.CDLL | None:
     """The library; None where it was not compiled, or this processor lacks what it is for."""
     if not ENGINE.exists() or not fits_processor():
         return None
@@ -26,7 +26,7 @@ def load() -> ctypes.CDLL | None:
 
 def engine() -> ctypes.CDLL:
     """The library, where it was found to be there."""
-    library = load()
+    library = load_engine()
     assert library is not None
     return library
 

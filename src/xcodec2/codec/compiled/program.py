@@ -38,7 +38,7 @@ class Operation(ctypes.Structure):
     ]
 
 
-class Run(ctypes.Structure):
+class CallArguments(ctypes.Structure):
     """`struct run` of engine.c."""
 
     _fields_ = [
@@ -64,7 +64,7 @@ class Register:
 
 
 @dataclass
-class State:
+class ProgramState:
     """What the operations keep of one stream.
 
     Attributes:
@@ -142,12 +142,12 @@ class Program:
         kernel = weight.shape[2] if weight.ndim == 3 else 1
         out, inputs = len(weight), weight.shape[1]
         flat = weight.transpose(0, 2, 1) if weight.ndim == 3 else weight
-        packed, half = pack(flat.reshape(out, -1))
+        packed, half = in_panels(flat.reshape(out, -1))
         rest = self.convolution(kernel, inputs, way, ahead)
         self.add(
             LINEAR, source, target, act=ACTIVATIONS[act], half=half, scale=scale, **rest,
             weight=self.hold(packed), skip=skip.place if skip else -1,
-            bias=None if bias is None else self.hold(padded(bias.astype(np.float32))),
+            bias=None if bias is None else self.hold(whole_panels(bias.astype(np.float32))),
         )  # fmt: skip
         if way:
             way.lag += ahead
@@ -239,15 +239,15 @@ class Program:
 
     # ---- running --------------------------------------------------------------------------------
 
-    def begin(self) -> State:
+    def begin(self) -> ProgramState:
         """A stream of which nothing came yet."""
-        return State(np.zeros(self.cached, np.float32), sum(self.window))
+        return ProgramState(np.zeros(self.cached, np.float32), sum(self.window))
 
     def run(
         self,
         given: Sequence[tuple[Register, Array]],
         wanted: Register,
-        states: Sequence[State] | None = None,
+        states: Sequence[ProgramState] | None = None,
         start: Sequence[int] = (0,),
         length: Sequence[int] | None = None,
     ) -> Array:
@@ -275,7 +275,7 @@ class Program:
         held = states or []
         filled = np.array([state.filled for state in held], np.int64)
         caches = np.array([state.values.ctypes.data for state in held], np.uintp)
-        call = Run(
+        call = CallArguments(
             *(values.ctypes.data for values in (arena, scratch, pointers)), streams, frames,
             *(values.ctypes.data for values in (starts, lengths, caches, filled)),
             sum(self.window), SLACK, states is None,
@@ -301,20 +301,20 @@ class Program:
         return self.array
 
 
-def pack(weight: Array) -> tuple[Array, int]:
+def in_panels(weight: Array) -> tuple[Array, int]:
     """(out, inputs) → panels (out / 16, inputs, 16), and whether they are float16, which then holds
     them exactly.
     """
     with np.errstate(over="ignore"):
         half = weight.astype(np.float16)
     exact = reads_half() and np.array_equal(half.astype(np.float32), weight)
-    panels = padded(half if exact else weight.astype(np.float32)).reshape(
+    panels = whole_panels(half if exact else weight.astype(np.float32)).reshape(
         -1, PANEL, weight.shape[1]
     )
     return np.ascontiguousarray(panels.transpose(0, 2, 1)), int(exact)
 
 
-def padded(rows: Array) -> Array:
+def whole_panels(rows: Array) -> Array:
     """(out, …) with zeros up to whole panels."""
     missing = -len(rows) % PANEL
     return np.pad(rows, [(0, missing), *[(0, 0)] * (rows.ndim - 1)]) if missing else rows

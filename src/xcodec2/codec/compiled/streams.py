@@ -14,14 +14,14 @@ import numpy as np
 
 from xcodec2.codec.compiled.arithmetic import kaldi_fbank, log_spectra, normalized, stacked
 from xcodec2.codec.compiled.codec import CompiledCodec
-from xcodec2.codec.compiled.program import Array, Program, State
+from xcodec2.codec.compiled.program import Array, Program, ProgramState
 from xcodec2.codec.config import FEATURE_HOP
 from xcodec2.codec.constants import MIN_ENVELOPE, SPECTRA_SIDE
 from xcodec2.codec.frames import Frames
 
 
 @dataclass
-class Kept:
+class Between:
     """What is kept of one stream between its steps.
 
     Attributes:
@@ -29,7 +29,7 @@ class Kept:
         windows: (2 · late, n_fft), the windowed frames of the inverse STFT that still overlap.
     """
 
-    state: State
+    state: ProgramState
     windows: Array
 
 
@@ -55,7 +55,7 @@ class CompiledSteps:
         behind = 2 * FEATURE_HOP - before
         return before, behind, math.ceil(behind / self.config.hop)
 
-    def project(self, streams: Sequence[Frames[Kept]], count: int) -> Array:
+    def project(self, streams: Sequence[Frames[Between]], count: int) -> Array:
         """Give the encoder the next `count` frames of each → (B, t, K), what is bounded next."""
         config, encoder, hop = self.config, self.codec.encoder, self.config.hop
         before, behind, late = self.sides
@@ -83,7 +83,7 @@ class CompiledSteps:
 
     # ---- decoder --------------------------------------------------------------------------------
 
-    def sound(self, streams: Sequence[Frames[Kept]], count: int) -> Array:
+    def sound(self, streams: Sequence[Frames[Between]], count: int) -> Array:
         """Give the decoder the next `count` codes of each → (B, t · output_hop) samples."""
         decoder = self.codec.decoder
         starts, lengths = [s.done for s in streams], [s.known for s in streams]
@@ -94,7 +94,9 @@ class CompiledSteps:
         spectrum = decoder.program.run(given, decoder.spectrum, states, starts, lengths)
         return self.inverse(streams, self.codec.synthesis.frames(spectrum), starts)
 
-    def inverse(self, streams: Sequence[Frames[Kept]], frames: Array, starts: list[int]) -> Array:
+    def inverse(
+        self, streams: Sequence[Frames[Between]], frames: Array, starts: list[int]
+    ) -> Array:
         """Windowed frames (B, t, n_fft) → the samples that no frame to come has a part in."""
         count, late = frames.shape[1], self.late
         lag = self.codec.decoder.way.lag
@@ -129,10 +131,10 @@ class CompiledSteps:
 
     # ---- both -----------------------------------------------------------------------------------
 
-    def states(self, streams: Sequence[Frames[Kept]], program: Program) -> list[State]:
+    def states(self, streams: Sequence[Frames[Between]], program: Program) -> list[ProgramState]:
         """What the layers keep of each stream, from its beginning on."""
         for stream in streams:
             if stream.kept is None:
                 windows = np.zeros((2 * self.late, self.config.n_fft), np.float32)
-                stream.kept = Kept(program.begin(), windows)
+                stream.kept = Between(program.begin(), windows)
         return [stream.kept.state for stream in streams if stream.kept is not None]

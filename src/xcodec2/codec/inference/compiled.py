@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from xcodec2.codec.compiled.streams import CompiledSteps, Kept
+from xcodec2.codec.compiled.streams import Between, CompiledSteps
 from xcodec2.codec.constants import TOLERANCE
 from xcodec2.codec.frames import Array, Frames
 from xcodec2.codec.inference.frames import code_of_stream
@@ -19,7 +19,7 @@ from xcodec2.codec.inference.overflow import decoding_overflowed, encoding_overf
 from xcodec2.codec.inference.passes import inference
 from xcodec2.codec.network import CodecNetwork
 
-EngineFrames: TypeAlias = Frames[Kept]
+EngineFrames: TypeAlias = Frames[Between]
 
 
 def encode_frames(

@@ -25,7 +25,8 @@ from xcodec2.codec.inference.certain import code_of_row
 from xcodec2.codec.inference.overflow import decoding_overflowed, encoding_overflowed
 from xcodec2.codec.network import CodecNetwork
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # of each model, with where and which version its weights were
 ENGINES: WeakKeyDictionary[CodecNetwork, tuple[list[tuple[int, int]], CompiledSteps]] = (
@@ -38,7 +39,7 @@ def engine_of(network: CodecNetwork) -> CompiledSteps | None:
     to.
     """
     config = network.config
-    if config.receptive_field is None or not suits(config) or library.load() is None:
+    if config.receptive_field is None or not suits(config) or library.load_engine() is None:
         return None
     weights = dict(network.named_parameters())
     if any(w.dtype != torch.float32 or w.device.type != "cpu" for w in weights.values()):

@@ -112,11 +112,11 @@ def bpe(training: Sequence[np.ndarray], rest: Sequence[np.ndarray]) -> tuple[int
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    model.train_from_iterator(map(text_of, training), trainer)
-    tokens = sum(len(model.encode(text_of(codes)).ids) for codes in rest)
+    model.train_from_iterator(map(codes_as_text, training), trainer)
+    tokens = sum(len(model.encode(codes_as_text(codes)).ids) for codes in rest)
     return model.get_vocab_size() - len(alphabet), tokens
 
 
-def text_of(codes: np.ndarray) -> str:
+def codes_as_text(codes: np.ndarray) -> str:
     """Codes as characters."""
     return "".join(chr(FIRST_CHARACTER + code) for code in codes.tolist())

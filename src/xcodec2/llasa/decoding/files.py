@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from xcodec2.llasa.decoding.library import load_library
+from xcodec2.llasa.decoding.library import load_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
 from xcodec2.llasa.decoding.shape import LlamaShape
 
@@ -26,7 +26,7 @@ def read_llama(folder: Path, dtype: torch.dtype) -> LlamaDecoder | None:
         None when the folder holds anything else, or not all of it: transformers' loader has the
         say then.
     """
-    if load_library() is None:
+    if load_llama() is None:
         return None
     try:
         shape = LlamaShape.of(json.loads((folder / "config.json").read_text(encoding="utf-8")))

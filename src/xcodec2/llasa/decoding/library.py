@@ -67,7 +67,7 @@ class Model(ctypes.Structure):
 
 
 @functools.cache
-def load_library() -> ctypes.CDLL | None:
+def load_llama() -> ctypes.CDLL | None:
     """The library, or None, with a warning that says why: transformers takes longer for the same
     tokens.
     """
@@ -80,7 +80,7 @@ def load_library() -> ctypes.CDLL | None:
         reason = "it was not compiled; install a C compiler (gcc or clang), then open-xcodec2 again"
     else:
         try:
-            return declared(ctypes.CDLL(str(LLAMA_LIBRARY)))
+            return declare_llama(ctypes.CDLL(str(LLAMA_LIBRARY)))
         except (OSError, AttributeError) as problem:  # not loadable, or of another version
             reason = str(problem)
     message = f"compiled generation cannot be used, so that speaking takes longer: {reason}"
@@ -88,7 +88,7 @@ def load_library() -> ctypes.CDLL | None:
     return None
 
 
-def declared(library: ctypes.CDLL) -> ctypes.CDLL:
+def declare_llama(library: ctypes.CDLL) -> ctypes.CDLL:
     """The library with the types of its functions."""
     library.xcodec2_llama_forward.argtypes = [
         POINTER(Model),
@@ -160,7 +160,7 @@ class Weight:
 
     def product(self, x: np.ndarray, threads: int) -> np.ndarray:
         """(R, I) float32 → (R, O) float32."""
-        library = load_library()
+        library = load_llama()
         assert library is not None
         y = np.empty((len(x), self.outputs), np.float32)
         library.xcodec2_llama_product(

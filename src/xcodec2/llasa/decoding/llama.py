@@ -19,7 +19,7 @@ from xcodec2.llasa.decoding.library import (
     Model,
     Weight,
     float32,
-    load_library,
+    load_llama,
     narrowest,
 )
 from xcodec2.llasa.decoding.scan import AFTER, PATIENCE, Scan
@@ -161,7 +161,7 @@ class LlamaDecoder:
 
     def read(self, states: Sequence[Cache], tokens: np.ndarray) -> np.ndarray:
         """One token (R,) for each state, which may be there repeatedly → (R, hidden)."""
-        library = load_library()
+        library = load_llama()
         assert library is not None
         rows = np.empty(len(tokens), ROW)
         for row, state in enumerate(states):

@@ -6,7 +6,7 @@ from typing import Any
 
 from xcodec2.llasa.decoding.base import Decoder
 from xcodec2.llasa.decoding.causal import TransformersDecoder
-from xcodec2.llasa.decoding.library import load_library
+from xcodec2.llasa.decoding.library import load_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
 from xcodec2.llasa.decoding.shape import LlamaShape
 
@@ -16,7 +16,7 @@ def decoder_of(model: Any) -> Decoder:
     they are now; else the model itself.
     """
     shape = LlamaShape.of(model.config.to_dict())
-    if shape is not None and model.device.type == "cpu" and load_library() is not None:
+    if shape is not None and model.device.type == "cpu" and load_llama() is not None:
         state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
         if shape.tied:
             state.pop("lm_head.weight", None)

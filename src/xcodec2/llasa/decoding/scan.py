@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from xcodec2.llasa.decoding.library import PANEL, Weight, in_large_pages, load_library
+from xcodec2.llasa.decoding.library import PANEL, Weight, in_large_pages, load_llama
 
 SOME = 4096  # rows at a time
 AFTER = 16  # products until it pays to prepare this
@@ -84,7 +84,7 @@ class Scan:
         """The place of the largest product with x (I,) float32, the first of equals; None when the
         bounds leave too many.
         """
-        library = load_library()
+        library = load_llama()
         assert library is not None
         turned = x @ self.turn.numpy()
         square, own = float(np.dot(x, x)), float(np.dot(turned, turned))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from xcodec2.llasa.decoding.base import Choices
-from xcodec2.llasa.decoding.library import load_library
+from xcodec2.llasa.decoding.library import load_llama
 from xcodec2.llasa.sampling import Sampling
 
 GENERATOR_BYTES = 625 * 4  # what the library keeps of a generator
@@ -24,7 +24,7 @@ class Drawer:
     """
 
     def __init__(self, seed: int, vocabulary: int) -> None:
-        self.vocabulary, self.library = vocabulary, load_library()
+        self.vocabulary, self.library = vocabulary, load_llama()
         if self.library is None:
             self.generator = torch.Generator().manual_seed(seed)
         else:

@@ -49,7 +49,9 @@ class RowMaker:
         self.in_turn: dict[str, list[np.ndarray]] = {}
 
     def rows(self, record: dict[str, Any], split: str) -> Iterator[np.ndarray | LlasaError]:
-        """(L,) int64 of each task, or why there is none; recordings of a split in turn."""
+        """(L,) int64 of each task, or the LlasaError that says why there is none; recordings of a
+        split in turn.
+        """
         for task in self.tasks:
             try:
                 row = self.row(record, task, split)
@@ -102,7 +104,11 @@ class RowMaker:
         return self.turn(text, codes, split)
 
     def spoken(self, record: dict[str, Any], written: str) -> np.ndarray:
-        """The row of text to speech."""
+        """The row of text to speech.
+
+        Raises:
+            LlasaError: There are no codes, or the durations do not suit them.
+        """
         v = self.prompts.vocabulary
         if self.track is not None:
             said = cell_text(record["phonemes"])

@@ -109,7 +109,9 @@ async def stream_codes(service: Service, request: Request, sample_rate: int) -> 
         raise refused(problem, "sample_rate") from problem
     visit = visit_of(request)
     most = int(service.limits.max_stream_seconds * sample_rate)
-    feeding = asyncio.ensure_future(pump(request, job, Samples(sample_rate, most), service.limits))
+    feeding = asyncio.ensure_future(
+        pump(request, job, RawSamples(sample_rate, most), service.limits)
+    )
 
     async def lines() -> AsyncIterator[bytes]:
         try:
@@ -167,7 +169,7 @@ def line(facts: dict[str, Any]) -> bytes:
     return json.dumps(facts).encode() + b"\n"
 
 
-class Samples:
+class RawSamples:
     """Bytes, cut anywhere → 16-bit samples.
 
     Args:

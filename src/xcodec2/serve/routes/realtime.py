@@ -15,7 +15,7 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import FedJob
 from xcodec2.serve.guard import KEY_PROTOCOL, Visit
 from xcodec2.serve.problems import ApiProblem, body_of, refused
-from xcodec2.serve.routes.codes import Samples
+from xcodec2.serve.routes.codes import RawSamples
 from xcodec2.serve.routes.decode import codes_of_json
 from xcodec2.serve.service import Service, service_of
 
@@ -78,7 +78,7 @@ class Session:
         self.encoder: FedJob | None = None
         self.decoder: FedJob | None = None
         seconds = service.limits.max_stream_seconds
-        self.samples = Samples(rate, int(seconds * rate))
+        self.samples = RawSamples(rate, int(seconds * rate))
         self.most_codes = int(seconds * service.models.codec.frame_rate)
         self.taken = 0  # codes
         self.sending: list[asyncio.Task[None]] = []
