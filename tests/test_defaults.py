@@ -181,8 +181,8 @@ def test_speech_and_new_language_models_do_not_depend_on_them(taught, dtype, dev
     from talkers import TEACHING, prompts, small_codec
 
     from xcodec2.llasa import Sampling, Speaker
+    from xcodec2.llasa.training.model import add_rows, build_model
     from xcodec2.llasa.training.recipe import LlasaRecipe
-    from xcodec2.llasa.training.train import add_rows, build_model
 
     def found() -> dict[str, torch.Tensor]:
         speaker = Speaker.from_pretrained(taught, small_codec())

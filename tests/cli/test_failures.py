@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_cli import COMMANDS, assert_failed, run, shell
 
-from xcodec2 import Codes, XCodec2Error, XCodec2Model
+from xcodec2 import Codes, XCodec2Error
 from xcodec2.cli import main
 
 # --- how it fails ---------------------------------------------------------------------------------
@@ -119,20 +119,20 @@ def test_any_error_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(XCodec2Model, "from_pretrained", raiser(error))
+    monkeypatch.setattr("xcodec2.quick.quick_model", raiser(error))
     assert_failed(run("encode", speech, "-o", tmp_path / "a.npz"), code, *words)
 
 
 def test_an_interrupt_exits_130(
     speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(XCodec2Model, "from_pretrained", raiser(KeyboardInterrupt()))
+    monkeypatch.setattr("xcodec2.quick.quick_model", raiser(KeyboardInterrupt()))
     result = run("encode", speech, "-o", tmp_path / "a.npz")
     assert (result.code, result.err.strip()) == (130, "xcodec2: error: interrupted")
 
 
 def test_debug_shows_where(speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(XCodec2Model, "from_pretrained", raiser(ZeroDivisionError("a bug")))
+    monkeypatch.setattr("xcodec2.quick.quick_model", raiser(ZeroDivisionError("a bug")))
     result = run("encode", speech, "-o", tmp_path / "a.npz")
     assert result.code == 1
     assert (

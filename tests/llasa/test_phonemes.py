@@ -26,7 +26,7 @@ from xcodec2.llasa.text import Phonemes, looks_like_phonemes, phonemes
 from xcodec2.llasa.text.phonemes import ALPHABET, grapheme_to_phoneme
 from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Rows
-from xcodec2.llasa.training.train import rows_phonemes
+from xcodec2.llasa.training.train import rows_metadata
 
 TABLE = {
     "Hello there.": "həlˈO ðˈɛɹ.",
@@ -179,10 +179,12 @@ def test_rows_of_phonemes_train_a_model_that_reads_phonemes(tmp_path):
     ids = row[1 : int(np.argmax(row == own.vocabulary.text_end))]
     assert tokenizer.decode(ids) == "ˌI hæv θɹˈi dˈɔɡz."
     both = SimpleNamespace(rows=[str(tmp_path / "p"), str(tmp_path / "rows")])
-    assert rows_phonemes(SimpleNamespace(rows=both.rows[:1])) is True
-    assert rows_phonemes(SimpleNamespace(rows=both.rows[1:])) is False
+    identity = small_codec().identity
+    for rows, expected in ((both.rows[:1], True), (both.rows[1:], False)):
+        recipe = SimpleNamespace(rows=rows, one_voice=False)
+        assert rows_metadata(recipe, identity, ()).phonemes is expected
     with pytest.raises(LlasaError, match="prepare both alike"):
-        rows_phonemes(both)
+        rows_metadata(both, identity, ())
 
 
 def test_llasa_json_of_older_models_means_text(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from xcodec2 import evaluators
 from xcodec2.errors import EvaluatorError
 from xcodec2.llasa import Speaker
 from xcodec2.serve import Limits, create_app
+
+RECOGNIZER = "no-such/recognizer"
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +26,17 @@ def speaker() -> Speaker:
 def url(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("voices")
 
-    def not_installed(name: str) -> None:
-        raise EvaluatorError("not installed")
+    installed = evaluators.asr
+
+    def asr(name: str) -> Any:
+        if name == RECOGNIZER:
+            raise EvaluatorError("not installed")
+        return installed(name)
 
     limits = Limits(readers=1)  # each takes seconds to import torch
-    app = create_app(speaker, voices_folder=folder, recognizer="no-such/recognizer", limits=limits)
+    app = create_app(speaker, voices_folder=folder, recognizer=RECOGNIZER, limits=limits)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluators, "asr", not_installed)
+        patch.setattr(evaluators, "asr", asr)
         with running(app) as address:
             yield address
 

@@ -102,9 +102,13 @@ def codes_facts(codes: Codes) -> dict[str, Any]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """What a model is, with the parameters of each part."""
+    from xcodec2.codec.checkpoints import hub
     from xcodec2.codec.checkpoints.small import OWN_MODEL_TYPE, read_small
 
-    small = read_small(name)
+    on_hub = hub.hub_id(name) is not None and not Path(name).exists()
+    small = (
+        None if on_hub else read_small(name)
+    )  # whose weights need not be fetched to be described
     if small is None:
         return loaded_facts(name)
     return rows_of_model(
@@ -183,9 +187,9 @@ def license_of(name: str) -> str | None:
     """What the model card (README.md) beside the weights says in its header; None where there is
     none.
     """
-    from xcodec2.codec.checkpoints import client, hub, remote
+    from xcodec2.codec.checkpoints import client, hub
 
     named = hub.hub_id(name)
     if named and not Path(name).exists():
-        return remote.license_in(client.fetch_file(named[0], client.CARD, named[1]))
-    return remote.license_in(hub.find_model(name).weights[0].with_name(client.CARD))
+        return client.license_in(client.fetch_file(named[0], client.CARD, named[1]))
+    return client.license_in(hub.find_model(name).weights[0].with_name(client.CARD))

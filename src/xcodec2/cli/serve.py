@@ -114,7 +114,7 @@ def serve(**options: Any) -> None:
       xcodec2 serve --lm http://127.0.0.1:8080 --tokenizer mine/model --device cuda
       xcodec2 serve --host 0.0.0.0 --port 80 --api-key-file keys.txt --cors https://example.org
       xcodec2 serve --lm none --model HKUSTAudio/xcodec2
-      xcodec2 serve --static site/ && python -m http.server --bind 127.0.0.1 --directory site/
+      xcodec2 serve --static site/
       curl http://127.0.0.1:8000/v1/audio/speech -o hello.mp3 \\
         -d '{"input": "Weasels have eaten our phone system"}'
     """

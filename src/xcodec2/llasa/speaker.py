@@ -285,7 +285,8 @@ class Speaker:
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Each piece of text with its prompt (L,).
 
-        `pieces`, filled meanwhile, lends the first one's voice to the others.
+        `pieces`, filled meanwhile, lends the first one's voice to the others, unless it ran on for
+        more than half of the context.
         """
         metadata = self.backend.metadata
         parts = reading.spoken_pieces(text, metadata, chunk)
@@ -293,7 +294,8 @@ class Speaker:
         for piece in parts:
             if voice is None and pieces and not metadata.one_voice:
                 first, made = pieces[0]
-                voice = Voice(first, made.codes)
+                if len(made.codes) <= self.backend.context // 2:
+                    voice = Voice(first, made.codes)
             asked = reading.as_prompted(piece, metadata)
             if voice is None:
                 yield piece, self.backend.prompts.prompt(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,3 +86,13 @@ def is_known_to_lack(repo: str, file: str, revision: str | None) -> bool:
 
     found = try_to_load_from_cache(repo, file, revision=revision)
     return found is not None and not isinstance(found, str)
+
+
+def license_in(card: Path | None) -> str | None:
+    """What the header of a model card says; None where there is none."""
+    if card is None or not card.is_file():
+        return None
+    text = card.read_text(encoding="utf-8", errors="replace")
+    header = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
+    return named[1] if named else None

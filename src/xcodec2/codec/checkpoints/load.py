@@ -123,10 +123,23 @@ def read_checkpoint(name_or_path: str | Path, *, decoder_only: bool = False) -> 
     files = hub.find_model(name_or_path)
     tensors = read_tensors(files.weights)
     settings = read_json_object(files.config) if files.config else {}
+    check_architecture(files.name, tensors)
     lacking = "semantic_model.feature_projection.projection.weight" not in tensors
     if ORIGINAL_KEY in tensors and lacking and not decoder_only:
         tensors = tensors | semantic_tensors(files.weights[0])
     return interpret(files.name, tensors, settings)
+
+
+def check_architecture(name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse Distill-NeuCodec, which has keys of NeuCodec's, too.
+
+    Raises:
+        CheckpointError: It is that.
+    """
+    if any(key.startswith("fc_sq_prior.") for key in tensors):
+        raise CheckpointError(
+            f"{name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
+        )
 
 
 def interpret(name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Checkpoint:
@@ -149,10 +162,7 @@ def interpret(name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, A
                 f"{name}: config.json is missing beside the weights; its sizes are needed"
             )
         return Checkpoint(name, "transformers", transformers.read_config(settings), tensors)
-    if any(key.startswith("fc_sq_prior.") for key in tensors):
-        raise CheckpointError(
-            f"{name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
-        )
+    check_architecture(name, tensors)
     if ORIGINAL_KEY in tensors:
         return Checkpoint(name, "original", original_config(name, tensors, settings), tensors)
     raise CheckpointError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from xcodec2.codec.checkpoints import hub, load
-from xcodec2.codec.checkpoints.client import CARD, cached_file, errors_of, fetch_file
+from xcodec2.codec.checkpoints.client import CARD, cached_file, errors_of, fetch_file, license_in
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import CheckpointError
 
@@ -101,13 +100,3 @@ def weights_on_hub(repo: str, revision: str | None) -> tuple[dict[str, torch.Ten
         for key, info in file.tensors.items()
     }
     return tensors, sum(size_of(file) for file in metadata.files_metadata)
-
-
-def license_in(card: Path | None) -> str | None:
-    """What the header of a model card says; None where there is none."""
-    if card is None or not card.is_file():
-        return None
-    text = card.read_text(encoding="utf-8", errors="replace")
-    header = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
-    return named[1] if named else None

@@ -162,7 +162,7 @@ def losses(model: Any, batch: list[np.ndarray], slots: int) -> torch.Tensor:
         wanted[row, : len(stream)] = torch.from_numpy(stream.astype(np.int64))
         there[row, : len(stream)] = True
     slot = torch.arange(longest, device="cpu") % slots
-    start = torch.full((len(batch), 1), slots * BYTE, device="cpu")
+    start = torch.full((len(batch), 1), slots * BYTE, dtype=torch.int64, device="cpu")
     inputs = torch.cat([start, (wanted + slot * BYTE)[:, :-1]], 1)
     logits = model(input_ids=inputs, use_cache=False).logits[..., : slots * BYTE]
     own = logits.unflatten(-1, (slots, BYTE))[:, torch.arange(longest, device="cpu"), slot]
