@@ -121,10 +121,11 @@ def loudness_loss(made: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     only_added = (difference * added).mean(1) * width
     total = (wanted * (wanted > threshold)).sum(1).detach()
     weight = ((total + 1e5) / 1e7) ** -0.04  # what is soft counts a little more
-    return sum(
-        share * worst_parts((disturbance * weight).clamp(max=MOST_DISTURBED)).mean()
-        for share, disturbance in ((0.1, both), (0.0309, only_added))
+    symmetric, asymmetric = (
+        worst_parts((disturbance * weight).clamp(max=MOST_DISTURBED)).mean()
+        for disturbance in (both, only_added)
     )
+    return 0.1 * symmetric + 0.0309 * asymmetric
 
 
 def forgiven(
@@ -139,11 +140,10 @@ def forgiven(
     wanted = wanted * response[..., None]
     heard, given = ((power * (power > threshold)).sum(1) + GAIN_FLOOR for power in (wanted, found))
     gains = (heard / given).clamp(3e-4, 5.0)  # (B, T)
-    smooth = sum(
-        share * F.pad(gains, (late, 0), value=1.0)[:, : gains.shape[1]]
-        for late, share in enumerate(GAIN_MEMORY)
-    )
-    return wanted, found * smooth[:, None]
+    padded = F.pad(gains[:, None], (len(GAIN_MEMORY) - 1, 0), value=1.0)
+    memory = torch.tensor([[GAIN_MEMORY[::-1]]], device=gains.device, dtype=gains.dtype)
+    smooth = F.conv1d(padded, memory)  # (B, 1, T)
+    return wanted, found * smooth
 
 
 def worst_parts(disturbance: Tensor) -> Tensor:
