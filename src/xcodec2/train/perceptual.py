@@ -47,19 +47,20 @@ def intelligibility_loss(made: Tensor, target: Tensor, sample_rate: int) -> Tens
 
     Args:
         made: (B, N).
-        target: (B, N), of at least half a second.
+        target: (B, N); below 0.4 seconds all of it is one segment.
         sample_rate: Of both, in hertz.
     """
     wanted = third_octaves(target, sample_rate)
     level = wanted.square().sum(1)  # (B, T)
     speech = level > level.amax(1, keepdim=True) * 10 ** (-SPEECH_RANGE_DB / 10)
+    size = min(SEGMENT, level.shape[1])
     order = (~speech).long().argsort(dim=1, stable=True)[:, None].expand_as(wanted)
     x, y = (
-        bands.gather(2, order).unfold(2, SEGMENT, SEGMENT_STEP)
+        bands.gather(2, order).unfold(2, size, SEGMENT_STEP)
         for bands in (wanted, third_octaves(made, sample_rate))
-    )  # (B, bands, segments, SEGMENT), what is no speech at the end
+    )  # (B, bands, segments, size), what is no speech at the end
     first = torch.arange(x.shape[2], device=x.device) * SEGMENT_STEP
-    whole = first + SEGMENT <= speech.sum(1, keepdim=True).clamp(min=SEGMENT)  # (B, segments)
+    whole = first + size <= speech.sum(1, keepdim=True).clamp(min=size)  # (B, segments)
     level_of_both = x.norm(dim=-1, keepdim=True) / y.norm(dim=-1, keepdim=True).clamp(min=TINY)
     clipped = torch.minimum(y * level_of_both, x * CLIP)
     plain = (unit(x, 3) * unit(clipped, 3)).sum(3).mean(1)  # (B, segments)
