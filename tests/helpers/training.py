@@ -51,6 +51,8 @@ balance = 0.1
 rms = 0.1
 self_guidance = 0.1
 consistency = 0.1
+intelligibility = 0.1
+loudness = 0.01
 
 [mel]
 each_step = 2

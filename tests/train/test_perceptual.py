@@ -53,6 +53,16 @@ def test_loudness_orders_speech_as_pesq_does():
     assert loudness_loss(clean[None], clean[None], RATE).item() < 0.01
 
 
+def test_an_even_filter_and_a_drifting_level_are_forgiven():
+    clean = speech()[None, : 3 * RATE]
+    tilt = torch.linspace(1, 0.4, clean.shape[1] // 2 + 1)
+    filtered = torch.fft.irfft(torch.fft.rfft(clean) * tilt, clean.shape[1])
+    drift = 1 + 0.4 * torch.sin(torch.arange(clean.shape[1]) * 2 * torch.pi / RATE)
+    assert loudness_loss(noisy(clean, 20.0), clean, RATE) > 1
+    assert loudness_loss(filtered, clean, RATE) < 0.1
+    assert loudness_loss(drift * clean, clean, RATE) < 0.05
+
+
 def test_level_and_silence_have_finite_gradients():
     silence = torch.zeros(2, RATE)
     made = torch.zeros(2, RATE, requires_grad=True)

@@ -23,10 +23,10 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool, export: bool, sho
     """Train or fine-tune a codec.
 
     RECIPE is a TOML file, or the name of a bundled recipe: finetune, decoder-24k, decoder-48k,
-    nano, nano-3, nano-3-decoder, nano-gan, nano-gpu, nano-semantic, semantic-teacher, tokens-25,
-    xcodec2-base. KEY=VALUE overrides a value. Every checkpoint writes the model to OUT/model,
-    which every command accepts as --model; OUT is the recipe's run.out. For several processes, use
-    accelerate's launcher or torchrun.
+    nano, nano-3, nano-3-decoder, nano-3-gan, nano-gan, nano-gpu, nano-semantic, semantic-teacher,
+    tokens-25, xcodec2-base. KEY=VALUE overrides a value. Every checkpoint writes the model to
+    OUT/model, which every command accepts as --model; OUT is the recipe's run.out. For several
+    processes, use accelerate's launcher or torchrun.
 
     \b
     Examples:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from xcodec2.codec.cached_tensor import cached_tensor
@@ -33,8 +34,11 @@ SPEECH_LEVEL_DB = 79.0  # sound pressure at which speech is listened to
 ZWICKER = 0.23  # exponent of loudness over power
 LOUDNESS_SCALE = 0.19  # one sone for 1 kHz at 40 dB
 DEAD_ZONE = 0.25  # of the softer one of two loudnesses: such differences are masked
-ADDED_FLOOR = 400.0  # power below which nothing counts as added
+ADDED_FLOOR = 50.0  # power below which nothing counts as added
 ADDED_RANGE = (3.0, 12.0)
+MOST_DISTURBED = 45.0  # a frame can be
+RESPONSE_FLOOR, GAIN_FLOOR = 1e3, 5e3  # powers below which filter and level are not looked for
+GAIN_MEMORY = (0.8, 0.16, 0.04)  # how much a frame and those before it decide on its level
 SYLLABLE = 20  # frames whose worst parts decide
 
 
@@ -43,19 +47,20 @@ def intelligibility_loss(made: Tensor, target: Tensor, sample_rate: int) -> Tens
 
     Args:
         made: (B, N).
-        target: (B, N), of at least half a second.
+        target: (B, N); below 0.4 seconds all of it is one segment.
         sample_rate: Of both, in hertz.
     """
     wanted = third_octaves(target, sample_rate)
     level = wanted.square().sum(1)  # (B, T)
     speech = level > level.amax(1, keepdim=True) * 10 ** (-SPEECH_RANGE_DB / 10)
+    size = min(SEGMENT, level.shape[1])
     order = (~speech).long().argsort(dim=1, stable=True)[:, None].expand_as(wanted)
     x, y = (
-        bands.gather(2, order).unfold(2, SEGMENT, SEGMENT_STEP)
+        bands.gather(2, order).unfold(2, size, SEGMENT_STEP)
         for bands in (wanted, third_octaves(made, sample_rate))
-    )  # (B, bands, segments, SEGMENT), what is no speech at the end
+    )  # (B, bands, segments, size), what is no speech at the end
     first = torch.arange(x.shape[2], device=x.device) * SEGMENT_STEP
-    whole = first + SEGMENT <= speech.sum(1, keepdim=True).clamp(min=SEGMENT)  # (B, segments)
+    whole = first + size <= speech.sum(1, keepdim=True).clamp(min=size)  # (B, segments)
     level_of_both = x.norm(dim=-1, keepdim=True) / y.norm(dim=-1, keepdim=True).clamp(min=TINY)
     clipped = torch.minimum(y * level_of_both, x * CLIP)
     plain = (unit(x, 3) * unit(clipped, 3)).sum(3).mean(1)  # (B, segments)
@@ -86,9 +91,10 @@ def third_octave_bands(sample_rate: int, device: torch.device) -> Tensor:
 
 
 def loudness_loss(made: Tensor, target: Tensor, sample_rate: int) -> Tensor:
-    """How much worse than the target it sounds by a model of the ear, on about PESQ's scale.
+    """How much worse than the target it sounds by PESQ's model of the ear, on about its scale.
 
-    Loudness that differs disturbs, more so where it was added, and in a syllable its worst part.
+    An even filter and a level that drifts are forgiven. Loudness that differs disturbs, more so
+    where it was added, and in a syllable its worst part.
 
     Args:
         made: (B, N).
@@ -104,16 +110,41 @@ def loudness_loss(made: Tensor, target: Tensor, sample_rate: int) -> Tensor:
     bands = bark_bands(size, sample_rate, made.device)
     threshold = hearing_threshold(sample_rate, made.device)
     wanted, found = (bands @ (power * gain[:, None, None]) for power in (wanted, found))
-    loud, louder = (loudness(power, threshold) for power in (wanted, found))
+    wanted, found = forgiven(wanted, found, speech, threshold)
+    exponent = loudness_exponent(sample_rate, made.device)
+    loud, louder = (loudness(power, threshold, exponent) for power in (wanted, found))
     masked = DEAD_ZONE * torch.minimum(loud, louder)
     difference = ((louder - loud).abs() - masked).clamp(min=0)  # (B, bands, T)
-    with torch.no_grad():
-        added = ((found + ADDED_FLOOR) / (wanted + ADDED_FLOOR)) ** 1.2
-        added = torch.where(added < ADDED_RANGE[0], 0.0, added.clamp(max=ADDED_RANGE[1]))
+    added = ((found + ADDED_FLOOR) / (wanted + ADDED_FLOOR)) ** 1.2
+    added = torch.where(added < ADDED_RANGE[0], 0.0, added.clamp(max=ADDED_RANGE[1])).detach()
     width = 6 * math.asinh(sample_rate / 2 / 600)  # in Bark
     both = (difference.square().mean(1) + TINY).sqrt() * width  # (B, T)
     only_added = (difference * added).mean(1) * width
-    return 0.1 * worst_parts(both).mean() + 0.0309 * worst_parts(only_added).mean()
+    total = (wanted * (wanted > threshold)).sum(1).detach()
+    weight = ((total + 1e5) / 1e7) ** -0.04  # what is soft counts a little more
+    symmetric, asymmetric = (
+        worst_parts((disturbance * weight).clamp(max=MOST_DISTURBED)).mean()
+        for disturbance in (both, only_added)
+    )
+    return 0.1 * symmetric + 0.0309 * asymmetric
+
+
+def forgiven(
+    wanted: Tensor, found: Tensor, speech: Tensor, threshold: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Both powers (B, bands, T), the wanted one through the filter that the other has gone through,
+    the other at the level of the wanted one.
+    """
+    count = speech.sum(1).clamp(min=1)[:, None]
+    through, before = ((power * speech[:, None]).sum(2) / count for power in (found, wanted))
+    response = ((through + RESPONSE_FLOOR) / (before + RESPONSE_FLOOR)).clamp(1e-2, 1e2)
+    wanted = wanted * response[..., None]
+    heard, given = ((power * (power > threshold)).sum(1) + GAIN_FLOOR for power in (wanted, found))
+    gains = (heard / given).clamp(3e-4, 5.0)  # (B, T)
+    padded = F.pad(gains[:, None], (len(GAIN_MEMORY) - 1, 0), value=1.0)
+    memory = torch.tensor([[GAIN_MEMORY[::-1]]], device=gains.device, dtype=gains.dtype)
+    smooth = F.conv1d(padded, memory)  # (B, 1, T)
+    return wanted, found * smooth
 
 
 def worst_parts(disturbance: Tensor) -> Tensor:
@@ -126,11 +157,18 @@ def worst_parts(disturbance: Tensor) -> Tensor:
     return ((sixth ** (1 / 3) * most[..., 0].square()).mean(1) + TINY).sqrt()
 
 
-def loudness(power: Tensor, threshold: Tensor) -> Tensor:
+def loudness(power: Tensor, threshold: Tensor, exponent: Tensor) -> Tensor:
     """(B, bands, T) power → specific loudness after Zwicker, 0 below the threshold of hearing."""
-    relative = 0.5 + 0.5 * power / threshold
-    sones = (threshold / 0.5) ** ZWICKER * (relative.clamp(min=1.0) ** ZWICKER - 1)
-    return LOUDNESS_SCALE * sones
+    relative = (0.5 + 0.5 * power / threshold).clamp(min=1.0)
+    return LOUDNESS_SCALE * (threshold / 0.5) ** exponent * (relative**exponent - 1)
+
+
+@cached_tensor
+def loudness_exponent(sample_rate: int, device: torch.device) -> Tensor:
+    """(49, 1): Zwicker's, a little greater for the lowest bands."""
+    edges = 6 * (bark_edges(sample_rate) / 600).asinh()
+    bark = (edges[:-1] + edges[1:])[:, None] / 2
+    return (ZWICKER * (6 / (bark + 2)).clamp(1.0, 2.0) ** 0.15).to(device)
 
 
 @cached_tensor
