@@ -80,8 +80,10 @@ def log_mels(audio: np.ndarray) -> np.ndarray:
 def filters() -> torch.Tensor:
     """(64, 513) triangles, evenly spaced in mel, each of sum 1."""
     top = 2595 * math.log10(1 + SAMPLE_RATE / 2 / 700)
-    edges = 700 * (10 ** (torch.linspace(0, top, MELS + 2, dtype=torch.float64) / 2595) - 1)
-    hertz = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64)
+    edges = 700 * (
+        10 ** (torch.linspace(0, top, MELS + 2, dtype=torch.float64, device="cpu") / 2595) - 1
+    )
+    hertz = torch.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1, dtype=torch.float64, device="cpu")
     up = (hertz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     down = (edges[2:, None] - hertz) / (edges[2:] - edges[1:-1])[:, None]
     triangles = torch.minimum(up, down).clamp(min=0)
