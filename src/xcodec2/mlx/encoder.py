@@ -250,7 +250,7 @@ class Samples:
     """A recording's samples as they are known: (first, stop, size) → (size,), zeros outside."""
 
     def __init__(self) -> None:
-        self.values = torch.empty(0)
+        self.values = torch.empty(0, dtype=torch.float32, device="cpu")
         self.first = 0
 
     def __call__(self, first: int, stop: int, size: int) -> Tensor:

@@ -121,7 +121,7 @@ class Service:
         """Encode a second, decode it, and say something."""
         codec = self.models.codec
         if not codec.decoder_only:
-            tone = torch.sin(torch.arange(codec.config.input_rate) * 0.05) * 0.1
+            tone = torch.sin(torch.arange(codec.config.input_rate, device="cpu") * 0.05) * 0.1
             codes = await self.whole.encode(tone.float())
             await self.whole.run_there(lambda: codec.decode(codes))
         speaker = self.models.speaker

@@ -84,8 +84,11 @@ def third_octaves(waveform: Tensor, sample_rate: int) -> Tensor:
 @cached_tensor
 def third_octave_bands(sample_rate: int, device: torch.device) -> Tensor:
     """(15, bins): 1 where a bin lies in a band."""
-    hertz = torch.arange(sample_rate // BIN_HERTZ // 2 + 1, dtype=torch.float32) * BIN_HERTZ
-    centers = LOWEST_THIRD * 2 ** (torch.arange(THIRDS, dtype=torch.float32) / 3)
+    hertz = (
+        torch.arange(sample_rate // BIN_HERTZ // 2 + 1, dtype=torch.float32, device="cpu")
+        * BIN_HERTZ
+    )
+    centers = LOWEST_THIRD * 2 ** (torch.arange(THIRDS, dtype=torch.float32, device="cpu") / 3)
     inside = (hertz >= centers[:, None] * 2 ** (-1 / 6)) & (hertz < centers[:, None] * 2 ** (1 / 6))
     return inside.float().to(device)
 
@@ -174,7 +177,9 @@ def loudness_exponent(sample_rate: int, device: torch.device) -> Tensor:
 @cached_tensor
 def bark_bands(size: int, sample_rate: int, device: torch.device) -> Tensor:
     """(49, size/2 + 1): the share of each bin that lies in each of 49 bands of equal width."""
-    hertz = (torch.arange(size // 2 + 2, dtype=torch.float32) - 0.5) * sample_rate / size
+    hertz = (
+        (torch.arange(size // 2 + 2, dtype=torch.float32, device="cpu") - 0.5) * sample_rate / size
+    )
     edges = bark_edges(sample_rate)
     low = torch.maximum(hertz[:-1], edges[:-1, None])
     high = torch.minimum(hertz[1:], edges[1:, None])
@@ -193,7 +198,7 @@ def hearing_threshold(sample_rate: int, device: torch.device) -> Tensor:
 def bark_edges(sample_rate: int) -> Tensor:
     """(50,) in hertz: equally far apart in Bark, 6 asinh(f / 600 Hz), up to half the rate."""
     top = math.asinh(sample_rate / 2 / 600)
-    return torch.linspace(0, top, BARK_BANDS + 1, dtype=torch.float32).sinh() * 600
+    return torch.linspace(0, top, BARK_BANDS + 1, dtype=torch.float32, device="cpu").sinh() * 600
 
 
 def power_spectrum(waveform: Tensor, n_fft: int, window: int) -> Tensor:

@@ -67,7 +67,8 @@ class Scan:
             own = rows[first : first + SOME].float() - mean
             turned, square = own @ self.turn, own.square().sum(1)
             scale = turned.abs().amax(1).clamp(min=1e-30) / 127
-            rounded = torch.zeros(-(-len(own) // PANEL) * PANEL, numbers, dtype=torch.float32)
+            size = -(-len(own) // PANEL) * PANEL
+            rounded = torch.zeros(size, numbers, dtype=torch.float32, device="cpu")
             rounded[: len(own)] = (turned / scale[:, None]).round()
             self.bytes[first // PANEL : (first + SOME) // PANEL] = (
                 rounded.to(torch.int8).view(-1, PANEL, numbers).transpose(1, 2)
