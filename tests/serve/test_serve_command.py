@@ -117,7 +117,10 @@ def test_killed_while_voices_are_added_the_catalogue_is_whole(models, tmp_path):
                 form = {"name": f"v{number}", "ref_text": "red car", "consent": "mine"}
                 try:
                     answer = httpx.post(
-                        f"{url}/v1/audio/voices", data=form, files={"audio_sample": clip(1.2)}
+                        f"{url}/v1/audio/voices",
+                        data=form,
+                        files={"audio_sample": clip(1.2)},
+                        timeout=60,
                     )
                 except httpx.HTTPError:
                     return
