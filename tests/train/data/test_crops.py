@@ -29,7 +29,7 @@ def test_crops_go_on_where_they_stopped(tmp_path):
     recipe = toy_recipe(tmp_path)
     straight = batches(recipe)
     expected = [straight.batch(step) for step in range(12)]  # into the third epoch
-    assert len({tuple(batch.tensors["target"][0, :50].tolist()) for batch in expected}) == 12
+    assert len({batch.tensors["target"].numpy().tobytes() for batch in expected}) == 12
     for stop in (1, 5, 9):
         resumed = batches(recipe, positions=expected[stop].positions)
         for step in range(stop + 1, 12):
