@@ -32,6 +32,25 @@ def test_gradients_of_discriminators_are_finite_in_bfloat16():
     assert all(parameter.grad.isfinite().all() for parameter in discriminators.parameters())
 
 
+def test_discriminators_of_log_magnitudes_do_not_hear_the_level():
+    sizes = read_recipe("nano-3-gan").discriminators
+    torch.manual_seed(0)
+    noise = 0.1 * torch.randn(2, 8000)
+    for log in (True, False):
+        discriminators = BothDiscriminators(replace(sizes, log_magnitudes=log))
+        for quiet, loud in zip(discriminators(noise), discriminators(4 * noise), strict=True):
+            heard = (quiet[-1] - loud[-1]).abs().max() / quiet[-1].std()
+            assert (heard < 0.1) == log
+
+
+def test_gradients_of_discriminators_are_finite_in_silence():
+    silence = torch.zeros(1, 8000, requires_grad=True)
+    members = BothDiscriminators(read_recipe("nano-3-gan").discriminators)(silence)
+    torch.stack([layers[-1].square().mean() for layers in members]).sum().backward()
+    assert silence.grad is not None
+    assert silence.grad.isfinite().all()
+
+
 def test_discriminators_load_from_a_lightning_checkpoint_and_nothing_else(tmp_path):
     sizes = Discriminators(
         periods=(2, 3),

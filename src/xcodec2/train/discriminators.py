@@ -25,6 +25,7 @@ from xcodec2.train.recipe import Discriminators
 PERIOD_STRIDES = (3, 3, 3, 3, 1)
 SPECTROGRAM_LAYERS = 3  # that halve both axes and double the channels
 POWER_FLOOR = 1e-7
+LOG_POWER_FLOOR = 1e-4  # about 40 dB below speech: what is quieter is nothing to judge
 Layers = list[Tensor]
 
 # The original's name of a module → ours.
@@ -77,7 +78,11 @@ class MultiPeriodDiscriminator(nn.Module):
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Convolutions over magnitudes of one window length, hop half of it.
+    """Convolutions over magnitudes of one window length.
+
+    As published, over linear magnitudes, hop half the window. Or over logarithms of them, less each
+    clip's mean, hop a quarter: what is blurred shows at once there, whatever the level, and a few
+    hundred steps teach what linear magnitudes take thousands for.
 
     Args:
         n_fft: The window's length, in samples.
@@ -86,7 +91,7 @@ class SpectrogramDiscriminator(nn.Module):
 
     def __init__(self, n_fft: int, sizes: Discriminators) -> None:
         super().__init__()
-        self.n_fft = n_fft
+        self.n_fft, self.log = n_fft, sizes.log_magnitudes
         channels, most = sizes.spectrogram_channels, sizes.spectrogram_max_channels
         self.model = nn.ModuleDict({"layer_0": self.layer(nn.Conv2d(1, channels, 5, 2, padding=2))})
         for n in range(1, SPECTROGRAM_LAYERS + 1):
@@ -101,25 +106,31 @@ class SpectrogramDiscriminator(nn.Module):
         """The convolution, normed, and its activation."""
         return nn.Sequential(self.normed(conv), nn.LeakyReLU(0.2))
 
-    @staticmethod
-    def normed(conv: nn.Conv2d) -> nn.Module:
-        """The convolution with small random weights, and weight norm."""
-        nn.init.normal_(conv.weight, 0, 0.02)
+    def normed(self, conv: nn.Conv2d) -> nn.Module:
+        """The convolution, small random weights as published, and weight norm."""
+        if not self.log:
+            nn.init.normal_(conv.weight, 0, 0.02)
         return weight_norm(conv)
 
     def forward(self, waveform: Tensor) -> Layers:
         """(B, N) → each layer's output (B, C, F, frames), the score last."""
-        window = torch.hann_window(self.n_fft, dtype=torch.float32, device=waveform.device)
-        spectrum = torch.stft(
-            waveform.float(), self.n_fft, self.n_fft // 2, window=window, return_complex=True
-        )
-        power = spectrum.real.square() + spectrum.imag.square()
-        x = power.clamp(min=POWER_FLOOR).sqrt()[:, None]  # (B, 1, F, frames)
+        x = self.magnitudes(waveform)[:, None]  # (B, 1, F, frames)
         layers = []
         for layer in self.model.values():
             x = layer(x)
             layers.append(x)
         return layers
+
+    def magnitudes(self, waveform: Tensor) -> Tensor:
+        """(B, N) → (B, F, frames), linear or logarithms around 0."""
+        hop = self.n_fft // (4 if self.log else 2)
+        window = torch.hann_window(self.n_fft, dtype=torch.float32, device=waveform.device)
+        spectrum = torch.stft(waveform.float(), self.n_fft, hop, window=window, return_complex=True)
+        power = spectrum.real.square() + spectrum.imag.square()
+        if not self.log:
+            return power.clamp(min=POWER_FLOOR).sqrt()
+        logs = power.clamp(min=LOG_POWER_FLOOR).log10() / 2
+        return logs - logs.mean((1, 2), keepdim=True)
 
 
 class MultiScaleSpectrogramDiscriminator(nn.Module):

@@ -129,6 +129,7 @@ class Discriminators:
     ffts: tuple[int, ...] = (78, 126, 206, 334, 542, 876, 1418, 2296)
     spectrogram_channels: int = 32
     spectrogram_max_channels: int = 512
+    log_magnitudes: bool = False  # of the spectrograms, which learn much sooner from them
     seconds: float = 0.0  # of each crop that they judge, at a random place; 0: the whole crop
     first_step: int = 0  # the generator hears them from here on
     # before that, this many steps in which they learn and the generator does not hear them
