@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from once import once
 from paths import GOLDENS
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A language model's folder: it has learned five utterances of talkers.py by heart."""
     from talkers import teach
 
-    return teach(tmp_path_factory.mktemp("taught"))
+    return once("taught", teach, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
