@@ -46,3 +46,11 @@ def published() -> dict[str, Tensor]:
         for k, t in tensors.items()
         if k.startswith("weights/")
     }
+
+
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations write an empty report: of a small one, its drawings take most of the time."""
+    from xcodec2.evaluate import evaluation
+
+    monkeypatch.setattr(evaluation, "page", lambda *args, **options: "")
