@@ -45,6 +45,7 @@ def test_models_and_ones_own_are_tokenizers():
     assert not isinstance(torch.nn.Identity(), SpeechTokenizer)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_ones_own_is_evaluated_with_its_codes(corpus):
     signs = TokenizerSystem("signs", Signs(), key="signs 1")
     summary = evaluate(
@@ -68,6 +69,7 @@ class TwoBooks(Signs):
         return super().decode(codes[0])
 
 
+@pytest.mark.usefixtures("no_page")
 def test_of_several_codebooks_the_bits_are_counted(corpus, tmp_path_factory):
     def measured(*metrics: str) -> tuple[dict, dict]:
         system = TokenizerSystem("two", TwoBooks())

@@ -8,7 +8,6 @@ weights_hash (each where known), and format_version.
 from __future__ import annotations
 
 import io
-import operator
 import os
 import re
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from xcodec2.checked_codes import checked_codes, checked_field, is_file_content
 from xcodec2.errors import CodesError
 from xcodec2.files import open_regular, replacing
 from xcodec2.identity import CodecIdentity
-from xcodec2.lazy import is_tensor
 from xcodec2.npz import MAX_ARRAY_BYTES, parse_npy, read_all, read_npz, write_npz
 from xcodec2.printable import printable
 
@@ -62,7 +61,7 @@ class Codes:
         if (self.num_samples is None) != (self.sample_rate is None):
             raise CodesError("num_samples and sample_rate belong together: give both or neither")
         for field in ("num_samples", "sample_rate", "frame_rate", "codebook_size"):
-            object.__setattr__(self, field, _positive(field, getattr(self, field)))
+            object.__setattr__(self, field, checked_field(field, getattr(self, field)))
         for field in ("model", "weights_hash"):
             if not isinstance(getattr(self, field), (str, type(None))):
                 raise CodesError(f"{field} must be text or None, not {getattr(self, field)!r}")
@@ -70,7 +69,7 @@ class Codes:
             raise CodesError(
                 f"codebook_size {self.codebook_size} is beyond the int32 that codes are"
             )
-        checked = _checked_codes(self.codes, self.codebook_size)
+        checked = checked_codes(self.codes, self.codebook_size)
         if isinstance(checked, np.ndarray):  # a tensor when somebody asks for it
             object.__delattr__(self, "codes")
             object.__setattr__(self, "_array", checked)
@@ -259,11 +258,6 @@ def begins_like_codes(start: bytes) -> bool:
     return start.startswith((b"PK", b"\x93NUMPY")) or _looks_like_tokens(start)
 
 
-def is_file_content(source: object) -> bool:
-    """Whether it is what is in a file, or the open file, rather than its name."""
-    return isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read")
-
-
 def _content(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
@@ -276,70 +270,6 @@ def _content(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
     if not isinstance(content, bytes):
         raise CodesError("the file object gives text: open it in binary mode")
     return content
-
-
-def _positive(field: str, value: Any) -> int | None:
-    if value is None and field in ("num_samples", "sample_rate"):
-        return None
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or not 0 < number < 1 << 63:
-        raise CodesError(f"{field} must be a positive whole number, not {value!r}")
-    return number
-
-
-def _checked_codes(codes: Any, codebook_size: int) -> torch.Tensor | np.ndarray:
-    """(T,) int32: a tensor where one was given, a new array else."""
-    if is_file_content(codes):
-        raise CodesError("codes must be integers, not the content of a file: Codes.load reads that")
-    if isinstance(codes, (list, tuple)) and any(isinstance(c, (bool, np.bool_)) for c in codes):
-        raise CodesError("codes must be of an integer type, not bool")
-    if is_tensor(codes):
-        return _checked_tensor(codes, codebook_size)
-    try:
-        array = np.asarray(codes)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as problem:
-        raise CodesError(f"codes must be integers ({problem})") from problem
-    if array.dtype.kind not in "iubfc":
-        raise CodesError(f"codes must be integers, not {array.dtype}")
-    if not array.size:
-        raise CodesError("there are no codes: an empty list or array")
-    if array.dtype.kind not in "iu":
-        raise CodesError(f"codes must be of an integer type, not {array.dtype}")
-    if array.ndim != 1:
-        raise CodesError(f"codes must be 1-D, not of shape {array.shape}")
-    wide = array.astype(np.int64)  # uint64 beyond int64 turns negative, and is refused as such
-    outside = (wide < 0) | (wide >= codebook_size)
-    if outside.any():
-        raise _outside(wide, int(np.flatnonzero(outside)[0]), codebook_size)
-    return wide.astype(np.int32)
-
-
-def _checked_tensor(tensor: torch.Tensor, codebook_size: int) -> torch.Tensor:
-    import torch
-
-    if tensor.is_meta or tensor.layout != torch.strided:
-        kind = "meta" if tensor.is_meta else "sparse"
-        raise CodesError(f"codes must be a dense tensor that holds values, not a {kind} one")
-    if not tensor.numel():
-        raise CodesError("there are no codes: an empty list or array")
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise CodesError(f"codes must be of an integer type, not {tensor.dtype}")
-    if tensor.ndim != 1:
-        raise CodesError(f"codes must be 1-D, not of shape {tuple(tensor.shape)}")
-    wide = tensor.to(torch.int64)
-    outside = (wide < 0) | (wide >= codebook_size)
-    if outside.any():
-        raise _outside(wide, int(outside.nonzero()[0, 0]), codebook_size)
-    return wide.to(torch.int32)
-
-
-def _outside(codes: Any, where: int, codebook_size: int) -> CodesError:
-    return CodesError(
-        f"code {int(codes[where])} at position {where} is outside of 0…{codebook_size - 1}"
-    )
 
 
 def _from_npz(file: BinaryIO) -> Codes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
     from xcodec2.codes import Codes
 
-BUNDLED = "nano"
+BUNDLED_CODEC = "nano"
 LONGEST_SECONDS = 60  # of sound in one cell of a notebook, about 2.6 MB
 
 #: Models in this process that have made codes, by the hash of their weights.
@@ -64,8 +64,8 @@ def _model_of(codes: Codes) -> XCodec2Model | None:
 
     if codes.weights_hash is None:
         return None
-    if codes.weights_hash not in _encoders and codes.model == BUNDLED:
-        model = XCodec2Model.from_pretrained(BUNDLED)
+    if codes.weights_hash not in _encoders and codes.model == BUNDLED_CODEC:
+        model = XCodec2Model.from_pretrained(BUNDLED_CODEC)
         if model.weights_hash != codes.weights_hash:
             return None
         return model

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from xcodec2.audio.io import load_samples
+from xcodec2.checked_codes import is_file_content
 from xcodec2.codec.checkpoints.small import SmallModel, read_small
 from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.constants import TOLERANCE
-from xcodec2.codes import Codes, is_file_content
+from xcodec2.codec.rates import Rates
+from xcodec2.codes import Codes
 from xcodec2.identity import CodecIdentity
 from xcodec2.printable import printable
 
@@ -31,7 +33,7 @@ MOST_RECORDINGS = 8  # in one command
 Progress = Callable[[int, int], object]
 
 
-class QuickModel:
+class QuickModel(Rates):
     """What commands ask of a model, computed by the engine where it gives the same.
 
     Args:
@@ -46,21 +48,6 @@ class QuickModel:
         self.model_id, self.config = model.name, model.config
         self.engine = CompiledCodec(model.config, model.weights)
         self.small = model
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz of the decoded waveform."""
-        return self.config.sample_rate
-
-    @property
-    def frame_rate(self) -> int:
-        """Codes per second."""
-        return self.config.frame_rate
-
-    @property
-    def codebook_size(self) -> int:
-        """How many different codes there are."""
-        return self.config.codebook_size
 
     @cached_property
     def weights_hash(self) -> str | None:

@@ -84,8 +84,11 @@ def test_python_examples_of_the_readme_run(folder):
     assert names["recon"].shape == (1, 1, 320 * (len(speech()) // 320 + 1))
 
 
+@pytest.mark.usefixtures("no_page")
 def test_commands_of_the_readme_run(folder):
-    """In this process, which is faster than a shell; `test_pages_run_as_printed` has one."""
+    """In this process, which is faster than a shell; `test_pages_run_as_printed` has one, and draws
+    the report.
+    """
     shell = [block for block in blocks(ROOT / "README.md") if block.is_shell and not block.not_run]
     commands = [command for block in shell for command in block.commands()]
     assert len(commands) >= 9

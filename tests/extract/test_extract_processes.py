@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from extraction import CrashOnce, Fatal, Hang, make_corpus, recording
+from extraction import make_corpus, recording
+from hazards import CrashOnce, Fatal, Hang
 from paths import HELPERS
 
 from xcodec2.corpus import read_corpus
@@ -88,22 +91,50 @@ def test_pieces_are_cut_by_their_length():
     assert [len(piece) for piece in pieces(items, 10)] == [3, 1, 2]
 
 
-def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(manifest, monkeypatch):
-    """What Ray's actors call: the recording that kills the encoder is found among its
-    neighbors.
+def test_readers_do_without_torch(manifest):
+    """Its import would be most of what a reader costs: seconds, and memory for each."""
+    program = (
+        "import sys; from xcodec2.corpus import read_corpus\n"
+        "from xcodec2.extract.reading import reader\n"
+        "from xcodec2.serve.reading import upload_reader\n"
+        "recording = next(read_corpus(sys.argv[1]))\n"
+        "read, uploaded = reader(16_000)(recording), upload_reader(16_000, 60)\n"
+        "assert len(uploaded(open(recording.place.path, 'rb').read())[1]) == len(read[0])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program, str(manifest)], check=True)
+
+
+@pytest.fixture
+def encode() -> Iterator[Encode]:
+    """What Ray's actors call."""
+    found = Encode(encoding.Settings("nano"))
+    yield found
+    found.child.stop()
+
+
+def outcomes_of(encode: Encode, piece: list) -> list:
+    block = encode({"unit": [5], "first": [0], "content": [pickle.dumps(piece)]})
+    assert (block["unit"], block["first"]) == ([5], [0])
+    return pickle.loads(*block["content"])
+
+
+def test_an_encoder_that_crashes_costs_one_row_on_a_cluster_too(encode, monkeypatch):
+    """The recording that kills the encoder is found among its neighbors. A process that only counts
+    stands in for the encoder: it dies four times.
     """
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HELPERS), *sys.path]))
-    good = [ReadAudio(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
-    piece = [good[0], Fatal("source of f"), *good[1:]]
-    encode = Encode(encoding.Settings("nano"))
-    try:
-        (packed,) = encode({"unit": [5], "first": [0], "content": [pickle.dumps(piece)]})["content"]
-    finally:
-        encode.child.stop()
-    outcomes = pickle.loads(packed)
-    assert outcomes[1] == encoding.Outcome(
+    encode.child = Child("hazards:counter")
+    good = [ReadAudio(np.zeros(size, np.float32), source=f"{size}") for size in (1, 2, 3)]
+    told = encoding.Outcome(
         None, error="source of f: the process that encoded it crashed with signal 11"
     )
+    piece = [good[0], Fatal("source of f"), *good[1:]]
+    assert outcomes_of(encode, piece) == [1, told, 2, 3]
+
+
+def test_a_clusters_encoder_gives_the_models_codes(encode, manifest):
+    good = [ReadAudio(r.load().waveform.numpy(), source=r.source) for r in read_corpus(manifest)]
     model = encoding.Encoder(encoding.Settings("nano")).model
-    for heard, outcome in zip(good, [outcomes[0], *outcomes[2:]], strict=True):
+    for heard, outcome in zip(good, outcomes_of(encode, good), strict=True):
         assert np.array_equal(outcome.codes, model.encode(heard.waveform, 16_000).codes.numpy())

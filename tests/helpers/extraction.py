@@ -1,14 +1,8 @@
-"""What the tests of extraction share: a corpus of real speech, an engine without processes, places
-that misbehave.
-"""
+"""What the tests of extraction share: a corpus of real speech, an engine without processes."""
 
 from __future__ import annotations
 
 import csv
-import os
-import signal
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,52 +23,6 @@ FACTS = {
     "xcodec2.frame_rate": "50",
     "xcodec2.codebook_size": "65536",
 }
-
-
-@dataclass(frozen=True)
-class Crash:
-    """Reading it kills the process, as a decoder's segmentation fault does."""
-
-    def read(self) -> bytes:
-        os.kill(os.getpid(), signal.SIGSEGV)
-        return b""
-
-
-@dataclass(frozen=True)
-class Fatal:
-    """Stands for what a reader has heard; encoding it kills the process, as a defect in a kernel
-    would.
-    """
-
-    source: str
-
-    @property
-    def waveform(self) -> np.ndarray:
-        os.kill(os.getpid(), signal.SIGSEGV)
-        return np.zeros(0)
-
-
-@dataclass(frozen=True)
-class Hang:
-    def read(self) -> bytes:
-        time.sleep(1000)
-        return b""
-
-
-@dataclass(frozen=True)
-class CrashOnce:
-    """Kills the process at the first reading; what it leaves at `path` makes the second one a plain
-    failure.
-    """
-
-    path: str
-
-    def read(self) -> bytes:
-        if os.path.exists(self.path):
-            raise XCodec2Error("read a second time")
-        Path(self.path).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-        return b""
 
 
 def recording(name: str, place: object) -> Recording:

@@ -10,6 +10,8 @@ import pytest
 import soundfile
 import torch
 
+from xcodec2.audio.io import load_audio
+
 
 def noise(samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     """(channels, samples) float32, well inside ±1."""
@@ -30,6 +32,11 @@ def encoded(audio: np.ndarray, rate: int, **how: str) -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, audio.T, rate, **how)
     return buffer.getvalue()
+
+
+def one_after_another(*contents: bytes) -> np.ndarray:
+    """The samples (N,) of several files."""
+    return np.concatenate([load_audio(content).waveform.numpy() for content in contents])
 
 
 def encoded_by_ffmpeg(

@@ -5,7 +5,6 @@ What is learned is tested where it is spoken.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,15 +12,11 @@ import sys
 import warnings
 from pathlib import Path
 
-import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 import soundfile
 import torch
 from paths import HELPERS
 from talkers import (
-    CODEBOOK,
     FEW,
     TEACHING,
     base_tokenizer,
@@ -33,22 +28,20 @@ from talkers import (
 )
 from transformers import AutoModelForCausalLM
 
-from xcodec2.errors import LlasaError, RecipeError
+from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import LlasaMetadata, load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
-from xcodec2.llasa.track import Track, phoneme_tokenizer
 from xcodec2.llasa.training.compact_vocabulary import CompactVocabulary
-from xcodec2.llasa.training.data import WrongText, speech_examples
+from xcodec2.llasa.training.data import speech_examples
 from xcodec2.llasa.training.model import add_rows, build_model
 from xcodec2.llasa.training.packing import pack
-from xcodec2.llasa.training.packs import Packs, tensors
-from xcodec2.llasa.training.prepare import prepare
-from xcodec2.llasa.training.recipe import SHIPPED, LlasaRecipe, read_llasa_recipe
-from xcodec2.llasa.training.rows import Refused, Rows, example
-from xcodec2.llasa.training.train import precision, train
+from xcodec2.llasa.training.packs import tensors
+from xcodec2.llasa.training.recipe import LlasaRecipe, read_llasa_recipe
+from xcodec2.llasa.training.rows import Refused, Rows
+from xcodec2.llasa.training.train import train
 from xcodec2.llasa.vocabulary import extend_tokenizer
 
 
@@ -61,72 +54,6 @@ def run(out: Path, rows: Path, resume: bool = False, **changes) -> Path:
     return train(
         LlasaRecipe(out=str(out), rows=[str(rows)], **{**TEACHING, **changes}), resume=resume
     )
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
-def test_shipped_recipes_are_readable(name):
-    recipe = read_llasa_recipe(name, ["steps=7", "trainer.use_cpu=true", "out=there"])
-    assert (recipe.steps, recipe.trainer["use_cpu"], recipe.out) == (7, True, "there")
-
-
-@pytest.mark.parametrize(
-    ("text", "changes", "words"),
-    [
-        ("steps = 1", [], "recipe: lacks out, rows, learning_rate"),
-        ("stesp = 1", [], "recipe: unknown stesp; known are out, rows"),
-        ("steps = = 1", [], "not a readable recipe"),
-        ("", ["steps"], "KEY=VALUE"),
-        ("", ["steps=many"], "steps: must be of type int, not 'many'"),
-        ("", ["precision=int4"], "precision: must be one of 'auto', 'float32'"),
-        ("", ["rows=[]"], "names no folder"),
-        ("", ["base=x"], "either a base or a shape"),
-        ("", ["text_share=0.5"], "needs text files"),
-        ("", ["seed.deep=1"], "seed is a value, not a table"),
-    ],
-)
-def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
-    whole = (
-        'out = "o"\nrows = ["r"]\nsteps = 1\nseed = 1\nlearning_rate = 1\n'
-        "shape = { hidden_size = 8 }\n"
-    )
-    (tmp_path / "recipe.toml").write_text(text or whole)
-    with pytest.raises(RecipeError, match=words):
-        read_llasa_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, phonemes, small"):
-        read_llasa_recipe("none")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "value"),
-    [
-        ("least_rate", "min_lr_ratio", 0.5),
-        ("listen", "audio_samples", 2),
-        ("seen_only", "compact_vocabulary", False),
-    ],
-)
-def test_old_keys_are_read_and_told(tmp_path, old, new, value):
-    whole = 'out = "o"\nrows = ["r"]\nsteps = 1\nlearning_rate = 1\nshape = { hidden_size = 8 }\n'
-    (tmp_path / "recipe.toml").write_text(f"{whole}{old} = {str(value).lower()}\n")
-    with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
-        recipe = read_llasa_recipe(str(tmp_path / "recipe.toml"))
-    assert getattr(recipe, new) == value
-    with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
-        assert read_llasa_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
-    with pytest.warns(DeprecationWarning, match="inside is now bundled"):
-        assert read_llasa_recipe("inside").compact_vocabulary
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
-def test_precision_follows_the_machine(monkeypatch, name):
-    """The shipped recipes name none that a CPU, or an old GPU, has not."""
-    recipe = read_llasa_recipe(name)
-    assert precision(recipe) == "float32"
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
-    assert precision(recipe) == "float32"
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
-    assert precision(recipe) == ("float32" if name == "bundled" else "bfloat16")
-    assert precision(read_llasa_recipe(name, ["trainer.use_cpu=true"])) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -397,80 +324,3 @@ def test_rows_of_parts_are_trained_resumed_and_written_out(tmp_path, rows, kind)
     lora = {"r": 2, "target_modules": ["q_proj"]}
     adapted = run(tmp_path / "d", rows, steps=1, **tuned, lora=lora)
     assert load_lm(adapted).model.state_dict().keys() == same.keys()
-
-
-def spoken_rows(folder: Path, count: int = 8, **changes) -> Path:
-    """Rows of made-up phonemes on a track, each phoneme with codes of its own."""
-    rng = np.random.default_rng(0)
-    records = []
-    for number in range(count):
-        said = "".join(rng.choice(list("abdfhijk"), 6))
-        steps = rng.integers(1, 4, len(said) + 2)
-        sounds = np.repeat([0, *(ord(one) % 32 + 1 for one in said), 0], steps)
-        records.append(
-            {
-                "id": str(number),
-                "text": said,
-                "codes": sounds.tolist(),
-                "phonemes": said,
-                "durations": " ".join(map(str, steps)),
-            }
-        )
-    metadata = {"xcodec2.codebook_size": str(CODEBOOK)}
-    table = pyarrow.Table.from_pylist(records).replace_schema_metadata(metadata)
-    pyarrow.parquet.write_table(table, folder / "spoken.parquet")
-    settings = {"length": 128, "validation": 0.3, "track": True}
-    prepare(
-        folder / "spoken.parquet",
-        folder / "spoken",
-        phoneme_tokenizer(CODEBOOK),
-        **settings | changes,
-    )
-    return folder / "spoken"
-
-
-@pytest.mark.slow
-def test_a_track_is_trained_and_right_and_wrong_text_are_told_apart(tmp_path):
-    rows = spoken_rows(tmp_path, 60)
-    changes = {"code_rows": "bytes", "validate_every": 300, "audio_samples": 0, "length": 256}
-    folder = run(tmp_path / "run", rows, steps=300, copy_steps=20, **changes, learning_rate=1e-2)
-    lm = load_lm(folder)
-    assert (lm.metadata.track, lm.metadata.phonemes, lm.metadata.one_voice) == (True, True, True)
-    (state,) = (tmp_path / "run").glob("checkpoint-300/trainer_state.json")
-    told = json.loads(state.read_text())["log_history"]
-    losses = {name: value for line in told for name, value in line.items() if "loss" in name}
-    assert losses["eval_codes_loss"] < 1.5  # of 3.1 nats for one of 22 at random
-    assert losses["eval_wrong_text_loss"] > losses["eval_codes_loss"] + 0.8
-    (made,) = InProcess(lm).generate([lm.prompts.prompt("kab")], [0], Sampling(temperature=0))
-    assert made.finished
-    assert len(made.codes)
-
-
-def test_wrong_text_changes_what_is_said_and_not_how_it_sounds(tmp_path):
-    rows = Rows(spoken_rows(tmp_path), "train")
-    own = Prompts.of(load_tokenizer(tmp_path / "spoken"))
-    track = Track.of(own)
-    change, before = WrongText(own, track), None
-    for number in range(len(rows)):
-        row = example(rows[number], own.vocabulary, track.ids)
-        changed = change(row)
-        said = "".join(one.text for one in track.times(row[own.answer_start(row) + 1 : -1]))
-        if before is None:
-            assert changed is None
-        else:
-            wrong = changed[own.answer_start(changed) + 1 : -1]
-            assert "".join(one.text for one in track.times(wrong)) == before
-            assert track.codes(wrong).tolist() == track.codes(row).tolist()
-            assert own.tokenizer.decode(changed[1 : own.answer_start(changed) - 1]) == before
-        before = said
-    with pytest.raises(LlasaError, match="copy_steps needs rows of"):
-        run(tmp_path / "run", write_utterances(tmp_path), copy_steps=1)
-
-
-def test_copying_comes_first(tmp_path):
-    rows = [Rows(spoken_rows(tmp_path, 40), "train")]
-    own = Prompts.of(load_tokenizer(tmp_path / "spoken"))
-    recipe = LlasaRecipe("o", ["r"], 3, 1.0, shape={"hidden_size": 8}, copy_steps=2, length=128)
-    packs = iter(Packs(rows, own, recipe, None, Track.of(own), training=True))
-    coded = [bool(own.vocabulary.is_code(next(packs)["labels"].numpy()).any()) for _ in range(4)]
-    assert coded == [False, False, True, True]

@@ -221,6 +221,7 @@ def test_nano_exported_by_the_command(tmp_path):
     check_parity(XCodec2Model.from_pretrained(), tmp_path / "onnx", speech().numpy())
 
 
+@pytest.mark.usefixtures("no_page")
 def test_an_exported_model_is_a_tokenizer_and_evaluated_as_the_model_is(folder, tmp_path):
     codec = OnnxCodec(folder)
     assert isinstance(codec, SpeechTokenizer)

@@ -105,8 +105,9 @@ def decode(
     CODES are files written by `xcodec2 encode`, .npy arrays, or text files of speech tokens as
     language models generate them (<|s_17|><|s_60001|>...); - is standard input. The suffix of OUT
     sets the format: .wav, .flac, .ogg or .mp3. With several inputs, or if OUT is a folder or ends
-    in /, each input is written to OUT/NAME.wav. Existing files are overwritten. With --id, CODES is
-    the output of `xcodec2 extract`: a folder, a shard, or a URL of either.
+    in /, each input is written to OUT/NAME.wav. Existing files are overwritten. Prints one line per
+    file. With --id, CODES is the output of `xcodec2 extract`: a folder, a shard, or a URL of
+    either.
 
     With --stream, CODES is - and text of speech tokens, which may be cut anywhere. Raw 16-bit
     little-endian mono samples at the model's rate (`xcodec2 info` names it) are written to standard
@@ -149,8 +150,9 @@ def decode(
 
         tokens = open_extraction(codes[0])
     model = load_for_few(model_name, device, len(pairs), dtype=dtype, decoder_only=True)
+    rate = model.sample_rate
 
-    def work(source: Path) -> Callable[[Path], None]:
+    def work(source: Path) -> Callable[[Path], str]:
         item: Path | Codes = source
         if tokens is not None:
             item = tokens.load(rows[source])
@@ -161,14 +163,17 @@ def decode(
         with progress_bar("frames") as progress:
             waveform = model.decode(item, progress=progress)
 
-        def save(target: Path) -> None:
+        def save(target: Path) -> str:
+            written = "standard output" if target == STDIO else str(target)
+            told = f"{written}: {len(waveform) / rate:.2f} s of speech at {rate} Hz"
             if target != STDIO:
-                save_audio(target, waveform, model.sample_rate)
-                return
+                save_audio(target, waveform, rate)
+                return told
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder, f"speech.{audio_format or 'wav'}")
-                save_audio(file, waveform, model.sample_rate)
+                save_audio(file, waveform, rate)
                 write_stdout(file.read_bytes())
+            return told
 
         return save
 

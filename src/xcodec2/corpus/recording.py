@@ -19,7 +19,7 @@ from xcodec2.errors import AudioError, XCodec2Error
 if TYPE_CHECKING:
     import os
 
-    from xcodec2.audio.io import Audio
+    from xcodec2.audio.io import Audio, Mono
 
 
 class Place(Protocol):
@@ -89,12 +89,31 @@ class Recording:
         Raises:
             AudioError: It cannot be read; the message names the source.
         """
-        from xcodec2.audio.io import load_audio
+        import torch
+
+        from xcodec2.audio.io import Audio
+
+        mono = self.load_samples(target_rate)
+        return Audio(torch.from_numpy(mono.samples), mono.num_samples, mono.sample_rate)
+
+    def load_samples(self, target_rate: int = 16_000) -> Mono:
+        """`load` without PyTorch, whose import takes seconds.
+
+        Args:
+            target_rate: In Hz.
+
+        Returns:
+            Mono float32 at that rate.
+
+        Raises:
+            AudioError: As there.
+        """
+        from xcodec2.audio.io import load_samples
 
         content = self.open()
         try:
             array, sample_rate = content if isinstance(content, tuple) else (content, None)
-            audio = load_audio(
+            audio = load_samples(
                 array,
                 sample_rate,
                 channel=self.channel,

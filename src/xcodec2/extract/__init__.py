@@ -12,11 +12,21 @@ Examples:
 
 from __future__ import annotations
 
-from xcodec2.corpus.extraction import Extraction, Shard, open_extraction
-from xcodec2.extract.run import extract
+from typing import TYPE_CHECKING
+
+from xcodec2.lazy import exports
+
+if TYPE_CHECKING:
+    from xcodec2.corpus.extraction import Extraction, Shard, open_extraction
+    from xcodec2.extract.run import extract
 
 __all__ = ["Extraction", "Shard", "extract", "open_extraction"]
 
+_HOMES = {
+    "Extraction": "xcodec2.corpus.extraction",
+    "Shard": "xcodec2.corpus.extraction",
+    "extract": "xcodec2.extract.run",
+    "open_extraction": "xcodec2.corpus.extraction",
+}
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = exports(__name__, _HOMES, __all__)

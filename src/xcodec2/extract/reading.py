@@ -41,18 +41,17 @@ class ReadAudio:
 
 
 def reader(target_rate: int) -> Callable[[Recording], tuple[np.ndarray, int, int, list[str]]]:
-    """What a reading process does; it runs in a `Child`."""
-    import torch
-
-    torch.set_num_threads(1)
+    """What a reading process does; it runs in a `Child`, without PyTorch, whose import takes
+    seconds.
+    """
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
 
     def read(recording: Recording) -> tuple[np.ndarray, int, int, list[str]]:
         with warnings.catch_warnings(record=True) as caught:  # this process's stderr goes nowhere
             warnings.simplefilter("always")
-            audio = recording.load(target_rate)
+            audio = recording.load_samples(target_rate)
         said = [str(warning.message) for warning in caught]
-        return audio.waveform.numpy(), audio.num_samples, audio.sample_rate, said
+        return audio.samples, audio.num_samples, audio.sample_rate, said
 
     return read
 

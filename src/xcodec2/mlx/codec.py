@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from xcodec2.audio.io import load_audio
 from xcodec2.codec.quantizer import bound_twice, center, digits_to_codes
+from xcodec2.codec.rates import Rates
 from xcodec2.errors import XCodec2Error
 from xcodec2.mlx.decoder import MlxDecoder
 from xcodec2.mlx.encoder import MlxEncoder, Samples
@@ -37,7 +38,7 @@ STEP, MAX_STEP = 4, 50  # frames
 MAX_FRAMES = 3001  # in one pass, where the receptive field has no limit
 
 
-class MlxCodec:
+class MlxCodec(Rates):
     """One model, run by MLX on its default device; `from_pretrained` makes it.
 
     The encoder always computes in float32. Features are computed by PyTorch on the CPU.
@@ -88,21 +89,6 @@ class MlxCodec:
             XCodec2Error: It cannot be loaded.
         """
         return cls(XCodec2Model.from_pretrained(name_or_path), decoder)
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz of decoded speech."""
-        return self.config.sample_rate
-
-    @property
-    def frame_rate(self) -> int:
-        """Codes a second."""
-        return self.config.frame_rate
-
-    @property
-    def codebook_size(self) -> int:
-        """Codes are in 0 … codebook_size - 1."""
-        return self.config.codebook_size
 
     def encode(self, audio: Any, sample_rate: int | None = None) -> np.ndarray:
         """Speech → codes (T,) int64.

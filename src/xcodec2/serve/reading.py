@@ -1,4 +1,4 @@
-"""What a process that reads uploads does; it imports no more than that takes."""
+"""What a process that reads uploads does; it imports no more than that takes, PyTorch not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 
-from xcodec2.audio.io import Audio, read_blocks
+from xcodec2.audio.io import Mono, read_blocks
 from xcodec2.audio.samples import Block, Downmix
 from xcodec2.audio.stream import AudioStream
 from xcodec2.errors import AudioError, XCodec2Error
@@ -27,7 +26,6 @@ class TooLongError(AudioError):
 
 def upload_reader(target_rate: int, max_seconds: float) -> Callable[[bytes], Reply]:
     """What a reading process does; it runs in a `Child`."""
-    torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
 
     def read(content: bytes) -> Reply:
@@ -41,20 +39,20 @@ def upload_reader(target_rate: int, max_seconds: float) -> Callable[[bytes], Rep
             return f"unreadable:{problem}", None, 0, 0
         except MemoryError:
             return f"unreadable:{NAME}: needs too much memory", None, 0, 0
-        return "", audio.waveform.numpy(), audio.num_samples, audio.sample_rate
+        return "", audio.samples, audio.num_samples, audio.sample_rate
 
     return read
 
 
-def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Audio:
-    """The audio of a file, as `load_audio` gives it, and no more of it than may be.
+def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Mono:
+    """The audio of a file, as `load_samples` gives it, and no more of it than may be.
 
     Raises:
         TooLongError: It lasts longer.
         AudioError: It cannot be read.
     """
 
-    def take(blocks: Iterator[Block], name: str) -> Audio:
+    def take(blocks: Iterator[Block], name: str) -> Mono:
         stream: AudioStream | None = None
         downmix, parts, rate = Downmix(None, name), [], 0
         for block_rate, block in blocks:
@@ -68,7 +66,6 @@ def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Audio:
         if stream is None or not stream.num_samples:
             raise AudioError(f"{name}: holds no audio samples")
         parts.append(stream.finish())
-        waveform = torch.from_numpy(np.concatenate(parts))
-        return Audio(waveform, stream.num_samples, rate)
+        return Mono(np.concatenate(parts), stream.num_samples, rate)
 
     return read_blocks(content, None, take, name=NAME)

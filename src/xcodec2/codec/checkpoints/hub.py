@@ -15,7 +15,7 @@ from pathlib import Path
 from xcodec2.codec.checkpoints import client
 from xcodec2.errors import CheckpointError
 
-BUNDLED = Path(__file__).parents[2] / "models"
+MODELS = Path(__file__).parents[2] / "models"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 LONE_SUFFIXES = (".ckpt", ".safetensors")
 INDEX_FILE = "model.safetensors.index.json"
@@ -53,13 +53,13 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
     if (
         isinstance(name_or_path, str)
         and re.fullmatch(r"[\w-]+", name)
-        and (BUNDLED / name / CONFIG_FILE).is_file()
+        and (MODELS / name / CONFIG_FILE).is_file()
     ):
         if is_folder:
             warnings.warn(
                 f"{name} is the model inside the package; for the folder say ./{name}", stacklevel=5
             )
-        return in_folder(BUNDLED / name)
+        return in_folder(MODELS / name)
     if is_folder:
         return in_folder(path)
     if is_file:
@@ -94,7 +94,7 @@ def in_folder(folder: Path) -> ModelFiles:
 
 def bundled_codecs() -> list[str]:
     """The names of the codecs in the package, where a language model is, too."""
-    configs = BUNDLED.glob(f"*/{CONFIG_FILE}")
+    configs = MODELS.glob(f"*/{CONFIG_FILE}")
     return [file.parent.name for file in configs if not (file.parent / "llasa.json").is_file()]
 
 
