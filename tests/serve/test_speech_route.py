@@ -13,6 +13,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+import torch
 from serving import (
     GREEDY,
     LONG,
@@ -24,6 +25,7 @@ from serving import (
     talker,
     wait_until,
 )
+from tiny import SPECTROGRAM, random_model
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa import Sampling, Speaker
@@ -274,3 +276,21 @@ def test_a_model_that_fails_midway_is_told_and_frees_its_place():
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(f"{url}/v1/audio/speech", json=SHORT | PCM)
         assert metric(url, "xcodec2_speech_streams") == 0
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_codecs_that_see_far_and_codecs_that_do_not(finite):
+    """One computes each frame once, the other overlapping windows; both as Python streams."""
+    codec = streaming_codec() if finite else random_model(SPECTROGRAM)
+    assert (codec.receptive_field is not None) == finite
+    speaker = talker(codec)
+    expected = torch.cat(list(speaker.stream("red car.", seed=7))).clamp(-1, 1).numpy()
+    with running(create_app(speaker, warm=False)) as url:
+        body = SHORT | PCM | {"sample_rate": codec.sample_rate}
+        answers = [httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60) for _ in range(2)]
+        codes = httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=60).json()
+        assert codes["codes"] == codec.encode(clip()).codes.tolist()
+        sound = httpx.post(f"{url}/v1/audio/decode", json=codes, timeout=60)
+        assert len(sound.content) == 44 + 2 * 24_000
+    for answer in answers:
+        np.testing.assert_allclose(samples_of(answer.content), expected, atol=1e-4)

@@ -13,13 +13,12 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.search import Search
 from xcodec2.llasa.speaker import Spoken
 from xcodec2.llasa.verifiers import Verifier, verifier
-from xcodec2.serve.exchange import Stream, unless_gone, visit_of
+from xcodec2.serve.exchange import Stream, sound_events, unless_gone, visit_of
 from xcodec2.serve.problems import ApiProblem, refused
 from xcodec2.serve.schemas import SpeechRequest
 from xcodec2.serve.service import Service
-from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter
-from xcodec2.serve.speech import quietly, sampling_of
-from xcodec2.serve.voicing import Voicing
+from xcodec2.serve.sound import EVENTS, MEDIA_TYPES, SoundWriter
+from xcodec2.serve.speech import Script, quietly, sampling_of
 
 MAX_CANDIDATES = 64
 
@@ -28,7 +27,7 @@ async def searched(
     service: Service,
     request: Request,
     body: SpeechRequest,
-    voicing: Voicing,
+    script: Script,
     writer: SoundWriter,
     headers: dict[str, str],
 ) -> Response:
@@ -43,8 +42,6 @@ async def searched(
         raise refused(problem, "search") from problem
     if search.width * search.ways > MAX_CANDIDATES:
         raise ApiProblem(400, f"at most {MAX_CANDIDATES} candidates are made", param="search")
-    if body.stream_format == "sse":
-        raise ApiProblem(400, "a search is not streamed as events", param="stream_format")
     choosing = await asyncio.to_thread(judge_of, service)
     speaker = service.speaking()
 
@@ -52,7 +49,7 @@ async def searched(
         with quietly():
             return speaker.speak(
                 body.input,
-                voice=voicing.voice,
+                voice=script.voice,
                 sampling=sampling_of(body),
                 seed=body.seed or 0,
                 search=search,
@@ -68,9 +65,9 @@ async def searched(
     visit.sound()
     visit.tokens = len(spoken.codes)
     service.metrics.tokens.inc(sum(found.num_tokens for found in spoken.searches))
-    return whole_sound(
-        service, request, spoken.waveform.numpy(), writer, headers, body.response_format
-    )
+    used = (script.text_tokens, len(spoken.codes)) if body.stream_format == "sse" else None
+    waveform = spoken.waveform.numpy()
+    return whole_sound(service, request, waveform, writer, headers, body.response_format, used)
 
 
 def judge_of(service: Service) -> Verifier:
@@ -95,8 +92,11 @@ def whole_sound(
     writer: SoundWriter,
     headers: dict[str, str],
     form: str,
+    used: tuple[int, int] | None = None,
 ) -> Stream:
-    """A waveform (N,) that is there already, sent in pieces."""
+    """A waveform (N,) that is there already, sent in pieces; as events that end with the tokens
+    that it `used`, if these are told.
+    """
     visit = visit_of(request)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -111,9 +111,9 @@ def whole_sound(
         service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
 
     return Stream(
-        pieces(),
+        sound_events(pieces(), lambda: used) if used else pieces(),
         leave,
         idle_seconds=service.limits.idle_seconds,
         headers=headers,
-        media_type=MEDIA_TYPES[form],
+        media_type=EVENTS if used else MEDIA_TYPES[form],
     )
