@@ -119,7 +119,9 @@ async def sound_events(
         async for piece in pieces:
             audio = base64.b64encode(piece).decode()
             yield event({"type": "speech.audio.delta", "audio": audio})
-    except XCodec2Error as problem:
+    except ClientGone:
+        raise
+    except Exception as problem:
         yield event({"type": "speech.audio.error", **body_of(problem)})
         return
     given, made = used()

@@ -1,4 +1,6 @@
-"""What a process that reads uploads does; it imports no more than that takes."""
+"""What a process that reads uploads does; it imports no more than that takes, and not PyTorch,
+which would take seconds whenever an upload has killed one.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,8 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 
-from xcodec2.audio.io import Audio, read_blocks
+from xcodec2.audio.io import read_blocks
 from xcodec2.audio.samples import Block, Downmix
 from xcodec2.audio.stream import AudioStream
 from xcodec2.errors import AudioError, XCodec2Error
@@ -27,34 +28,35 @@ class TooLongError(AudioError):
 
 def upload_reader(target_rate: int, max_seconds: float) -> Callable[[bytes], Reply]:
     """What a reading process does; it runs in a `Child`."""
-    torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
 
     def read(content: bytes) -> Reply:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                audio = load_upload(content, target_rate, max_seconds)
+                return "", *load_upload(content, target_rate, max_seconds)
         except TooLongError as problem:
             return f"long:{problem}", None, 0, 0
         except XCodec2Error as problem:
             return f"unreadable:{problem}", None, 0, 0
         except MemoryError:
             return f"unreadable:{NAME}: needs too much memory", None, 0, 0
-        return "", audio.waveform.numpy(), audio.num_samples, audio.sample_rate
 
     return read
 
 
-def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Audio:
-    """The audio of a file, as `load_audio` gives it, and no more of it than may be.
+def load_upload(
+    content: bytes, target_rate: int, max_seconds: float
+) -> tuple[np.ndarray, int, int]:
+    """The audio of a file, as `load_audio` gives it, and no more of it than may be: (N,) float32,
+    samples and rate of what came in.
 
     Raises:
         TooLongError: It lasts longer.
         AudioError: It cannot be read.
     """
 
-    def take(blocks: Iterator[Block], name: str) -> Audio:
+    def take(blocks: Iterator[Block], name: str) -> tuple[np.ndarray, int, int]:
         stream: AudioStream | None = None
         downmix, parts, rate = Downmix(None, name), [], 0
         for block_rate, block in blocks:
@@ -68,7 +70,6 @@ def load_upload(content: bytes, target_rate: int, max_seconds: float) -> Audio:
         if stream is None or not stream.num_samples:
             raise AudioError(f"{name}: holds no audio samples")
         parts.append(stream.finish())
-        waveform = torch.from_numpy(np.concatenate(parts))
-        return Audio(waveform, stream.num_samples, rate)
+        return np.concatenate(parts), stream.num_samples, rate
 
     return read_blocks(content, None, take, name=NAME)

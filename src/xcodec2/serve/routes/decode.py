@@ -146,7 +146,7 @@ def asked_for(content: bytes, lines: Lines) -> CodesRequest:
             parts = [part for part, _ in (*lines.take(content), *lines.finish())]
         except ApiProblem as other:
             raise problem if other.code == "invalid_json" else other from None
-        return CodesRequest(codes=np.concatenate(parts).tolist())
+        return CodesRequest.model_validate({"codes": np.concatenate(parts).tolist()})
 
 
 async def whole_audio(service: Service, request: Request, codes: Codes, wanted: Wanted) -> Response:
