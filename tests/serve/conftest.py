@@ -33,7 +33,7 @@ def url(speaker: Speaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             raise EvaluatorError("not installed")
         return installed(name)
 
-    limits = Limits(readers=1)  # each takes seconds to import torch
+    limits = Limits(readers=1)
     app = create_app(speaker, voices_folder=folder, recognizer=RECOGNIZER, limits=limits)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluators, "asr", asr)

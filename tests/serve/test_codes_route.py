@@ -178,3 +178,53 @@ def test_a_codec_without_a_limit_gives_what_decode_gives():
         )
     expected = model.decode(codes).clamp(-1, 1).numpy()
     np.testing.assert_allclose(samples_of(sound.content), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "99999999", "fast"])
+def test_a_rate_that_is_none(client, rate):
+    answer = client.post(f"/v1/audio/codes?stream=1&sample_rate={rate}", content=b"\0\0" * 9000)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "sample_rate")
+
+
+def test_a_form_is_no_stream_of_samples(client):
+    for sent in ({"files": {"file": ("a.wav", clip())}}, {"json": {"codes": [1]}}):
+        answer = client.post("/v1/audio/codes?stream=1", **sent)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "stream")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/x-npz", "application/x-npz"),
+        ("text/html, Application/X-NPZ; q=0.5", "application/x-npz"),
+        ("application/x-npz;q=0", "application/json"),
+        ("application/x-npz-other", "application/json"),
+    ],
+)
+def test_which_answer_is_accepted(client, accept, kind):
+    answer = client.post("/v1/audio/codes", content=clip(0.5), headers={"Accept": accept})
+    assert answer.headers["content-type"] == kind
+
+
+def test_uploads_without_sound_name_their_field(client):
+    for content in (b"", b"no sound", clip(0.0)):
+        answer = client.post("/v1/audio/codes", files={"file": ("a.wav", content)})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (415, "file")
+
+
+def test_lines_of_codes_that_come_without_their_type(client):
+    codes = MODEL.encode(clip()).codes.tolist()
+    body = "\n".join(json.dumps({"codes": codes[i : i + 9]}) for i in range(0, len(codes), 9))
+    wanted = client.post("/v1/audio/decode?response_format=pcm", json=codes).content
+    for content in (body, body.replace('{"codes": ', "").replace("}", "")):
+        answer = client.post("/v1/audio/decode?response_format=pcm", content=content)
+        assert answer.content == wanted
+    for broken in ('{"codes":\n [1, 2,\n', body + "\n{"):
+        answer = client.post("/v1/audio/decode", content=broken)
+        assert answer.json()["error"]["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("code", [True, "1", 1.0, None, [1], 64, -1])
+def test_codes_that_are_none(client, code):
+    answer = client.post("/v1/audio/decode", json={"codes": [1, code]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "codes")

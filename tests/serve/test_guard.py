@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from serving import running, streaming_codec, talker
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from xcodec2.serve import create_app
+from xcodec2.serve import Limits, create_app
 
 KEY, OTHER = "a-key-of-ours", "another-key"
 
@@ -117,3 +118,23 @@ def test_unknown_routes_and_methods_have_the_one_shape(locked):
         answer = httpx.request(method, f"{locked}{path}", headers=headers)
         assert answer.status_code == status, path
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_a_body_that_does_not_come_is_not_waited_for():
+    app = create_app(None, streaming_codec(), limits=Limits(idle_seconds=0.2), warm=False)
+    with running(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        for path in ("speech", "codes", "decode"):
+            with socket.create_connection((host, int(port)), timeout=30) as raw:
+                head = f"POST /v1/audio/{path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+                raw.sendall(f"{head}Content-Length: 99\r\n\r\nabc".encode())
+                assert b" 408 " in raw.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_server_that_is_about_to_end_takes_no_more():
+    app = create_app(None, streaming_codec(), warm=False)
+    with running(app) as url:
+        app.state.service.closing = True
+        answer = httpx.get(f"{url}/v1/models")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
+        assert httpx.get(f"{url}/health").status_code == 503

@@ -74,3 +74,22 @@ def test_a_rate_that_is_none_is_refused(url):
     with socket_at(url, "?sample_rate=1") as socket:
         socket.send(b"abab")
         assert "Hz" in rest_of(socket)[-1]["error"]["message"]
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "fast", "", "9999999"])
+def test_a_rate_that_is_none_is_told(url, rate):
+    with socket_at(url, f"?sample_rate={rate}") as socket:
+        socket.send(bytes(3200))
+        (answer,) = rest_of(socket)
+        assert answer["error"]["param"] == "sample_rate"
+
+
+def test_messages_that_say_something_else(url):
+    for message in ('{"type": "session.update"}', "{}"):
+        with socket_at(url) as socket:
+            socket.send(message)
+            (answer,) = rest_of(socket)
+            assert "finish" in answer["error"]["message"]
+    with socket_at(url) as socket:
+        socket.send('{"type": "finish", "id": 7}')
+        assert rest_of(socket) == [{"type": "done", "codes": []}]

@@ -13,6 +13,7 @@ import av
 import httpx
 import numpy as np
 import pytest
+import torch
 from serving import (
     GREEDY,
     LONG,
@@ -24,10 +25,12 @@ from serving import (
     talker,
     wait_until,
 )
+from tiny import SPECTROGRAM, random_model
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa import Sampling, Speaker
-from xcodec2.serve import Limits, create_app
+from xcodec2.serve import Limits, create_app, engine
+from xcodec2.streaming import push_all
 
 SHORT = {"input": "red car.", "seed": 7}
 PCM = {"response_format": "pcm", "sample_rate": 16_000}
@@ -253,9 +256,16 @@ def test_a_model_elsewhere_is_not_listened_to_any_longer():
         assert metric(url, "xcodec2_generations") == 0
 
 
-def test_a_model_that_fails_midway_is_told_and_frees_its_place():
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (LlasaError("the server ended the answer early"), "ended the answer early"),
+        (RuntimeError("/secret/path"), "the language model failed"),
+    ],
+)
+def test_a_model_that_fails_midway_is_told_and_frees_its_place(fault, said):
     class Broken:
-        """Gives ten codes, then nothing but an error."""
+        """Gives some codes, then nothing but an error."""
 
         def __init__(self, inner):
             self.name, self.prompts, self.metadata = "broken", inner.prompts, inner.metadata
@@ -263,14 +273,51 @@ def test_a_model_that_fails_midway_is_told_and_frees_its_place():
 
         def stream(self, prompt, seed, sampling):
             yield from range(40)
-            raise LlasaError("the server ended the answer early")
+            raise fault
 
     broken = Speaker(Broken(talker().backend), streaming_codec())
     with running(create_app(broken, warm=False)) as url:
         sse = httpx.post(f"{url}/v1/audio/speech", json=SHORT | PCM | {"stream_format": "sse"})
         last = json.loads(sse.text.splitlines()[-2][6:])
         assert last["type"] == "speech.audio.error"
-        assert "ended the answer early" in last["error"]["message"]
+        assert said in last["error"]["message"]
         with pytest.raises(httpx.RemoteProtocolError):
             httpx.post(f"{url}/v1/audio/speech", json=SHORT | PCM)
         assert metric(url, "xcodec2_speech_streams") == 0
+
+
+@pytest.mark.parametrize("finite", [True, False])
+def test_codecs_that_see_far_and_codecs_that_do_not(finite):
+    """One computes each frame once, the other overlapping windows; both as Python streams."""
+    codec = streaming_codec() if finite else random_model(SPECTROGRAM)
+    assert (codec.receptive_field is not None) == finite
+    speaker = talker(codec)
+    expected = torch.cat(list(speaker.stream("red car.", seed=7))).clamp(-1, 1).numpy()
+    with running(create_app(speaker, warm=False)) as url:
+        body = SHORT | PCM | {"sample_rate": codec.sample_rate}
+        answers = [httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60) for _ in range(2)]
+        codes = httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=60).json()
+        assert codes["codes"] == codec.encode(clip()).codes.tolist()
+        sound = httpx.post(f"{url}/v1/audio/decode", json=codes, timeout=60)
+        assert len(sound.content) == 44 + 2 * 24_000
+    for answer in answers:
+        np.testing.assert_allclose(samples_of(answer.content), expected, atol=1e-4)
+
+
+def test_a_fault_of_the_codec_midway_is_told_as_an_event(monkeypatch):
+    """And says nothing of this machine."""
+    turns = iter(range(1000))
+
+    def push(sessions, chunks):
+        if next(turns) > 3:
+            raise RuntimeError("/secret/path")
+        return push_all(sessions, chunks)
+
+    monkeypatch.setattr(engine, "push_all", push)
+    with running(create_app(talker(), warm=False)) as url:
+        body = SHORT | PCM | {"stream_format": "sse"}
+        answer = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
+        *_, last = [json.loads(line[6:]) for line in answer.text.splitlines() if line]
+        assert last["type"] == "speech.audio.error"
+        assert last["error"]["message"] == "internal error"
+        assert "secret" not in answer.text

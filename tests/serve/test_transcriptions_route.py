@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
+import time
 
 import httpx
 import pytest
 import torch
-from serving import clip, running, streaming_codec
+from serving import LONG, clip, metric, running, streaming_codec, talker, wait_until
 
 from xcodec2 import evaluators
 from xcodec2.serve import create_app
@@ -90,3 +93,36 @@ def test_by_a_recognizer(monkeypatch):
             answer = ask(url, **fields)
             assert answer.status_code in (400, 404)
             assert answer.json()["error"]["param"] == param
+
+
+def test_a_search_is_sent_as_events_too(reader):
+    """The candidates are chosen by the model that reads codes."""
+    body = {"input": "red car.", "search": "best-of-2", "response_format": "pcm", "seed": 3}
+    with running(create_app(talker(), ctc=reader[0], warm=False)) as url:
+        whole = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
+        answer = httpx.post(
+            f"{url}/v1/audio/speech", json=body | {"stream_format": "sse"}, timeout=60
+        )
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *deltas, done = [json.loads(line[6:]) for line in answer.text.splitlines() if line]
+    assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == whole.content
+    assert done["usage"]["output_tokens"] > 0
+
+
+def test_a_search_ends_when_nobody_waits_for_it(reader):
+    body = json.dumps(LONG | {"search": "best-of-4"}).encode()
+    with running(create_app(talker(), ctc=reader[0], warm=False)) as url:
+
+        def made() -> float:
+            return metric(url, "xcodec2_generated_tokens_total")
+
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as raw:
+            head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: {host}:{port}\r\n"
+            raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(lambda: made() > 0, 60)
+        last = -1.0
+        while made() != last:  # no longer than the step that is under way
+            last = made()
+            time.sleep(0.3)
+        assert last < 4 * 1024  # one piece of the text has as many, and there are dozens

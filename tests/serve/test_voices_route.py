@@ -81,3 +81,12 @@ def test_voices_that_are_refused(client, changes, param):
 def test_ids_lead_nowhere(client, id):
     assert client.get(f"/v1/audio/voices/{id}").status_code == 404
     assert client.delete(f"/v1/audio/voices/{id}").status_code == 404
+
+
+def test_names_that_cannot_be_shown_and_clips_that_cannot_be_read(client):
+    for name in ("a\0b", "a\nb", "\x1b[2J"):
+        answer = add(client, name=name)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+    for content in (b"", b"no sound"):
+        answer = add(client, content, name="Nobody")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (415, "audio_sample")

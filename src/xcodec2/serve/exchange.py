@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -14,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.guard import Body, Visit
-from xcodec2.serve.problems import LOG, ApiProblem, ClientGone
+from xcodec2.serve.problems import LOG, ApiProblem, ClientGone, body_of
 
 Result = TypeVar("Result")
 
@@ -105,11 +106,39 @@ def event(facts: Mapping[str, object]) -> bytes:
     return f"data: {json.dumps(facts)}\n\n".encode()
 
 
+async def sound_events(
+    pieces: AsyncIterator[bytes], used: Callable[[], tuple[int, int]]
+) -> AsyncIterator[bytes]:
+    """Bytes of sound as server-sent events, with an end that says what it took.
+
+    Args:
+        pieces: The sound.
+        used: Gives, behind the last piece, the tokens that were read and those that were made.
+    """
+    try:
+        async for piece in pieces:
+            audio = base64.b64encode(piece).decode()
+            yield event({"type": "speech.audio.delta", "audio": audio})
+    except ClientGone:
+        raise
+    except Exception as problem:
+        yield event({"type": "speech.audio.error", **body_of(problem)})
+        return
+    given, made = used()
+    usage = {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
+    yield event({"type": "speech.audio.done", "usage": usage})
+
+
 async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """A piece that was waited for, and those behind it."""
     yield first
     async for piece in rest:
         yield piece
+
+
+def kind_of(request: Request) -> str:
+    """The type that a body says it has, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def uploaded(request: Request, fields: tuple[str, ...] = ("file",)) -> bytes:
@@ -118,8 +147,7 @@ async def uploaded(request: Request, fields: tuple[str, ...] = ("file",)) -> byt
     Raises:
         ApiProblem: The form has none.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    if kind_of(request) != "multipart/form-data":
         return await request.body()
     async with request.form(max_files=4, max_fields=64) as form:
         for name in fields:

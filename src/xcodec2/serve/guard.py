@@ -113,11 +113,17 @@ class Body:
         """The next message.
 
         Raises:
-            ApiProblem: There is too much of it, alone or with that of others.
+            ApiProblem: There is too much of it, alone or with that of others, or it does not come.
         """
         if self.limited and self.length is not None and self.length > self.desk.limits.max_upload:
             raise self.too_large()
-        message = await self.receive()
+        if self.limited and not self.over:
+            try:
+                message = await asyncio.wait_for(self.receive(), self.desk.limits.idle_seconds)
+            except asyncio.TimeoutError as problem:
+                raise ApiProblem(408, "nothing came for too long", code="idle") from problem
+        else:
+            message = await self.receive()
         if message["type"] == "http.request":
             self.over = not message.get("more_body", False)
             if self.limited:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 Rate = Literal[8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000]
 MAX_SEED = 2**63 - 1
+
+
+class Lenient(BaseModel):
+    """Fields that are not known here are passed over, and null is as good as nothing."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_nulls(cls, values: Any) -> Any:
+        """What was given: clients write null for what they leave to the server."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class VoiceName(BaseModel):
@@ -17,10 +31,8 @@ class VoiceName(BaseModel):
     id: str = Field(max_length=256)
 
 
-class SpeechRequest(BaseModel):
-    """A text to speak. Fields that are not known here are passed over."""
-
-    model_config = ConfigDict(extra="ignore")
+class SpeechRequest(Lenient):
+    """A text to speak."""
 
     input: str = Field(min_length=1, description="What to say.")
     model: str | None = Field(None, max_length=256, description="See /v1/models.")
@@ -52,12 +64,10 @@ class CodesAnswer(BaseModel):
     weights_hash: str | None
 
 
-class CodesRequest(BaseModel):
+class CodesRequest(Lenient):
     """Codes to decode: what encoding answered, or the codes alone."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    codes: list[Annotated[int, Field(ge=0, lt=1 << 31)]] = Field(min_length=1)
+    codes: list[Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]] = Field(min_length=1)
     num_samples: int | None = Field(None, ge=1, lt=1 << 62)
     sample_rate: int | None = Field(None, ge=1, lt=1 << 31)
     frame_rate: int | None = Field(None, ge=1, lt=1 << 31)
@@ -116,6 +126,12 @@ class Models(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[ModelFacts]
+
+
+class SpeechModels(Models):
+    """Those that speak, by both names that clients look for."""
+
+    models: list[ModelFacts]
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import copy
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 from fastapi import Request
 from fastapi.responses import Response
 
 from xcodec2.errors import XCodec2Error
+from xcodec2.llasa.backends.base import Generated
+from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.search import Search
-from xcodec2.llasa.speaker import Spoken
+from xcodec2.llasa.speaker import Speaker, Spoken
 from xcodec2.llasa.verifiers import Verifier, verifier
-from xcodec2.serve.exchange import Stream, unless_gone, visit_of
-from xcodec2.serve.problems import ApiProblem, refused
+from xcodec2.serve.exchange import Stream, sound_events, unless_gone, visit_of
+from xcodec2.serve.places import BatchPlaces
+from xcodec2.serve.problems import ApiProblem, ClientGone, refused
 from xcodec2.serve.schemas import SpeechRequest
 from xcodec2.serve.service import Service
-from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter
-from xcodec2.serve.speech import quietly, sampling_of
-from xcodec2.serve.voicing import Voicing
+from xcodec2.serve.sound import EVENTS, MEDIA_TYPES, SoundWriter
+from xcodec2.serve.speech import Script, quietly, sampling_of
 
 MAX_CANDIDATES = 64
 
@@ -28,7 +33,7 @@ async def searched(
     service: Service,
     request: Request,
     body: SpeechRequest,
-    voicing: Voicing,
+    script: Script,
     writer: SoundWriter,
     headers: dict[str, str],
 ) -> Response:
@@ -43,16 +48,15 @@ async def searched(
         raise refused(problem, "search") from problem
     if search.width * search.ways > MAX_CANDIDATES:
         raise ApiProblem(400, f"at most {MAX_CANDIDATES} candidates are made", param="search")
-    if body.stream_format == "sse":
-        raise ApiProblem(400, "a search is not streamed as events", param="stream_format")
     choosing = await asyncio.to_thread(judge_of, service)
-    speaker = service.speaking()
+    gone = threading.Event()
+    speaker = interruptible(service.speaking(), gone, service.metrics.tokens.inc)
 
     def work() -> Spoken:
         with quietly():
             return speaker.speak(
                 body.input,
-                voice=voicing.voice,
+                voice=script.voice,
                 sampling=sampling_of(body),
                 seed=body.seed or 0,
                 search=search,
@@ -64,13 +68,67 @@ async def searched(
     except XCodec2Error as problem:
         said = str(problem).replace(speaker.backend.name, "the language model")
         raise ApiProblem(400, said, param="search") from problem
+    finally:
+        gone.set()
     visit = visit_of(request)
     visit.sound()
     visit.tokens = len(spoken.codes)
-    service.metrics.tokens.inc(sum(found.num_tokens for found in spoken.searches))
-    return whole_sound(
-        service, request, spoken.waveform.numpy(), writer, headers, body.response_format
-    )
+    if not isinstance(speaker.backend, InProcess):
+        service.metrics.tokens.inc(sum(found.num_tokens for found in spoken.searches))
+    used = (script.text_tokens, len(spoken.codes)) if body.stream_format == "sse" else None
+    waveform = spoken.waveform.numpy()
+    return whole_sound(service, request, waveform, writer, headers, body.response_format, used)
+
+
+class Candidates(InProcess):
+    """A back end in this process that gives up when nobody waits for what it makes.
+
+    Args:
+        backend: What generates.
+        gone: Is set when whoever asked has left.
+        made: Is called with the number of codes that a step has made.
+    """
+
+    def __init__(
+        self, backend: InProcess, gone: threading.Event, made: Callable[[int], None]
+    ) -> None:
+        super().__init__(backend.lm)
+        self.gone, self.made = gone, made
+
+    def generate(
+        self, prompts: Sequence[np.ndarray], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generated]:
+        """As the back end does it.
+
+        Raises:
+            ClientGone: Nobody waits any more.
+        """
+        places = BatchPlaces(self, max(1, len(prompts)))
+        asked = zip(prompts, seeds, strict=True)
+        growths = [places.start(prompt, seed, sampling) for prompt, seed in asked]
+        codes: list[list[int]] = [[] for _ in growths]
+        while places.busy:
+            if self.gone.is_set():
+                raise ClientGone
+            places.step()
+            new = [growth.take() for growth in growths]
+            self.made(sum(map(len, new)))
+            for own, more in zip(codes, new, strict=True):
+                own += more
+        return [
+            Generated(np.array(own, np.int64), growth.ended)
+            for own, growth in zip(codes, growths, strict=True)
+        ]
+
+
+def interruptible(speaker: Speaker, gone: threading.Event, made: Callable[[int], None]) -> Speaker:
+    """A speaker whose searches end when nobody waits for them; those of a server elsewhere do not
+    before their candidates are whole.
+    """
+    if isinstance(speaker.backend, InProcess):
+        speaker = copy.copy(speaker)
+        speaker.backend = Candidates(speaker.backend, gone, made)
+    return speaker
 
 
 def judge_of(service: Service) -> Verifier:
@@ -95,8 +153,11 @@ def whole_sound(
     writer: SoundWriter,
     headers: dict[str, str],
     form: str,
+    used: tuple[int, int] | None = None,
 ) -> Stream:
-    """A waveform (N,) that is there already, sent in pieces."""
+    """A waveform (N,) that is there already, sent in pieces; as events that end with the tokens
+    that it `used`, if these are told.
+    """
     visit = visit_of(request)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -111,9 +172,9 @@ def whole_sound(
         service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
 
     return Stream(
-        pieces(),
+        sound_events(pieces(), lambda: used) if used else pieces(),
         leave,
         idle_seconds=service.limits.idle_seconds,
         headers=headers,
-        media_type=MEDIA_TYPES[form],
+        media_type=EVENTS if used else MEDIA_TYPES[form],
     )

@@ -231,11 +231,13 @@ def service_of(connection: HTTPConnection) -> Service:
     """The server's state, when it is ready for requests.
 
     Raises:
-        ApiProblem: It is still loading, or cannot (503).
+        ApiProblem: It is still loading, cannot, or is about to end (503).
     """
     service: Service = connection.app.state.service
     if service.problem is not None:
         raise ApiProblem(503, "the server could not load its models", code="not_loaded")
+    if service.closing:
+        raise ApiProblem(503, "the server is about to end", code="stopping")
     if not service.ready:
         raise ApiProblem(
             503, "the server is loading its models", code="loading", headers={"Retry-After": "2"}

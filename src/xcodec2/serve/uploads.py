@@ -58,31 +58,34 @@ class Readers:
         finally:
             self.idle.put(child)
 
-    async def read(self, content: bytes) -> Audio:
-        """The audio of an upload.
+    async def read(self, content: bytes, param: str = "file") -> Audio:
+        """The audio of an upload, which came as the field `param`.
 
         Raises:
             ApiProblem: It cannot be read (415), or lasts too long (413).
         """
-        return await asyncio.get_running_loop().run_in_executor(self.pool, self.read_now, content)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.pool, self.read_now, content, param)
 
-    def read_now(self, content: bytes) -> Audio:
+    def read_now(self, content: bytes, param: str) -> Audio:
         """The same, in a thread that waits."""
         if not content:
-            raise ApiProblem(415, f"{NAME} is empty: send the bytes of an audio file")
+            raise ApiProblem(415, f"{NAME} is empty: send the bytes of an audio file", param=param)
         child = self.idle.get()
         try:
             problem, waveform, num_samples, rate = child.ask(content, TIME_LIMIT)
         except (Died, XCodec2Error) as broken:
             if isinstance(broken, Died):
                 self.died()
-            raise ApiProblem(415, f"{NAME} cannot be read: it is damaged, or no audio") from broken
+            raise ApiProblem(
+                415, f"{NAME} cannot be read: it is damaged, or no audio", param=param
+            ) from broken
         finally:
             self.idle.put(child)
         if problem:
             kind, _, message = problem.partition(":")
             code = "audio_too_long" if kind == "long" else None
-            raise ApiProblem(413 if kind == "long" else 415, message, code=code, param="file")
+            raise ApiProblem(413 if kind == "long" else 415, message, code=code, param=param)
         return Audio(torch.from_numpy(waveform), num_samples, rate)
 
     def close(self) -> None:

@@ -132,7 +132,7 @@ async def clip_codes(service: Service, content: bytes, param: str) -> Codes:
         ApiProblem: It cannot be read, or is too short or too long.
     """
     model = service.encoding()
-    audio = await service.readers.read(content)
+    audio = await service.readers.read(content, param)
     seconds, (least, most) = len(audio.waveform) / model.config.input_rate, VOICE_SECONDS
     if not least <= seconds <= most:
         raise ApiProblem(

@@ -13,11 +13,17 @@ from starlette.types import Scope
 
 from xcodec2 import __version__
 from xcodec2.serve.problems import ApiProblem
-from xcodec2.serve.schemas import ModelFacts, Models, error_answers
-from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
+from xcodec2.serve.schemas import ModelFacts, Models, SpeechModels, error_answers
+from xcodec2.serve.service import (
+    SPEECH_ALIASES,
+    TRANSCRIPTION_ALIASES,
+    Service,
+    service_of,
+)
 
 router = APIRouter()
 PAGE = Path(__file__).parents[1] / "page"
+FILE_METHODS = ["GET", "HEAD"]
 
 
 class Page(StaticFiles):
@@ -27,14 +33,29 @@ class Page(StaticFiles):
         """A file.
 
         Raises:
-            ApiProblem: There is none (404), or a route that takes other methods (405).
+            ApiProblem: There is none (404), or what is there takes other methods (405).
         """
-        if scope["path"].startswith("/v1/"):
-            routes = scope["app"].routes
-            if any(route.matches(scope)[0] is Match.PARTIAL for route in routes):
-                raise ApiProblem(405, f"{scope['method']} is nothing that this route takes")
-            raise ApiProblem(404, "there is no such route: see /openapi.json")
-        return await super().get_response(path, scope)
+        allowed = methods_at(scope)
+        if not allowed and not scope["path"].startswith("/v1/") and self.lookup_path(path)[1]:
+            if scope["method"] in FILE_METHODS:
+                return await super().get_response(path, scope)
+            allowed = FILE_METHODS
+        if allowed:
+            raise ApiProblem(
+                405,
+                f"{scope['method']} is nothing that this address takes: {', '.join(allowed)}",
+                headers={"Allow": ", ".join(allowed)},
+            )
+        raise ApiProblem(404, "there is nothing at this address: see /openapi.json")
+
+
+def methods_at(scope: Scope) -> list[str]:
+    """The methods of the routes at an address, none where there is no route."""
+    found: set[str] = set()
+    for route in scope["app"].routes:
+        if route.matches(scope)[0] is Match.PARTIAL:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found)
 
 
 @router.get("/v1/models", summary="List models", response_model=Models, responses=error_answers())
@@ -45,17 +66,30 @@ async def list_models(request: Request) -> Models:
 
 
 @router.get(
+    "/v1/audio/models",
+    summary="List models that speak",
+    response_model=SpeechModels,
+    responses=error_answers(),
+)
+async def list_speech_models(request: Request) -> SpeechModels:
+    """What Open WebUI asks for before it offers models to choose from."""
+    service = service_of(request)
+    names = [service.speaker_name, *SPEECH_ALIASES] if service.speaker_name else []
+    data = [facts_of_model(service, name) for name in names if name]
+    return SpeechModels(data=data, models=data)
+
+
+@router.get(
     "/v1/models/{model_id:path}",
     summary="One model",
     response_model=ModelFacts,
     responses=error_answers(404),
 )
 async def get_model(model_id: str, request: Request) -> ModelFacts:
-    """One of them; the usual names of speech models mean the one here."""
+    """One of them; the usual names of speech models mean what is here."""
     service = service_of(request)
-    if model_id in SPEECH_ALIASES and service.speaker_name:
-        return facts_of_model(service, model_id)
-    if model_id not in service.names:
+    usual = (*(SPEECH_ALIASES if service.speaker_name else ()), *TRANSCRIPTION_ALIASES)
+    if model_id not in (*service.names, *usual):
         raise ApiProblem(404, "there is no such model", code="model_not_found", param="model_id")
     return facts_of_model(service, model_id)
 
@@ -65,6 +99,7 @@ def facts_of_model(service: Service, name: str) -> ModelFacts:
     return ModelFacts(id=name, created=service.created, owned_by="open-xcodec2")
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Whether it can serve", responses={503: {}})
 async def health(request: Request) -> JSONResponse:
     """200 when the server has spoken once; 503 while it loads, and when it is about to end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from xcodec2.serve.exchange import (
     Stream,
     body_of_request,
     chained,
+    kind_of,
     unless_gone,
     uploaded,
     visit_of,
@@ -69,7 +71,8 @@ async def create_codes(
     service = service_of(request)
     model = service.encoding()
     if stream:
-        return await stream_codes(service, request, sample_rate or model.config.input_rate)
+        rate = model.config.input_rate if sample_rate is None else sample_rate
+        return await stream_codes(service, request, rate)
     service.whole.check_room()
     content = await uploaded(request)
     audio = await unless_gone(request, service.readers.read(content))
@@ -81,10 +84,19 @@ async def create_codes(
     visit_of(request).audio = codes.duration
     visit_of(request).tokens = len(codes)
     service.metrics.audio_seconds.labels("encoded").inc(codes.duration)
-    if NPZ in request.headers.get("accept", ""):
+    if accepts(request, NPZ):
         headers = {"Content-Disposition": 'attachment; filename="codes.npz"'}
         return Response(codes.to_bytes(), media_type=NPZ, headers=headers)
     return JSONResponse(codes_as_json(codes))
+
+
+def accepts(request: Request, kind: str) -> bool:
+    """Whether a client names a type among those that it takes."""
+    for named in request.headers.get("accept", "").lower().split(","):
+        name, *parameters = (part.strip() for part in named.split(";"))
+        if name == kind:
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", part) for part in parameters)
+    return False
 
 
 def codes_as_json(codes: Codes) -> dict[str, Any]:
@@ -101,7 +113,13 @@ def codes_as_json(codes: Codes) -> dict[str, Any]:
 
 
 async def stream_codes(service: Service, request: Request, sample_rate: int) -> Response:
-    """Lines of codes as they become final, while the body still comes."""
+    """Lines of codes as they become final, while the body still comes.
+
+    Raises:
+        ApiProblem: The body says that it is something else than samples.
+    """
+    if kind_of(request) in ("multipart/form-data", "application/json"):
+        raise ApiProblem(400, "a stream's body is s16le samples and nothing else", param="stream")
     body_of_request(request).unlimited()
     try:
         job = service.engine.encode(sample_rate)

@@ -21,6 +21,7 @@ from xcodec2.serve.exchange import (
     Stream,
     body_of_request,
     chained,
+    kind_of,
     unless_gone,
     uploaded,
     visit_of,
@@ -33,7 +34,13 @@ from xcodec2.serve.service import Service, service_of
 from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
 
 router = APIRouter()
-LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+LINE_TYPES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+)
 MAX_LINE = 1 << 20  # bytes
 
 
@@ -80,8 +87,7 @@ async def create_audio(
         known = ", ".join(map(str, Rate.__args__))  # type: ignore[attr-defined]
         raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
     wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in LINE_TYPES:
+    if kind_of(request) in LINE_TYPES:
         return await stream_audio(service, request, wanted)
     codes, asked = await asyncio.to_thread(codes_in, await uploaded(request), service)
     if asked is not None:
@@ -102,7 +108,8 @@ def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | No
     model, asked = service.models.codec, None
     try:
         if content.lstrip()[:1] in (b"{", b"["):
-            asked = asked_for(content)
+            most = int(service.limits.max_seconds * model.frame_rate)
+            asked = asked_for(content, Lines(model.codebook_size, most))
             codes = Codes(
                 torch.tensor(asked.codes, dtype=torch.int64, device="cpu"),
                 num_samples=asked.num_samples,
@@ -125,11 +132,21 @@ def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | No
     return codes, asked
 
 
-def asked_for(content: bytes) -> CodesRequest:
-    """What a body of JSON asks for: an object, or a list of codes alone."""
-    if content.lstrip()[:1] == b"[":
-        content = b'{"codes":' + content + b"}"
-    return parsed_body(CodesRequest, content)
+def asked_for(content: bytes, lines: Lines) -> CodesRequest:
+    """What a body of JSON asks for: an object, a list of codes alone, or lines of either, whose
+    client did not say that there would be lines.
+    """
+    listed = content.lstrip()[:1] == b"["
+    try:
+        return parsed_body(CodesRequest, b'{"codes":' + content + b"}" if listed else content)
+    except ApiProblem as problem:
+        if problem.code != "invalid_json" or b"\n" not in content.strip():
+            raise
+        try:
+            parts = [part for part, _ in (*lines.take(content), *lines.finish())]
+        except ApiProblem as other:
+            raise problem if other.code == "invalid_json" else other from None
+        return CodesRequest.model_validate({"codes": np.concatenate(parts).tolist()})
 
 
 async def whole_audio(service: Service, request: Request, codes: Codes, wanted: Wanted) -> Response:
@@ -278,9 +295,11 @@ def codes_of_json(text: str, codebook_size: int) -> list[int]:
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise ApiProblem(400, "a line is no JSON", param="codes") from problem
+        raise ApiProblem(400, "a line is no JSON", param="codes", code="invalid_json") from problem
     if isinstance(value, dict):
-        value = value.get("codes")
+        if "codes" not in value:
+            raise ApiProblem(400, 'an object is {"codes": […]}', param="codes")
+        value = value["codes"]
     codes = value if isinstance(value, list) else [value]
     for code in codes:
         if type(code) is not int or not 0 <= code < codebook_size:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Annotated, Any
+import re
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from xcodec2.audio.samples import pcm16
 from xcodec2.errors import XCodec2Error
@@ -24,7 +25,7 @@ POLICY, TRY_LATER = 1008, 1013  # closing codes
 
 
 @router.websocket("/v1/realtime/codec")
-async def realtime(socket: WebSocket, sample_rate: Annotated[int | None, Query()] = None) -> None:
+async def realtime(socket: WebSocket) -> None:
     """Binary frames of s16le are answered by {"codes": […]}, such messages by binary sound.
 
     {"type": "finish"} ends both ways: what is left comes, then {"type": "done"}, and the end.
@@ -33,9 +34,9 @@ async def realtime(socket: WebSocket, sample_rate: Annotated[int | None, Query()
     await socket.accept(protocols[0] if protocols else None)
     try:
         service = service_of(socket)
-        session = Session(service, socket, sample_rate or service.models.codec.config.input_rate)
+        session = Session(service, socket, rate_of(socket, service.models.codec.config.input_rate))
     except ApiProblem as problem:
-        await refuse(socket, problem, TRY_LATER)
+        await refuse(socket, problem, TRY_LATER if problem.status_code == 503 else POLICY)
         return
     try:
         await session.run()
@@ -52,6 +53,18 @@ async def realtime(socket: WebSocket, sample_rate: Annotated[int | None, Query()
 async def nowhere(socket: WebSocket) -> None:
     """No other place takes a WebSocket."""
     await socket.close()
+
+
+def rate_of(socket: WebSocket, usual: int) -> int:
+    """The rate of the sound that comes, in Hz.
+
+    Raises:
+        ApiProblem: It is no number.
+    """
+    asked = socket.query_params.get("sample_rate", str(usual))
+    if not re.fullmatch("[0-9]{1,7}", asked):
+        raise ApiProblem(400, "sample_rate: a number of Hz", param="sample_rate")
+    return int(asked)
 
 
 async def refuse(socket: WebSocket, problem: Exception, code: int) -> None:
@@ -136,10 +149,13 @@ class Session:
     async def read(self, text: str) -> bool:
         """Codes → the decoder; whether more may come."""
         try:
-            if json.loads(text) == {"type": "finish"}:
-                return False
+            value = json.loads(text)
         except (ValueError, RecursionError) as problem:
             raise ApiProblem(400, "a message is no JSON", code="invalid_json") from problem
+        if isinstance(value, dict) and "codes" not in value:
+            if value.get("type") == "finish":
+                return False
+            raise ApiProblem(400, 'a message is {"codes": […]} or {"type": "finish"}', param="type")
         codes = codes_of_json(text, self.service.models.codec.codebook_size)
         self.taken += len(codes)
         if self.taken > self.most_codes:

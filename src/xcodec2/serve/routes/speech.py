@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
@@ -11,12 +10,12 @@ from fastapi.responses import Response
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import SpeechJob
-from xcodec2.serve.exchange import Stream, chained, event, unless_gone, visit_of
-from xcodec2.serve.problems import ApiProblem, body_of, parsed_body, refused
+from xcodec2.serve.exchange import Stream, chained, sound_events, unless_gone, visit_of
+from xcodec2.serve.problems import ApiProblem, parsed_body, refused
 from xcodec2.serve.schemas import SpeechRequest, body_schema, error_answers
 from xcodec2.serve.searching import searched
 from xcodec2.serve.service import SPEECH_ALIASES, Service, service_of
-from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
+from xcodec2.serve.sound import EVENTS, MEDIA_TYPES, SoundWriter, output_rate
 from xcodec2.serve.speech import Script, sampling_of
 from xcodec2.serve.voicing import Voicing, voice_for
 
@@ -30,7 +29,7 @@ router = APIRouter()
     responses={
         200: {
             "description": "Audio, sent while it is made; or events of it.",
-            "content": {kind: {} for kind in (*MEDIA_TYPES.values(), "text/event-stream")},
+            "content": {kind: {} for kind in (*MEDIA_TYPES.values(), EVENTS)},
         },
         **error_answers(404, 413, 415),
     },
@@ -72,7 +71,7 @@ async def create_speech(request: Request) -> Response:
         raise refused(problem, "input") from problem
     headers = headers_of(body, voicing, rate)
     if body.search:
-        return await searched(service, request, body, voicing, writer, headers)
+        return await searched(service, request, body, script, writer, headers)
     job = service.engine.speak(script)
     speech = SpeechAnswer(service, request, job, writer)
     pieces = speech.pieces()
@@ -85,7 +84,8 @@ async def create_speech(request: Request) -> Response:
         raise
     content, kind = chained(first, pieces), MEDIA_TYPES[body.response_format]
     if body.stream_format == "sse":
-        content, kind = speech.events(content), "text/event-stream"
+        used = lambda: (script.text_tokens, job.tokens)  # noqa: E731
+        content, kind = sound_events(content, used), EVENTS
     return Stream(
         content,
         speech.leave,
@@ -138,19 +138,6 @@ class SpeechAnswer:
         if self.visit.first is None:
             self.visit.sound()
             self.service.metrics.first_sound.observe(self.visit.first or 0.0)
-
-    async def events(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The same as server-sent events, with an end that says what it took."""
-        try:
-            async for piece in pieces:
-                audio = base64.b64encode(piece).decode()
-                yield event({"type": "speech.audio.delta", "audio": audio})
-        except XCodec2Error as problem:
-            yield event({"type": "speech.audio.error", **body_of(problem)})
-            return
-        given, made = self.job.script.text_tokens, self.job.tokens
-        usage = {"input_tokens": given, "output_tokens": made, "total_tokens": given + made}
-        yield event({"type": "speech.audio.done", "usage": usage})
 
     def leave(self) -> None:
         """It is over, or nobody listens any more."""
