@@ -15,7 +15,7 @@ from xcodec2.extras import require
 @click.argument("out")
 @click.option(
     "--to",
-    type=click.Choice(["npy", "webdataset", "onnx", "gguf"]),
+    type=click.Choice(["npy", "webdataset", "onnx", "executorch", "litert", "gguf"]),
     required=True,
     help="Format to write.",
 )
@@ -28,14 +28,17 @@ def export(source: str, out: str, to: str) -> None:
     of text and tokens, see `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
-    decoder.onnx, which run without PyTorch; needs the extra `onnx`. gguf: one file in the layout of
-    codec.cpp, which runs XCodec2 in C++; needs the extra `llasa`.
+    decoder.onnx, which run without PyTorch; needs the extra `onnx`. executorch, litert: encoder.pte
+    and decoder.pte, or .tflite, for phones, of models with a finite receptive field; need the extra
+    of their name. gguf: one file in the layout of codec.cpp, which runs XCodec2 in C++; needs the
+    extra `llasa`.
 
     \b
     Examples:
       xcodec2 export tokens/ arrays/ --to npy
       xcodec2 export tokens/ tars/ --to webdataset
       xcodec2 export nano onnx/ --to onnx
+      xcodec2 export runs/nano-3/model phone/ --to executorch
       xcodec2 export HKUSTAudio/xcodec2 xcodec2.gguf --to gguf
     """
     if to == "gguf":
@@ -49,6 +52,12 @@ def export(source: str, out: str, to: str) -> None:
         from xcodec2.onnx.export import export as export_model
 
         for path in export_model(source, out):
+            say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+        return
+    if to in ("executorch", "litert"):
+        from xcodec2.mobile.export import export as export_steps
+
+        for path in export_steps(source, out, to):
             say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
     require("pyarrow.parquet", extra="extract", purpose="xcodec2 export")

@@ -32,8 +32,10 @@ DECODER_TYPES: dict[str, tuple[mx.Dtype, int]] = {
     "int8": (mx.float16, 8),
     "int4": (mx.float16, 4),
 }
-EXACT = ("quantizer.", "acoustic_decoder.fc.", "acoustic_decoder.embed.", "acoustic_decoder.norm.")
-HEAD = "acoustic_decoder.head."
+EXACT = (
+    "quantizer.",
+    *(f"acoustic_decoder.{part}." for part in ("fc", "embed", "norm", "upsampler", "head")),
+)
 STEP, MAX_STEP = 4, 50  # frames
 MAX_FRAMES = 3001  # in one pass, where the receptive field has no limit
 
@@ -49,20 +51,18 @@ class MlxCodec(Rates):
             "int4", whose scales and other weights are float16, on a CPU float32.
 
     Raises:
-        XCodec2Error: The model has a part that is not there for MLX.
+        XCodec2Error: The decoder's type is none of these, or the model has no encoder.
     """
 
     def __init__(self, model: XCodec2Model, decoder: DecoderType = "float32") -> None:
         if decoder not in DECODER_TYPES:
             raise XCodec2Error(f"decoder is one of {', '.join(DECODER_TYPES)}, not {decoder!r}")
-        if model.config.upsampling:
-            raise XCodec2Error("the upsampler of 44.1 kHz models is not there for MLX")
         model.require_encoder()
         self.config, self.model_id = model.config, model.model_id
         self.weights_hash, self.levels = model.weights_hash, model.config.levels
         state = model.state_dict()
         inside = {key for key in state if key.startswith("acoustic_decoder.")}
-        exact = {key for key in state if key.startswith((*EXACT, HEAD))}
+        exact = {key for key in state if key.startswith(EXACT)}
         dtype, bits = DECODER_TYPES[decoder]
         if bits and mx.default_device() == mx.Device(mx.cpu):
             dtype = mx.float32  # products with float16 scales take many times as long there

@@ -55,16 +55,39 @@ class MlxDecoder:
             x = self.layer(x, f"{NAME}.layers.{layer}", place)
         for block in (0, 1):
             x = self.block(x, f"{NAME}.post_net.{block}", sides[4 + 2 * block :], place)
-        return self.head(self.exact.layer_norm(x.astype(mx.float32), f"{NAME}.norm"), place)
+        x = self.exact.layer_norm(x.astype(mx.float32), f"{NAME}.norm")
+        if not self.config.upsampling:
+            return self.head(x, place)
+        return self.head(self.upsampled(x), None)[: len(codes) * self.config.output_hop]
 
-    def block(self, x: mx.array, name: str, sides: list[tuple[int, int]], place: Place) -> mx.array:
+    def block(
+        self,
+        x: mx.array,
+        name: str,
+        sides: list[tuple[int, int]],
+        place: Place,
+        weights: MlxWeights | None = None,
+    ) -> mx.array:
         """(1, T, D) → (1, T, D)."""
-        norm = self.weights.layer_norm if self.config.attention_window else self.weights.group_norm
+        weights = weights or self.weights
+        norm = weights.layer_norm if self.config.attention_window else weights.group_norm
         y = silu(norm(x, f"{name}.norm1"))
-        y = self.weights.convolution(y, f"{name}.conv1", sides[0], place)
+        y = weights.convolution(y, f"{name}.conv1", sides[0], place)
         y = silu(norm(y, f"{name}.norm2"))
         skip = delayed(x, place, sides[0][1] + sides[1][1])
-        return skip + self.weights.convolution(y, f"{name}.conv2", sides[1], place)
+        return skip + weights.convolution(y, f"{name}.conv2", sides[1], place)
+
+    def upsampled(self, x: mx.array) -> mx.array:
+        """(1, T, D) → (1, T', D), as `xcodec2.codec.decoder.Upsampler` does."""
+        name = f"{NAME}.upsampler"
+        stages = zip(self.config.upsampling, self.config.upsampling_kernels, strict=True)
+        for stage, (factor, kernel) in enumerate(stages):
+            x = self.exact.transposed_convolution(
+                x, f"{name}.upsample_layers.{stage}", factor, (kernel - factor) // 2
+            )
+            sides = [(1, 1), (1, 1)]
+            x = self.block(x, f"{name}.resnet_blocks.{stage}", sides, None, self.exact)
+        return silu(self.exact.linear(x, f"{name}.out_proj"))
 
     def layer(self, x: mx.array, name: str, place: Place) -> mx.array:
         """(1, T, D) → (1, T, D)."""

@@ -84,6 +84,12 @@ class MlxWeights:
         bias = self.arrays.get(f"{name}.bias")
         return y if bias is None else y + bias
 
+    def transposed_convolution(self, x: mx.array, name: str, stride: int, padding: int) -> mx.array:
+        """(1, T, D) → (1, T', out), with `padding` cut from either end."""
+        weight = self.arrays[f"{name}.weight"].swapaxes(0, 2)  # (in, kernel, out) here
+        y = mx.conv_transpose1d(x, weight, stride=stride, padding=padding)
+        return y + self.arrays[f"{name}.bias"]
+
     def layer_norm(self, x: mx.array, name: str, eps: float = EPS) -> mx.array:
         """(…, D) → (…, D)."""
         weight, bias = self.arrays[f"{name}.weight"], self.arrays[f"{name}.bias"]

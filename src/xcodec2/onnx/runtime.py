@@ -78,6 +78,8 @@ class OnnxCodec:
         XCodec2Error: The files cannot be used.
     """
 
+    fixed_step = 0  # frames that a step graph takes; 0 for any number
+
     def __init__(
         self,
         folder: str | Path,

@@ -42,6 +42,7 @@ class OnnxStream:
             raise XCodec2Error(f"a stream needs step >= 1, not {step}")
         self.codec, self.size, self.delay, self.back = codec, size, delay, back
         self.session, self.step = codec.step_session(name), step
+        self.most = codec.fixed_step or MAX_STEP
         inputs = [i for i in self.session.get_inputs() if i.name not in FEEDS]
         self.caches: dict[str, Array] = {
             i.name: np.zeros([1, *i.shape[1:]], np.float32) for i in inputs
@@ -60,7 +61,7 @@ class OnnxStream:
         """Give the graph the frames that are ready: the time of the first result, and results (t,
         …) that are of the recording.
         """
-        while count := min(self.ready(), MAX_STEP):
+        while count := min(self.ready(), self.most):
             frames = self.between(self.done, self.done + count)
             feeds = {
                 "frames": frames.reshape(1, count, self.size) if self.size > 1 else frames[None],
@@ -84,7 +85,9 @@ class OnnxStream:
     def ready(self) -> int:
         """Frames that can be given to the graph now."""
         if self.length is not None:
-            return self.length + self.delay - self.done
+            rest = self.length + self.delay - self.done
+            fixed = self.codec.fixed_step
+            return -(-rest // fixed) * fixed if fixed else rest  # frames behind the end are zeros
         there = self.first + len(self.values) // self.size - self.done
         return there - there % self.step
 

@@ -21,7 +21,10 @@ LONE_SUFFIXES = (".ckpt", ".safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
 W2V_BERT = "facebook/w2v-bert-2.0"
-USE_NEUCODEC = "use neuphonic/neucodec, whose decoder takes the same codes"
+NO_DISTILL = (
+    "distill-neucodec encodes by DistilHuBERT and SQCodec's encoder, which are not there; "
+    "use neuphonic/neucodec, whose codes it was trained to give"
+)
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -42,7 +45,7 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
         )
     name = os.fsdecode(name_or_path)
     if "distill-neucodec" in name:
-        raise CheckpointError(f"{name}: distill-neucodec is another architecture; {USE_NEUCODEC}")
+        raise CheckpointError(f"{name}: {NO_DISTILL}")
     path = Path(name)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()

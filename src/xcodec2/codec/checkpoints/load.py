@@ -137,9 +137,7 @@ def check_architecture(name: str, tensors: Mapping[str, Tensor]) -> None:
         CheckpointError: It is that.
     """
     if any(key.startswith("fc_sq_prior.") for key in tensors):
-        raise CheckpointError(
-            f"{name}: distill-neucodec is another architecture; {hub.USE_NEUCODEC}"
-        )
+        raise CheckpointError(f"{name}: {hub.NO_DISTILL}")
 
 
 def interpret(name: str, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Checkpoint:

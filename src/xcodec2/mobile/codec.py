@@ -1,0 +1,80 @@
+"""`MobileCodec`: exported steps, run one after another by the runtime they were made for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xcodec2.errors import CheckpointError
+from xcodec2.mobile.runtimes import FACTS, RUNTIMES, Session
+from xcodec2.onnx.runtime import CodecFacts, OnnxCodec
+from xcodec2.onnx.streaming import OnnxDecoderStream, OnnxEncoderStream
+
+
+class MobileCodec(OnnxCodec):
+    """The files of one model, run by ExecuTorch or LiteRT, as codec.json says.
+
+    Recordings may have any length: they are streams of steps.
+
+    Args:
+        folder: Of codec.json, the encoder and the decoder.
+
+    Raises:
+        XCodec2Error: The files cannot be used.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.sessions: dict[str, Session] = {}
+        path = self.folder / FACTS
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            self.runtime, self.fixed_step = RUNTIMES[settings.pop("runtime")], settings.pop("step")
+            self.facts = CodecFacts(**settings)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise CheckpointError(
+                f"{path}: is missing, or was not written by this version of `xcodec2 export`; "
+                "export the model again"
+            ) from problem
+
+    def encode(self, audio: Any, sample_rate: int) -> Any:
+        """Waveform → codes; arguments and results as of `OnnxCodec.encode`."""
+        self.check_rate(sample_rate)
+        if not isinstance(audio, np.ndarray):
+            return [self.encode(item, sample_rate) for item in audio]
+        stream = self.encoder_stream()
+        return np.concatenate([stream.push(self.as_waveform(audio)), stream.finish()])
+
+    def decode(self, codes: Any) -> Any:
+        """Codes → waveform; arguments and results as of `OnnxCodec.decode`."""
+        if not isinstance(codes, np.ndarray):
+            return [self.decode(item) for item in codes]
+        stream = self.decoder_stream()
+        return np.concatenate([stream.push(self.as_codes(codes)), stream.finish()])
+
+    def encoder_stream(self, *, step: int = 0) -> OnnxEncoderStream:
+        """A session with `push(chunk)` and `finish()`; its step is that of the export."""
+        return OnnxEncoderStream(self, self.fixed_step)
+
+    def decoder_stream(self, *, step: int = 0) -> OnnxDecoderStream:
+        """A session with `push(codes)` and `finish()`; its step is that of the export."""
+        return OnnxDecoderStream(self, self.fixed_step)
+
+    def check_length(self, frames: int) -> None:
+        """Any number of frames is a stream."""
+
+    def code_alone(self, frame: int, frames: int, samples: Any) -> int:
+        """Never asked for: the tolerance of these files is 0."""
+        raise NotImplementedError
+
+    def step_session(self, name: str) -> Session:
+        """An opened file, by the name that its ONNX graph has."""
+        if name not in self.sessions:
+            path = self.folder / (name.partition("_")[0] + self.runtime.suffix)
+            if not path.is_file():
+                raise CheckpointError(f"{path}: no such file; export the model again")
+            self.sessions[name] = self.runtime.open(path)
+        return self.sessions[name]
