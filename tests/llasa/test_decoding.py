@@ -189,7 +189,7 @@ def test_a_folder_is_read_without_transformers_with_the_same_scores(tmp_path, ti
     light, full = load_for_speech(tmp_path), load_lm(tmp_path)
     assert light.model is None
     assert light.context == full.context
-    assert light.decoder.embedding.dtype == torch.float16
+    assert light.decoder.embedding.array.dtype == np.float16
     prompt = full.prompts.prompt("the very same")
     assert light.prompts.prompt("the very same").tolist() == prompt.tolist()
     a, b = (
