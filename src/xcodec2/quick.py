@@ -54,6 +54,13 @@ class QuickModel(Rates):
         """Of all weights that make codes; None without an encoder."""
         return None if self.decoder_only else self.small.weights_hash
 
+    @property
+    def identity(self) -> CodecIdentity:
+        """What its codes say of where they come from."""
+        return CodecIdentity(
+            self.model_id, self.weights_hash, self.codebook_size, self.frame_rate
+        )
+
     @cached_property
     def whole(self) -> XCodec2Model:
         """The model in PyTorch, loaded when it is first needed."""
@@ -87,8 +94,8 @@ class QuickModel(Rates):
         return self.whole.encode(audio, sample_rate, channel=channel, progress=progress)
 
     def decode(self, codes: Any, *, progress: Progress | None = None) -> Any:
-        """`XCodec2Model.decode` of one path, one file's bytes or Codes → (N,) float32, an array or
-        a tensor.
+        """`XCodec2Model.decode` of one path, one file's bytes, Codes or integers (T,) → (N,)
+        float32, an array or a tensor.
         """
         item = self.as_codes(codes)
         if len(item) <= MOST_FRAMES:
@@ -100,12 +107,15 @@ class QuickModel(Rates):
     def as_codes(self, codes: Any) -> Codes:
         """Codes, or a file of them, checked against this model."""
         name = "what is decoded"
+        if isinstance(codes, np.ndarray):
+            return Codes(
+                cast("Any", codes), frame_rate=self.frame_rate, codebook_size=self.codebook_size
+            )
         if not isinstance(codes, Codes):
             if not is_file_content(codes):
                 name = printable(codes)
             codes = Codes.load(codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size)
-        own = CodecIdentity(self.model_id, self.weights_hash, self.codebook_size, self.frame_rate)
-        codes.identity.check_decodable(own, name, stacklevel=3)
+        codes.identity.check_decodable(self.identity, name, stacklevel=3)
         return codes
 
 

@@ -21,6 +21,7 @@ from xcodec2.llasa.decoding.causal import TransformersDecoder
 from xcodec2.llasa.decoding.files import read_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
 from xcodec2.llasa.decoding.load import decoder_of
+from xcodec2.llasa.decoding.numbers import Numbers
 from xcodec2.llasa.decoding.scan import Scan
 from xcodec2.llasa.decoding.shape import LlamaShape
 from xcodec2.llasa.lm import BUNDLED, load_for_speech, load_lm, load_tokenizer
@@ -110,7 +111,7 @@ def test_weights_of_half_the_size_stay_so_with_the_same_scores(dtype):
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype).float()
     decoder = decoder_of(model)
-    assert decoder.kept[0].panels.dtype.itemsize == decoder.embedding.dtype.itemsize == 2
+    assert decoder.kept[0].panels.dtype.itemsize == decoder.embedding.array.itemsize == 2
     ids = np.random.default_rng(1).integers(300, size=90)
     assert largest_difference(decoder, TransformersDecoder(model), np.split(ids, [1, 60])) < 1e-4
 
@@ -137,17 +138,19 @@ def test_the_likeliest_is_found_by_bounds_as_by_all_products(kind):
         rows = torch.ones(5000, 64) + 1e-4 * torch.randn(5000, 64, generator=values)
     if kind == "equal rows":
         rows[2500:] = rows[:2500]
-    weight = library.Weight(rows)
-    scan, found = Scan(rows, weight), 0
-    for x in torch.randn(200, 64, generator=values):
-        place = scan.likeliest(x.numpy())
-        found += place is not None
-        assert place in (None, int(weight.product(x[None].numpy(), 1).argmax()))
+    numbers = Numbers.of(rows)
+    weight = library.Weight(numbers)
+    scan, found = Scan(numbers, np.arange(len(rows)), weight), 0
+    asked = torch.randn(200, 64, generator=values).numpy()
+    for some in np.split(asked, [1, 2, 5, 60, 61]):  # more than a block at once, too
+        places, best = scan.likeliest(some), weight.product(some, 1).argmax(-1)
+        found += int((places >= 0).sum())
+        assert np.array_equal(places, np.where(places < 0, -1, best))
     assert found == 0 if kind == "all alike" else found > 150
 
 
 def test_greedy_sequences_alone_are_what_they_are_among_many():
-    """Alone they are found by bounds, among many by all products."""
+    """Many are bounded together."""
     lm = load_for_speech()
     asked = [lm.prompts.prompt(text) for text in lm.metadata.texts]
     together = InProcess(lm).generate(asked, [0] * 6, Sampling(temperature=0, max_tokens=60))
@@ -186,7 +189,7 @@ def test_a_folder_is_read_without_transformers_with_the_same_scores(tmp_path, ti
     light, full = load_for_speech(tmp_path), load_lm(tmp_path)
     assert light.model is None
     assert light.context == full.context
-    assert light.decoder.embedding.dtype == torch.float16
+    assert light.decoder.embedding.array.dtype == np.float16
     prompt = full.prompts.prompt("the very same")
     assert light.prompts.prompt("the very same").tolist() == prompt.tolist()
     a, b = (

@@ -151,9 +151,11 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
         sampling=sampling,
     )
     stored = stored_voice(**options)
-    speaker = load_speaker(**options)
+    streaming = options["stream"] or out == "-"
+    whole = not (streaming or options["voice"] or options["search"] or options["reports"])
+    speaker = load_speaker(**options, quick=whole)
     voice = load_voice(speaker, stored, **options) if options["voice"] else None
-    if options["stream"] or out == "-":
+    if streaming:
         stream(speaker, text, out, voice, sampling, options["seed"])
         return
     from xcodec2.audio.io import save_audio
@@ -167,8 +169,8 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
         verifier=request.verifiers.get(options["verifier"]),
         process_verifier=request.verifiers.get(options["process_verifier"]),
     )
-    save_audio(out, spoken.waveform.clamp(-1, 1), speaker.codec.sample_rate)
-    seconds = len(spoken.waveform) / speaker.codec.sample_rate
+    save_audio(out, spoken.samples.clip(-1, 1), speaker.codec.sample_rate)
+    seconds = len(spoken.samples) / speaker.codec.sample_rate
     click.echo(f"{seconds:.2f} s of speech, {len(spoken.codes)} tokens")
     if search is not None or options["reports"]:
         write_report(Path(out), speaker, spoken, voice, request)
@@ -242,9 +244,17 @@ def load_voice(speaker: Speaker, stored: StoredVoice | None, **options: Any) -> 
 
 
 def load_speaker(
-    *, lm: str | None, tokenizer: str | None, model_name: str | None, device: str, **options: Any
+    *,
+    lm: str | None,
+    tokenizer: str | None,
+    model_name: str | None,
+    device: str,
+    quick: bool = False,
+    **options: Any,
 ) -> Speaker:
-    """The language model and its codec, without transformers' own messages."""
+    """The language model and its codec, without transformers' own messages; with `quick` a codec
+    for one recording, without PyTorch where that gives the same, sooner.
+    """
     from xcodec2.llasa import Speaker
 
     # before transformers is imported, which a model in a folder does without
@@ -259,7 +269,16 @@ def load_speaker(
             api_key=options["api_key"],
             timeout=options["timeout"],
         )
-    return Speaker.from_pretrained(lm, model_name, device=device)
+    if not quick:
+        return Speaker.from_pretrained(lm, model_name, device=device)
+    from xcodec2.llasa.backends.local import InProcess
+    from xcodec2.llasa.lm import load_for_speech
+    from xcodec2.llasa.speaker import codec_for, name_of_codec
+    from xcodec2.quick import quick_model
+
+    backend = InProcess(load_for_speech(lm, device=device))
+    codec = quick_model(str(name_of_codec(backend, model_name)), device)
+    return Speaker(backend, codec or codec_for(backend, model_name, device))
 
 
 def stream(

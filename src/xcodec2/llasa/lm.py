@@ -176,8 +176,6 @@ def load_for_speech(
     Raises:
         LlasaError: When it was not made for speech or its weights do not fit its tokenizer.
     """
-    import torch
-
     from xcodec2.llasa.decoding.files import read_llama
     from xcodec2.llasa.tokenizer_file import read_tokenizer
 
@@ -188,7 +186,7 @@ def load_for_speech(
     if tokenizer is None:
         return load_lm(name, device=device, dtype=dtype)
     prompts = Prompts.of(cast("PreTrainedTokenizerBase", tokenizer), str(folder))
-    decoder = read_llama(folder, dtype or torch.float32)
+    decoder = read_llama(folder, dtype)
     if decoder is None:
         return load_lm(name, device=device, dtype=dtype)
     check_rows(prompts, decoder.vocabulary, str(folder))

@@ -11,12 +11,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from xcodec2 import XCodec2Model
 from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
@@ -28,6 +26,12 @@ from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_se
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
 from xcodec2.llasa.voices import VERIFIER_SAMPLE_RATE, Voice, encode_clip
 
+if TYPE_CHECKING:
+    import torch
+
+    from xcodec2.model import XCodec2Model
+    from xcodec2.quick import QuickModel
+
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
 
@@ -37,14 +41,21 @@ class Spoken:
     """Speech, and how it came about.
 
     Attributes:
-        waveform: (N,) float32 at the codec's sample rate.
+        samples: (N,) float32 at the codec's sample rate.
         pieces: Of the text, each with the candidate that was chosen.
         searches: One a piece when there was a search.
     """
 
-    waveform: torch.Tensor
+    samples: np.ndarray
     pieces: list[tuple[str, Candidate]]
     searches: list[SearchResult] = field(default_factory=list)
+
+    @property
+    def waveform(self) -> torch.Tensor:
+        """The samples as a tensor, which share its memory."""
+        import torch
+
+        return torch.from_numpy(self.samples)
 
     @property
     def codes(self) -> np.ndarray:
@@ -63,7 +74,7 @@ class Speaker:
         CodesError: When the model's codes are not this codec's.
     """
 
-    def __init__(self, backend: Backend, codec: XCodec2Model) -> None:
+    def __init__(self, backend: Backend, codec: XCodec2Model | QuickModel) -> None:
         own = codec.identity
         size = backend.prompts.vocabulary.codebook_size
         spoken = backend.metadata.codec or CodecIdentity(
@@ -222,8 +233,8 @@ class Speaker:
                 searches.append(result)
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
-        spoken = Spoken(torch.empty(0, dtype=torch.float32, device="cpu"), pieces, searches)
-        spoken.waveform = self.decode(spoken.codes, voice)
+        spoken = Spoken(np.empty(0, np.float32), pieces, searches)
+        spoken.samples = self.decode(spoken.codes, voice)
         return spoken
 
     @renamed_arguments(heard="on_piece")
@@ -315,17 +326,17 @@ class Speaker:
         def scored(codes: np.ndarray) -> float:
             if not len(codes):
                 return -np.inf
-            waveform = self.decode(codes, voice).numpy()
+            waveform = self.decode(codes, voice)
             if self.codec.sample_rate != VERIFIER_SAMPLE_RATE:
                 waveform = resample(waveform, self.codec.sample_rate, VERIFIER_SAMPLE_RATE)
             return score(verifier, text, waveform, reference)
 
         return scored
 
-    def decode(self, codes: np.ndarray, voice: Voice | None) -> torch.Tensor:
-        """(T,) → (T·hop,), with the voice's codes before them for the decoder to see."""
+    def decode(self, codes: np.ndarray, voice: Voice | None) -> np.ndarray:
+        """(T,) → (T·hop,) float32, with the voice's codes before them for the decoder to see."""
         before = voice.codes if voice is not None else np.zeros(0, np.int64)
-        waveform = self.codec.decode(torch.from_numpy(np.concatenate([before, codes])))
+        waveform = np.asarray(self.codec.decode(np.concatenate([before, codes])))
         return waveform[len(before) * self.hop :]
 
 
@@ -337,15 +348,26 @@ def codec_for(
     Raises:
         LlasaError: It does not say which.
     """
+    from xcodec2.model import XCodec2Model
+
     if isinstance(codec, XCodec2Model):
         return codec
+    return XCodec2Model.from_pretrained(name_of_codec(backend, codec), device=device).eval()
+
+
+def name_of_codec(backend: Backend, codec: str | Path | None) -> str | Path:
+    """The name that is given, or that of the codec which the language model says it speaks.
+
+    Raises:
+        LlasaError: It does not say which.
+    """
     name = codec or (backend.metadata.codec.model if backend.metadata.codec else None)
     if not name:
         raise LlasaError(
             f"{backend.name} does not say which codec its tokens are of: "
             "give it as --model (in Python: codec=)"
         )
-    return XCodec2Model.from_pretrained(name, device=device).eval()
+    return name
 
 
 def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:

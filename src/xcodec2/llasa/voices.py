@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.numpy import save
 
 from xcodec2.audio.io import load_audio
 from xcodec2.codes import Codes
@@ -36,6 +35,7 @@ from xcodec2.printable import printable
 if TYPE_CHECKING:
     from xcodec2.llasa.speaker import Speaker
     from xcodec2.model import XCodec2Model
+    from xcodec2.quick import QuickModel
 
 VOICE_SECONDS = (1.0, 15.0)  # of a voice clip
 VERIFIER_SAMPLE_RATE = 16_000  # Hz
@@ -106,7 +106,7 @@ class StoredVoice:
         """The content of its file."""
         facts: dict[str, Any] = {field: getattr(self, field) for field in _TEXTS}
         facts |= {field: getattr(self.codes, field) for field in _CODEC}
-        codes = self.codes.codes.to("cpu", torch.int32).contiguous()
+        codes = np.ascontiguousarray(self.codes.array, np.int32)
         return save({"codes": codes}, {FACTS: json.dumps(facts, ensure_ascii=False)})
 
 
@@ -164,7 +164,7 @@ class VoiceStore:
         try:
             if size > MAX_FILE_BYTES:
                 raise ValueError(f"{size} bytes are too many")
-            with safe_open(str(path), "pt") as file:
+            with safe_open(str(path), "np") as file:
                 facts = json.loads((file.metadata() or {})[FACTS])
                 codes = file.get_tensor("codes")
             made = Codes(codes, **{field: facts[field] for field in _CODEC})
@@ -246,7 +246,7 @@ def now() -> str:
 
 
 def encode_clip(
-    codec: XCodec2Model, clip: Any, sample_rate: int | None = None
+    codec: XCodec2Model | QuickModel, clip: Any, sample_rate: int | None = None
 ) -> tuple[Codes, np.ndarray]:
     """The codes of a voice clip.
 
@@ -349,12 +349,9 @@ def voice_of(stored: StoredVoice, speaker: Speaker) -> Voice:
     """
     speaker.check_takes_voices()
     stored.codes.identity.check(speaker.codec.identity, f"voice {stored.id}", "the codec")
-    waveform = speaker.codec.decode(stored.codes)
+    waveform = np.asarray(speaker.codec.decode(stored.codes))
     if speaker.codec.sample_rate != VERIFIER_SAMPLE_RATE:
         from soxr import resample
 
-        waveform = torch.from_numpy(
-            resample(waveform.numpy(), speaker.codec.sample_rate, VERIFIER_SAMPLE_RATE)
-        )
-    codes = stored.codes.codes.numpy().astype(np.int64)
-    return Voice(stored.text, codes, waveform.numpy())
+        waveform = resample(waveform, speaker.codec.sample_rate, VERIFIER_SAMPLE_RATE)
+    return Voice(stored.text, stored.codes.array.astype(np.int64), waveform)

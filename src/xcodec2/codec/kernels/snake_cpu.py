@@ -10,13 +10,12 @@ import ctypes
 import functools
 import platform
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from xcodec2.codec.kernels.build import LIBRARY
+from xcodec2.codec.kernels.openmp import openmp_parallel
 
 POINTER = ctypes.c_void_p
 
@@ -86,21 +85,3 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.xcodec2_snake.argtypes = [POINTER] * 6 + [ctypes.c_int64] * 3 + [ctypes.c_int, POINTER]
     library.xcodec2_snake.restype = None
     return library
-
-
-@functools.cache
-def openmp_parallel() -> Callable[..., None] | None:
-    """GOMP_parallel of the OpenMP that PyTorch has loaded: a second pool of threads would fight its
-    own for the cores.
-
-    None where there is none of that name; the library then starts threads itself.
-    """
-    try:
-        mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    for line in mapped:
-        path = Path(line[line.find("/") :])
-        if path.name.startswith("libgomp"):
-            return ctypes.CDLL(str(path)).GOMP_parallel
-    return None

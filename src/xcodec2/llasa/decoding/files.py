@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import safe_open
+import numpy as np
 
 from xcodec2.llasa.decoding.library import load_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
+from xcodec2.llasa.decoding.numbers import Numbers
 from xcodec2.llasa.decoding.shape import LlamaShape
 
+if TYPE_CHECKING:
+    import torch
 
-def read_llama(folder: Path, dtype: torch.dtype) -> LlamaDecoder | None:
+TYPES = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+
+
+def read_llama(folder: Path, dtype: torch.dtype | None = None) -> LlamaDecoder | None:
     """The Llama of a folder on the CPU.
 
     Args:
         folder: With config.json and safetensors.
-        dtype: Weights are rounded to it; numbers that are stored in fewer bits stay as they are.
+        dtype: Weights are rounded to it; numbers that are stored in fewer bits stay as they are. float32 when
+            None.
 
     Returns:
         None when the folder holds anything else, or not all of it: transformers' loader has the
@@ -32,22 +37,17 @@ def read_llama(folder: Path, dtype: torch.dtype) -> LlamaDecoder | None:
         shape = LlamaShape.of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         if shape is None or (folder / "adapter_config.json").exists():
             return None
-        with ExitStack() as stack:
-            places: dict[str, Any] = {}
-            for path in weight_files(folder):
-                file = stack.enter_context(safe_open(path, framework="pt", device="cpu"))
-                places.update(dict.fromkeys(file.keys(), file))
-            shapes = {
-                name: tuple(file.get_slice(name).get_shape()) for name, file in places.items()
-            }
-            if shapes != shape.weights():
-                return None
+        stored: dict[str, Numbers] = {}
+        for path in weight_files(folder):
+            stored |= read_safetensors(path)
+        if {name: numbers.shape for name, numbers in stored.items()} != shape.weights():
+            return None
+        name = str(dtype or "float32").rpartition(".")[2]
 
-            def weight(name: str) -> torch.Tensor:
-                tensor: torch.Tensor = places[name].get_tensor(name)
-                return tensor if dtype == torch.float32 else tensor.to(dtype)
+        def weight(key: str) -> Numbers:
+            return stored[key] if name == "float32" else stored[key].to(name)
 
-            return LlamaDecoder(shape, weight)
+        return LlamaDecoder(shape, weight)
     except Exception:  # whatever it is, transformers' loader names it
         return None
 
@@ -61,3 +61,25 @@ def weight_files(folder: Path) -> list[Path]:
     if any(Path(name).name != name for name in names):
         raise ValueError("a file of weights is outside of its folder")
     return [folder / name for name in sorted(names)]
+
+
+def read_safetensors(path: Path) -> dict[str, Numbers]:
+    """The tensors of a file, by name; they stay in the file until they are looked at.
+
+    safetensors' own reader gives NumPy no bfloat16.
+
+    Raises:
+        ValueError: For a file that is none, or of other types.
+    """
+    data = np.asarray(np.memmap(path, np.uint8, mode="r"))
+    size = int(data[:8].view("<u8")[0])
+    header = json.loads(data[8 : 8 + size].tobytes())
+    header.pop("__metadata__", None)
+    found = {}
+    for name, facts in header.items():
+        dtype, (first, last) = TYPES[facts["dtype"]], facts["data_offsets"]
+        part = data[8 + size + first : 8 + size + last]
+        if not 0 <= first <= last <= len(data) - 8 - size:
+            raise ValueError(f"{path}: {name} lies outside of the file")
+        found[name] = Numbers(part.view(dtype).reshape(facts["shape"]))
+    return found

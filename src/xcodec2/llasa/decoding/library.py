@@ -6,21 +6,20 @@ import contextlib
 import ctypes
 import functools
 import mmap
-import platform
 import warnings
 from ctypes import POINTER, c_float, c_int, c_int64, c_uint32, c_void_p
 from typing import ClassVar
 
 import numpy as np
-import torch
 
+from xcodec2.codec.compiled.library import fits_processor
 from xcodec2.codec.kernels.build import LLAMA_LIBRARY
-from xcodec2.codec.kernels.snake_cpu import openmp_parallel
+from xcodec2.codec.kernels.openmp import openmp_parallel
+from xcodec2.llasa.decoding.numbers import Numbers
 
 LARGE_PAGE = 1 << 21
 PANEL = 64  # outputs whose weights lie side by side
 KEYS = 8  # positions whose keys do; a capacity is a multiple of it
-TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 #: Of a token: where its sequence's cache is, for how many positions, and its own position.
 ROW = np.dtype([("cache", np.uint64), ("capacity", np.int64), ("position", np.int64)])
 
@@ -71,10 +70,7 @@ def load_llama() -> ctypes.CDLL | None:
     """The library, or None, with a warning that says why: transformers takes longer for the same
     tokens.
     """
-    if (
-        platform.machine().lower() in ("x86_64", "amd64")
-        and "AVX" not in torch.backends.cpu.get_cpu_capability()
-    ):
+    if not fits_processor():
         reason = "this processor lacks AVX2"
     elif not LLAMA_LIBRARY.exists():
         reason = "it was not compiled; install a C compiler (gcc or clang), then open-xcodec2 again"
@@ -109,8 +105,16 @@ def declare_llama(library: ctypes.CDLL) -> ctypes.CDLL:
         c_void_p,
     ]
     library.xcodec2_llama_product.restype = None
-    library.xcodec2_llama_likeliest.argtypes = [c_void_p, POINTER(Matrix), c_void_p, c_void_p]
-    library.xcodec2_llama_likeliest.restype = c_int64
+    library.xcodec2_llama_likeliest.argtypes = [
+        c_void_p,
+        POINTER(Matrix),
+        c_void_p,
+        c_void_p,
+        c_void_p,
+        c_int64,
+        c_void_p,
+    ]
+    library.xcodec2_llama_likeliest.restype = c_int
     library.xcodec2_random_seed.argtypes = [c_void_p, c_uint32]
     library.xcodec2_random_seed.restype = None
     library.xcodec2_random_draw.argtypes = [c_void_p, c_void_p, c_void_p, c_int64, c_int64]
@@ -130,31 +134,23 @@ class Weight:
     """
 
     def __init__(
-        self,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None = None,
-        rows: np.ndarray | None = None,
+        self, weight: Numbers, bias: Numbers | None = None, rows: np.ndarray | None = None
     ) -> None:
-        weight = narrowest(weight)
+        weight = weight.narrowest()
         outputs = len(weight) if rows is None else len(rows)
         inputs = weight.shape[1]
-        panels = -(-outputs // PANEL)
-        self.panels = in_large_pages(panels * inputs * PANEL, weight.dtype)
-        self.panels = self.panels.view(panels, inputs, PANEL)
-        some = 64  # at a time, so that there is no second copy of all
-        for first in range(0, panels, some):
-            part = slice(first * PANEL, min((first + some) * PANEL, outputs))
-            own = weight[part] if rows is None else weight[torch.from_numpy(rows[part])]
-            if lacking := -len(own) % PANEL:
-                own = torch.cat([own, own.new_zeros(lacking, inputs)])
-            self.panels[first : first + some] = own.view(-1, PANEL, inputs).transpose(1, 2)
-        self.bias = None if bias is None else float32(bias)
+        self.panels = new_panels(outputs, inputs, weight.array.dtype)
+        some = 64 * PANEL  # at a time, so that there is no second copy of all
+        for first in range(0, outputs, some):
+            part = slice(first, min(first + some, outputs))
+            lay_out(self.panels, first, weight.array[part if rows is None else rows[part]])
+        self.bias = None if bias is None else bias.float32()
         self.matrix = Matrix(
-            self.panels.data_ptr(),
-            None if self.bias is None else self.bias.data_ptr(),
+            self.panels.ctypes.data,
+            None if self.bias is None else self.bias.ctypes.data,
             inputs,
             outputs,
-            TYPES[weight.dtype],
+            weight.kind,
         )
         self.outputs = outputs
 
@@ -169,32 +165,34 @@ class Weight:
         return y
 
 
-def in_large_pages(count: int, dtype: torch.dtype) -> torch.Tensor:
+def new_panels(outputs: int, inputs: int, dtype: np.dtype) -> np.ndarray:
+    """(⌈outputs/PANEL⌉, inputs, PANEL) zeros for a weight's rows."""
+    panels = -(-outputs // PANEL)
+    return in_large_pages(panels * inputs * PANEL, dtype).reshape(panels, inputs, PANEL)
+
+
+def lay_out(panels: np.ndarray, first: int, rows: np.ndarray) -> None:
+    """Put rows (R, inputs) into their places of the panels, from the row `first` on, with which a
+    panel begins.
+    """
+    whole = len(rows) // PANEL
+    at = first // PANEL
+    inner = rows[: whole * PANEL].reshape(whole, PANEL, rows.shape[1])
+    panels[at : at + whole] = inner.transpose(0, 2, 1)
+    if rest := len(rows) - whole * PANEL:
+        panels[at + whole, :, :rest] = rows[whole * PANEL :].T
+
+
+def in_large_pages(count: int, dtype: np.dtype) -> np.ndarray:
     """(count,) zeros, in large pages where Linux has some to give: a weight that is read from end
     to end for each token takes a third less time there.
     """
     size = count * dtype.itemsize
     if size < 2 * LARGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.zeros(count, dtype=dtype, device="cpu")
+        return np.zeros(count, dtype)
     memory = mmap.mmap(-1, size + LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with contextlib.suppress(OSError):  # a kernel without them
         memory.madvise(mmap.MADV_HUGEPAGE)
-    whole = torch.frombuffer(memory, dtype=torch.uint8)
-    start = -whole.data_ptr() % LARGE_PAGE
+    whole = np.frombuffer(memory, np.uint8)
+    start = -whole.ctypes.data % LARGE_PAGE
     return whole[start : start + size].view(dtype)
-
-
-def narrowest(weight: torch.Tensor) -> torch.Tensor:
-    """The same numbers in half the memory where that is possible."""
-    if weight.dtype != torch.float32:
-        return weight
-    for dtype in (torch.float16, torch.bfloat16):
-        half = weight.to(dtype)
-        if torch.equal(half.float(), weight):
-            return half
-    return weight
-
-
-def float32(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy, or the tensor itself."""
-    return tensor.detach().to(torch.float32).contiguous()

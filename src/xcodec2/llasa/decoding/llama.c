@@ -25,7 +25,7 @@ typedef int32_t i8 __attribute__((vector_size(32), aligned(4), may_alias));
 #define CHUNK 128  /* inputs that are added up before they join the sum: as float32 a part of a panel fits into L1 */
 #define BLOCK 48   /* rows for which a panel's weights are converted once */
 
-enum { FLOAT32, FLOAT16, BFLOAT16 };
+enum { FLOAT32, FLOAT16, BFLOAT16, INT8 };
 
 /* (out, in) as panels (⌈out/PANEL⌉, in, PANEL), zeros behind the last output; bias (out,) or null. */
 struct matrix {
@@ -77,6 +77,17 @@ INLINE v8 floats_of(const uint16_t *half) {
 #endif
 }
 
+INLINE v8 floats_of_bytes(const int8_t *bytes) {
+#ifdef __AVX2__
+    return (v8)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)bytes)));
+#else
+    v8 wide;
+    for (int i = 0; i < 8; i++)
+        wide[i] = (float)bytes[i];
+    return wide;
+#endif
+}
+
 INLINE v8 chosen(i8 mask, v8 yes, v8 no) { return (v8)(((i8)yes & mask) | ((i8)no & ~mask)); }
 
 INLINE v8 largest(v8 a, v8 b) { return chosen(a > b, a, b); }
@@ -121,7 +132,6 @@ static void share(const struct workers *workers, void (*task)(void *, int64_t), 
 
 /* ---- matrix products --------------------------------------------------------------------------------------- */
 
-typedef void bytes_function(const int8_t *weight, const float *x, int64_t numbers, float *y);
 typedef void panel_function(const void *weight, int type, const float *x, int64_t rows, int64_t in, float *y);
 
 #define LANES 8
@@ -129,12 +139,14 @@ typedef void panel_function(const void *weight, int type, const float *x, int64_
 #define NAME(x) x##_of_8
 #define TARGET
 #define FROM_HALF(half) floats_of(half)
+#define FROM_BYTES(bytes) floats_of_bytes(bytes)
 #include "llama_panel.h"
 #undef LANES
 #undef ROWS
 #undef NAME
 #undef TARGET
 #undef FROM_HALF
+#undef FROM_BYTES
 
 #ifdef __x86_64__
 #define LANES 16
@@ -142,6 +154,7 @@ typedef void panel_function(const void *weight, int type, const float *x, int64_
 #define NAME(x) x##_of_16
 #define TARGET __attribute__((target("avx512f,avx512bw,fma,f16c")))
 #define FROM_HALF(half) (v_of_16) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(half)))
+#define FROM_BYTES(bytes) (v_of_16) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(bytes))))
 #include "llama_panel.h"
 #endif
 
@@ -158,6 +171,13 @@ static int has_wide_vectors(void) {
 #else
 #define OF_THIS_PROCESSOR(function) function##_of_8
 #endif
+
+static int64_t panels_of(const struct matrix *m) { return (m->out + PANEL - 1) / PANEL; }
+
+static const void *panel_of(const struct matrix *m, int64_t number) {
+    int64_t size = m->type == FLOAT32 ? 4 : m->type == INT8 ? 1 : 2;
+    return (const char *)m->weight + number * PANEL * m->in * size;
+}
 
 enum { STORE, ADD, GATE }; /* what happens to a product */
 
@@ -180,8 +200,8 @@ INLINE void gate(const float *gates, const float *values, float *y, int64_t coun
 static void product_task(void *data, int64_t number) {
     const struct product *product = data;
     const struct matrix *m = product->matrix;
-    int64_t first = number * PANEL, outputs = MIN(PANEL, m->out - first), size = m->type == FLOAT32 ? 4 : 2;
-    const void *weight = (const char *)m->weight + first * m->in * size;
+    int64_t first = number * PANEL, outputs = MIN(PANEL, m->out - first);
+    const void *weight = panel_of(m, number);
     float block[BLOCK * PANEL] __attribute__((aligned(64)));
     for (int64_t from = 0; from < product->rows; from += BLOCK) {
         int64_t rows = MIN(BLOCK, product->rows - from);
@@ -204,7 +224,7 @@ static void product_task(void *data, int64_t number) {
 static void multiply(const struct workers *workers, const struct matrix *matrix, const float *x, float *y, int64_t rows,
                      int64_t pitch, int how) {
     struct product product = {matrix, OF_THIS_PROCESSOR(panel), x, y, rows, pitch, how};
-    share(workers, product_task, &product, (matrix->out + PANEL - 1) / PANEL);
+    share(workers, product_task, &product, panels_of(matrix));
 }
 
 /* ---- what is between the products -------------------------------------------------------------------------- */
@@ -376,61 +396,89 @@ void xcodec2_llama_product(const struct matrix *matrix, const float *x, float *y
     multiply(&workers, matrix, x, y, rows, matrix->out, STORE);
 }
 
-/* Rows as bytes (⌈out/PANEL⌉, numbers, PANEL), each with its scale and with the length of what the bytes leave out;
- * a bound is `rounding` scales and `tail` lengths and `slack` away, and `shift` below the product. */
+/* The rows of a matrix as bytes, each with its scale (a multiple of PANEL of them); of each panel the largest scale and
+ * the largest length of what the bytes leave out. */
 struct bounds {
-    const int8_t *bytes;
-    const float *scales, *tails;
-    int64_t numbers;
+    struct matrix bytes;
+    const float *scales, *panel_scales, *panel_tails;
+};
+
+/* Of one x: a bound is `rounding` scales and `tail` lengths and `slack` away, and `shift` below the product. */
+struct query {
     float rounding, tail, slack, shift;
 };
 
-/* The first of the largest products of the matrix with x, found by its bounds with `turned`; -1 when they leave more
- * than an eighth of all. */
-int64_t xcodec2_llama_likeliest(const struct bounds *bounds, const struct matrix *matrix, const float *x,
-                                const float *turned) {
+/* The most that a product of each panel can be, rows apart; of each row the panel of the best lower bound. */
+static void bound(const struct bounds *bounds, const struct query *queries, const float *turned, int64_t rows,
+                  float *highest, float *lowest, int64_t *likely) {
     panel_function *panel = OF_THIS_PROCESSOR(panel);
-    bytes_function *bytes = OF_THIS_PROCESSOR(bytes);
-    int64_t panels = (matrix->out + PANEL - 1) / PANEL, size = matrix->type == FLOAT32 ? 4 : 2, made = 0, place = -1, likely = 0;
-    float y[PANEL], *highest = malloc((size_t)panels * sizeof(float)), lowest = -INFINITY, best = -INFINITY;
-    for (int64_t p = 0; highest && p < panels; p++) {
-        bytes(bounds->bytes + p * bounds->numbers * PANEL, turned, bounds->numbers, y);
-        v8 above = {0}, below = {0};
-        for (int i = 0; i < PANEL; i += 8) {
-            v8 scale = *(const v8 *)(bounds->scales + p * PANEL + i), value = *(const v8 *)(y + i) * scale;
-            v8 error = scale * bounds->rounding + *(const v8 *)(bounds->tails + p * PANEL + i) * bounds->tail;
-            error += bounds->slack;
-            v8 upper = value + error, lower = value - error;
-            above = i ? largest(upper, above) : upper;
-            below = i ? largest(lower, below) : lower;
-        }
-        highest[p] = above[0];
-        for (int i = 0; i < 8; i++) {
-            highest[p] = MAX(highest[p], above[i]);
-            if (below[i] > lowest) {
-                lowest = below[i];
-                likely = p;
+    int64_t panels = panels_of(&bounds->bytes);
+    float block[BLOCK * PANEL] __attribute__((aligned(64)));
+    for (int64_t p = 0; p < panels; p++) {
+        const float *scales = bounds->scales + p * PANEL;
+        panel(panel_of(&bounds->bytes, p), INT8, turned, rows, bounds->bytes.in, block);
+        for (int64_t r = 0; r < rows; r++) {
+            const float *y = block + r * PANEL;
+            v8 high = *(const v8 *)y * *(const v8 *)scales;
+            for (int i = 8; i < PANEL; i += 8)
+                high = largest(*(const v8 *)(y + i) * *(const v8 *)(scales + i), high);
+            float top = high[0];
+            for (int i = 1; i < 8; i++)
+                top = MAX(top, high[i]);
+            float error = bounds->panel_scales[p] * queries[r].rounding + bounds->panel_tails[p] * queries[r].tail;
+            error += queries[r].slack;
+            highest[r * panels + p] = top + error;
+            if (top - error > lowest[r]) {
+                lowest[r] = top - error;
+                likely[r] = p;
             }
         }
     }
-    for (int64_t turn = -1; highest && turn < panels; turn++) { /* the likely one first: it rules most others out */
+}
+
+/* The first of the largest products of the matrix with x, among the panels that may hold it; -1 when they are more than
+ * an eighth of all. */
+static int64_t best_of(const struct matrix *matrix, const struct query *query, const float *x, const float *highest,
+                       float lowest, int64_t likely) {
+    panel_function *panel = OF_THIS_PROCESSOR(panel);
+    int64_t panels = panels_of(matrix), made = 0, place = -1;
+    float y[PANEL] __attribute__((aligned(64))), best = -INFINITY;
+    for (int64_t turn = -1; turn < panels; turn++) { /* the likely one first: it rules most others out */
         int64_t p = turn < 0 ? likely : turn;
         if (highest[p] < lowest || turn == likely)
             continue;
-        if (++made > 1 + panels / 8) {
-            place = -1;
-            break;
-        }
-        panel((const char *)matrix->weight + p * PANEL * matrix->in * size, (int)matrix->type, x, 1, matrix->in, y);
+        if (++made > 1 + panels / 8)
+            return -1;
+        panel(panel_of(matrix, p), (int)matrix->type, x, 1, matrix->in, y);
         for (int64_t i = 0; i < MIN(PANEL, matrix->out - p * PANEL); i++)
             if (y[i] > best || (y[i] == best && p * PANEL + i < place)) {
                 best = y[i];
                 place = p * PANEL + i;
             }
-        lowest = MAX(lowest, best - bounds->shift - bounds->slack);
+        lowest = MAX(lowest, best - query->shift - query->slack);
+    }
+    return place;
+}
+
+/* places (rows,): of the first of the largest products of the matrix with each x (rows, in), found by the bounds with
+ * turned (rows, numbers); -1 where the bounds leave too many. 0, or 1 when there is no memory. */
+int xcodec2_llama_likeliest(const struct bounds *bounds, const struct matrix *matrix, const struct query *queries,
+                            const float *x, const float *turned, int64_t rows, int64_t *places) {
+    int64_t panels = panels_of(matrix), likely[BLOCK] = {0};
+    float *highest = malloc((size_t)(MIN(BLOCK, rows) * panels) * sizeof(float)), lowest[BLOCK];
+    if (!highest)
+        return 1;
+    for (int64_t from = 0; from < rows; from += BLOCK) {
+        int64_t some = MIN(BLOCK, rows - from);
+        for (int64_t r = 0; r < some; r++)
+            lowest[r] = -INFINITY;
+        bound(bounds, queries + from, turned + from * bounds->bytes.in, some, highest, lowest, likely);
+        for (int64_t r = 0; r < some; r++)
+            places[from + r] = best_of(matrix, queries + from + r, x + (from + r) * matrix->in, highest + r * panels,
+                                       lowest[r], likely[r]);
     }
     free(highest);
-    return place;
+    return 0;
 }
 
 /* ---- drawing ----------------------------------------------------------------------------------------------- */

@@ -7,9 +7,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 
-from xcodec2.codec.kernels.snake_cpu import openmp_parallel
+from xcodec2.codec.kernels.openmp import openmp_parallel
 from xcodec2.llasa.decoding.base import Choices
 from xcodec2.llasa.decoding.library import (
     KEYS,
@@ -18,16 +17,14 @@ from xcodec2.llasa.decoding.library import (
     Layer,
     Model,
     Weight,
-    float32,
     load_llama,
-    narrowest,
 )
+from xcodec2.llasa.decoding.numbers import Numbers
 from xcodec2.llasa.decoding.scan import AFTER, PATIENCE, Scan
 from xcodec2.llasa.decoding.shape import LlamaShape
 
 PREFILL = 256  # tokens of a prompt that are read at once
 ROOM = 128  # positions that a cache has beyond what it must
-FEW = 4  # sequences up to which their likeliest tokens are found one by one
 LARGE = 50_000_000  # weights from which a step is worth a second thread
 
 
@@ -61,7 +58,7 @@ class LlamaDecoder:
         weight: Gives a weight by its name; each is asked for once.
     """
 
-    def __init__(self, shape: LlamaShape, weight: Callable[[str], torch.Tensor]) -> None:
+    def __init__(self, shape: LlamaShape, weight: Callable[[str], Numbers]) -> None:
         self.shape, self.vocabulary, self.context = shape, shape.vocabulary, shape.context
         self.kept: list[Any] = []  # what the library has pointers to
         self.layers = (Layer * shape.layers)(
@@ -78,8 +75,8 @@ class LlamaDecoder:
             shape.intermediate,
             shape.epsilon,
         )
-        self.embedding = narrowest(weight("model.embed_tokens.weight"))
-        self.head = self.embedding if shape.tied else narrowest(weight("lm_head.weight"))
+        self.embedding = weight("model.embed_tokens.weight").narrowest()
+        self.head = self.embedding if shape.tied else weight("lm_head.weight").narrowest()
         self.heads: WeakKeyDictionary[Choices, Weight] = WeakKeyDictionary()
         self.angles = shape.angles(0)
         self.scans: WeakKeyDictionary[Choices, list[Any]] = WeakKeyDictionary()
@@ -89,7 +86,7 @@ class LlamaDecoder:
         )
         self.is_large = shape.hidden * self.layer_weights > LARGE
 
-    def layer(self, start: str, weight: Callable[[str], torch.Tensor]) -> Layer:
+    def layer(self, start: str, weight: Callable[[str], Numbers]) -> Layer:
         """One layer's weights, laid out: queries, keys and values as one, gates beside what they
         open.
         """
@@ -98,7 +95,7 @@ class LlamaDecoder:
         def laid_out(names: Sequence[str], bias: bool, interleaved: bool = False) -> Any:
             weights = [weight(f"{start}{name}.weight") for name in names]
             biases = [weight(f"{start}{name}.bias") for name in names] if bias else []
-            join = interleave if interleaved else torch.cat
+            join = interleave if interleaved else joined
             made = Weight(join(weights), join(biases) if bias else None)
             self.kept.append(made)
             return made.matrix
@@ -113,10 +110,10 @@ class LlamaDecoder:
             self.pointer(weight(f"{start}post_attention_layernorm.weight")),
         )
 
-    def pointer(self, tensor: torch.Tensor) -> int:
-        """Where a float32 copy is, which stays."""
-        self.kept.append(float32(tensor))
-        return int(self.kept[-1].data_ptr())
+    def pointer(self, numbers: Numbers) -> int:
+        """Where they are as float32, which stays."""
+        self.kept.append(numbers.float32())
+        return int(self.kept[-1].ctypes.data)
 
     def new_state(self) -> Cache:
         """An empty cache."""
@@ -137,25 +134,22 @@ class LlamaDecoder:
 
     def likeliest(self, known: np.ndarray, choices: Choices) -> np.ndarray:
         """See `Decoder`."""
-        if len(known) > FEW or (scan := self.scan_for(choices)) is None:
+        known = np.ascontiguousarray(known)
+        if (scan := self.scan_for(choices, len(known))) is None:
             return self.scores(known, choices).argmax(-1)
-        places = [scan.likeliest(row) for row in known]
-        return np.array(
-            [
-                int(self.scores(row[None], choices).argmax()) if place is None else place
-                for row, place in zip(known, places, strict=True)
-            ]
-        )
+        places = scan.likeliest(known)
+        if len(open_ := np.flatnonzero(places < 0)):
+            places[open_] = self.scores(known[open_], choices).argmax(-1)
+        return places
 
-    def scan_for(self, choices: Choices) -> Scan | None:
+    def scan_for(self, choices: Choices, count: int) -> Scan | None:
         """What finds the likeliest without all products, where it pays: for a head that is larger
         than the layers, and not for a few tokens only.
         """
         known = self.scans.setdefault(choices, [0, None])
-        known[0] += 1
+        known[0] += count
         if known[1] is None and known[0] > AFTER and len(choices.ids) > self.layer_weights:
-            rows = self.head[torch.from_numpy(choices.ids)]
-            known[1] = Scan(rows, self.head_for(choices))
+            known[1] = Scan(self.head, choices.ids, self.head_for(choices))
         scan: Scan | None = known[1]
         return None if scan is None or scan.in_vain > PATIENCE else scan
 
@@ -169,7 +163,7 @@ class LlamaDecoder:
             state.length += 1
         if len(self.angles) < (highest := int(rows["position"].max()) + 1):
             self.angles = self.shape.angles(min(self.context, highest * 3 // 2 + ROOM))
-        x = self.embedding[torch.from_numpy(tokens)].to(torch.float32).numpy()
+        x = self.embedding[tokens].float32()
         failed = library.xcodec2_llama_forward(
             self.model,
             rows.ctypes.data,
@@ -186,7 +180,11 @@ class LlamaDecoder:
     @property
     def threads(self) -> int:
         """A small model is done before a second thread has awoken."""
-        return torch.get_num_threads() if self.is_large else 1
+        if not self.is_large:
+            return 1
+        import torch  # whose threads are used
+
+        return torch.get_num_threads()
 
     def head_for(self, choices: Choices) -> Weight:
         """The head's rows of those tokens that can come."""
@@ -196,13 +194,24 @@ class LlamaDecoder:
         return head
 
 
-def interleave(pair: Sequence[torch.Tensor]) -> torch.Tensor:
+def joined(parts: Sequence[Numbers]) -> Numbers:
+    """One under the other, in the type that holds all."""
+    if len({part.array.dtype for part in parts}) > 1:
+        return Numbers(np.concatenate([part.float32() for part in parts]))
+    return Numbers(np.concatenate([part.array for part in parts]))
+
+
+def interleave(pair: Sequence[Numbers]) -> Numbers:
     """Two weights (O, …) → (2·O', …): half a panel of the first, half of the second, and so on;
     zeros behind both.
     """
     half = PANEL // 2
-    padded = []
-    for tensor in pair:
-        lacking = tensor.new_zeros(-len(tensor) % half, *tensor.shape[1:])
-        padded.append(torch.cat([tensor, lacking]).unflatten(0, (-1, half)))
-    return torch.stack(padded, dim=1).flatten(0, 2)
+    one, *_ = pair
+    whole = -(-len(one) // half)
+    both = joined(pair).array.reshape(2, len(one), *one.shape[1:])
+    laid = np.zeros((whole, 2, half, *one.shape[1:]), both.dtype)
+    for index in (0, 1):
+        padded = np.zeros((whole * half, *one.shape[1:]), both.dtype)
+        padded[: len(one)] = both[index]
+        laid[:, index] = padded.reshape(whole, half, *one.shape[1:])
+    return Numbers(laid.reshape(2 * whole * half, *one.shape[1:]))

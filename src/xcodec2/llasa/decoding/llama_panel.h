@@ -9,9 +9,6 @@ typedef float NAME(v) __attribute__((vector_size(4 * LANES), aligned(4), may_ali
 typedef uint32_t NAME(u) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef uint16_t NAME(h) __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
-typedef int8_t NAME(b) __attribute__((vector_size(LANES), aligned(1), may_alias));
-typedef int32_t NAME(i) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-
 #define VECTOR NAME(v)
 #define VECTORS (PANEL / LANES)
 #define PART (2 * LANES) /* outputs of a panel that are multiplied with many rows at once */
@@ -19,6 +16,8 @@ typedef int32_t NAME(i) __attribute__((vector_size(4 * LANES), aligned(4), may_a
 TARGET INLINE VECTOR NAME(weights)(const void *weight, int64_t index, int type) {
     if (type == FLOAT32)
         return *(const VECTOR *)((const float *)weight + index);
+    if (type == INT8)
+        return FROM_BYTES((const int8_t *)weight + index);
     const uint16_t *half = (const uint16_t *)weight + index;
     if (type == BFLOAT16)
         return (VECTOR)(__builtin_convertvector(*(const NAME(h) *)half, NAME(u)) << 16);
@@ -93,26 +92,18 @@ TARGET static void NAME(panel)(const void *weight, int type, const float *x, int
         NAME(one_row)(weight, FLOAT32, x, in, y);
     else if (rows == 1 && type == FLOAT16)
         NAME(one_row)(weight, FLOAT16, x, in, y);
+    else if (rows == 1 && type == INT8)
+        NAME(one_row)(weight, INT8, x, in, y);
     else if (rows == 1)
         NAME(one_row)(weight, BFLOAT16, x, in, y);
     else if (type == FLOAT32)
         NAME(many_rows)(weight, FLOAT32, x, rows, in, y);
     else if (type == FLOAT16)
         NAME(many_rows)(weight, FLOAT16, x, rows, in, y);
+    else if (type == INT8)
+        NAME(many_rows)(weight, INT8, x, rows, in, y);
     else
         NAME(many_rows)(weight, BFLOAT16, x, rows, in, y);
-}
-
-/* A panel of bytes (numbers, PANEL) with x (numbers,): y[PANEL]. */
-TARGET static void NAME(bytes)(const int8_t *weight, const float *x, int64_t numbers, float *y) {
-    VECTOR sums[VECTORS] = {0};
-    for (int64_t k = 0; k < numbers; k++)
-        for (int i = 0; i < VECTORS; i++) {
-            NAME(b) some = *(const NAME(b) *)(weight + k * PANEL + LANES * i);
-            sums[i] += __builtin_convertvector(__builtin_convertvector(some, NAME(i)), VECTOR) * x[k];
-        }
-    for (int i = 0; i < VECTORS; i++)
-        *(VECTOR *)(y + LANES * i) = sums[i];
 }
 
 #undef VECTOR

@@ -8,6 +8,7 @@ from xcodec2.llasa.decoding.base import Decoder
 from xcodec2.llasa.decoding.causal import TransformersDecoder
 from xcodec2.llasa.decoding.library import load_llama
 from xcodec2.llasa.decoding.llama import LlamaDecoder
+from xcodec2.llasa.decoding.numbers import Numbers
 from xcodec2.llasa.decoding.shape import LlamaShape
 
 
@@ -17,9 +18,9 @@ def decoder_of(model: Any) -> Decoder:
     """
     shape = LlamaShape.of(model.config.to_dict())
     if shape is not None and model.device.type == "cpu" and load_llama() is not None:
-        state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+        state = model.state_dict()
         if shape.tied:
             state.pop("lm_head.weight", None)
         if {name: tuple(tensor.shape) for name, tensor in state.items()} == shape.weights():
-            return LlamaDecoder(shape, state.__getitem__)
+            return LlamaDecoder(shape, lambda name: Numbers.of(state[name]))
     return TransformersDecoder(model)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class LlamaShape:
     tied: bool
     attention_bias: bool
     mlp_bias: bool
-    frequencies: torch.Tensor
+    frequencies: np.ndarray
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> LlamaShape | None:
@@ -99,12 +98,11 @@ class LlamaShape:
 
     def angles(self, positions: int) -> np.ndarray:
         """(positions, head_dim) float32: cosines of each frequency, then sines."""
-        places = torch.arange(positions, dtype=torch.float32, device="cpu")
-        turns = places[:, None] * self.frequencies
-        return torch.cat([turns.cos(), turns.sin()], dim=1).numpy()
+        turns = (np.arange(positions, dtype=np.float32)[:, None] * self.frequencies).astype(float)
+        return np.concatenate([np.cos(turns), np.sin(turns)], axis=1, dtype=np.float32)
 
 
-def rotary_frequencies(config: Mapping[str, Any], head_dim: int) -> torch.Tensor | None:
+def rotary_frequencies(config: Mapping[str, Any], head_dim: int) -> np.ndarray | None:
     """(head_dim/2,) float32 radians a position; None for a kind of scaling that is not known here.
 
     Older files have `rope_theta` and `rope_scaling`, newer ones both in `rope_parameters`.
@@ -114,16 +112,17 @@ def rotary_frequencies(config: Mapping[str, Any], head_dim: int) -> torch.Tensor
     kind = scaling.get("rope_type") or scaling.get("type") or "default"
     if scaling.get("partial_rotary_factor", 1) != 1:
         return None
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device="cpu") / head_dim
-    frequencies = 1.0 / theta**exponents
+    exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+    frequencies = np.float32(1) / np.float32(theta) ** exponents
     if kind == "default":
         return frequencies
     if kind == "linear":
-        return frequencies / scaling["factor"]
+        return frequencies / np.float32(scaling["factor"])
     if kind != "llama3":
         return None
     # Llama 3: slow turns are slowed down, fast ones stay, those between are blended
     low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
     turns = scaling["original_max_position_embeddings"] / (2 * math.pi / frequencies)
-    blend = ((turns - low) / (high - low)).clamp(0, 1)
-    return (1 - blend) * frequencies / scaling["factor"] + blend * frequencies
+    blend = ((turns - low) / (high - low)).clip(0, 1)
+    slowed = (1 - blend) * frequencies / scaling["factor"] + blend * frequencies
+    return slowed.astype(np.float32)

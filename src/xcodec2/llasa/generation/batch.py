@@ -17,7 +17,6 @@ from collections.abc import Sequence as Several
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import torch
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices, Decoder
@@ -199,11 +198,10 @@ class BatchGenerator:
             The sequences that were under way, finished ones among them; empty when there was none.
         """
         stepped = waiting = list(self.sequences)
-        with torch.inference_mode():
-            while waiting:
-                silent = [item for item in waiting if not item.audible]
-                self.draw_one(waiting)
-                waiting = [item for item in silent if item.finished is None]
+        while waiting:
+            silent = [item for item in waiting if not item.audible]
+            self.draw_one(waiting)
+            waiting = [item for item in silent if item.finished is None]
         self.sequences = [item for item in stepped if item.finished is None]
         return stepped
 

@@ -5,7 +5,6 @@ whole vocabulary.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from xcodec2.llasa.decoding.base import Choices
 from xcodec2.llasa.decoding.library import load_llama
@@ -26,6 +25,8 @@ class Drawer:
     def __init__(self, seed: int, vocabulary: int) -> None:
         self.vocabulary, self.library = vocabulary, load_llama()
         if self.library is None:
+            import torch
+
             self.generator = torch.Generator().manual_seed(seed)
         else:
             self.state = np.empty(GENERATOR_BYTES, np.uint8)
@@ -34,6 +35,8 @@ class Drawer:
     def draw(self, scores: np.ndarray, choices: Choices, temperature: float) -> int:
         """The place among the choices, whose scores (A,) are float32, of one of them."""
         if self.library is None:
+            import torch
+
             waits = torch.empty(self.vocabulary, dtype=torch.float32, device="cpu")
             waits.exponential_(generator=self.generator)
             chances = (torch.from_numpy(scores) / temperature).softmax(-1)
@@ -76,16 +79,18 @@ def draw(
     if sampling.temperature == 0:
         return int(scores.argmax())
     if 0 < sampling.top_k < len(scores):
-        lowest = torch.from_numpy(scores).topk(sampling.top_k).values[-1]
-        scores[scores < lowest.numpy()] = -np.inf
+        lowest = np.partition(scores, -sampling.top_k)[-sampling.top_k]
+        scores[scores < lowest] = -np.inf
     if sampling.top_p < 1:
-        lowest = nucleus_threshold(torch.from_numpy(scores), sampling)
-        scores[scores < lowest.numpy()] = -np.inf
+        scores[scores < nucleus_threshold(scores, sampling)] = -np.inf
     return drawer.draw(scores, choices, sampling.temperature)
 
 
-def nucleus_threshold(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+def nucleus_threshold(values: np.ndarray, sampling: Sampling) -> float:
     """The lowest score that is kept: those above it have less than `top_p` together."""
+    import torch  # whose order of additions decides what lies on the edge
+
+    scores = torch.from_numpy(values)
     chances = (scores / sampling.temperature).softmax(-1)
     count = min(64, len(scores))
     while True:  # the nucleus is mostly small
@@ -93,5 +98,5 @@ def nucleus_threshold(scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         above = top.values.cumsum(-1) - top.values
         if count == len(scores) or above[-1] >= sampling.top_p:
             kept = int((above < sampling.top_p).sum())
-            return scores[top.indices[max(kept, 1) - 1]]
+            return float(scores[top.indices[max(kept, 1) - 1]])
         count = min(count * 8, len(scores))
