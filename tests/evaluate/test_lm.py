@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,18 @@ from xcodec2.corpus import read_corpus
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate import FunctionSystem, TokenizerSystem, evaluate, evaluation
 from xcodec2.evaluate.lm import loop
-from xcodec2.evaluate.lm.loop import language_models, t_interval
-from xcodec2.evaluate.lm.streams import Streams, as_bytes, bytes_of_a_code, streams_of
-from xcodec2.evaluate.lm.training import LmRecipe, train_and_measure
+from xcodec2.evaluate.lm.loop import LmPlan, language_models, t_interval, train_and_measure
+from xcodec2.evaluate.lm.steps import Layout
+from xcodec2.evaluate.lm.streams import (
+    Form,
+    Stream,
+    Streams,
+    as_bytes,
+    as_tokens,
+    bytes_of_a_code,
+    streams_of,
+)
+from xcodec2.evaluate.lm.training import LmRecipe
 from xcodec2.evaluate.systems.kmeans import kmeans_system
 from xcodec2.evaluate.systems.named import baseline
 from xcodec2.evaluate.text_probe import text_probe
@@ -31,29 +41,54 @@ def test_codes_become_bytes_frame_by_frame_and_book_by_book():
     assert [bytes_of_a_code(n) for n in (2, 256, 257, 65_536, 65_537)] == [1, 1, 2, 2, 3]
 
 
+@pytest.mark.parametrize(("books", "size"), [(1, 65_536), (3, 200), (2, 1000)])
+def test_bytes_become_the_codes_again(books, size):
+    codes = np.random.default_rng(0).integers(0, size, (books, 9))
+    stream = as_bytes(codes, size)
+    assert np.array_equal(as_tokens(stream, books, size), codes)
+    assert as_tokens(stream[:-1], books, size).shape == (books, 8)
+    assert as_tokens(np.full(len(stream), 255, np.uint8), books, size).max() == size - 1
+    slots = books * bytes_of_a_code(size)
+    layout = Layout(Form(books, size, slots), delayed=True)
+    steps = layout.steps(Stream(stream, np.full(9, slots), np.arange(9), 1.0))
+    assert steps.ids.shape == (9 + slots - 1, slots)
+    assert steps.phones.tolist() == [*range(9), *[8] * (slots - 1)]
+    assert np.array_equal(layout.bytes(steps.ids), stream)
+
+
 def synthetic(kind: str) -> Streams:
     """Frames of two bytes: the second is the first one's double, or anything."""
     rng = np.random.default_rng(0)
 
-    def stream() -> np.ndarray:
+    def stream() -> Stream:
         first = rng.integers(0, 4, 150)
         second = first * 2 if kind == "told" else rng.integers(0, 4, 150)
-        return np.stack([first, second], 1).astype(np.uint8).ravel()
+        whole = np.stack([first, second], 1).astype(np.uint8).ravel()
+        return Stream(whole, np.full(150, 2), np.zeros(150, int), 3.0)
 
-    return Streams(2, [stream() for _ in range(12)], [stream() for _ in range(4)], 36, 12, "")
+    return Streams(Form(2, 256, 2), [stream() for _ in range(12)], [stream() for _ in range(4)])
+
+
+def bits_of(streams: Streams, recipe: LmRecipe) -> float:
+    return train_and_measure(streams, recipe)[0]["bits_a_second"]
 
 
 @pytest.mark.slow
 def test_the_model_finds_what_there_is_to_find_and_no_more():
-    """100 bit/s of chance where the second byte is told by the first one, 200 where it is not."""
+    """100 bit/s of chance where the second byte is told by the first one, 200 where it is not; a
+    delayed layout sees the first one, too.
+    """
     recipe = LmRecipe(25_000, learning_rate=2e-2, **SMALL)
-    told, free = (train_and_measure(synthetic(kind), recipe) for kind in ("told", "free"))
+    told, free = (bits_of(synthetic(kind), recipe) for kind in ("told", "free"))
     assert 100 <= told < 130
     assert 199 <= free < 225
+    delayed = bits_of(synthetic("told"), replace(recipe, delayed=True))
+    assert 100 <= delayed < 130
     few = LmRecipe(600, **SMALL)
-    assert train_and_measure(synthetic("told"), few) == train_and_measure(synthetic("told"), few)
-    untrained = train_and_measure(synthetic("told"), LmRecipe(1, **SMALL))
-    assert untrained == pytest.approx(100 * math.log2(256), rel=0.05)
+    assert bits_of(synthetic("told"), few) == bits_of(synthetic("told"), few)
+    for layout in (False, True):
+        untrained = bits_of(synthetic("told"), LmRecipe(1, delayed=layout, **SMALL))
+        assert untrained == pytest.approx(100 * math.log2(256), rel=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +103,8 @@ def test_systems_are_ranked_by_what_their_codes_leave_to_chance(recordings, tmp_
     monkeypatch.setattr(loop, "train_and_measure", lambda *a: calls.append(a) or real(*a))
     systems = [s for s in planted_systems() if s.name in ("speaker-blind", "noise-sensitive")]
     systems.append(FunctionSystem("codeless", lambda waveform: waveform))
-    options = {"minutes": 2.0, "seeds": 2, "workers": 1}
-    found = language_models(systems, recordings, tmp_path, **options)
+    plan = LmPlan(2.0, seeds=2, sentences=0)
+    found = language_models(systems, recordings, tmp_path, plan)
     assert set(found["systems"]) == {"speaker-blind", "noise-sensitive"}
     blind, noisy = found["systems"]["speaker-blind"], found["systems"]["noise-sensitive"]
     assert blind["bits_a_second"] < noisy["bits_a_second"] / 2
@@ -78,23 +113,27 @@ def test_systems_are_ranked_by_what_their_codes_leave_to_chance(recordings, tmp_
     assert noisy["seconds_learned"] == pytest.approx(60, rel=0.01)  # two bytes a code
     assert noisy["layout"] == "2 bytes a code"
     assert len(calls) == 4
-    assert language_models(systems, recordings, tmp_path, **options) == found
+    assert language_models(systems, recordings, tmp_path, plan) == found
     assert len(calls) == 4  # all of it was there
     kept = (tmp_path / "lm.jsonl").read_bytes()
     (tmp_path / "lm.jsonl").write_bytes(kept[: kept.rindex(b"{") + 9])  # killed in the last line
-    assert language_models(systems, recordings, tmp_path, **options) == found
+    assert language_models(systems, recordings, tmp_path, plan) == found
     assert len(calls) == 5
     (tmp_path / "lm.jsonl").write_text("{}\n")
     with pytest.raises(XCodec2Error, match="is damaged; remove it"):
-        language_models(systems, recordings, tmp_path, **options)
+        language_models(systems, recordings, tmp_path, plan)
     with pytest.raises(XCodec2Error, match="no system has codes"):
-        language_models(systems[2:], recordings, tmp_path, **options)
+        language_models(systems[2:], recordings, tmp_path, plan)
 
 
 @pytest.mark.slow
 def test_workers_change_no_language_model():
-    work = [(synthetic("told"), LmRecipe(2000, seed, **SMALL)) for seed in range(2)]
-    assert list(loop.measured(work, 2)) == list(loop.measured(work, 1))
+    work = [(synthetic("told"), LmRecipe(2000, seed, **SMALL), 1) for seed in range(2)]
+    for (bits, said), (wanted, words) in zip(
+        loop.measured(work, 2), loop.measured(work, 1), strict=True
+    ):
+        assert bits == wanted
+        assert np.array_equal(said[0], words[0])
 
 
 class TwoBooks(Planted):
@@ -110,10 +149,13 @@ class TwoBooks(Planted):
 
 def test_several_codebooks_and_written_bytes_are_streams_too(recordings):
     two = streams_of(TokenizerSystem("two", TwoBooks("oracle")), recordings)
-    assert (two.slots, two.layout) == (2, "2 codebooks flattened, 1 byte a code")
+    assert (two.slots, two.form.words) == (2, "2 codebooks flattened, 1 byte a code")
+    assert (
+        Layout(two.form, delayed=True).words == "2 codebooks delayed by a frame each, 1 byte a code"
+    )
     assert two.bytes_a_second == pytest.approx(100, rel=0.01)
     copy = streams_of(baseline("cmd:cp {in} {code}:cp {code} {out}"), recordings)
-    assert copy.layout == "bytes that it writes"
+    assert copy.form.words == "bytes that it writes"
     assert copy.bytes_a_second == pytest.approx(32_000, rel=0.01)
     with pytest.raises(XCodec2Error, match="needs recordings to learn from and others"):
         streams_of(TokenizerSystem("two", TwoBooks("oracle")), recordings[:1])
@@ -130,7 +172,14 @@ def test_intervals_are_students():
 def test_the_whole_run_reports_both_and_says_why_not(recordings, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "LmRecipe", lambda tokens, seed: LmRecipe(tokens, seed, **SMALL))
     oracle = planted_systems()[:1]
-    options = {"models": (), "metrics": (), "cost": False, "worst": 0, "lm_minutes": 0.05}
+    options = {
+        "models": (),
+        "metrics": (),
+        "cost": False,
+        "worst": 0,
+        "lm_minutes": 0.05,
+        "lm_sentences": 0,
+    }
     summary = evaluate(
         recordings, tmp_path / "out", systems=oracle, lm_seeds=1, text_probe_steps=2, **options
     )

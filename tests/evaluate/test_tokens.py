@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 
 import numpy as np
 import pytest
+from paths import GOLDENS
+from unit_pairs import unit_pairs
 
 from xcodec2.evaluate.metrics.metric import Pair
 from xcodec2.evaluate.metrics.unit_edit import (
@@ -48,6 +51,18 @@ def test_unit_edit_distance_is_the_levenshtein_distance_over_the_clean_codes():
     assert unit_edit_distance(shifted, shifted[1:]) == 0.01
     assert without_repeats(np.array([3, 3, 4, 4, 4, 3])).tolist() == [3, 4, 3]
     assert without_repeats(np.array([], int)).tolist() == []
+
+
+def test_unit_edit_distance_agrees_with_others_packages():
+    """mseb and editdistance, by `make_ued.py`; merged, it is the distance of Gat et al."""
+    wanted = json.loads((GOLDENS / "ued.json").read_text())
+    pairs = unit_pairs()
+    plain = [unit_edit_distance(*pair) for pair in pairs]
+    merged = [unit_edit_distance(*map(without_repeats, pair)) for pair in pairs]
+    assert plain == pytest.approx(wanted["plain"], abs=1e-9)
+    assert merged == pytest.approx(wanted["merged"], abs=1e-9)
+    assert np.mean(plain) == pytest.approx(np.mean(wanted["plain"]), abs=1e-3)
+    assert plain[0] == 0 < min(plain[1:])
 
 
 def test_unit_edit_is_zero_of_codes_that_mind_nothing_and_absent_without_codes():

@@ -128,10 +128,18 @@ RENAMED = {
     type=click.FloatRange(0, min_open=True),
     metavar="N",
     help="Train the same small language model on each system's codes: as many tokens as the first "
-    "one has in N minutes of speech. Reports bits a second.",
+    "one has in N minutes of speech. Reports bits a second, and WER and MOS of what it says.",
 )
 @click.option(
     "--lm-seeds", type=click.IntRange(1), default=3, show_default=True, help="Models per system."
+)
+@click.option(
+    "--lm-sentences",
+    type=click.IntRange(0),
+    default=12,
+    show_default=True,
+    help="Held-out recordings that each model says: with --phones from its phones, without from "
+    "its first second.",
 )
 @click.option(
     "--text-probe",

@@ -52,12 +52,19 @@ def match_original(waveform: np.ndarray, sample_rate: int, num_samples: int) -> 
     Raises:
         XCodec2Error: It is no finite audio, or longer or shorter by more than 60 ms: no copy.
     """
-    audio = load_audio(waveform, sample_rate, target_rate=SAMPLE_RATE).waveform
-    decoded = np.ascontiguousarray(audio.numpy())
+    decoded = at_16_khz(waveform, sample_rate)
     if abs(len(decoded) - num_samples) > LENGTH_TOLERANCE * SAMPLE_RATE:
         got, wanted = len(decoded) / SAMPLE_RATE, num_samples / SAMPLE_RATE
         raise XCodec2Error(f"differently long: {got:.2f} s came back of {wanted:.2f} s")
     return np.pad(decoded[:num_samples], (0, max(0, num_samples - len(decoded))))
+
+
+def at_16_khz(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """(M,) or (channels, M) at any rate → (N,) float32 at 16 kHz. Raises XCodec2Error for anything
+    but finite audio.
+    """
+    audio = load_audio(waveform, sample_rate, target_rate=SAMPLE_RATE).waveform
+    return np.ascontiguousarray(audio.numpy())
 
 
 def mulaw(waveform: np.ndarray) -> np.ndarray:

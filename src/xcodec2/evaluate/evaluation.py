@@ -21,7 +21,7 @@ from xcodec2.evaluate.audio import load_recording
 from xcodec2.evaluate.cost import costs
 from xcodec2.evaluate.exports import check_forms, write_exports
 from xcodec2.evaluate.journal import Journal
-from xcodec2.evaluate.lm.loop import language_models
+from xcodec2.evaluate.lm.loop import LmPlan, language_models
 from xcodec2.evaluate.metrics import DEFAULTS, METRICS, Metric
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.evaluate.probing import token_facts
@@ -76,6 +76,7 @@ def evaluate(
     exports: Sequence[str] = (),
     lm_minutes: float | None = None,
     lm_seeds: int = 3,
+    lm_sentences: int = 12,
     text_probe_steps: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate systems on a corpus and write the report.
@@ -109,6 +110,8 @@ def evaluate(
         lm_minutes: Trains a small language model on each system's codes, with as many tokens as
             the first system has in so many minutes of speech.
         lm_seeds: Such models of each system.
+        lm_sentences: Held-out recordings that each of them says. With `phones`, it is told phones
+            and durations, and words are counted; without, it continues the first second.
         text_probe_steps: Trains a CTC model on each tokenizer's codes of recordings with a `text`
             for so many steps, and reads held-out ones.
 
@@ -121,8 +124,8 @@ def evaluate(
     """
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
-    if lm_seeds < 1 or (lm_minutes is not None and lm_minutes <= 0):
-        raise XCodec2Error("lm_minutes and lm_seeds must be above 0")
+    if lm_seeds < 1 or lm_sentences < 0 or (lm_minutes is not None and lm_minutes <= 0):
+        raise XCodec2Error("lm_minutes and lm_seeds must be above 0, lm_sentences not below")
     check_forms(exports)
     rules = read_protocol(protocol) if protocol else None
     selection = Selection(tuple(metrics), asr, speaker_encoder)
@@ -169,7 +172,8 @@ def evaluate(
     if lm_minutes is not None:
         used = {row["id"] for row in rows}
         kept = [recording for recording in recordings if recording.id in used]
-        lm = lm_part(loaded, kept, folder, lm_minutes, lm_seeds, workers)
+        lm_plan = LmPlan(lm_minutes, lm_seeds, lm_sentences, selection.asr)
+        lm = lm_part(loaded, kept, folder, lm_plan, labels, workers)
     summary = {
         "version": __version__,
         "source": source if isinstance(source, str) else "recordings given in Python",
@@ -270,15 +274,13 @@ def lm_part(
     systems: Sequence[System],
     recordings: Sequence[Recording],
     folder: Path,
-    minutes: float,
-    seeds: int,
+    plan: LmPlan,
+    labels: Mapping[str, Any],
     workers: int,
 ) -> dict[str, Any]:
     """What `language_models` gives, or why it cannot: the rest of the report needs none of it."""
     try:
-        return language_models(
-            systems, recordings, folder, minutes=minutes, seeds=seeds, workers=workers
-        )
+        return language_models(systems, recordings, folder, plan, labels=labels, workers=workers)
     except XCodec2Error as problem:
         return {"error": str(problem), "systems": {}}
 

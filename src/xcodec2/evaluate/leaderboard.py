@@ -13,6 +13,7 @@ from typing import Any
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.metrics import COLUMNS, Column
+from xcodec2.evaluate.report.language_model import measured
 from xcodec2.files import open_regular, replacing
 
 ALL = "all"
@@ -35,9 +36,6 @@ OF_CODES = {
         "leakage", "speaker leakage", "", 3, "share of speakers that counts of codes give away"
     ),
 }
-LM_BITS = Column(
-    "lm_bits", "bit/s, LM", "lower", 0, "held-out bits a second of speech, of the same small LM"
-)
 
 
 Values = dict[str, tuple[float, float | None, float | None]]  # column → mean, low, high
@@ -190,8 +188,9 @@ def more_of(
         if value is not None:
             yield column, (finite_number(value), None, None)
     if found := ((summary.get("lm") or {}).get("systems") or {}).get(system):
-        low, high = (None if found[end] is None else finite_number(found[end]) for end in EDGES)
-        yield LM_BITS, (finite_number(found["bits_a_second"]), low, high)
+        for column, value in measured(found):
+            low, high = (None if value[end] is None else finite_number(value[end]) for end in EDGES)
+            yield column, (finite_number(value["mean"]), low, high)
 
 
 def finite_number(value: Any) -> float:

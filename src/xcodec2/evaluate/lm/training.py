@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +14,12 @@ import torch.nn.functional as F
 
 from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.lm.streams import BYTE, Streams
+from xcodec2.evaluate.lm.steps import Layout, Steps
+from xcodec2.evaluate.lm.streams import BYTE, UNKNOWN, Streams
 from xcodec2.extras import require
 
 WARMUP = 0.05  # of the tokens, in which the learning rate rises
+TOLD = 0.5  # share of the windows whose phones the model is told, where there are labels
 
 
 @dataclass(frozen=True)
@@ -25,72 +29,117 @@ class LmRecipe:
     Attributes:
         tokens: Bytes that are learned from, all passes together.
         seed: Of weights and order.
+        delayed: Whether the bytes of a frame are read together; see `steps`.
         width: Of the Llama's hidden layer.
         layers: Of the Llama.
         heads: Of the Llama.
-        context: Bytes that it sees, at most.
-        batch: Windows in a step.
+        context: Steps that it sees, at most.
+        batch: Windows in a step of training.
         learning_rate: At its highest; falls as a cosine to a tenth.
     """
 
     tokens: int
     seed: int = 0
+    delayed: bool = False
     width: int = 128
     layers: int = 4
     heads: int = 4
     context: int = 256
-    batch: int = 8
+    batch: int = 4
     learning_rate: float = 3e-3
 
 
-def train_and_measure(streams: Streams, recipe: LmRecipe) -> float:
-    """Train one model and measure it on held-out recordings, in one thread.
+class SmallLlama(torch.nn.Module):
+    """A Llama with random weights, which is also told the phone of each step.
+
+    Args:
+        layout: How bytes become steps.
+        phones: How many kinds there are.
+        recipe: Of the run.
+    """
+
+    def __init__(self, layout: Layout, phones: int, recipe: LmRecipe) -> None:
+        super().__init__()
+        transformers = require(
+            "transformers", extra="llasa", purpose="a language model in the loop"
+        )
+        config = transformers.LlamaConfig(
+            vocab_size=layout.vocabulary + 1,
+            hidden_size=recipe.width,
+            intermediate_size=recipe.width * 8 // 3,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.heads,
+            max_position_embeddings=recipe.context + layout.unit + 1,
+            tie_word_embeddings=False,
+        )
+        self.layout, self.recipe = layout, recipe
+        with float32_parameters("cpu"), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.llama = transformers.LlamaForCausalLM(config)
+            self.phones = torch.nn.Embedding(phones + 1, recipe.width, padding_idx=UNKNOWN)
+            torch.nn.init.normal_(self.phones.weight, std=config.initializer_range)
+        with torch.no_grad():
+            self.phones.weight[UNKNOWN] = 0
+
+    @property
+    def window(self) -> int:
+        """Steps that it sees."""
+        return self.layout.window(self.recipe.context)
+
+    def forward(self, ids: torch.Tensor, phones: torch.Tensor, cache: Any = None) -> torch.Tensor:
+        """What comes after each step.
+
+        Args:
+            ids: (B, L, width) the steps before, `Layout.vocabulary` outside of the recording.
+            phones: (B, L) of the steps that come.
+            cache: Of transformers; grows.
+
+        Returns:
+            (B, L, slots, 256) logits.
+        """
+        embedded = self.llama.get_input_embeddings()(ids).sum(2) + self.phones(phones)
+        found = self.llama(
+            inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None
+        )
+        logits: torch.Tensor = found.logits[..., : self.layout.vocabulary]
+        return logits.unflatten(-1, (self.layout.form.slots, BYTE))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums in another order would be other numbers."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def trained(streams: Streams, recipe: LmRecipe) -> SmallLlama:
+    """Train one model.
 
     Args:
         streams: Codes of one system.
         recipe: Of the run.
 
     Returns:
-        Bits that it needs for a second of held-out speech.
+        The model, ready to be measured.
 
     Raises:
         XCodec2Error: The loss is not finite.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        model = small_llama(streams.slots, recipe)
-        learn(model, streams, recipe)
-        return held_out_bits(model, streams, recipe) / streams.rest_seconds
-    finally:
-        torch.set_num_threads(threads)
+    model = SmallLlama(Layout(streams.form, recipe.delayed), streams.phones, recipe)
+    learn(model, streams, recipe)
+    return model.eval()
 
 
-def small_llama(slots: int, recipe: LmRecipe) -> Any:
-    """A Llama with random weights: a start, and 256 bytes for each slot of a frame."""
-    transformers = require("transformers", extra="llasa", purpose="a language model in the loop")
-    config = transformers.LlamaConfig(
-        vocab_size=slots * BYTE + 1,
-        hidden_size=recipe.width,
-        intermediate_size=recipe.width * 8 // 3,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.heads,
-        max_position_embeddings=recipe.context + slots,
-        tie_word_embeddings=False,
-    )
-    with float32_parameters("cpu"), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return transformers.LlamaForCausalLM(config)
+def learn(model: SmallLlama, streams: Streams, recipe: LmRecipe) -> None:
+    """Train on windows from random places, at frames, until the tokens are used up.
 
-
-def window_of(slots: int, recipe: LmRecipe) -> int:
-    """Bytes of a window: whole frames, as many as the context holds, at least one."""
-    return max(1, recipe.context // slots) * slots
-
-
-def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
-    """Train on windows of whole frames from random places, until the tokens are used up.
+    Starts of recordings are drawn as often as a quarter of a window before them would be, because
+    a model that speaks begins there. Half of the windows are without phones.
 
     Args:
         model: Is changed.
@@ -100,20 +149,23 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
     Raises:
         XCodec2Error: The loss is not finite.
     """
-    window = window_of(streams.slots, recipe)
+    window, unit = model.window, model.layout.unit
+    recordings = [model.layout.steps(stream) for stream in streams.training]
     learned = 0
     rng = np.random.default_rng(recipe.seed)
-    shares = np.array([len(stream) for stream in streams.training], np.float64)
+    shares = np.array([len(steps) for steps in recordings], np.float64)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, betas=(0.9, 0.95))
     model.train()
     while learned < recipe.tokens:
         picks = rng.choice(len(shares), recipe.batch, p=shares / shares.sum())
         batch = []
-        for stream in (streams.training[pick] for pick in picks):
-            frames = max(0, len(stream) - window) // streams.slots
-            start = int(rng.integers(0, frames + 1)) * streams.slots
-            batch.append(stream[start : start + window])
-        loss = losses(model, batch, streams.slots).mean()
+        for steps in (recordings[pick] for pick in picks):
+            last = max(0, len(steps) - window) // unit
+            start = max(0, int(rng.integers(-(window // unit // 4), last + 1))) * unit
+            crop = steps.crop(start, window)
+            batch.append(crop if rng.random() < TOLD else crop.without_phones())
+        nats = losses(model, batch)
+        loss = nats.mean()
         if not torch.isfinite(loss):
             raise XCodec2Error(f"the language model's loss after {learned} tokens is not finite")
         for group in optimizer.param_groups:
@@ -122,7 +174,7 @@ def learn(model: Any, streams: Streams, recipe: LmRecipe) -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        learned += sum(map(len, batch))
+        learned += len(nats)
 
 
 def learning_rate_share(done: float) -> float:
@@ -132,39 +184,48 @@ def learning_rate_share(done: float) -> float:
     return 0.55 + 0.45 * math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))
 
 
-def held_out_bits(model: Any, streams: Streams, recipe: LmRecipe) -> float:
-    """Bits of all held-out recordings, window by window, each from its start."""
-    window = window_of(streams.slots, recipe)
+def held_out_bits(model: SmallLlama, streams: Streams, told: bool) -> float:
+    """Bits that a second of held-out speech needs, window by window, each from its start.
+
+    Args:
+        model: A trained one.
+        streams: Codes of one system.
+        told: Whether the model knows the phones.
+
+    Returns:
+        Bits a second.
+    """
+    window = model.window
     pieces = [
-        stream[start : start + window]
-        for stream in streams.rest
-        for start in range(0, len(stream), window)
+        steps.crop(start, window)
+        for steps in map(model.layout.steps, streams.rest)
+        for start in range(0, len(steps), window)
     ]
+    pieces = pieces if told else [piece.without_phones() for piece in pieces]
     pieces.sort(key=len)
-    model.eval()
+    size = model.recipe.batch
     with torch.inference_mode():
         nats = sum(
-            float(losses(model, pieces[k : k + recipe.batch], streams.slots).double().sum())
-            for k in range(0, len(pieces), recipe.batch)
+            float(losses(model, pieces[k : k + size]).double().sum())
+            for k in range(0, len(pieces), size)
         )
-    return nats / math.log(2)
+    return nats / math.log(2) / streams.rest_seconds
 
 
-def losses(model: Any, batch: list[np.ndarray], slots: int) -> torch.Tensor:
+def losses(model: SmallLlama, batch: Sequence[Steps]) -> torch.Tensor:
     """Nats of every byte of a batch: (their number,).
 
     Which slot of its frame a byte is in is known, so only the 256 values of this slot compete.
     """
-    longest = max(map(len, batch))
-    wanted = torch.zeros(len(batch), longest, dtype=torch.int64, device="cpu")
-    there = torch.zeros(len(batch), longest, dtype=torch.bool, device="cpu")
-    for row, stream in enumerate(batch):
-        wanted[row, : len(stream)] = torch.from_numpy(stream.astype(np.int64))
-        there[row, : len(stream)] = True
-    slot = torch.arange(longest, device="cpu") % slots
-    start = torch.full((len(batch), 1), slots * BYTE, dtype=torch.int64, device="cpu")
-    inputs = torch.cat([start, (wanted + slot * BYTE)[:, :-1]], 1)
-    logits = model(input_ids=inputs, use_cache=False).logits[..., : slots * BYTE]
-    own = logits.unflatten(-1, (slots, BYTE))[:, torch.arange(longest, device="cpu"), slot]
-    nats: torch.Tensor = F.cross_entropy(own.transpose(1, 2), wanted, reduction="none")[there]
-    return nats
+    outside, longest = model.layout.vocabulary, max(map(len, batch))
+    ids = np.full((len(batch), longest + 1, model.layout.width), outside)
+    phones = np.full((len(batch), longest), UNKNOWN)
+    for row, steps in enumerate(batch):
+        ids[row, 1 : len(steps) + 1] = steps.ids
+        ids[row, 0] = outside if steps.before is None else steps.before
+        phones[row, : len(steps)] = steps.phones
+    whole = torch.from_numpy(ids)
+    logits = model(whole[:, :-1], torch.from_numpy(phones))
+    row, step, place = torch.nonzero(whole[:, 1:] != outside, as_tuple=True)
+    wanted = whole[row, step + 1, place]
+    return F.cross_entropy(logits[row, step, wanted // BYTE], wanted % BYTE, reduction="none")

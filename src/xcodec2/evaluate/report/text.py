@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from xcodec2.evaluate.metrics.metric import Column, Columns
+from xcodec2.evaluate.report.language_model import lm_lines
 from xcodec2.evaluate.report.tokens import code_lines
 
 MAX_REASONS = 8  # lines; the report has all of them
@@ -50,7 +51,7 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
         of_system = zip(*(row for _, row in codes), strict=True)
         cells = dict(zip(summary["codes"], map(list, of_system), strict=True))
         yield from table_blocks([["codes"], *([label] for label, _ in codes)], cells, width)
-    yield from lm_lines(summary)
+    yield from model_lines(summary)
     reasons = [f"missing: {name}: {why}" for name, why in summary["missing"].items()]
     reasons += undefined(systems)
     costs = summary["cost"].items()
@@ -64,17 +65,10 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     yield from reasons
 
 
-def lm_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+def model_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     """What the language models needed and the CTC models read, a line for each system."""
-    lm = summary.get("lm") or {"systems": {}}
-    if lm["systems"]:
-        yield ""
-        yield f"language model in the loop, {lm['tokens']:,} bytes to learn, {lm['seeds']} seeds:"
-    for name, found in lm["systems"].items():
-        spread = "" if found["low"] is None else f" ±{(found['high'] - found['low']) / 2:.0f}"
-        yield f"  {name}: {found['bits_a_second']:.0f}{spread} bit/s ({found['layout']})"
-    if "error" in lm:
-        yield f"no language model: {lm['error']}"
+    if lm := summary.get("lm"):
+        yield from lm_lines(lm)
     for name, found in (summary.get("text_probe") or {}).items():
         if "error" in found:
             yield f"no text probe of {name}: {found['error']}"

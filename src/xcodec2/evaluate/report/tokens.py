@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from xcodec2.evaluate.probing import TOKEN_METRICS
+from xcodec2.evaluate.report.language_model import lm_models
 
 
 def code_table(codes: Mapping[str, Any]) -> str | None:
@@ -85,21 +86,7 @@ def lm_table(summary: Mapping[str, Any]) -> str | None:
     if lm and "error" in lm:
         parts.append(f"<p class='note'>No language model: {escape(lm['error'])}.</p>")
     elif lm:
-        body = "".join(
-            f"<tr><th>{escape(name)}</th><td>{found['bits_a_second']:.0f}"
-            f"{half_width(found, 0)}</td><td>{found['tokens_a_second']:.0f}</td>"
-            f"<td>{found['seconds_learned'] / 60:.1f}</td><td>{escape(found['layout'])}</td></tr>"
-            for name, found in lm["systems"].items()
-        )
-        parts.append(
-            f"<p class='note'>The same small Llama, {lm['tokens']:,} bytes of each system's codes "
-            f"to learn from, {lm['seeds']} seeds: the bits that it needs for a second of held-out "
-            "speech, with 95 % intervals over seeds. Fewer are easier to predict; they do not say "
-            "how good the speech is.</p>"
-            '<div class="wide"><table class="sortable"><thead><tr><th>system</th>'
-            "<th>bit/s<i> ↓</i></th><th>bytes a second</th><th>minutes of speech seen</th>"
-            f"<th>layout</th></tr></thead><tbody>{body}</tbody></table></div>"
-        )
+        parts.append(lm_models(lm))
     if probes:
         body = ""
         for name, found in probes.items():

@@ -8,7 +8,6 @@ say so in their files, Codec2 does not.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import soxr
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE, mulaw
+from xcodec2.evaluate.systems.ogg import headers_of, ogg_file, ogg_packets, parted, with_sizes
 from xcodec2.evaluate.systems.programs import digest_of, program, program_version, run_program
 from xcodec2.evaluate.systems.system import Decoded
 
@@ -26,6 +26,11 @@ CODEC2_FRAME = 320  # samples at 8 kHz: 40 ms, which every mode's frame divides
 # Seconds from a sound in to the same sound out, found by best STOI.
 CODEC2_DELAY = {"700C": 0.030, "450": 0.028}
 CODEC2_USUAL_DELAY = 0.0195
+# What the program writes for a frame of 20 or 40 ms.
+CODEC2_FRAME_BYTES = {
+    "3200": 8, "2400": 6, "1600": 8, "1400": 7, "1300": 7, "1200": 6, "700C": 4, "450": 3
+}  # fmt: skip
+OPUS_PACKET = 960  # ticks of 1/48,000 s: 20 ms
 SPEEX_FRAME = 320  # samples at 16 kHz, one packet
 SPEEX_MIN_SAMPLES = 8 * SAMPLE_RATE
 
@@ -71,16 +76,33 @@ class Opus:
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """(N,) at 16 kHz, there and back."""
+        coded = self.encoded(waveform)
+        packets = list(ogg_packets(coded))[2:]
+        bits = 8.0 * sum(map(len, packets))
+        return Decoded(self.decoded(coded), bits=bits, written=with_sizes(packets), packets=True)
+
+    def speak(self, coded: bytes) -> np.ndarray:
+        """Packets behind their sizes, as in `Decoded.written`, → (M,) at 16 kHz."""
+        silence = self.encoded(np.zeros(SAMPLE_RATE, np.float32))
+        return self.decoded(ogg_file(headers_of(silence), parted(coded), OPUS_PACKET))
+
+    def encoded(self, waveform: np.ndarray) -> bytes:
+        """(N,) at 16 kHz → an Ogg file."""
         with tempfile.TemporaryDirectory() as folder:
-            names = ("in.wav", "speech.opus", "out.wav")
-            wav, coded, decoded = (Path(folder) / name for name in names)
+            wav, coded = Path(folder) / "in.wav", Path(folder) / "speech.opus"
             soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
             rate = f"{self.bit_rate / 1000:g}"
             run_program(self.encoder, "--quiet", "--speech", "--bitrate", rate, wav, coded)
+            return coded.read_bytes()
+
+    def decoded(self, content: bytes) -> np.ndarray:
+        """An Ogg file → (M,) at 16 kHz."""
+        with tempfile.TemporaryDirectory() as folder:
+            coded, decoded = Path(folder) / "speech.opus", Path(folder) / "out.wav"
+            coded.write_bytes(content)
             output = "--quiet", "--float", "--rate", str(SAMPLE_RATE)
             run_program(self.decoder, *output, coded, decoded)
-            written = b"".join(list(ogg_packets(coded.read_bytes()))[2:])
-            return Decoded(read(decoded), bits=8.0 * len(written), written=written)
+            return read(decoded)
 
 
 class Speex:
@@ -110,9 +132,9 @@ class Speex:
             run_program(self.encoder, "--wideband", "--bitrate", str(self.bit_rate), wav, coded)
             run_program(self.decoder, coded, decoded)
             packets = list(ogg_packets(coded.read_bytes()))[2:][: -(-len(waveform) // SPEEX_FRAME)]
-            written = b"".join(packets)
             speech = read(decoded)[: len(waveform)]
-            return Decoded(speech, bits=8.0 * len(written), written=written)
+            bits = 8.0 * sum(map(len, packets))
+            return Decoded(speech, bits=bits, written=with_sizes(packets), packets=True)
 
 
 class Codec2:
@@ -141,17 +163,25 @@ class Codec2:
         # Without padding the last frame would be dropped.
         padded = np.pad(narrow, (0, frames * CODEC2_FRAME - len(narrow)))
         with tempfile.TemporaryDirectory() as folder:
-            names = ("in.raw", "speech.bit", "out.raw")
-            raw, coded, decoded = (Path(folder) / name for name in names)
+            raw, coded = Path(folder) / "in.raw", Path(folder) / "speech.bit"
             np.clip(np.rint(padded * 32768), -32768, 32767).astype("<i2").tofile(raw)
             run_program(self.encoder, self.mode, raw, coded)
-            run_program(self.decoder, self.mode, coded, decoded)
-            samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
             written = coded.read_bytes()
-        wide = soxr.resample(
-            samples[delay : delay + len(narrow)], NARROW_RATE, SAMPLE_RATE, quality="VHQ"
-        )
-        return Decoded(wide[: len(waveform)], bits=8.0 * len(written), written=written)
+        speech = self.speak(written, len(narrow))[: len(waveform)]
+        slots = CODEC2_FRAME_BYTES[self.mode]
+        return Decoded(speech, bits=8.0 * len(written), written=written, slots=slots)
+
+    def speak(self, coded: bytes, length: int | None = None) -> np.ndarray:
+        """Whole frames, as in `Decoded.written`, → (M,) at 16 kHz without the delay; at most so
+        many samples at 8 kHz.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            bits, decoded = Path(folder) / "speech.bit", Path(folder) / "out.raw"
+            bits.write_bytes(coded)
+            run_program(self.decoder, self.mode, bits, decoded)
+            samples = np.fromfile(decoded, "<i2").astype(np.float32) / 32768
+        speech = samples[round(CODEC2_DELAY.get(self.mode, CODEC2_USUAL_DELAY) * NARROW_RATE) :]
+        return soxr.resample(speech[:length], NARROW_RATE, SAMPLE_RATE, quality="VHQ")
 
 
 def read(path: Path) -> np.ndarray:
@@ -160,22 +190,3 @@ def read(path: Path) -> np.ndarray:
     if rate != SAMPLE_RATE:
         raise XCodec2Error(f"a decoder gave {rate} Hz where {SAMPLE_RATE} were asked for")
     return samples[:, 0]
-
-
-def ogg_packets(content: bytes) -> Iterator[bytes]:
-    """An Ogg stream's packets, two headers first.
-
-    A page lists the sizes of segments; a packet ends with one below 255 bytes.
-    """
-    position = 0
-    packet = b""
-    while content[position : position + 4] == b"OggS":
-        count = content[position + 26]
-        segments = content[position + 27 : position + 27 + count]
-        position += 27 + count
-        for segment in segments:
-            packet += content[position : position + segment]
-            position += segment
-            if segment < 255:
-                yield packet
-                packet = b""

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import soxr
 
 from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.audio import SAMPLE_RATE, at_16_khz
 from xcodec2.evaluate.systems.system import Decoded
 from xcodec2.evaluate.systems.tokenizer import all_weights
 from xcodec2.extras import require
@@ -163,3 +165,14 @@ class HubSystem:
         return Decoded(
             decoded, self.codec.sample_rate, bits, tokens=encoded.codes, codebook_size=size
         )
+
+    def speak(self, coded: np.ndarray) -> np.ndarray:
+        """(codebooks, T) integers → (M,) float32 at 16 kHz; EnCodec's scales are taken as 1."""
+        import torch
+
+        codes = torch.from_numpy(np.ascontiguousarray(coded))[None]
+        if self.codec.kind == "encodec":
+            codes = codes[None]
+        encoded = SimpleNamespace(audio_codes=codes, audio_scales=[None])
+        decoded = self.codec.decode(HubCodes(coded, encoded, sys.maxsize))
+        return at_16_khz(decoded, self.codec.sample_rate)

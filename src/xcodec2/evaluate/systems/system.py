@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,7 +22,10 @@ class Decoded:
         codes: (T,) integers, where there are some of a single codebook.
         tokens: (codebooks, T) integers, where there are some.
         codebook_size: Entries of each codebook of `tokens`.
-        written: What a codec without tokens wrote.
+        written: What a codec without tokens wrote; where it writes packets of any length, each
+            behind its size.
+        slots: Bytes of a frame of `written`, where all are of one length.
+        packets: Whether `written` is of packets.
     """
 
     waveform: np.ndarray
@@ -32,6 +35,8 @@ class Decoded:
     tokens: np.ndarray | None = None
     codebook_size: int | None = None
     written: bytes | None = None
+    slots: int = 1
+    packets: bool = False
 
 
 class System(Protocol):
@@ -49,6 +54,15 @@ class System(Protocol):
 
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """Speech there and back, (N,) float32 at 16 kHz."""
+        ...
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """A system that also decodes what nobody has encoded: tokens or bytes of a language model."""
+
+    def speak(self, coded: Any) -> np.ndarray:
+        """Tokens, (codebooks, T) integers, or bytes as in `Decoded.written`, → (M,) at 16 kHz."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.audio import SAMPLE_RATE, at_16_khz
 from xcodec2.evaluate.systems.system import Decoded, System
 from xcodec2.tokenizer import SpeechTokenizer, as_array
 
@@ -111,6 +111,12 @@ class TokenizerSystem:
         size = self.tokenizer.codebook_size
         books = np.atleast_2d(codes)
         return Decoded(decoded, self.tokenizer.sample_rate, bits, single, books, size)
+
+    def speak(self, coded: np.ndarray) -> np.ndarray:
+        """(codebooks, T) integers → (M,) float32 at 16 kHz."""
+        codes = coded[0] if len(coded) == 1 else coded
+        decoded = as_array(self.tokenizer.decode(codes)).reshape(-1)
+        return at_16_khz(decoded, self.tokenizer.sample_rate)
 
 
 def model_system(source: str, device: str = "cpu") -> System:
