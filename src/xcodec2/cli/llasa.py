@@ -63,6 +63,12 @@ def llasa() -> None:
     "durations have them.",
 )
 @click.option(
+    "--voices",
+    is_flag=True,
+    help="With --track: rows begin with a clip of the voice that the column voice names, and the "
+    "model learns to speak in the voice of any clip.",
+)
+@click.option(
     "--task",
     "tasks",
     default="tts",
@@ -81,6 +87,7 @@ def prepare(
     validation: float,
     phonemes: bool,
     track: bool,
+    voices: bool,
     tasks: list[Any],
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
@@ -100,6 +107,7 @@ def prepare(
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --phonemes
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --task tts,asr,continue,interleave
       xcodec2 llasa prepare data/llasa/hibari/train rows/ --tokenizer phonemes --track
+      xcodec2 llasa prepare data/llasa/pseudo/train more/ --tokenizer phonemes --track --voices
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from xcodec2.llasa.extra import require_llasa
@@ -119,6 +127,7 @@ def prepare(
             phonemes=phonemes,
             track=track,
             tasks=tasks,
+            voices=voices,
             progress=progress,
         )
     for split, count in made.rows.items():

@@ -26,6 +26,7 @@ from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
+from xcodec2.llasa.vocabulary import CLIP
 from xcodec2.llasa.voices import VERIFIER_SAMPLE_RATE, Voice, encode_clip
 
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
@@ -292,13 +293,16 @@ class Speaker:
         parts = reading.spoken_pieces(text, metadata, chunk)
         warn_unknown_text(parts, metadata.texts)
         for piece in parts:
-            if voice is None and pieces and not metadata.one_voice:
+            if voice is None and pieces and not (metadata.one_voice or metadata.track):
                 first, made = pieces[0]
                 if len(made.codes) <= self.backend.context // 2:
                     voice = Voice(first, made.codes)
             asked = reading.as_prompted(piece, metadata)
             if voice is None:
                 yield piece, self.backend.prompts.prompt(asked)
+            elif metadata.track:
+                clip = middle(voice.codes, CLIP)
+                yield piece, self.backend.prompts.prompt_after_clip(asked, clip)
             else:
                 said = reading.as_prompted(voice.text, metadata)
                 yield piece, self.backend.prompts.prompt(asked, said, voice.codes)
@@ -327,6 +331,12 @@ class Speaker:
         before = voice.codes if voice is not None else np.zeros(0, np.int64)
         waveform = self.codec.decode(torch.from_numpy(np.concatenate([before, codes])))
         return waveform[len(before) * self.hop :]
+
+
+def middle(codes: np.ndarray, count: int) -> np.ndarray:
+    """At most so many codes from the middle of (T,): clips begin and end with silence."""
+    start = max(0, len(codes) - count) // 2
+    return codes[start : start + count]
 
 
 def codec_for(
