@@ -2,7 +2,8 @@
 
 Long text is spoken sentence by sentence in one voice: that of the clip, or else that of the first
 sentence. All codes are decoded together, the clip's before them, so that there are no joins to
-hear; the clip's samples are dropped.
+hear; the clip's samples are dropped. Silence at the ends of the pieces is cut, and pauses are as
+the punctuation says (`xcodec2.llasa.joining`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
+from xcodec2.llasa.joining import join
 from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
@@ -38,7 +40,8 @@ class Spoken:
     """Speech, and how it came about.
 
     Attributes:
-        waveform: (N,) float32 at the codec's sample rate.
+        waveform: (N,) float32 at the codec's sample rate; of the codes, without the silence at
+            either end, with pauses between the pieces.
         pieces: Of the text, each with the candidate that was chosen.
         searches: One a piece when there was a search.
     """
@@ -224,7 +227,10 @@ class Speaker:
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
         spoken = Spoken(torch.empty(0, dtype=torch.float32, device="cpu"), pieces, searches)
-        spoken.waveform = self.decode(spoken.codes, voice)
+        waveform = self.decode(spoken.codes, voice)
+        sizes = [len(item.codes) * self.hop for _, item in pieces]
+        parts = zip((piece for piece, _ in pieces), waveform.split(sizes), strict=True)
+        spoken.waveform = join(list(parts), self.codec.sample_rate)
         return spoken
 
     @renamed_arguments(heard="on_piece")

@@ -24,6 +24,7 @@ import numpy as np
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices
+from xcodec2.llasa.guard import most_codes_of_phonemes
 from xcodec2.llasa.prompts import INSTRUCTION, PLAIN_TEMPLATE, Prompts
 from xcodec2.llasa.text.phonemes import ALPHABET
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS, PAUSE, code_token, duration_token
@@ -38,6 +39,7 @@ TEMPLATE = PLAIN_TEMPLATE.replace(
 
 
 AHEAD = 2  # symbols that are named before the one whose codes come
+LONGEST_SYMBOL = 40  # codes; of hibari's, silence behind a sentence included, none has over 21
 NOTHING = np.zeros(0, np.int64)
 Guide: TypeAlias = Generator[tuple[np.ndarray, Choices, bool], Any, None]
 
@@ -164,14 +166,17 @@ class Track:
         return {int(id): codes for codes, id in enumerate(self.durations)}
 
     @cached_property
-    def choices(self) -> tuple[Choices, Choices, Choices]:
-        """Durations, codes and the end of speech, to choose among."""
+    def choices(self) -> tuple[list[Choices], Choices, Choices]:
+        """Durations up to each, codes, and the end of speech, to choose among."""
         vocabulary = self.prompts.vocabulary
         codes, end = np.sort(vocabulary.code_ids), np.array([vocabulary.speech_end])
-        return Choices(np.sort(self.durations)), Choices(codes), Choices(end)
+        lengths = [Choices(np.sort(self.durations[: most + 1])) for most in range(LONGEST_SYMBOL)]
+        return lengths, Choices(codes), Choices(end)
 
     def guide(self, prompt: np.ndarray) -> Guide:
-        """The way through a track, for a prompt (P,) that holds its phonemes.
+        """The way through a track, for a prompt (P,) that holds its phonemes. No symbol is longer
+        than any that is spoken, and all together are no longer than phonemes can need
+        (`xcodec2.llasa.guard`).
 
         A generator: `send` it each token that was drawn, the first one None.
 
@@ -182,10 +187,13 @@ class Track:
         vocabulary = self.prompts.vocabulary
         start = int(np.argmax(prompt == vocabulary.text_start)) + 1
         text = prompt[start : int(np.argmax(prompt == vocabulary.text_end))]
-        durations, codes, end = self.choices
+        lengths, codes, end = self.choices
         symbols = np.array([self.pause, *text, self.pause], np.int64)
-        for named in named_before(symbols):
-            drawn = yield named, durations, False
+        left = most_codes_of_phonemes(len(text))
+        for place, named in enumerate(named_before(symbols), 1):
+            most = left - (len(symbols) - place)  # a code for each of the others
+            drawn = yield named, lengths[max(0, min(most, len(lengths) - 1))], False
+            left -= self.duration_of[int(drawn)]
             for _ in range(self.duration_of[int(drawn)]):
                 yield NOTHING, codes, True
         yield NOTHING, end, True
