@@ -140,14 +140,14 @@ class Speaker:
     def voice(
         self,
         clip: str | Path | np.ndarray | torch.Tensor,
-        text: str,
+        text: str = "",
         sample_rate: int | None = None,
     ) -> Voice:
         """A voice to speak in.
 
         Args:
             clip: 1 to 15 s of speech: a path, or an array with its `sample_rate` in Hz.
-            text: What the clip says.
+            text: What the clip says; a model on a phoneme track needs no transcript.
             sample_rate: Of an array.
 
         Raises:
@@ -155,7 +155,7 @@ class Speaker:
             AudioError: For audio that cannot be read.
         """
         self.check_takes_voices()
-        if not is_speakable(text):
+        if not (self.backend.metadata.track or is_speakable(text)):
             raise LlasaError("a voice clip needs the text that it says")
         codes, waveform = encode_clip(self.codec, clip, sample_rate)
         return Voice(text.strip(), codes.codes.numpy().astype(np.int64), waveform)
