@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from click.testing import CliRunner
-from talkers import CODEBOOK, small_codec
+from talkers import CODEBOOK, small_codec, write_track_codes
 from tiny import speech
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -33,47 +33,11 @@ from xcodec2.llasa.training.train import rows_metadata
 from xcodec2.llasa.vocabulary import CLIP
 from xcodec2.llasa.voices import StoredVoice, VoiceStore, find_voice, preset_store
 
-SAID = [
-    ("anna", "wˈʌn."),
-    ("bert", "tˈu."),
-    ("anna", "θɹˈi."),
-    ("anna", "fˈɔɹ."),
-    ("bert", "sˈɪks."),
-]
-
-
-def corpus(folder: Path, durations: int = 4) -> Path:
-    """Recordings in turn of two voices, with codes that are each voice's own."""
-    codec = small_codec()
-    facts = {
-        "xcodec2.model": str(codec.model_id),
-        "xcodec2.weights_hash": str(codec.weights_hash),
-        "xcodec2.codebook_size": str(CODEBOOK),
-    }
-    rows = []
-    for number, (voice, phonemes) in enumerate(SAID):
-        steps = [durations] * (len(phonemes) + 2)
-        first = 0 if voice == "anna" else 32
-        codes = np.random.default_rng(number).integers(first, first + 32, size=sum(steps))
-        rows.append(
-            {
-                "id": f"{voice}/{number}",
-                "voice": voice,
-                "text": phonemes,
-                "phonemes": phonemes,
-                "durations": " ".join(map(str, steps)),
-                "codes": codes.tolist(),
-            }
-        )
-    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata(facts)
-    pyarrow.parquet.write_table(table, folder / "codes.parquet")
-    return folder / "codes.parquet"
-
 
 def rows_of(folder: Path, durations: int = 4) -> tuple[list[np.ndarray], Prompts]:
     tokenizer = phoneme_tokenizer(CODEBOOK)
     prepare(
-        corpus(folder, durations),
+        write_track_codes(folder, durations),
         folder / "rows",
         tokenizer,
         length=1000,
@@ -145,7 +109,9 @@ def test_clips_that_are_none_are_refused(tmp_path, what):
 
 def test_voices_need_a_track(tmp_path):
     with pytest.raises(LlasaError, match="a phoneme track alone"):
-        prepare(corpus(tmp_path), tmp_path / "rows", phoneme_tokenizer(CODEBOOK), voices=True)
+        prepare(
+            write_track_codes(tmp_path), tmp_path / "rows", phoneme_tokenizer(CODEBOOK), voices=True
+        )
 
 
 def talker(**facts: bool) -> InProcess:
