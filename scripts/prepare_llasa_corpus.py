@@ -8,12 +8,13 @@
         --tokenizer bundled
 
 OUT/VOICES/{train,heldout} are data sets as `xcodec2 extract` writes them, with the columns text,
-words (normalized), phonemes, voice, and for hibari durations: codes that each phoneme lasts, the
-silence at both ends included. No audio is kept. A sentence is in one split, whoever says it; voices
-that nano is never trained on speak in `heldout` alone. A second run makes what is missing, larger
---hours add to what is there, and the same seed and codec (--model) give the same rows. Texts are
-WordNet's examples (WordNet 3.0 license), the World English Bible (public domain) and made-up
-sentences of numbers, dates, times, names and commands; OUT/ATTRIBUTION.md states all sources.
+words (normalized), phonemes, voice, and for hibari and pseudo durations: codes that each phoneme
+lasts, the silence at both ends included. No audio is kept. A sentence is in one split, whoever says
+it; voices that nano is never trained on speak in `heldout` alone. A second run makes what is
+missing, larger --hours add to what is there, and the same seed and codec (--model) give the same
+rows. Texts are WordNet's examples (WordNet 3.0 license), the World English Bible (public domain),
+and made-up sentences of numbers, dates, times, names and commands; OUT/ATTRIBUTION.md states all
+sources.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import soxr
 from nano_data.audio import SAMPLE_RATE, TRAIN_RULES, UnusableError, prepare
-from nano_data.speakers import RATE, Hibari, Kokoro
+from nano_data.speakers import RATE, Hibari, Kokoro, bent
 from nano_data.synthesis import LOUDEST
 from nano_data.voices import KokoroVoice, PseudoSpeaker, kokoro_voices, pseudo_speakers
 
@@ -74,31 +74,33 @@ class Speech:
         Raises:
             UnusableError: Nothing was said.
         """
-        if isinstance(voice, GridVoice):
-            return self.grid.say(phonemes, rng)
-        if isinstance(voice, PseudoSpeaker):
-            waveform = self.hibari.say_phonemes(phonemes, voice, rng)
-        else:
+        if isinstance(voice, KokoroVoice):
             waveform = self.kokoro.say_phonemes(phonemes, voice)
-        return Take(prepare(no_louder(waveform), RATE, TRAIN_RULES))
+            return Take(prepare(no_louder(waveform), RATE, TRAIN_RULES))
+        return self.grid.say(phonemes, rng, voice if isinstance(voice, PseudoSpeaker) else None)
 
 
 class Grid:
-    """hibari with its durations, on the grid of the codes."""
+    """hibari with its durations, on the grid of the codes; its voice, or a pseudo-speaker's."""
 
     def __init__(self, hibari: Hibari) -> None:
         self.voice = hibari.voice
         self.session = with_durations(Path(self.voice.model_path))
         self.dsp = synthesis_of_hop(GRID_HOP)
 
-    def say(self, phonemes: str, rng: random.Random) -> Take:
+    def say(self, phonemes: str, rng: random.Random, speaker: PseudoSpeaker | None = None) -> Take:
+        """Speech of phonemes; of a speaker with an accent, of as many others."""
+        for native, foreign in speaker.accent if speaker else ():
+            phonemes = phonemes.replace(native, foreign)
+        pace = GRID_PACE * (speaker.pace if speaker else 1)
         inputs = {
             "ids": np.asarray([self.voice.ids(phonemes)], np.int64),
-            "speed": np.asarray([GRID_PACE], np.float32),
+            "speed": np.asarray([pace], np.float32),
         }
         *parts, steps = self.session.run(None, inputs)
         noise = np.random.default_rng(rng.getrandbits(64))
-        waveform = self.dsp.synth(*(part[0] for part in parts), noise)
+        sound = tuple(part[0] for part in parts)
+        waveform = self.dsp.synth(*(bent(sound, speaker) if speaker else sound), noise)
         speech = soxr.resample(no_louder(waveform), RATE, SAMPLE_RATE, quality="VHQ")
         durations = steps.reshape(-1).astype(int)
         expected = int(durations.sum()) * SAMPLE_RATE // GRID_RATE

@@ -61,18 +61,23 @@ class Hibari:
         outputs = self.voice.sess.run(
             None, {"ids": ids, "speed": np.asarray([speaker.pace], np.float32)}
         )
-        harmonic, phase, noise, rest, rest_phase, pitch = (output[0] for output in outputs)
-        tilt = spectral_tilt(len(harmonic), speaker.tilt_db)
-        breath = np.float32(speaker.breath_db * np.log(10) / 20)
-        return dsp.synth(
-            warp(harmonic, speaker.formants) + tilt,
-            warp(phase, speaker.formants),
-            warp(noise, speaker.formants) + tilt + breath,
-            warp(rest, speaker.formants) + tilt - 1.0,  # a phase that fits no other pitch: softer
-            rest_phase,
-            bend(pitch, speaker),
-            np.random.default_rng(rng.getrandbits(64)),
-        )
+        sound = bent(tuple(output[0] for output in outputs), speaker)
+        return dsp.synth(*sound, np.random.default_rng(rng.getrandbits(64)))
+
+
+def bent(sound: tuple[np.ndarray, ...], speaker: PseudoSpeaker) -> tuple[np.ndarray, ...]:
+    """What hibari's network says of a sound, as it is for a speaker."""
+    harmonic, phase, noise, rest, rest_phase, pitch = sound
+    tilt = spectral_tilt(len(harmonic), speaker.tilt_db)
+    breath = np.float32(speaker.breath_db * np.log(10) / 20)
+    return (
+        warp(harmonic, speaker.formants) + tilt,
+        warp(phase, speaker.formants),
+        warp(noise, speaker.formants) + tilt + breath,
+        warp(rest, speaker.formants) + tilt - 1.0,  # a phase that fits no other pitch: softer
+        rest_phase,
+        bend(pitch, speaker),
+    )
 
 
 def warp(spectrum: np.ndarray, factor: float) -> np.ndarray:

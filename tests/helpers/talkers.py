@@ -171,3 +171,40 @@ def teach(folder: Path, texts: list[str] = FEW, **changes: Any) -> Path:
     """A small LM that has learned `utterances(texts)` by heart; returns its folder."""
     rows = write_utterances(folder, texts)
     return train(LlasaRecipe(out=str(folder / "run"), rows=[str(rows)], **{**TEACHING, **changes}))
+
+
+SAID = [
+    ("anna", "wˈʌn."),
+    ("bert", "tˈu."),
+    ("anna", "θɹˈi."),
+    ("anna", "fˈɔɹ."),
+    ("bert", "sˈɪks."),
+]
+
+
+def write_track_codes(folder: Path, durations: int = 4) -> Path:
+    """Codes with phonemes and durations, of two voices in turn, each with codes of its own."""
+    codec = small_codec()
+    facts = {
+        "xcodec2.model": str(codec.model_id),
+        "xcodec2.weights_hash": str(codec.weights_hash),
+        "xcodec2.codebook_size": str(CODEBOOK),
+    }
+    rows = []
+    for number, (voice, phonemes) in enumerate(SAID):
+        steps = [durations] * (len(phonemes) + 2)
+        first = 0 if voice == "anna" else 32
+        codes = np.random.default_rng(number).integers(first, first + 32, size=sum(steps))
+        rows.append(
+            {
+                "id": f"{voice}/{number}",
+                "voice": voice,
+                "text": phonemes,
+                "phonemes": phonemes,
+                "durations": " ".join(map(str, steps)),
+                "codes": codes.tolist(),
+            }
+        )
+    table = pyarrow.Table.from_pylist(rows).replace_schema_metadata(facts)
+    pyarrow.parquet.write_table(table, folder / "codes.parquet")
+    return folder / "codes.parquet"

@@ -25,13 +25,14 @@ from xcodec2.llasa.lm import load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.training.data import (
     labeled,
+    misread,
     mixed_in,
     row_texts,
     shuffled_indices,
     speech_examples,
     text_examples,
 )
-from xcodec2.llasa.training.packing import IGNORED
+from xcodec2.llasa.training.packing import IGNORED, Example
 from xcodec2.llasa.training.prepare import Prepared, prepare
 from xcodec2.llasa.training.rows import Refused, Rows, example, row_writer
 
@@ -321,3 +322,17 @@ def test_text_is_mixed_in_by_its_share_of_tokens(tmp_path):
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(LlasaError, match="no text in it"):
         next(text_examples([tmp_path / "empty.txt"], v, 16))
+
+
+def test_codes_are_misread_and_said_right():
+    v = prompts().vocabulary
+    ids = np.concatenate([[v.text_start, 5, v.text_end, v.speech_start], v.to_ids([7] * 4000)])
+    noise = np.random.default_rng(0)
+    made = misread(Example(ids, ids.copy()), v, 0.2, noise)
+    assert made.labels.tolist() == ids.tolist()
+    assert made.ids[:4].tolist() == ids[:4].tolist()
+    wrong = made.ids[4:][made.ids[4:] != ids[4:]]
+    assert len(wrong) / 4000 == pytest.approx(0.2 * (1 - 1 / CODEBOOK), abs=0.03)
+    assert v.is_code(wrong).all()
+    assert len(set(wrong.tolist())) == CODEBOOK - 1
+    assert misread(Example(ids, ids), v, 0.0, noise).ids.tolist() == ids.tolist()

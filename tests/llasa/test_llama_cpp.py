@@ -7,10 +7,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from paths import HELPERS
-from talkers import FEW, TEXTS, small_codec, teach, utterances
+from talkers import (
+    CODEBOOK,
+    FEW,
+    SAID,
+    TEACHING,
+    TEXTS,
+    small_codec,
+    teach,
+    utterances,
+    write_track_codes,
+)
 
 from xcodec2.cli import xcodec2
 from xcodec2.llasa.backends.base import Sampling
@@ -19,6 +30,10 @@ from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.track import phoneme_tokenizer
+from xcodec2.llasa.training.prepare import prepare
+from xcodec2.llasa.training.recipe import LlasaRecipe
+from xcodec2.llasa.training.train import train
 
 GREEDY = Sampling(temperature=0)
 
@@ -102,4 +117,24 @@ def test_twenty_utterances_come_back_through_both_back_ends(tmp_path):
             for item, codes in zip(made, wanted, strict=True)
         )
         assert equal / sum(map(len, wanted)) >= 0.95, backend.name
+    served.close()
+
+
+@pytest.mark.slow
+def test_a_track_comes_back_through_both_back_ends(tmp_path):
+    """A model that has learned five tracks by heart copies their phonemes without a guide."""
+    tokenizer = phoneme_tokenizer(CODEBOOK)
+    source = write_track_codes(tmp_path)
+    prepare(source, tmp_path / "rows", tokenizer, length=256, validation=0, track=True)
+    settings = TEACHING | {"steps": 250, "one_voice": True}
+    recipe = LlasaRecipe(out=str(tmp_path / "run"), rows=[str(tmp_path / "rows")], **settings)
+    folder = train(recipe)
+    here = InProcess(load_lm(folder))
+    asked = [here.prompts.prompt(phonemes) for _, phonemes in SAID]
+    wanted = pyarrow.parquet.read_table(source)["codes"].to_pylist()
+    served = llama_server(folder, tmp_path / "track.gguf")
+    for backend in (here, next(served)):
+        made = backend.generate(asked, [0] * len(asked), GREEDY)
+        assert [item.codes.tolist() for item in made] == wanted, backend.name
+        assert all(item.finished for item in made)
     served.close()

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from talkers import prompts, small_codec
+from talkers import CODEBOOK, prompts, small_codec
 
 from xcodec2.cli import xcodec2
 from xcodec2.errors import LlasaError
@@ -23,6 +23,8 @@ from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.connection import Response, event_blocks
 from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.lm import LlasaMetadata
+from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.track import phoneme_tokenizer
 from xcodec2.llasa.vocabulary import LENGTH
 
 # --- servers that fail ----------------------------------------------------------------------------
@@ -115,13 +117,44 @@ def test_what_is_asked(fake):
     ask(connect(fake))
     asked, prompt = fake.asked, prompts().prompt("abc").tolist()
     assert asked["prompt"] == prompt
-    assert asked["max_tokens"] == 600 - len(prompt)
+    assert asked["max_tokens"] == 136  # no more than three letters can need
     assert asked["stop_token_ids"] == [prompts().vocabulary.speech_end]
     sampling = {
         key: asked[key]
         for key in ("model", "seed", "temperature", "top_k", "skip_special_tokens", "stream")
     }
     assert list(sampling.values()) == ["llasa", 3, 0.7, 5, False, True]
+
+
+def track_server(fake: http.server.ThreadingHTTPServer) -> Server:
+    address = f"http://127.0.0.1:{fake.server_port}"
+    own = Prompts.of(phoneme_tokenizer(CODEBOOK))
+    return Server(address, own, LlasaMetadata(phonemes=True, track=True), timeout=5.0)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "finished"),
+    [
+        (["<|pause|>hˈ<|d_1|><|s_5|>ə<|d", "_0|><|s_6|>.", "<|d_1|><|s_7|><|pau", "se|>"], True),
+        (["hˈ<|s_5|>ə<|s_6|>.<|s_7|>"], True),  # a server that shows no special tokens
+        (["hˈ<|s_5|>ə<|s_6|>ə<|s_6|>.<|s_7|>"], False),  # a phoneme too much
+        (["hˈ<|s_5|><|s_6|><|s_7|>"], False),  # two phonemes too few
+    ],
+)
+def test_a_track_is_read_and_checked_against_its_text(fake, pieces, finished):
+    fake.script = [*((0, event(piece)) for piece in pieces), (0, event("", "stop"))]
+    server = track_server(fake)
+    made = server.one(server.prompts.prompt("hˈə."), 0, Sampling())
+    assert [*dict.fromkeys(made.codes.tolist())] == [5, 6, 7]
+    assert made.finished is finished
+
+
+def test_a_track_of_something_else_is_no_speech(fake):
+    server = track_server(fake)
+    for text in ("hˈə<|s_5|>Ω", "<|dog|>", "<|d_1|><|d_x|>"):
+        fake.script = [(0, event(text)), (0, event("", "stop"))]
+        with pytest.raises(LlasaError, match="where speech was due"):
+            server.one(server.prompts.prompt("hˈə."), 0, Sampling())
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.guard import most_codes_of_phonemes
 from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.text.phonemes import ALPHABET
-from xcodec2.llasa.track import Track, TrackSymbol, phoneme_tokenizer, spoken_words
+from xcodec2.llasa.track import LONGEST_SYMBOL, Track, TrackSymbol, phoneme_tokenizer, spoken_words
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS
 
 SHAPE = {
@@ -52,14 +53,11 @@ def test_the_prompt_has_no_instruction_to_speak_and_those_of_other_tasks():
     assert len(own.frames["asr"][0]) > 10
 
 
-def test_a_row_says_each_symbol_then_its_duration_then_its_codes():
+def test_a_row_names_symbols_two_before_their_durations_and_codes():
     own = track()
     ids = own.row("hə.", [1, 2, 0, 1, 1], [5, 6, 7, 8, 9])
-    names = own.prompts.tokenizer.convert_ids_to_tokens(ids)
-    shown = "<|pause|> <|d_1|> <|s_5|> h <|d_2|> <|s_6|> <|s_7|> É Ļ <|d_0|> . <|d_1|> <|s_8|>"
-    assert "".join(names) == f"{shown} <|pause|> <|d_1|> <|s_9|>".replace(" ", "").replace(
-        "ÉĻ", own.prompts.tokenizer.convert_ids_to_tokens(own.symbols("ə"))[1]
-    )
+    shown = "<|pause|>hə<|d_1|><|s_5|>.<|d_2|><|s_6|><|s_7|><|pause|><|d_0|><|d_1|><|s_8|>"
+    assert own.prompts.tokenizer.decode(ids) == f"{shown}<|d_1|><|s_9|>"
     assert own.codes(ids).tolist() == [5, 6, 7, 8, 9]
 
 
@@ -127,6 +125,24 @@ def test_a_model_on_a_track_says_every_phoneme_and_ends():
             ids = torch.cat([ids, torch.tensor([[token]])], 1)
             given, choices, audible = guide.send(token)
     assert own.prompts.vocabulary.to_codes(heard).tolist() == short.codes.tolist()
+
+
+def test_no_speech_is_longer_than_its_phonemes_can_need():
+    """A model that always draws the longest duration that it may."""
+    own, text = track(), "a" * 50
+    guide = own.guide(prompt_of(text))
+    _, choices, _ = next(guide)
+    drawn: list[int] = []
+    end = own.prompts.vocabulary.speech_end
+    while end not in choices.ids:
+        longest = max(choices.ids, key=lambda id: own.duration_of.get(int(id), 0))
+        if int(longest) in own.duration_of:
+            drawn.append(own.duration_of[int(longest)])
+        _, choices, _ = guide.send(int(longest))
+    assert len(drawn) == len(text) + 2
+    assert sum(drawn) == most_codes_of_phonemes(len(text))
+    assert max(drawn) < LONGEST_SYMBOL
+    assert min(drawn) == 1  # none is left out for others' sake
 
 
 @pytest.mark.parametrize(

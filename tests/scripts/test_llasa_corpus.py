@@ -174,3 +174,19 @@ def test_hibari_speaks_on_the_grid_of_the_codes(tmp_path):
     inside = level[take.durations[0] : -take.durations[-1]]
     assert inside.mean() > 5 * level[: take.durations[0] - 2].mean()
     assert 0.05 < np.abs(take.waveform).max() <= shards.np.float32(1)
+
+
+def test_pseudo_speakers_are_on_the_grid_too_and_sound_otherwise(tmp_path):
+    engine = Speech(tmp_path)
+    heard = phonemes("The three thin brothers rest.")
+    slow, accented = (
+        next(one for one in voices("pseudo", 0) if wanted(one))
+        for wanted in (lambda one: one.pace < 0.9, lambda one: len(one.accent) > 2)
+    )
+    own = engine.say(heard, GridVoice(), random.Random(3))
+    for voice in (slow, accented):
+        take = engine.say(heard, voice, random.Random(3))
+        assert len(take.durations) == len(heard) + 2
+        assert len(take.waveform) == sum(take.durations) * 320
+        assert not np.array_equal(take.waveform[:20_000], own.waveform[:20_000])
+    assert sum(engine.say(heard, slow, random.Random(3)).durations) > sum(own.durations)

@@ -63,6 +63,12 @@ def llasa() -> None:
     "durations have them.",
 )
 @click.option(
+    "--voices",
+    is_flag=True,
+    help="With --track: rows begin with a clip of the voice that the column voice names, and the "
+    "model learns to speak in the voice of any clip.",
+)
+@click.option(
     "--task",
     "tasks",
     default="tts",
@@ -81,6 +87,7 @@ def prepare(
     validation: float,
     phonemes: bool,
     track: bool,
+    voices: bool,
     tasks: list[Any],
 ) -> None:
     """Turn extracted codes with transcripts into rows of token ids.
@@ -100,6 +107,7 @@ def prepare(
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --phonemes
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --task tts,asr,continue,interleave
       xcodec2 llasa prepare data/llasa/hibari/train rows/ --tokenizer phonemes --track
+      xcodec2 llasa prepare data/llasa/pseudo/train more/ --tokenizer phonemes --track --voices
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from xcodec2.llasa.extra import require_llasa
@@ -119,6 +127,7 @@ def prepare(
             phonemes=phonemes,
             track=track,
             tasks=tasks,
+            voices=voices,
             progress=progress,
         )
     for split, count in made.rows.items():
@@ -176,7 +185,7 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 
 
 @llasa.command()
-@click.argument("codes")
+@click.argument("codes", nargs=-1, required=True)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--heldout", metavar="CODES", help="Another extraction, on which error rates are measured."
@@ -186,16 +195,17 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 @click.option("--blocks", default=10, show_default=True, type=click.IntRange(min=1))
 @click.option("--learning-rate", default=2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def ctc(codes: str, out: Path, heldout: str | None, **numbers: Any) -> None:
+def ctc(codes: tuple[str, ...], out: Path, heldout: str | None, **numbers: Any) -> None:
     """Train a small CTC model that reads codes: phones and characters, with times.
 
-    CODES is an extraction with the columns phonemes and words. OUT gets a checkpoint, from which
-    the same command resumes, and ctc.safetensors, for `xcodec2 transcribe --ctc` and for
-    `xcodec2 speak --verifier ctc-FILE`, which chooses without decoding.
+    CODES is an extraction with the columns phonemes and words, or several of one codec. OUT gets a
+    checkpoint, from which the same command resumes, and ctc.safetensors, for `xcodec2 transcribe
+    --ctc` and for `xcodec2 speak --verifier ctc-FILE`, which chooses without decoding.
 
     \b
     Examples:
       xcodec2 llasa ctc data/llasa/hibari/train runs/ctc --heldout data/llasa/hibari/heldout
+      xcodec2 llasa ctc data/llasa/hibari/train data/llasa/kokoro/train runs/ctc
       xcodec2 llasa ctc codes/ runs/ctc --steps 20000
     """
     from tqdm import tqdm

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--voice",
     metavar="CLIP|NAME",
-    help="Clone the voice of this clip of 1 to 15 s, or of a name that `xcodec2 voices` keeps.",
+    help="Clone the voice of this clip of 1 to 15 s, or of a name that `xcodec2 voices list` "
+    "shows.",
 )
 @click.option("--voice-text", metavar="TEXT", help="Transcript of the clip.")
 @click.option(
@@ -201,8 +202,13 @@ def check(out: str, **options: Any) -> None:
     if named(options["voice"]):
         if options["voice_text"]:
             raise click.UsageError("a voice by name has its transcript: leave --voice-text out")
-    elif bool(options["voice"]) != bool(options["voice_text"]):
-        raise click.UsageError("--voice and --voice-text belong together, unless it is a name")
+    elif options["voice_text"] and not options["voice"]:
+        raise click.UsageError("--voice-text is the transcript of a clip: give it as --voice")
+    elif options["voice"] and not (options["voice_text"] or hears_clips(**options)):
+        raise click.UsageError(
+            "--voice and --voice-text belong together, unless it is a name, or a model of a "
+            "phoneme track"
+        )
     if bool(options["search"]) != bool(options["verifier"]):
         raise click.UsageError("--search and --verifier belong together")
     if options["process_verifier"] and not options["search"]:
@@ -227,11 +233,20 @@ def named(voice: str | None) -> bool:
     return voice is not None and bool(ID.fullmatch(voice)) and not Path(voice).is_file()
 
 
-def stored_voice(*, voice: str | None, voices: Path | None, **options: Any) -> StoredVoice | None:
-    """The voice of a name, read before any model is."""
-    from xcodec2.llasa.voices import VoiceStore
+def hears_clips(*, lm: str | None, tokenizer: str | None, **_: Any) -> bool:
+    """Whether the language model needs no transcript of a clip."""
+    from xcodec2.llasa.lm import load_metadata
 
-    return VoiceStore(voices).load(str(voice)) if named(voice) else None
+    return load_metadata(tokenizer or lm).track
+
+
+def stored_voice(
+    *, voice: str | None, voices: Path | None, lm: str | None, tokenizer: str | None, **_: Any
+) -> StoredVoice | None:
+    """The voice of a name, read before any model is."""
+    from xcodec2.llasa.voices import VoiceStore, find_voice
+
+    return find_voice(str(voice), VoiceStore(voices), tokenizer or lm) if named(voice) else None
 
 
 def load_voice(speaker: Speaker, stored: StoredVoice | None, **options: Any) -> Voice:
@@ -240,7 +255,7 @@ def load_voice(speaker: Speaker, stored: StoredVoice | None, **options: Any) -> 
 
     if stored is not None:
         return voice_of(stored, speaker)
-    return speaker.voice(options["voice"], options["voice_text"])
+    return speaker.voice(options["voice"], options["voice_text"] or "")
 
 
 def load_speaker(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "--ctc",
     metavar="FILE",
     type=INPUT_FILE,
-    help="A model that `xcodec2 llasa ctc` has trained.",
+    help="A model that `xcodec2 llasa ctc` has trained.  [default: the one in the package]",
 )
 @click.option(
     "--lm",
@@ -87,7 +87,7 @@ def transcribe(
       xcodec2 transcribe *.wav --ctc runs/ctc/ctc.safetensors --format json -o transcripts/
       xcodec2 transcribe speech.wav --lm runs/mine/model
     """
-    if (ctc is None) == (lm is None):
+    if ctc is not None and lm is not None:
         raise click.UsageError("give one of --ctc and --lm: what transcribes")
     pairs = plan_transcripts(inputs, form, None if out == str(STDIO) else out)
     check_device(device)
@@ -114,7 +114,7 @@ def transcribe(
 
 def load_transcriber(ctc: Path | None, lm: str | None, device: str) -> Any:
     """What reads codes: a CTC model, or a language model."""
-    if ctc is not None:
+    if lm is None:
         from xcodec2.transcribe import Transcriber
 
         return Transcriber.load(ctc, device=device)
@@ -127,7 +127,7 @@ def load_transcriber(ctc: Path | None, lm: str | None, device: str) -> Any:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    return LmTranscriber.load(str(lm), device=device)
+    return LmTranscriber.load(lm, device=device)
 
 
 def plan_transcripts(

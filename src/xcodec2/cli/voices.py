@@ -33,18 +33,25 @@ def voices() -> None:
 
 @voices.command("list")
 @folder_option
-def list_voices(folder: Path | None) -> None:
+@click.option(
+    "--lm", metavar="LM", help="Also list the voices that this model brings.  [default: bundled]"
+)
+def list_voices(folder: Path | None, lm: str | None) -> None:
     """List the voices: name, seconds, codec, consent, transcript.
 
     \b
     Examples:
       xcodec2 voices list
       xcodec2 voices list --voices shared/voices
+      xcodec2 voices list --lm runs/mine/model
     """
-    from xcodec2.llasa.voices import VoiceStore
+    from itertools import chain
+
+    from xcodec2.llasa.voices import VoiceStore, preset_store
 
     store = VoiceStore(folder)
-    for voice in store:
+    presets = (voice for voice in preset_store(lm) if voice.id not in store)
+    for voice in chain(store, presets):
         shown = (
             voice.id,
             f"{voice.codes.duration:.1f} s",
@@ -53,7 +60,7 @@ def list_voices(folder: Path | None) -> None:
             voice.text,
         )
         click.echo("\t".join(printable(cell) for cell in shown))
-    if not store.ids():
+    if not (store.ids() or preset_store(lm).ids()):
         click.echo(f"no voices in {store.folder}; `xcodec2 voices add` makes one", err=True)
 
 

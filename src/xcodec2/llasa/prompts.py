@@ -227,6 +227,20 @@ class Prompts:
         ]
         return self.in_chat(np.array(row, np.int64))
 
+    def prompt_after_clip(self, text: str, codes: np.ndarray) -> np.ndarray:
+        """(L,) int64: the whole prompt for a text in the voice of a clip's codes (T,), which are
+        heard before it; for models on a phoneme track, whose speech has more than codes in it.
+
+        Raises:
+            LlasaError: The tokenizer has no marks for it, or as in `prompt`.
+        """
+        vocabulary = self.vocabulary
+        if vocabulary.heard_start < 0:
+            raise LlasaError("this tokenizer has no marks for a voice that is heard")
+        heard = [vocabulary.heard_start, *vocabulary.to_ids(codes), vocabulary.heard_end]
+        asked = [vocabulary.text_start, *self.text_ids(text), vocabulary.text_end]
+        return self.in_chat(np.array([*heard, *asked, vocabulary.speech_start], np.int64))
+
     def asr_prompt(self, codes: np.ndarray) -> np.ndarray:
         """(L,) int64: the whole prompt for writing what codes (T,) say.
 
@@ -247,9 +261,13 @@ class Prompts:
 
     def answer_start(self, row: np.ndarray) -> int:
         """Where the assistant's pieces begin in a row (L,)."""
-        given = row[0] == self.vocabulary.heard_start
+        given = self.vocabulary.text_start not in row
         end = self.vocabulary.heard_end if given else self.vocabulary.text_end
         return int(np.argmax(row == end)) + 1
+
+    def text_start(self, row: np.ndarray) -> int:
+        """Where the text that is given begins in a row (L,) to speak."""
+        return int(np.argmax(row == self.vocabulary.text_start)) + 1
 
     def task_of(self, row: np.ndarray) -> Task:
         """Which task a row (L,) is of, by its marks."""
@@ -257,7 +275,7 @@ class Prompts:
         answers = row[np.isin(row, [vocabulary.speech_start, vocabulary.writing_start])]
         if len(answers) > 1:
             return "interleave"
-        if row[0] == vocabulary.text_start:
+        if vocabulary.text_start in row:
             return "tts"
         return "asr" if answers[0] == vocabulary.writing_start else "continue"
 

@@ -118,7 +118,12 @@ def run_search(
     """The best candidate for a prompt (L,).
 
     `process_scorer` scores unfinished speech, `scorer` does where there is none.
+
+    Raises:
+        LlasaError: Beams over a phoneme track, which codes alone do not continue.
     """
+    if settings.method != "best-of" and backend.metadata.track:
+        raise LlasaError(f"{backend.name} speaks on a phoneme track: search it with best-of-N")
     process_scorer = process_scorer or scorer
     if settings.method == "best-of":
         found = SearchResult([])

@@ -2,7 +2,8 @@
 
 Long text is spoken sentence by sentence in one voice: that of the clip, or else that of the first
 sentence. All codes are decoded together, the clip's before them, so that there are no joins to
-hear; the clip's samples are dropped.
+hear; the clip's samples are dropped. Silence at the ends of the pieces is cut, and pauses are as
+the punctuation says (`xcodec2.llasa.joining`).
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
+from xcodec2.llasa.joining import join
 from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
+from xcodec2.llasa.vocabulary import CLIP
 from xcodec2.llasa.voices import VERIFIER_SAMPLE_RATE, Voice, encode_clip
 
 if TYPE_CHECKING:
@@ -41,7 +44,8 @@ class Spoken:
     """Speech, and how it came about.
 
     Attributes:
-        samples: (N,) float32 at the codec's sample rate.
+        samples: (N,) float32 at the codec's sample rate; of the codes, without the silence at
+            either end, with pauses between the pieces.
         pieces: Of the text, each with the candidate that was chosen.
         searches: One a piece when there was a search.
     """
@@ -147,14 +151,14 @@ class Speaker:
     def voice(
         self,
         clip: str | Path | np.ndarray | torch.Tensor,
-        text: str,
+        text: str = "",
         sample_rate: int | None = None,
     ) -> Voice:
         """A voice to speak in.
 
         Args:
             clip: 1 to 15 s of speech: a path, or an array with its `sample_rate` in Hz.
-            text: What the clip says.
+            text: What the clip says; a model on a phoneme track needs no transcript.
             sample_rate: Of an array.
 
         Raises:
@@ -162,7 +166,7 @@ class Speaker:
             AudioError: For audio that cannot be read.
         """
         self.check_takes_voices()
-        if not is_speakable(text):
+        if not (self.backend.metadata.track or is_speakable(text)):
             raise LlasaError("a voice clip needs the text that it says")
         codes, waveform = encode_clip(self.codec, clip, sample_rate)
         return Voice(text.strip(), codes.codes.numpy().astype(np.int64), waveform)
@@ -234,7 +238,10 @@ class Speaker:
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
         spoken = Spoken(np.empty(0, np.float32), pieces, searches)
-        spoken.samples = self.decode(spoken.codes, voice)
+        samples = self.decode(spoken.codes, voice)
+        ends = np.cumsum([len(item.codes) * self.hop for _, item in pieces])[:-1]
+        parts = zip((piece for piece, _ in pieces), np.split(samples, ends), strict=True)
+        spoken.samples = join(list(parts), self.codec.sample_rate)
         return spoken
 
     @renamed_arguments(heard="on_piece")
@@ -303,13 +310,16 @@ class Speaker:
         parts = reading.spoken_pieces(text, metadata, chunk)
         warn_unknown_text(parts, metadata.texts)
         for piece in parts:
-            if voice is None and pieces and not metadata.one_voice:
+            if voice is None and pieces and not (metadata.one_voice or metadata.track):
                 first, made = pieces[0]
                 if len(made.codes) <= self.backend.context // 2:
                     voice = Voice(first, made.codes)
             asked = reading.as_prompted(piece, metadata)
             if voice is None:
                 yield piece, self.backend.prompts.prompt(asked)
+            elif metadata.track:
+                clip = middle(voice.codes, CLIP)
+                yield piece, self.backend.prompts.prompt_after_clip(asked, clip)
             else:
                 said = reading.as_prompted(voice.text, metadata)
                 yield piece, self.backend.prompts.prompt(asked, said, voice.codes)
@@ -338,6 +348,12 @@ class Speaker:
         before = voice.codes if voice is not None else np.zeros(0, np.int64)
         waveform = np.asarray(self.codec.decode(np.concatenate([before, codes])))
         return waveform[len(before) * self.hop :]
+
+
+def middle(codes: np.ndarray, count: int) -> np.ndarray:
+    """At most so many codes from the middle of (T,): clips begin and end with silence."""
+    start = max(0, len(codes) - count) // 2
+    return codes[start : start + count]
 
 
 def codec_for(

@@ -6,9 +6,12 @@ Only for what the files state in full: with anything else, transformers has the 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken
@@ -70,6 +73,10 @@ class TokenizerFile:
     def convert_ids_to_tokens(self, id: int) -> str | None:
         """The token of an id."""
         return self.tokenizer.id_to_token(id)
+
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
+        """The text of ids, special tokens too."""
+        return str(self.tokenizer.decode([int(id) for id in ids], skip_special_tokens=False))
 
     def __call__(self, text: str, **_: Any) -> dict[str, Any]:
         """Ids of a text, without special tokens around it, and where in it they are from."""

@@ -1,11 +1,13 @@
-"""The phoneme track: speech as "each phoneme, its duration, that many codes".
+"""The phoneme track: speech as "the phoneme after next, a duration, that many codes".
 
-    SPEECH_START  pause d2 c c  h d3 c c c  ə d4 c c c c  …  pause d5 c c c c c  SPEECH_END
+    SPEECH_START  pause h ə d2 c c  l d3 c c c  O d4 c c c c  …  d5 c c c c c  SPEECH_END
 
-A model that says which phoneme comes, and for how long, before its codes learns which sound a
-phoneme is from little speech, says where each word is, and never forgets where it was. The track's
-phonemes are those of the prompt, with a pause at both ends; `speak` drops them. It stays an
-ordinary Llama: all of these are tokens.
+Durations and codes are of one symbol after another; each symbol is named `AHEAD` symbols before its
+own duration, for how a phoneme sounds, and how long, depends on those behind it. A model that says
+which phonemes come, and for how long, before the codes learns which sound a phoneme is from little
+speech, says where each word is, and never forgets where it was. The track's phonemes are those of
+the prompt, with a pause at both ends; `speak` drops them. It stays an ordinary Llama: all of these
+are tokens.
 
 When a model in this process speaks, the phonemes are given, and only durations and codes are
 drawn: it can neither repeat itself, nor skip, nor go on for ever.
@@ -22,6 +24,7 @@ import numpy as np
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices
+from xcodec2.llasa.guard import most_codes_of_phonemes
 from xcodec2.llasa.prompts import INSTRUCTION, PLAIN_TEMPLATE, Prompts
 from xcodec2.llasa.text.phonemes import ALPHABET
 from xcodec2.llasa.vocabulary import DURATIONS, MARKS, PAUSE, code_token, duration_token
@@ -35,6 +38,8 @@ TEMPLATE = PLAIN_TEMPLATE.replace(
 )
 
 
+AHEAD = 2  # symbols that are named before the one whose codes come
+LONGEST_SYMBOL = 40  # codes; of hibari's, silence behind a sentence included, none has over 21
 NOTHING = np.zeros(0, np.int64)
 Guide: TypeAlias = Generator[tuple[np.ndarray, Choices, bool], Any, None]
 
@@ -127,8 +132,8 @@ class Track:
         return np.concatenate(
             [
                 part
-                for symbol, step, piece in zip(symbols, steps, pieces, strict=True)
-                for part in ([symbol, self.durations[step]], piece)
+                for named, step, piece in zip(named_before(symbols), steps, pieces, strict=True)
+                for part in (named, [self.durations[step]], piece)
             ]
         ).astype(np.int64)
 
@@ -140,15 +145,16 @@ class Track:
     def times(self, ids: np.ndarray) -> list[TrackSymbol]:
         """When each symbol of a track (L,) is said, as its codes say, not its durations."""
         is_code = self.prompts.vocabulary.is_code(ids)
-        is_duration = np.isin(ids, self.durations)
-        found: list[TrackSymbol] = []
-        for place in np.flatnonzero(~is_code & ~is_duration):
-            behind = np.flatnonzero(~is_code[place + 2 :])
-            stop = place + 2 + (behind[0] if len(behind) else len(ids) - place - 2)
-            start = int(is_code[:place].sum())
-            text = "" if ids[place] == self.pause else self.symbol(int(ids[place]))
-            found.append(TrackSymbol(text, start, start + int(is_code[place:stop].sum())))
-        return found
+        begins = np.flatnonzero(np.isin(ids, self.durations))
+        symbols = ids[self.is_symbol(ids)]
+        spoken = np.concatenate([[0], np.cumsum(is_code)])  # codes before each place
+        stops = spoken[np.append(begins[1:], len(ids))]
+        return [
+            TrackSymbol(
+                "" if symbol == self.pause else self.symbol(int(symbol)), int(start), int(stop)
+            )
+            for symbol, start, stop in zip(symbols, spoken[begins], stops, strict=False)
+        ]
 
     def symbol(self, id: int) -> str:
         """The phoneme of an id."""
@@ -160,14 +166,17 @@ class Track:
         return {int(id): codes for codes, id in enumerate(self.durations)}
 
     @cached_property
-    def choices(self) -> tuple[Choices, Choices, Choices]:
-        """Durations, codes and the end of speech, to choose among."""
+    def choices(self) -> tuple[list[Choices], Choices, Choices]:
+        """Durations up to each, codes, and the end of speech, to choose among."""
         vocabulary = self.prompts.vocabulary
         codes, end = np.sort(vocabulary.code_ids), np.array([vocabulary.speech_end])
-        return Choices(np.sort(self.durations)), Choices(codes), Choices(end)
+        lengths = [Choices(np.sort(self.durations[: most + 1])) for most in range(LONGEST_SYMBOL)]
+        return lengths, Choices(codes), Choices(end)
 
     def guide(self, prompt: np.ndarray) -> Guide:
-        """The way through a track, for a prompt (P,) that holds its phonemes.
+        """The way through a track, for a prompt (P,) that holds its phonemes. No symbol is longer
+        than any that is spoken, and all together are no longer than phonemes can need
+        (`xcodec2.llasa.guard`).
 
         A generator: `send` it each token that was drawn, the first one None.
 
@@ -178,12 +187,24 @@ class Track:
         vocabulary = self.prompts.vocabulary
         start = int(np.argmax(prompt == vocabulary.text_start)) + 1
         text = prompt[start : int(np.argmax(prompt == vocabulary.text_end))]
-        durations, codes, end = self.choices
-        for symbol in (self.pause, *text, self.pause):
-            drawn = yield np.array([symbol], np.int64), durations, False
+        lengths, codes, end = self.choices
+        symbols = np.array([self.pause, *text, self.pause], np.int64)
+        left = most_codes_of_phonemes(len(text))
+        for place, named in enumerate(named_before(symbols), 1):
+            most = left - (len(symbols) - place)  # a code for each of the others
+            drawn = yield named, lengths[max(0, min(most, len(lengths) - 1))], False
+            left -= self.duration_of[int(drawn)]
             for _ in range(self.duration_of[int(drawn)]):
                 yield NOTHING, codes, True
         yield NOTHING, end, True
+
+
+def named_before(symbols: np.ndarray) -> list[np.ndarray]:
+    """What is named before the duration of each of the symbols (S,): those up to `AHEAD` behind
+    it that have not been named.
+    """
+    cuts = np.minimum(np.arange(1, len(symbols)) + AHEAD, len(symbols))
+    return np.split(symbols, cuts)
 
 
 def spoken_words(phonemes: Iterable[TrackSymbol]) -> list[TrackSymbol]:

@@ -5,7 +5,8 @@ reference are (N,) float32 at 16 kHz; the reference is the voice clip, or None. 
 
     wer, cer            minus the recognizer's error rate (Moonshine); wer-pocketsphinx, … for
                         another recognizer
-    ctc-FILE            likelihood of the text by a CTC model over the codes: nothing is decoded
+    ctc, ctc-FILE       likelihood of the text by a CTC model over the codes, the package's or a
+                        file's: nothing is decoded
     similarity          cosine of the speaker encoder's vectors with the reference's
     dnsmos, distillmos  the opinion that listeners would have, 1 to 5
     module:function, file.py:function  your own
@@ -52,7 +53,7 @@ def verifier(name: str, *, load: bool = False) -> Verifier:
             evaluators.speaker_encoder(model or "resemblyzer")
         return similarity(model or "resemblyzer")
     if kind == "ctc":
-        return CtcVerifier(model)
+        return CtcVerifier(model or None)
     if name in MOS_PREDICTORS:
         if load:
             evaluators.mos_predictor(name)
@@ -77,10 +78,10 @@ class CtcVerifier:
     """How likely codes say a text, by a CTC model that reads the codes themselves.
 
     Args:
-        path: Of the model, which `xcodec2 llasa ctc` writes.
+        path: Of the model, which `xcodec2 llasa ctc` writes; None is the one in the package.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None = None) -> None:
         from xcodec2.transcribe import Transcriber
 
         self.transcriber = Transcriber.load(path)

@@ -40,6 +40,7 @@ MARKS = (
 #: has, from 0.
 PAUSE = "<|pause|>"
 DURATIONS = 100
+CLIP = 150  # codes of a voice that are heard before a text on a track, at most
 
 
 def duration_token(codes: int) -> str:

@@ -5,6 +5,8 @@ says, and who allowed its use.
                                name, text, text_source, consent, added, num_samples, sample_rate,
                                frame_rate, codebook_size, model, weights_hash
 
+A language model in a folder may bring voices of its own, in its subfolder `voices`.
+
 Nothing of a file or of a name is trusted: an id is letters, digits, - and _, so no name leads out
 of the folder, and a file is checked field by field.
 """
@@ -29,6 +31,7 @@ from xcodec2.audio.io import load_audio
 from xcodec2.codes import Codes
 from xcodec2.errors import LlasaError, XCodec2Error
 from xcodec2.files import open_regular, replacing
+from xcodec2.llasa.lm import resolve
 from xcodec2.llasa.prompts import is_speakable
 from xcodec2.printable import printable
 
@@ -225,6 +228,33 @@ def default_folder() -> Path:
         return Path(folder)
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "xcodec2" / "voices"
+
+
+def preset_store(lm: str | Path | None) -> VoiceStore:
+    """The voices that a language model brings; none for a Hub id.
+
+    Args:
+        lm: Its folder; None is the model in the package.
+    """
+    return VoiceStore(Path(resolve(lm)) / "voices")
+
+
+def find_voice(id: str, store: VoiceStore, lm: str | Path | None) -> StoredVoice:
+    """A voice of a store, or else one that a language model brings.
+
+    Raises:
+        LlasaError: There is none of this id, or its file is damaged.
+    """
+    presets = preset_store(lm)
+    if id in store or id not in presets:
+        try:
+            return store.load(id)
+        except LlasaError as problem:
+            own = ", ".join(presets.ids())
+            if id in store or not own:
+                raise
+            raise LlasaError(f"{problem}; the model's own: {own}") from None
+    return presets.load(id)
 
 
 def check_id(id: object) -> str:

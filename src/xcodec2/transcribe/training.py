@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -78,7 +78,7 @@ class Utterance:
 
 
 def train_ctc(
-    source: str,
+    source: str | Sequence[str],
     out: str | Path,
     recipe: CtcRecipe | None = None,
     *,
@@ -89,7 +89,8 @@ def train_ctc(
     A run that was interrupted goes on from its checkpoint in OUT.
 
     Args:
-        source: What `scripts/prepare_llasa_corpus.py` wrote, or any extraction with these columns.
+        source: What `scripts/prepare_llasa_corpus.py` wrote, or any extraction with these columns;
+            several of one codec together.
         out: Folder for the checkpoint and the finished model, OUT/ctc.safetensors.
         recipe: Every number of the run.
         report: Is called with each step and its loss per symbol.
@@ -103,7 +104,12 @@ def train_ctc(
     """
     recipe, out = recipe or CtcRecipe(), Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    rows, codec = labeled_codes(source)
+    sources = [source] if isinstance(source, str) else list(source)
+    read = [labeled_codes(one) for one in sources]
+    codec = read[0][1]
+    for name, (_, other) in zip(sources[1:], read[1:], strict=True):
+        other.check(codec, name, sources[0])
+    rows = [row for some, _ in read for row in some]
     phones = "".join(sorted({one for _, heard, _ in rows for one in heard}))
     examples = [
         Utterance(codes, indices(heard, phones), indices(words, CHARACTERS))
@@ -111,7 +117,9 @@ def train_ctc(
     ]
     examples = [item for item in examples if fits(item)]
     if not examples:
-        raise TranscriptionError(f"{source}: no row has codes, phonemes and words to learn from")
+        raise TranscriptionError(
+            f"{', '.join(sources)}: no row has codes, phonemes and words to learn from"
+        )
     torch.manual_seed(recipe.seed)
     sizes = (codec.codebook_size, recipe.width, recipe.blocks, recipe.kernel)
     with float32_parameters():

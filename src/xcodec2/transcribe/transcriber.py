@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from xcodec2.codes import Codes
 
 FACTS = "xcodec2.ctc"  # the key of the file's metadata
+#: The model in the package, which reads the codes of the codec in the package.
+BUNDLED = Path(__file__).parents[1] / "models" / "ctc" / "ctc.safetensors"
 MARKS = frozenset(" .,?!;:—…ˈˌ")  # of the phones, what is no sound
 
 
@@ -40,12 +42,22 @@ class Transcriber:
     codec: CodecIdentity
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> Transcriber:
+    def load(cls, path: str | Path | None = None, *, device: str = "cpu") -> Transcriber:
         """The model of a file that training wrote.
 
+        Args:
+            path: The file; None is the model in the package.
+            device: Where it reads.
+
         Raises:
-            TranscriptionError: It cannot be read, or is something else.
+            TranscriptionError: It cannot be read, is something else, or the package has none.
         """
+        if path is None and not BUNDLED.is_file():
+            raise TranscriptionError(
+                "no CTC model is in this package: train one with `xcodec2 llasa ctc`, and give "
+                "its file"
+            )
+        path = path or BUNDLED
         try:
             with safe_open(str(path), "pt", device=device) as file:
                 facts = json.loads((file.metadata() or {})[FACTS])

@@ -2,7 +2,8 @@
 
 The prompt goes as token ids, so the server's tokenizer cannot differ; the answer comes as text,
 `<|s_17|>` by `<|s_17|>`. A server does not mask its logits for us: an answer with anything else in
-it is an error, and so is one that breaks off before the server said that it is whole.
+it is an error, and so is one that breaks off before the server said that it is whole. A model on a
+phoneme track names its phonemes among them; if they are not those of the prompt, it did not say it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from xcodec2.llasa.backends.connection import (
     said,
     what_it_is,
 )
+from xcodec2.llasa.backends.track_text import TrackText, could_begin_symbol
+from xcodec2.llasa.guard import FRAME_RATE, most_codes
 from xcodec2.llasa.lm import LlasaMetadata
 from xcodec2.llasa.prompts import Prompts, shorten
 from xcodec2.llasa.vocabulary import LENGTH, SPEECH_END
@@ -114,16 +117,23 @@ class Server:
             LlasaError: It gives text in place of speech, or nothing.
         """
         text, reason, count = "", None, 0
+        track = TrackText(self.prompts, prompt) if self.metadata.track else None
         for choice in self.choices(self.request(prompt, seed, sampling)):
             text += choice.get("text") or ""
             reason = choice.get("finish_reason") or reason
+            text = track.codes_of(text) if track else text
             while match := TOKEN.match(text):
                 text = text[match.end() :]
                 count += 1
                 yield self.code(match[1])
+                text = track.codes_of(text) if track else text
             if text.startswith(SPEECH_END):
-                return True
-            if text.strip() and not could_begin(text.strip()):
+                return track is None or track.said_all
+            if (
+                text.strip()
+                and not could_begin(text.strip())
+                and not (track and could_begin_symbol(text))
+            ):
                 raise self.no_speech(text)
         if text.strip():
             raise self.no_speech(text)
@@ -131,7 +141,7 @@ class Server:
             raise LlasaError(
                 f"{self.name}: gave no speech at all; try another seed or a higher temperature"
             )
-        return reason == ENDED
+        return reason == ENDED and (track is None or track.said_all)
 
     def code(self, digits: str) -> int:
         """The code of a token's digits; LlasaError for one beyond the codebook."""
@@ -151,10 +161,16 @@ class Server:
     def request(self, prompt: np.ndarray, seed: int, sampling: Sampling) -> dict[str, Any]:
         """The body for /completions. Servers pass over the names that only others know."""
         vocabulary = self.prompts.vocabulary
+        rate = self.metadata.codec.frame_rate if self.metadata.codec else FRAME_RATE
+        most = most_codes(prompt, self.prompts, self.metadata.phonemes, rate)
+        room = sampling.budget(self.context, len(prompt))
+        if most is not None:
+            named = 2 * len(prompt) + 4 if self.metadata.track else 0  # symbols and durations
+            room = min(room, most + named)
         return {
             "model": self.model,
             "prompt": prompt.tolist(),
-            "max_tokens": sampling.budget(self.context, len(prompt)),
+            "max_tokens": room,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k or -1,

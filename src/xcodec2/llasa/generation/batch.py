@@ -21,6 +21,7 @@ import numpy as np
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices, Decoder
 from xcodec2.llasa.generation.draw import Drawer, draw
+from xcodec2.llasa.guard import FRAME_RATE, most_codes
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.sampling import Sampling
 
@@ -126,7 +127,7 @@ class BatchGenerator:
             raise LlasaError("max_sequences must be 1 or more")
         self.max_sequences = max_sequences
         self.decoder: Decoder = lm.decoder
-        self.track = lm.track
+        self.track, self.prompts, self.metadata = lm.track, lm.prompts, lm.metadata
         self.speech_end = lm.prompts.vocabulary.speech_end
         self.speech = lm.speech
         self.sequences: list[Sequence] = []
@@ -158,7 +159,8 @@ class BatchGenerator:
             sampling: How tokens are drawn.
             seed: Of its own drawing.
             choices: The ids that can come, the end among them; codes and the end of speech when
-                None. Share one object among sequences, for they are computed together then.
+                None, and no more than the prompt's text can need (`xcodec2.llasa.guard`). Share
+                one object among sequences, for they are computed together then.
             end: The id that ends it; the end of speech when None.
             min_tokens: The end cannot come before as many tokens.
 
@@ -176,6 +178,11 @@ class BatchGenerator:
         for what, some in (("prompt", ids), ("choices", choices.ids)):
             if not len(some) or some.min() < 0 or some.max() > highest:
                 raise LlasaError(f"the {what} must be ids of 0…{highest}, at least one")
+        budget = sampling.budget(self.decoder.context, len(ids))
+        if choices is self.speech and guide is None:
+            rate = self.metadata.codec.frame_rate if self.metadata.codec else FRAME_RATE
+            most = most_codes(ids, self.prompts, self.metadata.phonemes, rate)
+            budget = min(budget, most or budget)
         sequence = Sequence(
             ids,
             sampling,
@@ -183,7 +190,7 @@ class BatchGenerator:
             choices,
             self.speech_end if end is None else end,
             min_tokens,
-            sampling.budget(self.decoder.context, len(ids)),
+            budget,
             guide,
         )
         sequence.state = self.decoder.new_state()

@@ -13,6 +13,7 @@ from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.track import Track
 from xcodec2.llasa.training.packing import IGNORED, Example
 from xcodec2.llasa.training.rows import Refused, Rows, example
+from xcodec2.llasa.vocabulary import SpeechVocabulary
 
 Change: TypeAlias = Callable[[np.ndarray], "np.ndarray | None"]
 ROUNDS = 4  # of the Feistel network; more mix no better at these sizes
@@ -106,20 +107,29 @@ class WrongText:
         """(L,) → (L',); None for the first one and for rows of other tasks."""
         if self.prompts.task_of(row) != "tts":
             return None
-        cut = self.prompts.answer_start(row)
-        text, self.before = self.before, row[1 : cut - 1]
+        start, cut = self.prompts.text_start(row), self.prompts.answer_start(row)
+        text, self.before = self.before, row[start : cut - 1]
         if text is None:
             return None
         speech = row[cut:].copy()
         if self.track is not None:
             symbols = np.flatnonzero(self.track.is_symbol(speech))[1:-1]  # between the pauses
             speech[symbols] = np.resize(text, len(symbols))
-        return np.concatenate([row[:1], text, row[cut - 1 : cut], speech])
+        return np.concatenate([row[:start], text, row[cut - 1 : cut], speech])
 
 
 def without_codes(row: np.ndarray, prompts: Prompts) -> np.ndarray:
     """A row (L,) of a track with its phonemes and durations alone, to learn copying from."""
     return row[~prompts.vocabulary.is_code(row)]
+
+
+def misread(
+    item: Example, vocabulary: SpeechVocabulary, share: float, noise: np.random.Generator
+) -> Example:
+    """The same with some codes read as any others; what is to be said stays."""
+    wrong = vocabulary.is_code(item.ids) & (noise.random(len(item)) < share)
+    others = noise.choice(vocabulary.code_ids, len(item))
+    return Example(np.where(wrong, others, item.ids), item.labels)
 
 
 def codes_only(item: Example, prompts: Prompts) -> Example:
@@ -144,7 +154,7 @@ def row_texts(
             if prompts.task_of(ids) != "tts":
                 continue
             end = int((ids == prompts.vocabulary.text_end).argmax())
-            found.append(str(prompts.tokenizer.decode(ids[1:end])))
+            found.append(str(prompts.tokenizer.decode(ids[prompts.text_start(ids) : end])))
     return found
 
 

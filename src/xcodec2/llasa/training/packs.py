@@ -19,6 +19,7 @@ from xcodec2.llasa.training.data import (
     Change,
     WrongText,
     codes_only,
+    misread,
     mixed_in,
     shuffled_indices,
     speech_examples,
@@ -74,6 +75,10 @@ class Packs(IterableDataset):
                 text_examples(files, self.prompts, self.recipe.length),
                 self.recipe.text_share,
             )
+        if self.training and self.recipe.code_noise:
+            noise = np.random.default_rng(self.recipe.seed)
+            share, vocabulary = self.recipe.code_noise, self.prompts.vocabulary
+            examples = (misread(item, vocabulary, share, noise) for item in examples)
         packs = self.packed(examples)
         if self.training and self.recipe.copy_steps:
             packs = chain(islice(self.packed(self.epochs(self.copied)), self.copy_packs), packs)

@@ -43,6 +43,7 @@ class Prepared:
         phonemes: Whether the rows hold phonemes instead of text.
         track: Whether their speech is a phoneme track.
         tasks: What can be learned from them.
+        voices: Whether clips of their voices stand before the texts.
     """
 
     codec: CodecIdentity
@@ -54,6 +55,7 @@ class Prepared:
     phonemes: bool = False
     track: bool = False
     tasks: tuple[Task, ...] = ("tts",)
+    voices: bool = False
 
     @classmethod
     def load(cls, folder: Path) -> Prepared | None:
@@ -87,6 +89,7 @@ def prepare(
     phonemes: bool = False,
     track: bool = False,
     tasks: Sequence[Task] = ("tts",),
+    voices: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
     """Write the rows of an extraction, with the tokenizer they need.
@@ -105,6 +108,8 @@ def prepare(
         track: Speech says its phonemes and their durations, which columns of these names hold.
         tasks: tts (text to speech), asr (speech to text), continue (speech to speech), interleave
             (recordings after one another, as text and speech in turn); a row each.
+        voices: Rows of a track begin with a clip of their voice, which the column `voice` names,
+            so that the model learns to speak in the voice of any clip.
         progress: Is called with the rows done and the rows in all.
 
     Returns:
@@ -116,13 +121,15 @@ def prepare(
     """
     folder, tasks = Path(folder), tuple(dict.fromkeys(tasks))
     spoken = ("phonemes", "durations") if track else ()
+    spoken += ("voice",) if voices else ()
     columns = tuple(dict.fromkeys(("id", "codes", text, *spoken)))
     extraction = open_extraction(source, columns=columns)
     codec = shard_codec(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
-    maker = RowMaker(prompts, text, length, phonemes, Track.of(prompts) if track else None, tasks)
+    own_track = Track.of(prompts) if track else None
+    maker = RowMaker(prompts, text, length, phonemes, own_track, tasks, voices)
     tokens_for = replace(codec, codebook_size=prompts.vocabulary.codebook_size)
     codec.check(tokens_for, "the corpus", "the tokenizer")
     padding = tokenizer.pad_token_id
@@ -161,7 +168,16 @@ def prepare(
             for made in maker.rest(split):
                 add(f"the last of {split}", split, made)
     result = Prepared(
-        codec, length, padding, rows, tokens, dict(refused.reasons), phonemes or track, track, tasks
+        codec,
+        length,
+        padding,
+        rows,
+        tokens,
+        dict(refused.reasons),
+        phonemes or track,
+        track,
+        tasks,
+        voices,
     )
     with replacing(folder / METADATA, LlasaError) as file:
         file.write(json.dumps(asdict(result), indent=2).encode())

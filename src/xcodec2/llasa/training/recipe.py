@@ -40,6 +40,8 @@ class LlasaRecipe:
             bytes or of digits of four levels, which takes far less time; the finished model has
             all rows. A base must have been trained so.
         copy_steps: So many first steps learn to copy the phonemes of a track, without codes.
+        code_noise: Share of the codes that are read as others, while the right ones are to be
+            said: a model that does not trust what it said hears its text better.
         lora: Fields of peft's LoraConfig; empty lets all weights learn.
         length: Tokens in a pack.
         batch: Packs a process and step.
@@ -76,6 +78,7 @@ class LlasaRecipe:
     compact_vocabulary: bool = False
     code_rows: CodeRows = "free"
     copy_steps: int = 0
+    code_noise: float = 0.0
     lora: dict[str, Any] = field(default_factory=dict)
 
     length: int = 2048
@@ -117,6 +120,7 @@ class LlasaRecipe:
                 "compact_vocabulary goes with code_rows=free",
             ),
             (self.copy_steps < 0, "copy_steps must be 0 or more"),
+            (not 0 <= self.code_noise < 1, "code_noise must be at least 0 and below 1"),
             (not 0 <= self.text_share < 1, "text_share must be at least 0 and below 1"),
             (self.text_share and not self.text, "text_share needs text files"),
             (

@@ -13,6 +13,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts, Task
 from xcodec2.llasa.text import phonemes as phonemes_of
 from xcodec2.llasa.track import Track
+from xcodec2.llasa.vocabulary import CLIP
 
 MIN_IN_TURN, IN_TURN = 3, 4  # recordings in a row of text and speech in turn
 CUTS = (0.25, 0.75)  # where speech is cut that is to be continued
@@ -28,6 +29,8 @@ class RowMaker:
         phonemes: Prompts to speak hold phonemes.
         track: Speech of these prompts says its phonemes.
         tasks: A row each.
+        voices: What is to be spoken on a track begins with a clip of its voice, from the recording
+            before it of the same voice and split.
 
     Raises:
         LlasaError: The tokenizer has no marks for a task.
@@ -41,11 +44,16 @@ class RowMaker:
         phonemes: bool,
         track: Track | None,
         tasks: Sequence[Task],
+        voices: bool = False,
     ) -> None:
         self.prompts, self.text, self.length, self.phonemes = prompts, text, length, phonemes
         self.track, self.tasks = track, tasks
         if lacking := next((task for task in tasks if task not in prompts.frames), None):
             raise LlasaError(f"the tokenizer has no marks for the task {lacking}")
+        if voices and (track is None or prompts.vocabulary.heard_start < 0):
+            raise LlasaError("clips of voices stand in rows of a phoneme track alone")
+        self.voices = voices
+        self.clips: dict[tuple[str, str], np.ndarray] = {}
         self.in_turn: dict[str, list[np.ndarray]] = {}
 
     def rows(self, record: dict[str, Any], split: str) -> Iterator[np.ndarray | LlasaError]:
@@ -83,7 +91,8 @@ class RowMaker:
             raise LlasaError(f"extraction failed: {record['error']}")
         written = cell_text(record[self.text])
         if task == "tts":
-            return self.spoken(record, written)
+            row = self.spoken(record, written)
+            return self.after_clip(record, row, split) if self.voices else row
         if not record["codes"]:
             raise LlasaError("no codes")
         v, codes = self.prompts.vocabulary, self.prompts.vocabulary.to_ids(record["codes"])
@@ -102,6 +111,17 @@ class RowMaker:
                 (v.heard_start, codes, v.heard_end), (v.writing_start, text, v.writing_end)
             )
         return self.turn(text, codes, split)
+
+    def after_clip(self, record: dict[str, Any], row: np.ndarray, split: str) -> np.ndarray | None:
+        """A row to speak behind a clip of its voice; None for the first of each voice."""
+        v, codes = self.prompts.vocabulary, self.prompts.vocabulary.to_ids(record["codes"])
+        begin = round(max(0, len(codes) - CLIP) * share(f"clip {record['id']}"))
+        voice = (split, cell_text(record["voice"]))
+        clip = self.clips.get(voice)
+        self.clips[voice] = codes[begin : begin + CLIP]
+        if clip is None:
+            return None
+        return np.concatenate([[v.heard_start], clip, [v.heard_end], row])
 
     def spoken(self, record: dict[str, Any], written: str) -> np.ndarray:
         """The row of text to speech.

@@ -81,6 +81,13 @@ def example(
         track: Ids that may be among the codes of speech.
     """
     v = vocabulary
+    if len(row) and row[0] == v.heard_start and v.text_start in row:  # a voice, then what it says
+        end = first(row, v.heard_end)
+        if end is None or end + 1 == len(row) or row[end + 1] != v.text_start:
+            raise LlasaError("text and speech are not marked")
+        if not v.is_code(row[1:end]).all():
+            raise LlasaError("speech holds tokens that are no codes")
+        return np.concatenate([row[: end + 1], example(row[end + 1 :], vocabulary, track)])
     ends = {v.text_start: v.text_end, v.heard_start: v.heard_end}
     answers = {v.speech_start: v.speech_end, v.writing_start: v.writing_end}
     if not len(row) or row[0] < 0 or int(row[0]) not in ends:

@@ -159,7 +159,8 @@ def rows_metadata(
             )
     phonemes, track = (any(getattr(made, f) for _, made in found) for f in ("phonemes", "track"))
     tasks = tuple(dict.fromkeys(task for _, made in found for task in made.tasks)) or ("tts",)
-    return LlasaMetadata(codec, recipe.one_voice or track, texts, phonemes, track, tasks)
+    one_voice = recipe.one_voice or (track and not any(made.voices for _, made in found))
+    return LlasaMetadata(codec, one_voice, texts, phonemes, track, tasks)
 
 
 def precision(recipe: LlasaRecipe) -> str:
