@@ -21,8 +21,9 @@ demo: $(READY)  ## real speech -> tokens -> speech with the model inside; result
 		--codes demo/codes.npz --picture demo/spectrograms.png --stoi
 
 # One process a core, one thread each: threads of two test processes would wait for each other in busy loops.
+# Files in their order: ordered by their number of tests, those of few and long ones would come last, to one process.
 test: $(READY)  ## the fast tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(READY)  ## the tests with full-size models and long audio
 	$(BIN)/python -m pytest -m slow

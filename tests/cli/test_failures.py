@@ -179,7 +179,7 @@ HEADERS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(content=st.builds(bytes.__add__, st.sampled_from(HEADERS), st.binary(max_size=400)))
 @example(content=b"\x00\x00\x00\x18ftypM4A " + bytes(64))
 def test_random_bytes_never_give_a_traceback(content: bytes, tiny_folder: Path) -> None:
@@ -197,7 +197,7 @@ def test_random_bytes_never_give_a_traceback(content: bytes, tiny_folder: Path) 
         assert_failed(result, 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_damaged_files_never_give_a_traceback(data: st.DataObject, tiny_folder: Path) -> None:
     """Good files with some bytes changed or the end cut off, which gets further in than random
