@@ -141,7 +141,10 @@ class Session:
         """Sound → the encoder."""
         if self.encoder is None:
             self.service.encoding()
-            self.encoder = self.service.engine.encode(self.rate)
+            try:
+                self.encoder = self.service.engine.encode(self.rate)
+            except XCodec2Error as problem:
+                raise refused(problem, "sample_rate") from problem
             self.sending.append(asyncio.ensure_future(self.send_codes(self.encoder)))
         for part, seconds in self.samples.take(content):
             await self.encoder.inlet.put(part, seconds)
