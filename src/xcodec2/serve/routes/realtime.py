@@ -34,7 +34,9 @@ async def realtime(socket: WebSocket) -> None:
     await socket.accept(protocols[0] if protocols else None)
     try:
         service = service_of(socket)
-        session = Session(service, socket, rate_of(socket, service.models.codec.config.input_rate))
+        session = Session(
+            service, socket, asked_rate(socket, service.models.codec.config.input_rate)
+        )
     except ApiProblem as problem:
         await refuse(socket, problem, TRY_LATER if problem.status_code == 503 else POLICY)
         return
@@ -55,7 +57,7 @@ async def nowhere(socket: WebSocket) -> None:
     await socket.close()
 
 
-def rate_of(socket: WebSocket, usual: int) -> int:
+def asked_rate(socket: WebSocket, usual: int) -> int:
     """The rate of the sound that comes, in Hz.
 
     Raises:
