@@ -149,8 +149,10 @@ def piper(python: str) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [python, "-m", "piper.http_server", "-m", str(voice), "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [python, "-m", "piper.http_server", "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "-m", str(voice)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         for _ in range(1200):
             with socket.socket() as probe:
@@ -171,7 +173,7 @@ async def first(server: Server, chosen: argparse.Namespace) -> None:
     with ExitStack() as stack:
         if chosen.piper:
             peer = stack.enter_context(piper(chosen.piper))
-            asked.append(("Piper's server", peer, "/", {"text": TEXT}))
+            asked.append(("Piper's server", peer, "/synthesize", {"text": TEXT}))
         found: dict[str, list[float]] = {name: [] for name, *_ in asked}
         for number in range(21):
             for name, one, path, body in asked:

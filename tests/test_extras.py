@@ -179,3 +179,13 @@ def test_a_bare_installation_does_what_needs_no_extra(tmp_path):
     ]
     for code, _, err in in_a_bare_installation(MODULES, commands, tmp_path):
         assert (code or 0, err) == (0, "")
+
+
+def test_onnx_runtime_tells_nobody_and_writes_nothing(tmp_path):
+    pytest.importorskip("onnxruntime")
+    code = "from xcodec2.extras import require; require('onnxruntime', extra='onnx')"
+    places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {**os.environ, **places}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.iterdir())

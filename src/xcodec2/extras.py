@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def require(*modules: str, extra: str, purpose: str = "this") -> Any:
     Raises:
         MissingExtraError: One of them cannot be imported; the message has the command to run.
     """
+    # It would write an id of this device at its import, and tell its maker what is run.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     imported, missing, reasons = [], [], []
     for module in modules:
         try:

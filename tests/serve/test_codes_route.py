@@ -114,7 +114,7 @@ def test_lines_of_codes_become_sound(client):
 @pytest.mark.parametrize(
     ("path", "body", "status", "code", "param"),
     [
-        ("codes", b"", 415, "unreadable_audio", None),
+        ("codes", b"", 415, "unreadable_audio", "file"),
         ("codes", b"not audio" * 100, 415, "unreadable_audio", "file"),
         ("codes?stream=1&sample_rate=7", b"abab", 400, "bad_request", "sample_rate"),
         ("codes?stream=1", b"", 400, "audio_too_short", "file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_a_rate_that_is_none_is_refused(url):
 @pytest.mark.parametrize("rate", ["0", "-5", "fast", "", "9999999"])
 def test_a_rate_that_is_none_is_told(url, rate):
     with socket_at(url, f"?sample_rate={rate}") as socket:
-        socket.send(bytes(3200))
+        with contextlib.suppress(ConnectionClosed):  # it may have said so already
+            socket.send(bytes(3200))
         (answer,) = rest_of(socket)
         assert answer["error"]["param"] == "sample_rate"
 

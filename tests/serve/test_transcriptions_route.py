@@ -97,9 +97,10 @@ def test_by_a_recognizer(monkeypatch):
 
 def test_a_search_is_sent_as_events_too(reader):
     """The candidates are chosen by the model that reads codes."""
-    body = {"input": "red car.", "search": "best-of-2", "response_format": "pcm", "seed": 3}
+    body = {"input": "ab ba", "search": "best-of-2", "response_format": "pcm", "seed": 3}
     with running(create_app(talker(), ctc=reader[0], warm=False)) as url:
         whole = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
+        assert whole.status_code == 200, whole.text
         answer = httpx.post(
             f"{url}/v1/audio/speech", json=body | {"stream_format": "sse"}, timeout=60
         )

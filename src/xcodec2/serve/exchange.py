@@ -136,7 +136,7 @@ async def chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byt
         yield piece
 
 
-def kind_of(request: Request) -> str:
+def media_type_of(request: Request) -> str:
     """The type that a body says it has, without parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
@@ -147,7 +147,7 @@ async def uploaded(request: Request, fields: tuple[str, ...] = ("file",)) -> byt
     Raises:
         ApiProblem: The form has none.
     """
-    if kind_of(request) != "multipart/form-data":
+    if media_type_of(request) != "multipart/form-data":
         return await request.body()
     async with request.form(max_files=4, max_fields=64) as form:
         for name in fields:

@@ -125,9 +125,10 @@ def interruptible(speaker: Speaker, gone: threading.Event, made: Callable[[int],
     """A speaker whose searches end when nobody waits for them; those of a server elsewhere do not
     before their candidates are whole.
     """
-    if isinstance(speaker.backend, InProcess):
+    backend = speaker.backend
+    if isinstance(backend, InProcess):
         speaker = copy.copy(speaker)
-        speaker.backend = Candidates(speaker.backend, gone, made)
+        speaker.backend = Candidates(backend, gone, made)
     return speaker
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -24,6 +25,7 @@ from xcodec2.serve.service import (
 router = APIRouter()
 PAGE = Path(__file__).parents[1] / "page"
 FILE_METHODS = ["GET", "HEAD"]
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class Page(StaticFiles):
@@ -36,7 +38,7 @@ class Page(StaticFiles):
             ApiProblem: There is none (404), or what is there takes other methods (405).
         """
         allowed = methods_at(scope)
-        if not allowed and not scope["path"].startswith("/v1/") and self.lookup_path(path)[1]:
+        if not allowed and self.holds(path):
             if scope["method"] in FILE_METHODS:
                 return await super().get_response(path, scope)
             allowed = FILE_METHODS
@@ -48,14 +50,21 @@ class Page(StaticFiles):
             )
         raise ApiProblem(404, "there is nothing at this address: see /openapi.json")
 
+    def holds(self, path: str) -> bool:
+        """Whether there is a file, or the page itself."""
+        with contextlib.suppress(ValueError, OSError):  # no name that a file can have
+            return path == "." or self.lookup_path(path)[1] is not None
+        return False
+
 
 def methods_at(scope: Scope) -> list[str]:
     """The methods of the routes at an address, none where there is no route."""
-    found: set[str] = set()
-    for route in scope["app"].routes:
-        if route.matches(scope)[0] is Match.PARTIAL:
-            found |= getattr(route, "methods", None) or set()
-    return sorted(found)
+    routes = [route for route in scope["app"].routes if not isinstance(route, Mount)]
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 @router.get("/v1/models", summary="List models", response_model=Models, responses=error_answers())

@@ -19,7 +19,7 @@ from xcodec2.serve.exchange import (
     Stream,
     body_of_request,
     chained,
-    kind_of,
+    media_type_of,
     unless_gone,
     uploaded,
     visit_of,
@@ -118,7 +118,7 @@ async def stream_codes(service: Service, request: Request, sample_rate: int) -> 
     Raises:
         ApiProblem: The body says that it is something else than samples.
     """
-    if kind_of(request) in ("multipart/form-data", "application/json"):
+    if media_type_of(request) in ("multipart/form-data", "application/json"):
         raise ApiProblem(400, "a stream's body is s16le samples and nothing else", param="stream")
     body_of_request(request).unlimited()
     try:

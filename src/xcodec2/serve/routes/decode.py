@@ -21,7 +21,7 @@ from xcodec2.serve.exchange import (
     Stream,
     body_of_request,
     chained,
-    kind_of,
+    media_type_of,
     unless_gone,
     uploaded,
     visit_of,
@@ -87,7 +87,7 @@ async def create_audio(
         known = ", ".join(map(str, Rate.__args__))  # type: ignore[attr-defined]
         raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
     wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
-    if kind_of(request) in LINE_TYPES:
+    if media_type_of(request) in LINE_TYPES:
         return await stream_audio(service, request, wanted)
     codes, asked = await asyncio.to_thread(codes_in, await uploaded(request), service)
     if asked is not None:

@@ -34,7 +34,9 @@ async def realtime(socket: WebSocket) -> None:
     await socket.accept(protocols[0] if protocols else None)
     try:
         service = service_of(socket)
-        session = Session(service, socket, rate_of(socket, service.models.codec.config.input_rate))
+        session = Session(
+            service, socket, asked_rate(socket, service.models.codec.config.input_rate)
+        )
     except ApiProblem as problem:
         await refuse(socket, problem, TRY_LATER if problem.status_code == 503 else POLICY)
         return
@@ -55,7 +57,7 @@ async def nowhere(socket: WebSocket) -> None:
     await socket.close()
 
 
-def rate_of(socket: WebSocket, usual: int) -> int:
+def asked_rate(socket: WebSocket, usual: int) -> int:
     """The rate of the sound that comes, in Hz.
 
     Raises:
@@ -141,7 +143,10 @@ class Session:
         """Sound → the encoder."""
         if self.encoder is None:
             self.service.encoding()
-            self.encoder = self.service.engine.encode(self.rate)
+            try:
+                self.encoder = self.service.engine.encode(self.rate)
+            except XCodec2Error as problem:
+                raise refused(problem, "sample_rate") from problem
             self.sending.append(asyncio.ensure_future(self.send_codes(self.encoder)))
         for part, seconds in self.samples.take(content):
             await self.encoder.inlet.put(part, seconds)

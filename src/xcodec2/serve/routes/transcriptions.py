@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from xcodec2 import evaluators
 from xcodec2.audio.io import Audio
 from xcodec2.errors import UndefinedError, XCodec2Error
-from xcodec2.serve.exchange import Stream, event, kind_of, unless_gone, visit_of
+from xcodec2.serve.exchange import Stream, event, media_type_of, unless_gone, visit_of
 from xcodec2.serve.problems import ApiProblem, refused
 from xcodec2.serve.schemas import error_answers
 from xcodec2.serve.service import TRANSCRIPTION_ALIASES, Service, service_of
@@ -92,7 +92,7 @@ async def create_transcription(request: Request) -> Response:
     """Transcribe audio; `model` in the answer names what did."""
     service = service_of(request)
     service.whole.check_room()
-    if kind_of(request) != "multipart/form-data":
+    if media_type_of(request) != "multipart/form-data":
         raise ApiProblem(400, "a transcription is asked for by a form with a file", param="file")
     async with request.form(max_files=2, max_fields=32) as form:
         wish = wish_of(form, service)

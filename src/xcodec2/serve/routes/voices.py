@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.prompts import is_speakable
 from xcodec2.llasa.voices import ID, StoredVoice
-from xcodec2.serve.exchange import kind_of, unless_gone
+from xcodec2.serve.exchange import media_type_of, unless_gone
 from xcodec2.serve.problems import ApiProblem, refused
 from xcodec2.serve.schemas import VoiceFacts, Voices, error_answers
 from xcodec2.serve.service import Service, service_of
@@ -66,7 +66,7 @@ async def add_voice(request: Request) -> VoiceFacts:
     """Keep 1 to 15 s of a voice, with what they say and who allowed that."""
     service = service_of(request)
     service.whole.check_room()
-    if kind_of(request) != "multipart/form-data":
+    if media_type_of(request) != "multipart/form-data":
         raise ApiProblem(400, "a voice is added by a form: name, audio_sample, ref_text, consent")
     async with request.form(max_files=2, max_fields=16) as form:
         name = text_of(form, "name", 256)
