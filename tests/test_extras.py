@@ -90,8 +90,8 @@ for arguments in {commands!r}:
 """
 MODULES = (
     "accelerate av datasets executorch gguf hibari matplotlib onnx onnxruntime onnxscript pandas "
-    "peft pesq pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX tokenizers "
-    "transformers"
+    "peft pesq pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX "
+    "tokenizers transformers"
 )
 COMMANDS = [  # command, what it needs, the extra that brings it
     ("evaluate speech.wav --out made", "pyarrow, matplotlib", "evaluate"),
