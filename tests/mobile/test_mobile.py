@@ -48,9 +48,9 @@ def hold(module, examples, path: Path) -> None:
 
 @pytest.fixture
 def _without_executorch(monkeypatch):
-    monkeypatch.setattr(programs, "require_exporter", lambda: None)
+    monkeypatch.setattr(programs, "require_executorch", lambda: None)
     monkeypatch.setattr(programs, "write_program", hold)
-    monkeypatch.setattr(programs, "Program", ModuleProgram)
+    monkeypatch.setattr(programs, "PhoneProgram", ModuleProgram)
 
 
 def exported(config: XCodec2Config, folder: Path) -> tuple[XCodec2Model, MobileCodec]:

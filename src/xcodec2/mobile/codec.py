@@ -10,7 +10,7 @@ import numpy as np
 
 from xcodec2.errors import CheckpointError
 from xcodec2.mobile import programs
-from xcodec2.mobile.programs import DECODER, ENCODER, FACTS, Program
+from xcodec2.mobile.programs import DECODER, ENCODER, FACTS, PhoneProgram
 from xcodec2.onnx.runtime import CodecFacts, OnnxCodec
 from xcodec2.onnx.streaming import ENCODER_STEP, OnnxDecoderStream, OnnxEncoderStream
 
@@ -29,7 +29,7 @@ class MobileCodec(OnnxCodec):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.sessions: dict[str, Program] = {}
+        self.sessions: dict[str, PhoneProgram] = {}
         path = self.folder / FACTS
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
@@ -71,11 +71,11 @@ class MobileCodec(OnnxCodec):
         """Never asked for: the tolerance of these files is 0."""
         raise NotImplementedError
 
-    def step_session(self, name: str) -> Program:
+    def step_session(self, name: str) -> PhoneProgram:
         """An opened file, by the name that its ONNX graph has."""
         if name not in self.sessions:
             path = self.folder / (ENCODER if name == ENCODER_STEP else DECODER)
             if not path.is_file():
                 raise CheckpointError(f"{path}: no such file; export the model again")
-            self.sessions[name] = programs.Program(path)
+            self.sessions[name] = programs.PhoneProgram(path)
         return self.sessions[name]

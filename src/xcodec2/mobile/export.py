@@ -59,7 +59,7 @@ def export_steps(name_or_path: str | Path, folder: str | Path, *, step: int = ST
             cannot be written.
         MissingExtraError: ExecuTorch is missing.
     """
-    programs.require_exporter()
+    programs.require_executorch()
     model = XCodec2Model.from_pretrained(name_or_path)
     if model.receptive_field is None:
         raise XCodec2Error(

@@ -27,7 +27,7 @@ class Input(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Program:
+class PhoneProgram:
     """A .pte file in ExecuTorch's Python runtime.
 
     Args:
@@ -67,7 +67,7 @@ def named_inputs(shapes: list[tuple[int, ...]]) -> list[Input]:
     return [Input(*item) for item in zip(names, shapes, strict=True)]
 
 
-def require_exporter() -> Any:
+def require_executorch() -> Any:
     """ExecuTorch's exporter; raises MissingExtraError without it."""
     return require(
         "executorch.exir",
@@ -81,7 +81,7 @@ def write_program(module: nn.Module, examples: tuple[Tensor, ...], path: Path) -
     """A graph as a .pte: XNNPACK computes what is float32, portable operations spectra (float64)
     and masks.
     """
-    exir = require_exporter()
+    exir = require_executorch()
     xnnpack = require(
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", extra="executorch"
     )
