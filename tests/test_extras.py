@@ -89,9 +89,9 @@ for arguments in {commands!r}:
     print(json.dumps([code, out.getvalue(), err.getvalue()]))
 """
 MODULES = (
-    "accelerate av datasets executorch gguf hibari litert_torch matplotlib onnx onnxruntime onnxscript pandas "
-    "peft pesq pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX tokenizers "
-    "transformers"
+    "accelerate av datasets executorch gguf hibari matplotlib onnx onnxruntime onnxscript pandas "
+    "peft pesq pocketsphinx pyarrow pystoi python_stretch rapidfuzz ray speechmos tensorboardX "
+    "tokenizers transformers"
 )
 COMMANDS = [  # command, what it needs, the extra that brings it
     ("evaluate speech.wav --out made", "pyarrow, matplotlib", "evaluate"),
@@ -101,7 +101,6 @@ COMMANDS = [  # command, what it needs, the extra that brings it
     ("export . made --to webdataset", "pyarrow", "extract"),
     ("export nano made --to onnx", "onnx, onnxscript", "onnx"),
     ("export nano made --to executorch", "executorch", "executorch"),
-    ("export nano made --to litert", "litert_torch", "litert"),
     ("reconstruct speech.wav -o made.wav --stoi", "pystoi", "evaluate"),
     ("reconstruct speech.wav -o made.wav --picture made.png", "matplotlib", "pictures"),
     ("encode speech.m4a -o made.npz", "av", "media"),

@@ -12,8 +12,6 @@ from xcodec2.errors import MissingExtraError
 
 #: Where a package's name on an index is not the name that Python imports.
 DISTRIBUTIONS = {
-    "ai_edge_litert": "ai-edge-litert",
-    "litert_torch": "litert-torch",
     "hibari": "hibari-tts",
     "python_multipart": "python-multipart",
     "prometheus_client": "prometheus-client",

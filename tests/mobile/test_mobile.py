@@ -15,25 +15,24 @@ from tiny import SPECTROGRAM, random_model, snr, speech
 from xcodec2 import XCodec2Config, XCodec2Model
 from xcodec2.cli import xcodec2
 from xcodec2.errors import CheckpointError, XCodec2Error
-from xcodec2.mobile import MobileCodec
-from xcodec2.mobile.export import export
-from xcodec2.mobile.runtimes import RUNTIMES, Runtime, named
+from xcodec2.mobile import MobileCodec, programs
+from xcodec2.mobile.export import export_steps
+from xcodec2.mobile.programs import named_inputs
 
 FINITE = replace(
     SPECTROGRAM, attention_window=(9, 1), convolutions_ahead=2, semantic_layers=1, layers=1
 )
-HERE = "pytorch"
 HELD: dict[str, tuple[torch.nn.Module, list]] = {}
 
 
-class ModuleSession:
+class ModuleProgram:
     """What is exported, run by PyTorch itself: all but the runtimes' own arithmetic."""
 
     def __init__(self, path: Path) -> None:
         self.module, self.shapes = HELD[path.read_text()]
 
     def get_inputs(self):
-        return named(self.shapes)
+        return named_inputs(self.shapes)
 
     @torch.no_grad()
     def run(self, outputs, feeds):
@@ -47,18 +46,19 @@ def hold(module, examples, path: Path) -> None:
     path.write_text(str(path))
 
 
-@pytest.fixture(autouse=True)
-def _a_runtime_here(monkeypatch):
-    monkeypatch.setitem(RUNTIMES, HERE, Runtime(".here", lambda: None, hold, ModuleSession))
+@pytest.fixture
+def _without_executorch(monkeypatch):
+    monkeypatch.setattr(programs, "require_executorch", lambda: None)
+    monkeypatch.setattr(programs, "write_program", hold)
+    monkeypatch.setattr(programs, "PhoneProgram", ModuleProgram)
 
 
-def exported(config: XCodec2Config, folder: Path, to: str) -> tuple[XCodec2Model, MobileCodec]:
+def exported(config: XCodec2Config, folder: Path) -> tuple[XCodec2Model, MobileCodec]:
     model = random_model(config)
     with pytest.warns(UserWarning, match="own form"):
         model.save_pretrained(folder / "model")
-    names = [path.name for path in export(folder / "model", folder / "phone", to, step=7)]
-    suffix = RUNTIMES[to].suffix
-    assert names == ["codec.json", f"decoder{suffix}", f"encoder{suffix}"]
+    names = [path.name for path in export_steps(folder / "model", folder / "phone", step=7)]
+    assert names == ["decoder.pte", "encoder.pte", "codec.json"]
     return model, MobileCodec(folder / "phone")
 
 
@@ -75,48 +75,47 @@ def check(model: XCodec2Model, codec: MobileCodec) -> None:
     assert np.array_equal(sound, codec.decode(codes.numpy()))
 
 
+@pytest.mark.usefixtures("_without_executorch")
 @pytest.mark.parametrize("padding", [160, 0])
 def test_fixed_steps_have_the_models_codes_and_sound(padding, tmp_path):
-    check(*exported(replace(FINITE, feature_padding=padding), tmp_path, HERE))
+    check(*exported(replace(FINITE, feature_padding=padding), tmp_path))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("to", "module"), [("executorch", "executorch"), ("litert", "litert_torch")]
-)
-def test_phone_runtimes_have_the_models_codes_and_sound(to, module, tmp_path):
-    pytest.importorskip(module)
-    model, codec = exported(FINITE, tmp_path, to)
+def test_executorch_has_the_models_codes_and_sound(tmp_path):
+    pytest.importorskip("executorch")
+    model, codec = exported(FINITE, tmp_path)
     check(model, codec)
-    (tmp_path / "phone" / f"encoder{codec.runtime.suffix}").write_bytes(b"not a program")
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    (tmp_path / "phone" / "encoder.pte").write_bytes(b"not a program")
+    with pytest.raises(CheckpointError, match="cannot load"):
         MobileCodec(tmp_path / "phone").encode(speech().numpy(), 16_000)
 
 
+@pytest.mark.usefixtures("_without_executorch")
 def test_what_cannot_be_exported_or_run_says_so(tmp_path):
     with pytest.raises(XCodec2Error, match="has no limit; export it with --to onnx"):
-        export("nano", tmp_path / "phone", HERE)
+        export_steps("nano", tmp_path / "phone")
     assert not (tmp_path / "phone").exists()
     with pytest.raises(CheckpointError, match=r"codec\.json: is missing"):
         MobileCodec(tmp_path)
-    _, codec = exported(FINITE, tmp_path, HERE)
-    (tmp_path / "phone" / "decoder.here").unlink()
-    with pytest.raises(CheckpointError, match=r"decoder\.here: no such file"):
+    _, codec = exported(FINITE, tmp_path)
+    (tmp_path / "phone" / "decoder.pte").unlink()
+    with pytest.raises(CheckpointError, match=r"decoder\.pte: no such file"):
         codec.decode(np.arange(5))
     with pytest.raises(XCodec2Error, match="16000 Hz, not 8000"):
         codec.encode(np.zeros(8_000, np.float32), 8_000)
     settings = json.loads((tmp_path / "phone" / "codec.json").read_text())
-    (tmp_path / "phone" / "codec.json").write_text(json.dumps(settings | {"runtime": "none"}))
+    (tmp_path / "phone" / "codec.json").write_text(json.dumps(settings | {"later": 1}))
     with pytest.raises(CheckpointError, match="not written by this version"):
         MobileCodec(tmp_path / "phone")
 
 
-def test_the_command_writes_them(tmp_path, monkeypatch):
-    monkeypatch.setitem(RUNTIMES, "litert", RUNTIMES[HERE])
+@pytest.mark.usefixtures("_without_executorch")
+def test_the_command_writes_them(tmp_path):
     with pytest.warns(UserWarning, match="own form"):
         random_model(FINITE).save_pretrained(tmp_path / "model")
-    command = ["export", str(tmp_path / "model"), str(tmp_path / "phone"), "--to", "litert"]
+    command = ["export", str(tmp_path / "model"), str(tmp_path / "phone"), "--to", "executorch"]
     done = CliRunner().invoke(xcodec2, command)
     assert done.exit_code == 0, done.output
-    assert "encoder.here" in done.output
+    assert "encoder.pte" in done.output
     assert json.loads((tmp_path / "phone" / "codec.json").read_text())["step"] == 10

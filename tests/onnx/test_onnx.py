@@ -29,6 +29,7 @@ from xcodec2.onnx.graph import DecoderGraph, EncoderGraph
 from xcodec2.tokenizer import SpeechTokenizer
 
 SHALLOW = replace(XCODEC2, semantic_layers=1, layers=1, strides=(320,))
+UPSAMPLED = replace(SHALLOW, sample_rate=44_100, upsampling=(3,), upsampling_kernels=(9,))
 QUIETEST_SNR = 90.0  # dB; differences of rounding lie at 98 (a single frame) to 120
 EXTREMES = (1, 319, 320, 321, 16_123)
 
@@ -204,7 +205,9 @@ def test_graphs_are_of_an_opset_that_old_runtimes_know(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [XCODEC2, NEUCODEC], ids=["XCodec2", "NeuCodec"])
+@pytest.mark.parametrize(
+    "config", [XCODEC2, NEUCODEC, UPSAMPLED], ids=["XCodec2", "NeuCodec", "44.1 kHz"]
+)
 def test_published_shapes_in_onnx_runtime(config, tmp_path):
     model = random_model(config)
     model.save_pretrained(tmp_path / "model")

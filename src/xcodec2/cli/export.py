@@ -15,7 +15,7 @@ from xcodec2.extras import require
 @click.argument("out")
 @click.option(
     "--to",
-    type=click.Choice(["npy", "webdataset", "onnx", "executorch", "litert", "gguf"]),
+    type=click.Choice(["npy", "webdataset", "onnx", "executorch", "gguf"]),
     required=True,
     help="Format to write.",
 )
@@ -28,10 +28,9 @@ def export(source: str, out: str, to: str) -> None:
     of text and tokens, see `xcodec2 llasa prepare`.
 
     MODEL is nano, a folder, a checkpoint file or a Hugging Face id. onnx: encoder.onnx and
-    decoder.onnx, which run without PyTorch; needs the extra `onnx`. executorch, litert: encoder.pte
-    and decoder.pte, or .tflite, for phones, of models with a finite receptive field; need the extra
-    of their name. gguf: one file in the layout of codec.cpp, which runs XCodec2 in C++; needs the
-    extra `llasa`.
+    decoder.onnx, which run without PyTorch; needs the extra `onnx`. executorch: encoder.pte and
+    decoder.pte for phones, of models with a finite receptive field; needs the extra `executorch`.
+    gguf: one file in the layout of codec.cpp, which runs XCodec2 in C++; needs the extra `llasa`.
 
     \b
     Examples:
@@ -54,10 +53,10 @@ def export(source: str, out: str, to: str) -> None:
         for path in export_model(source, out):
             say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
-    if to in ("executorch", "litert"):
-        from xcodec2.mobile.export import export as export_steps
+    if to == "executorch":
+        from xcodec2.mobile.export import export_steps
 
-        for path in export_steps(source, out, to):
+        for path in export_steps(source, out):
             say(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
         return
     require("pyarrow.parquet", extra="extract", purpose="xcodec2 export")

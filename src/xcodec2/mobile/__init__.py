@@ -1,5 +1,5 @@
-"""The codec for phones: `xcodec2 export --to executorch` or `--to litert` writes it, `MobileCodec`
-runs the files here, as a check and as an example for the app's own code.
+"""The codec for phones: `xcodec2 export --to executorch` writes it, `MobileCodec` runs the files
+here, as a check and as an example for the app's own code.
 
 Examples:
     >>> from xcodec2.mobile import MobileCodec

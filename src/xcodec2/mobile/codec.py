@@ -1,4 +1,4 @@
-"""`MobileCodec`: exported steps, run one after another by the runtime they were made for."""
+"""`MobileCodec`: exported steps, run one after another."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from xcodec2.errors import CheckpointError
-from xcodec2.mobile.runtimes import FACTS, RUNTIMES, Session
+from xcodec2.mobile import programs
+from xcodec2.mobile.programs import DECODER, ENCODER, FACTS, PhoneProgram
 from xcodec2.onnx.runtime import CodecFacts, OnnxCodec
-from xcodec2.onnx.streaming import OnnxDecoderStream, OnnxEncoderStream
+from xcodec2.onnx.streaming import ENCODER_STEP, OnnxDecoderStream, OnnxEncoderStream
 
 
 class MobileCodec(OnnxCodec):
-    """The files of one model, run by ExecuTorch or LiteRT, as codec.json says.
+    """The files of one model, run by ExecuTorch.
 
     Recordings may have any length: they are streams of steps.
 
     Args:
-        folder: Of codec.json, the encoder and the decoder.
+        folder: Of codec.json, encoder.pte and decoder.pte.
 
     Raises:
         XCodec2Error: The files cannot be used.
@@ -28,11 +29,11 @@ class MobileCodec(OnnxCodec):
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, PhoneProgram] = {}
         path = self.folder / FACTS
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
-            self.runtime, self.fixed_step = RUNTIMES[settings.pop("runtime")], settings.pop("step")
+            self.fixed_step = settings.pop("step")
             self.facts = CodecFacts(**settings)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
             raise CheckpointError(
@@ -70,11 +71,11 @@ class MobileCodec(OnnxCodec):
         """Never asked for: the tolerance of these files is 0."""
         raise NotImplementedError
 
-    def step_session(self, name: str) -> Session:
+    def step_session(self, name: str) -> PhoneProgram:
         """An opened file, by the name that its ONNX graph has."""
         if name not in self.sessions:
-            path = self.folder / (name.partition("_")[0] + self.runtime.suffix)
+            path = self.folder / (ENCODER if name == ENCODER_STEP else DECODER)
             if not path.is_file():
                 raise CheckpointError(f"{path}: no such file; export the model again")
-            self.sessions[name] = self.runtime.open(path)
+            self.sessions[name] = programs.PhoneProgram(path)
         return self.sessions[name]

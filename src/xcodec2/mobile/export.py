@@ -20,7 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from xcodec2 import XCodec2Model
 from xcodec2.errors import XCodec2Error
-from xcodec2.mobile.runtimes import DECODER, ENCODER, FACTS, RUNTIMES
+from xcodec2.mobile import programs
+from xcodec2.mobile.programs import DECODER, ENCODER, FACTS
 from xcodec2.onnx.export import facts_of, quiet
 from xcodec2.onnx.graph import DecoderGraph, EncoderGraph, StepGraph
 
@@ -28,7 +29,7 @@ STEP = 10  # frames: 0.2 s, and a third more work than a whole
 
 
 class FlatStep(nn.Module):
-    """A step whose caches are arguments and results of their own, as runtimes number them."""
+    """A step whose caches are arguments and results of their own, as the runtime numbers them."""
 
     def __init__(self, step: StepGraph) -> None:
         super().__init__()
@@ -42,15 +43,12 @@ class FlatStep(nn.Module):
         return (*results, *left)
 
 
-def export(
-    name_or_path: str | Path, folder: str | Path, to: str, *, step: int = STEP
-) -> list[Path]:
-    """Write the encoder, the decoder and codec.json; none is there before all are whole.
+def export_steps(name_or_path: str | Path, folder: str | Path, *, step: int = STEP) -> list[Path]:
+    """Write encoder.pte, decoder.pte and codec.json; none is there before all are whole.
 
     Args:
         name_or_path: A name, a folder or a Hub id.
         folder: Made when it is missing.
-        to: "executorch" or "litert".
         step: Frames that each call computes.
 
     Returns:
@@ -59,10 +57,9 @@ def export(
     Raises:
         XCodec2Error: The model cannot be read or has no limit to its receptive field, or the folder
             cannot be written.
-        MissingExtraError: The runtime's exporter is missing.
+        MissingExtraError: ExecuTorch is missing.
     """
-    runtime = RUNTIMES[to]
-    runtime.require_exporter()
+    programs.require_executorch()
     model = XCodec2Model.from_pretrained(name_or_path)
     if model.receptive_field is None:
         raise XCodec2Error(
@@ -75,16 +72,18 @@ def export(
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".xcodec2-", dir=folder) as unfinished:
-            for name, graph, frames in (
-                (ENCODER, EncoderGraph(copy.deepcopy(model)), torch.zeros(1, step, facts.hop)),
-                (DECODER, DecoderGraph(model), torch.zeros(1, step, dtype=torch.long)),
-            ):
-                path = Path(unfinished, name + runtime.suffix)
+            audio = torch.zeros(1, step, facts.hop, dtype=torch.float32, device="cpu")
+            codes = torch.zeros(1, step, dtype=torch.long, device="cpu")
+            kinds: tuple[tuple[str, EncoderGraph | DecoderGraph, Tensor], ...] = (
+                (ENCODER, EncoderGraph(copy.deepcopy(model)), audio),
+                (DECODER, DecoderGraph(model), codes),
+            )
+            for name, graph, frames in kinds:
                 with quiet(), sdpa_kernel(SDPBackend.MATH):
-                    runtime.write(*traceable(graph, frames), path)
-            settings = {"runtime": to, "step": step, **asdict(facts)}
+                    programs.write_program(*traceable(graph, frames), Path(unfinished, name))
+            settings = {"step": step, **asdict(facts)}
             Path(unfinished, FACTS).write_text(json.dumps(settings, indent=2), encoding="utf-8")
-            written = sorted(os.listdir(unfinished))
+            written = [DECODER, ENCODER, FACTS]
             for name in written:
                 os.replace(Path(unfinished, name), Path(folder, name))
     except OSError as problem:
