@@ -70,9 +70,7 @@ class QuickModel:
     @property
     def identity(self) -> CodecIdentity:
         """What its codes say of where they come from."""
-        return CodecIdentity(
-            self.model_id, self.weights_hash, self.codebook_size, self.frame_rate
-        )
+        return CodecIdentity(self.model_id, self.weights_hash, self.codebook_size, self.frame_rate)
 
     @cached_property
     def whole(self) -> XCodec2Model:

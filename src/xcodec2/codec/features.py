@@ -74,7 +74,9 @@ def kaldi_fbank(waveform: Tensor) -> Tensor:
     frames = frames - frames.mean(-1, keepdim=True)
     previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     frames = (frames - PREEMPHASIS * previous) * povey_window(waveform.device, dtype)
-    energies = power_of(torch.fft.rfft(frames, FBANK_FFT)) @ mel_filters(FBANK_FFT, waveform.device, dtype)
+    energies = power_of(torch.fft.rfft(frames, FBANK_FFT)) @ mel_filters(
+        FBANK_FFT, waveform.device, dtype
+    )
     return energies.clamp(min=ENERGY_FLOOR).log()
 
 
