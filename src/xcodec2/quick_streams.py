@@ -12,8 +12,14 @@ from typing import Any
 import numpy as np
 
 from xcodec2.audio.stream import AudioStream
-from xcodec2.codec.compiled.streams import CompiledSteps, decode_step, encode_step
-from xcodec2.codec.frames import MAX_STEP, Array, Frames, drain, frames_of_codes, frames_of_speech
+from xcodec2.codec.compiled.streams import (
+    CompiledSteps,
+    decode_step,
+    encode_step,
+    frames_of_codes,
+    frames_of_speech,
+)
+from xcodec2.codec.frames import MAX_STEP, Array, Frames, drain
 from xcodec2.errors import XCodec2Error
 from xcodec2.quick import QuickModel
 

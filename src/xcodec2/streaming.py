@@ -21,14 +21,8 @@ import torch
 from torch import Tensor
 
 from xcodec2.audio.stream import AudioStream
-from xcodec2.codec.frames import (
-    MAX_STEP,
-    STEP,
-    Frames,
-    drain,
-    frames_of_codes,
-    frames_of_speech,
-)
+from xcodec2.codec.compiled.streams import frames_of_codes, frames_of_speech
+from xcodec2.codec.frames import MAX_STEP, STEP, Frames, drain
 from xcodec2.codec.inference import compiled, frames, streams, window_encoder
 from xcodec2.codec.inference.engine import engine_of
 from xcodec2.codec.inference.streams import WindowDecoder, check_window

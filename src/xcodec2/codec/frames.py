@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import XCodec2Error
 
 UNKNOWN = 1 << 40  # length of a recording that has not ended
@@ -98,21 +97,6 @@ class Frames(Generic[Kept]):
         if self.results is not None:
             stop = min(stop, self.results)
         return slice(min(max(-start, 0), count), max(stop - start, 0))
-
-
-def frames_of_speech(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
-    """A stream of speech (n,) at the input rate, for a model with a finite receptive field."""
-    field = config.receptive_field
-    assert field is not None
-    back = field.encoder_back + field.encoder_ahead + MAX_STEP
-    return Frames(size=config.hop, step=step, delay=field.encoder_ahead, back=back)
-
-
-def frames_of_codes(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
-    """A stream of codes (t,), likewise."""
-    field = config.receptive_field
-    assert field is not None
-    return Frames(size=1, step=step, delay=field.decoder_ahead, dtype=np.int64)
 
 
 def drain(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.program import Array, Program, ProgramState
 from xcodec2.codec.config import FEATURE_HOP
 from xcodec2.codec.constants import MIN_ENVELOPE, SPECTRA_SIDE, TOLERANCE
-from xcodec2.codec.frames import Frames
+from xcodec2.codec.frames import MAX_STEP, STEP, Frames
 from xcodec2.errors import XCodec2Error
 
 
@@ -139,6 +140,21 @@ class CompiledSteps:
                 windows = np.zeros((2 * self.late, self.config.n_fft), np.float32)
                 stream.kept = Between(program.begin(), windows)
         return [stream.kept.state for stream in streams if stream.kept is not None]
+
+
+def frames_of_speech(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
+    """A stream of speech (n,) at the input rate, for a model with a finite receptive field."""
+    field = config.receptive_field
+    assert field is not None
+    back = field.encoder_back + field.encoder_ahead + MAX_STEP
+    return Frames(size=config.hop, step=step, delay=field.encoder_ahead, back=back)
+
+
+def frames_of_codes(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
+    """A stream of codes (t,), likewise."""
+    field = config.receptive_field
+    assert field is not None
+    return Frames(size=1, step=step, delay=field.decoder_ahead, dtype=np.int64)
 
 
 def encode_step(
