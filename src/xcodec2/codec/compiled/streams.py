@@ -16,7 +16,7 @@ import numpy as np
 from xcodec2.codec.compiled.arithmetic import kaldi_fbank, log_spectra, normalized, stacked
 from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.program import Array, Program, ProgramState
-from xcodec2.codec.config import FEATURE_HOP
+from xcodec2.codec.config import FEATURE_HOP, XCodec2Config
 from xcodec2.codec.constants import MIN_ENVELOPE, SPECTRA_SIDE, TOLERANCE
 from xcodec2.codec.frames import MAX_STEP, STEP, Frames
 from xcodec2.errors import XCodec2Error
