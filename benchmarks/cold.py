@@ -32,6 +32,7 @@ COMMANDS = {
     "info of codes": ["info", "codes.npz"],
     "info of nano": ["info", "nano"],
     "reconstruct": ["reconstruct", "speech.wav", "-o", "{out}.wav"],
+    "speak": ["speak", "Weasels have eaten our phone system", "-o", "{out}.wav"],
 }
 
 

@@ -117,6 +117,14 @@ class QuickModel(Rates):
         return codes
 
 
+def quick_stream(
+    name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
+) -> QuickModel | None:
+    """The same for a stream: a model whose receptive field is finite."""
+    model = quick_model(name, device, dtype=dtype, decoder_only=decoder_only)
+    return None if model is None or model.config.receptive_field is None else model
+
+
 def quick_model(
     name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
 ) -> QuickModel | None:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from xcodec2.audio.stream import AudioStream
+from xcodec2.codec.compiled.streams import frames_of_codes, frames_of_speech
 from xcodec2.codec.frames import MAX_STEP, STEP, Frames, drain
 from xcodec2.codec.inference import compiled, frames, streams, window_encoder
 from xcodec2.codec.inference.engine import engine_of
@@ -73,7 +74,7 @@ class EncoderStream:
         if field := model.receptive_field:
             step = STEP if step is None else step
             check_window(step, 0, field.encoder_ahead, least=0)
-            self.state = frames.encoder_frames(model, step)
+            self.state = frames_of_speech(self.config, step)
             self.latency = (step + field.encoder_ahead) / model.frame_rate
         else:
             defaults = window_encoder.STEP, window_encoder.LOOK_BACK, window_encoder.LOOK_AHEAD
@@ -181,7 +182,7 @@ class DecoderStream:
         if field := model.receptive_field:
             step = STEP if step is None else step
             check_window(step, 0, field.decoder_ahead, least=0)
-            self.state = frames.decoder_frames(model, step)
+            self.state = frames_of_codes(model.config, step)
             self.latency = (step + field.decoder_ahead) / model.frame_rate
         else:
             defaults = streams.STEP, streams.LOOK_BACK, streams.LOOK_AHEAD

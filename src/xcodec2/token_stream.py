@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-import torch
+import numpy as np
 
 from xcodec2.codes import SPEECH_TOKEN, Codes
 from xcodec2.errors import CodesError
@@ -13,12 +14,12 @@ from xcodec2.errors import CodesError
 MAX_REST = 64  # characters that may wait for the rest of a token; the longest mark has 31
 
 
-def tokens_as_text(codes: torch.Tensor) -> str:
-    """Codes (t,) as a language model writes them: `<|s_17|><|s_60001|>…`."""
+def tokens_as_text(codes: Any) -> str:
+    """Codes (t,), a tensor or an array, as a language model writes them: `<|s_17|><|s_60001|>…`."""
     return "".join(f"<|s_{code}|>" for code in codes.tolist())
 
 
-def codes_of_text(pieces: Iterable[bytes], codebook_size: int) -> Iterator[torch.Tensor]:
+def codes_of_text(pieces: Iterable[bytes], codebook_size: int) -> Iterator[np.ndarray]:
     """Pieces of text, as they arrive → codes (t,) int32, as soon as their tokens are whole.
 
     Args:
@@ -39,7 +40,7 @@ def codes_of_text(pieces: Iterable[bytes], codebook_size: int) -> Iterator[torch
             raise CodesError(f"not speech tokens (<|s_17|>…) but {rest[:40]!r}")
         if whole.strip() and SPEECH_TOKEN.search(whole):
             found = True
-            yield Codes.from_text(whole, codebook_size=codebook_size).codes
+            yield Codes.from_text(whole, codebook_size=codebook_size).array
         elif whole.strip():  # marks alone, or something else
             Codes.from_text(f"{whole}<|s_0|>", codebook_size=codebook_size)
     if rest:

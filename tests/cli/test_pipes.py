@@ -64,6 +64,19 @@ def test_pipes_give_what_the_whole_gives(folder: str, rate: int) -> None:
     assert np.abs(found / 32_768 - expected.clip(-1, 1)).max() < 1.1 / 32_768
 
 
+def test_pipes_of_a_small_model_with_a_finite_field_leave_pytorch_alone(folder: str) -> None:
+    code = (
+        "import sys; sys.argv[0] = 'xcodec2'; from xcodec2.cli import main\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+
+    def piped(verb: str, given: bytes) -> bytes:
+        command = [sys.executable, "-c", code, verb, "-", "--stream", "--model", folder]
+        return subprocess.run(command, input=given, capture_output=True, check=True).stdout
+
+    assert len(piped("decode", piped("encode", pcm(16_000).tobytes()))) == 2 * 51 * 320
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "code", "message"),
     [

@@ -120,13 +120,13 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     monkeypatch.setattr(llama, "LARGE", 0)
     decoder, choices = decoder_of(random_llama()), Choices(np.arange(300))
     seen = []
-    for threads in (1, 2, 3):
+    for threads in (1, 2, 3, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         state = decoder.new_state()
         read = [np.arange(40), np.array([7])]
         seen.append([decoder.scores(decoder.advance([state], [ids]), choices) for ids in read])
     assert np.array_equal(seen[0], seen[1])
-    assert np.array_equal(seen[0], seen[2])
+    assert all(np.array_equal(seen[0], other) for other in seen[2:])
 
 
 @pytest.mark.parametrize("kind", ["few stand out", "all alike", "equal rows"])

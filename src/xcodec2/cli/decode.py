@@ -12,7 +12,7 @@ from xcodec2.cli.options import (
     INPUT_FILE_OR_STDIN,
     device_option,
     load_for_few,
-    load_model,
+    load_for_stream,
     model_option,
 )
 from xcodec2.cli.outputs import (
@@ -128,7 +128,7 @@ def decode(
         if len(codes) > 1 or ids or audio_format:
             raise click.UsageError("--stream takes - alone, without --id and --format")
         check_pipe(codes[0], out, binary=True)
-        decode_pipe(load_model(model_name, device, dtype=dtype, decoder_only=True))
+        decode_pipe(load_for_stream(model_name, device, dtype=dtype, decoder_only=True))
         return
     if out is None:
         raise click.UsageError("Missing option '-o' / '--out'.")

@@ -12,7 +12,7 @@ from xcodec2.cli.options import (
     channel_option,
     device_option,
     load_for_few,
-    load_model,
+    load_for_stream,
     model_option,
 )
 from xcodec2.cli.outputs import (
@@ -89,7 +89,7 @@ def encode(
         check_pipe(speech[0], out, binary=False)
         if len(speech) > 1:
             raise click.UsageError("- is standard input, and the only input where it is one")
-        encode_pipe(load_model(model_name, device), sample_rate or 16_000)
+        encode_pipe(load_for_stream(model_name, device), sample_rate or 16_000)
         return
     if sample_rate is not None:
         raise click.UsageError("--sample-rate is for --stream: other audio says its own")

@@ -85,6 +85,16 @@ def load_for_few(
     return load_model(name, device, dtype=dtype, decoder_only=decoder_only)
 
 
+def load_for_stream(
+    name: str, device: str, *, dtype: str = "float32", decoder_only: bool = False
+) -> XCodec2Model | QuickModel:
+    """The model for one stream, likewise."""
+    from xcodec2.quick import quick_stream
+
+    model = quick_stream(name, device, dtype=dtype, decoder_only=decoder_only)
+    return model or load_model(name, device, dtype=dtype, decoder_only=decoder_only)
+
+
 def check_device(device: str) -> None:
     """Refuses a device that is not there or cannot compute."""
     if device == "cpu":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,8 @@ from xcodec2.errors import AudioError
 if TYPE_CHECKING:
     import numpy as np
 
-    from xcodec2 import XCodec2Model
+    from xcodec2.model import XCodec2Model
+    from xcodec2.quick import QuickModel
 
 PIECE = 1 << 16  # bytes read at a time, at most; fewer where fewer are there
 
@@ -73,15 +74,15 @@ def pcm_pieces() -> Iterator[np.ndarray]:
         raise AudioError("standard input ends in the middle of a 16-bit sample")
 
 
-def encode_pipe(model: XCodec2Model, sample_rate: int) -> None:
+def encode_pipe(model: XCodec2Model | QuickModel, sample_rate: int) -> None:
     """Raw samples → a line of speech tokens for each piece that is final, at once."""
     from xcodec2.token_stream import tokens_as_text
 
-    for codes in model.stream_encode(pcm_pieces(), sample_rate):
+    for codes in encoded(model, pcm_pieces(), sample_rate):
         write_stdout(f"{tokens_as_text(codes)}\n".encode())
 
 
-def decode_pipe(model: XCodec2Model) -> None:
+def decode_pipe(model: XCodec2Model | QuickModel) -> None:
     """Text of speech tokens → raw samples, as soon as they are final."""
     import numpy as np
 
@@ -90,9 +91,33 @@ def decode_pipe(model: XCodec2Model) -> None:
 
     beyond = 0
     chunks = codes_of_text(stdin_pieces(), model.codebook_size)
-    for waveform in model.stream_decode(chunks):
-        samples = waveform.numpy()
+    for waveform in decoded(model, chunks):
+        samples = np.asarray(waveform)
         beyond += int(np.count_nonzero(np.abs(samples) > 1))
         write_stdout(pcm16(samples).astype("<i2").tobytes())
     if beyond:
         say(f"xcodec2: warning: {beyond} samples were beyond ±1 and are clipped", err=True)
+
+
+def encoded(
+    model: XCodec2Model | QuickModel, chunks: Iterator[Any], sample_rate: int
+) -> Iterator[Any]:
+    """Samples as they come → chunks of codes (t,), by a model with or without PyTorch."""
+    from xcodec2.quick import QuickModel
+
+    if not isinstance(model, QuickModel):
+        return model.stream_encode(chunks, sample_rate)
+    from xcodec2.quick_streams import stream_encode
+
+    return stream_encode(model, chunks, sample_rate)
+
+
+def decoded(model: XCodec2Model | QuickModel, chunks: Iterator[Any]) -> Iterator[Any]:
+    """Codes as they come → chunks of samples (n,), likewise."""
+    from xcodec2.quick import QuickModel
+
+    if not isinstance(model, QuickModel):
+        return model.stream_decode(chunks)
+    from xcodec2.quick_streams import stream_decode
+
+    return stream_decode(model, chunks)

@@ -7,7 +7,7 @@ import os
 # Training keeps all cores busy for hours and owns them; its threads may spin.
 SPINNING = ("train", "llasa")
 # A few recordings, by the engine: NumPy's products are too small for a second thread, which spins.
-SINGLE = ("encode", "decode", "info", "reconstruct")
+SINGLE = ("encode", "decode", "info", "reconstruct", "speak")
 
 
 def settle_threads(verb: str) -> None:

@@ -107,16 +107,17 @@ def stacked(features: Array, stack: int) -> Array:
 def log_spectra(waveform: Array) -> Array:
     """(B, N + 2·SPECTRA_SIDE) → (B, N/160, 160) float64."""
     bins = magnitudes_of(waveform, FBANK_FFT) @ mel_filters()
-    pitch = magnitudes_of(waveform, PITCH_FFT)[..., :PITCH_BINS]
+    pitch = magnitudes_of(waveform, PITCH_FFT, PITCH_BINS)
     level = np.log(np.maximum(np.concatenate([bins, pitch], axis=-1), LOG_SPECTRUM_FLOOR))
     return (level - LOG_SPECTRUM_CENTER) / LOG_SPECTRUM_SCALE
 
 
-def magnitudes_of(waveform: Array, n_fft: int) -> Array:
-    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, n_fft/2 + 1) float64."""
+def magnitudes_of(waveform: Array, n_fft: int, count: int | None = None) -> Array:
+    """(B, N + 2·SPECTRA_SIDE) → (B, N/160, count) float64: all n_fft/2 + 1, or the lowest."""
     unused = SPECTRA_SIDE - (n_fft - FEATURE_HOP) // 2
     inner = waveform[:, unused : waveform.shape[1] - unused].astype(np.float64)
-    return np.abs(np.fft.rfft(framed(inner, n_fft) * hann(n_fft))) / math.sqrt(n_fft)
+    spectrum = np.fft.rfft(framed(inner, n_fft) * hann(n_fft))[..., :count]
+    return np.asarray(np.sqrt((spectrum.real**2 + spectrum.imag**2) / n_fft))
 
 
 # ---- quantizer -----------------------------------------------------------------------------------

@@ -6,18 +6,20 @@ B streams, t frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from xcodec2.codec.compiled.arithmetic import kaldi_fbank, log_spectra, normalized, stacked
 from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.program import Array, Program, ProgramState
-from xcodec2.codec.config import FEATURE_HOP
-from xcodec2.codec.constants import MIN_ENVELOPE, SPECTRA_SIDE
-from xcodec2.codec.frames import Frames
+from xcodec2.codec.config import FEATURE_HOP, XCodec2Config
+from xcodec2.codec.constants import MIN_ENVELOPE, SPECTRA_SIDE, TOLERANCE
+from xcodec2.codec.frames import MAX_STEP, STEP, Frames
+from xcodec2.errors import XCodec2Error
 
 
 @dataclass
@@ -138,3 +140,72 @@ class CompiledSteps:
                 windows = np.zeros((2 * self.late, self.config.n_fft), np.float32)
                 stream.kept = Between(program.begin(), windows)
         return [stream.kept.state for stream in streams if stream.kept is not None]
+
+
+def frames_of_speech(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
+    """A stream of speech (n,) at the input rate, for a model with a finite receptive field."""
+    field = config.receptive_field
+    assert field is not None
+    back = field.encoder_back + field.encoder_ahead + MAX_STEP
+    return Frames(size=config.hop, step=step, delay=field.encoder_ahead, back=back)
+
+
+def frames_of_codes(config: XCodec2Config, step: int = STEP) -> Frames[Any]:
+    """A stream of codes (t,), likewise."""
+    field = config.receptive_field
+    assert field is not None
+    return Frames(size=1, step=step, delay=field.decoder_ahead, dtype=np.int64)
+
+
+def encode_step(
+    steps: CompiledSteps,
+    streams: Sequence[Frames[Between]],
+    count: int,
+    settle: Callable[[Frames[Between], int], int],
+    overflowed: Callable[[float], XCodec2Error],
+) -> list[Array]:
+    """Give the encoder the next `count` frames of each stream → codes (t,) int64 that are final.
+
+    Args:
+        steps: Of the model.
+        streams: Whose frames are ready.
+        count: How many.
+        settle: Gives the code of a stream's frame where rounding could decide.
+        overflowed: What is said of sound with such a peak.
+    """
+    projected = steps.project(streams, count)
+    codes, margins = steps.codec.levels.codes(projected)
+    results = []
+    for row, stream in enumerate(streams):
+        final = stream.final(count)
+        found = codes[row, final]
+        if not np.isfinite(projected[row, final]).all():
+            peak = np.abs(stream.between(stream.done - count, stream.done)).max()
+            stream.problem = overflowed(float(peak))
+        time = stream.done - count - stream.delay + final.start
+        for frame in np.flatnonzero(margins[row, final] < TOLERANCE).tolist():
+            found[frame] = settle(stream, time + frame)
+        results.append(found)
+        stream.forget()
+    return results
+
+
+def decode_step(
+    steps: CompiledSteps,
+    streams: Sequence[Frames[Between]],
+    count: int,
+    overflowed: Callable[[], XCodec2Error],
+) -> list[Array]:
+    """Give the decoder the next `count` codes of each stream → samples (t·output_hop,) float32 that
+    are final.
+    """
+    hop, sound = steps.config.output_hop, steps.sound(streams, count)
+    results = []
+    for row, stream in enumerate(streams):
+        final = stream.final(count)
+        samples = sound[row, final.start * hop : final.stop * hop]
+        if not np.isfinite(samples).all():
+            stream.problem = overflowed()
+        results.append(samples)
+        stream.forget()
+    return results

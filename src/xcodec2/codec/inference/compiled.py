@@ -7,12 +7,10 @@ Codes and samples are the same up to rounding, which `certain` settles for codes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeAlias
 
-import numpy as np
-
-from xcodec2.codec.compiled.streams import Between, CompiledSteps
-from xcodec2.codec.constants import TOLERANCE
+from xcodec2.codec.compiled.streams import Between, CompiledSteps, decode_step, encode_step
 from xcodec2.codec.frames import Array, Frames
 from xcodec2.codec.inference.frames import code_of_stream
 from xcodec2.codec.inference.overflow import decoding_overflowed, encoding_overflowed
@@ -26,22 +24,12 @@ def encode_frames(
     network: CodecNetwork, steps: CompiledSteps, streams: Sequence[EngineFrames], count: int
 ) -> list[Array]:
     """Give the encoder the next `count` frames of each stream → codes (t,) int64 that are final."""
-    projected = steps.project(streams, count)
-    codes, margins = steps.codec.levels.codes(projected)
-    results = []
-    for row, stream in enumerate(streams):
-        final = stream.final(count)
-        found = codes[row, final]
-        if not np.isfinite(projected[row, final]).all():
-            peak = np.abs(stream.between(stream.done - count, stream.done)).max()
-            stream.problem = encoding_overflowed(network, float(peak))
-        time = stream.done - count - stream.delay + final.start
-        for frame in np.flatnonzero(margins[row, final] < TOLERANCE).tolist():
-            with inference(network):
-                found[frame] = code_of_stream(network, stream, time + frame)
-        results.append(found)
-        stream.forget()
-    return results
+
+    def settle(stream: EngineFrames, time: int) -> int:
+        with inference(network):
+            return code_of_stream(network, stream, time)
+
+    return encode_step(steps, streams, count, settle, partial(encoding_overflowed, network))
 
 
 def decode_frames(
@@ -50,13 +38,4 @@ def decode_frames(
     """Give the decoder the next `count` codes of each stream → samples (t·output_hop,) float32 that
     are final.
     """
-    hop, sound = network.config.output_hop, steps.sound(streams, count)
-    results = []
-    for row, stream in enumerate(streams):
-        final = stream.final(count)
-        samples = sound[row, final.start * hop : final.stop * hop]
-        if not np.isfinite(samples).all():
-            stream.problem = decoding_overflowed(network)
-        results.append(samples)
-        stream.forget()
-    return results
+    return decode_step(steps, streams, count, partial(decoding_overflowed, network))

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from xcodec2.codec.frames import MAX_STEP, STEP, Array, Frames
+from xcodec2.codec.frames import Array, Frames
 from xcodec2.codec.inference.certain import code_alone, uncertain_frames
 from xcodec2.codec.inference.fold import embed_codes, folded_kernel
 from xcodec2.codec.inference.passes import check_finite, check_waveforms, inference
@@ -28,22 +27,6 @@ TorchFrames: TypeAlias = Frames[list[Tensor]]
 
 # of each model, with where and which version its weights were
 KERNELS: WeakKeyDictionary[CodecNetwork, tuple[list[tuple[int, int]], Tensor]] = WeakKeyDictionary()
-
-
-def encoder_frames(network: CodecNetwork, step: int = STEP) -> Frames[Any]:
-    """A stream of speech (n,) at the input rate."""
-    field = network.receptive_field
-    assert field is not None
-    back = field.encoder_back + field.encoder_ahead + MAX_STEP
-    hop, ahead = network.config.hop, field.encoder_ahead
-    return Frames(size=hop, step=step, delay=ahead, back=back)
-
-
-def decoder_frames(network: CodecNetwork, step: int = STEP) -> Frames[Any]:
-    """A stream of codes (t,)."""
-    field = network.receptive_field
-    assert field is not None
-    return Frames(size=1, step=step, delay=field.decoder_ahead, dtype=np.int64)
 
 
 def encode_frames(network: CodecNetwork, streams: Sequence[TorchFrames], count: int) -> list[Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +24,8 @@ def read_llama(folder: Path, dtype: torch.dtype | None = None) -> LlamaDecoder |
 
     Args:
         folder: With config.json and safetensors.
-        dtype: Weights are rounded to it; numbers that are stored in fewer bits stay as they are. float32 when
-            None.
+        dtype: Weights are rounded to it; numbers that are stored in fewer bits stay as they are.
+            float32 when None.
 
     Returns:
         None when the folder holds anything else, or not all of it: transformers' loader has the

@@ -71,9 +71,9 @@ class Numbers:
         return Numbers(self.array[rows])
 
     def float32(self) -> np.ndarray:
-        """The same numbers as float32, contiguous."""
+        """The same numbers as float32, contiguous and aligned."""
         if self.is_float:
-            return np.ascontiguousarray(self.array, np.float32)
+            return np.require(self.array, np.float32, ["C", "A"])
         return (self.array.astype(np.uint32) << 16).view(np.float32)
 
     def to(self, dtype: str) -> Numbers:
