@@ -32,11 +32,12 @@ SPOKEN = ("wer", "stoi", "distillmos")
 
 
 class Size(NamedTuple):
-    """How much is measured: files of the test set and of these with costly metrics; sentences that
-    are made, and of these with costly metrics; minutes that the first system's model learns from,
-    and sentences that each model says.
+    """How much is measured: what k-means learns from; files of the test set, and of these with
+    costly metrics; sentences that are made, and of these with costly metrics; minutes that the
+    first system's model learns from, and sentences that each model says.
     """
 
+    learned: str
     files: int
     costly: int
     sentences: int
@@ -45,8 +46,8 @@ class Size(NamedTuple):
     said: int
 
 
-FULL = Size(240, 60, 1000, 60, 240, 24)
-QUICK = Size(12, 4, 80, 12, 5, 4)
+FULL = Size("train", 240, 60, 1000, 60, 240, 24)
+QUICK = Size("valid", 4, 1, 24, 2, 1, 1)
 
 
 def main() -> None:
@@ -69,15 +70,16 @@ def main() -> None:
     spoken = arguments.spoken / str(size.sentences)
     if not (spoken / "manifest.tsv").is_file():
         subprocess.run([*prepare, str(spoken), "--sentences", str(size.sentences)], check=True)
-    means = f"kmeans:{arguments.data / 'train' / 'manifest.tsv'}@800"
+    means = f"kmeans:{arguments.data / size.learned / 'manifest.tsv'}@800"
     baselines = ("original", "opus@6k", "codec2@700C", means)
     common: dict[str, Any] = {"models": arguments.models, "baselines": baselines}
     common |= {"workers": arguments.workers, "cost": False, "worst": 3}
     reports = {
         "test": evaluate(
             str(arguments.data / "test" / "manifest.tsv"), arguments.out / "test",
-            metrics=NATURAL, group_by=("language",), seconds=(1.5, 15), sample=size.files * LEFT_OUT,
-            costly_sample=size.costly * LEFT_OUT, audio=False, **common,
+            metrics=NATURAL, group_by=("language",), seconds=(1.5, 15),
+            sample=size.files * LEFT_OUT, costly_sample=size.costly * LEFT_OUT, audio=False,
+            **common,
         ),
         "spoken": evaluate(
             str(spoken / "manifest.tsv"), arguments.out / "spoken", metrics=SPOKEN, phones="phones",

@@ -27,6 +27,7 @@ from xcodec2.evaluate.lm.streams import (
     streams_of,
 )
 from xcodec2.evaluate.lm.training import LmRecipe
+from xcodec2.evaluate.report.language_model import lm_models, rows_of_systems
 from xcodec2.evaluate.systems.kmeans import kmeans_system
 from xcodec2.evaluate.systems.named import baseline
 from xcodec2.evaluate.text_probe import text_probe
@@ -159,6 +160,21 @@ def test_several_codebooks_and_written_bytes_are_streams_too(recordings):
     assert copy.bytes_a_second == pytest.approx(32_000, rel=0.01)
     with pytest.raises(XCodec2Error, match="needs recordings to learn from and others"):
         streams_of(TokenizerSystem("two", TwoBooks("oracle")), recordings[:1])
+
+
+def test_several_codebooks_have_a_second_row_in_the_delayed_layout(
+    recordings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "LmRecipe", lambda tokens, seed: LmRecipe(tokens, seed, **SMALL))
+    two = TokenizerSystem("two", TwoBooks("oracle"))
+    plan = LmPlan(0.1, seeds=1, sentences=0)
+    lm = language_models([two], recordings, tmp_path, plan)
+    facts = lm["systems"]["two"]
+    assert facts["layout"] == "2 codebooks flattened, 1 byte a code"
+    assert facts["delayed"]["layout"] == "2 codebooks delayed by a frame each, 1 byte a code"
+    assert facts["delayed"]["bits_a_second"] != facts["bits_a_second"]
+    assert [name for name, _ in rows_of_systems(lm)] == ["two", "two, delayed"]
+    assert "two, delayed" in lm_models(lm)
 
 
 def test_intervals_are_students():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from planted import planted_corpus, planted_systems
@@ -11,6 +13,7 @@ from xcodec2 import evaluators
 from xcodec2.corpus import read_corpus
 from xcodec2.errors import EvaluatorError, UndefinedError
 from xcodec2.evaluate import FunctionSystem, TokenizerSystem, evaluate
+from xcodec2.evaluate.leaderboard import leaderboard
 from xcodec2.evaluate.lm import loop
 from xcodec2.evaluate.lm.judging import Judges
 from xcodec2.evaluate.lm.loop import LmPlan, language_models
@@ -19,6 +22,7 @@ from xcodec2.evaluate.lm.steps import Layout
 from xcodec2.evaluate.lm.streams import Form, Stream, Streams, streams_of
 from xcodec2.evaluate.lm.training import LmRecipe, SmallLlama, held_out_bits, trained
 from xcodec2.evaluate.probing.probes import read_phones
+from xcodec2.evaluate.report.text import summary_lines
 from xcodec2.evaluate.systems import ogg
 from xcodec2.evaluate.systems.named import baseline
 
@@ -217,3 +221,7 @@ def test_the_report_shows_what_was_said(corpus, ears, tmp_path, monkeypatch):
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "WER of what it says" in page
     assert "told the phones" in page
+    assert leaderboard([tmp_path / "out"], tmp_path / "board.html") == 1
+    assert "MOS of what it says" in (tmp_path / "board.html").read_text(encoding="utf-8")
+    lines = "\n".join(summary_lines(summary))
+    assert re.search(r"levels: bit/s, LM \d+±\d+, .*MOS of what it says \d", lines)

@@ -27,6 +27,7 @@ addEventListener("load", async () => {
     images: [...document.images].map((i) => [i.complete, i.naturalWidth]),
     plots: [...document.querySelectorAll("svg.plot")].map((s) => s.getBoundingClientRect().width),
     order: [...document.querySelectorAll("#table tbody th")].map((t) => t.textContent),
+    names: [...document.querySelectorAll(".wide tbody th")].map((t) => t.offsetWidth),
     sideways: document.documentElement.scrollWidth - innerWidth,
     injected: window.injected ?? 0,
   };
@@ -74,6 +75,7 @@ def test_nothing_is_wider_than_a_phone_but_what_scrolls(report):
     found = json.loads(base64.b64decode(re.search(r"<pre>(.*?)</pre>", dom)[1]))
     assert found["sideways"] <= 0
     assert all(width >= 640 for width in found["plots"])  # they scroll, and can be read
+    assert min(found["names"]) >= 100  # names are not broken letter by letter
 
 
 def test_page_works_in_a_browser(report):

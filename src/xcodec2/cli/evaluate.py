@@ -135,6 +135,7 @@ RENAMED = {
 )
 @click.option(
     "--lm-sentences",
+    metavar="N",
     type=click.IntRange(0),
     default=12,
     show_default=True,

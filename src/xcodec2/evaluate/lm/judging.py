@@ -77,10 +77,7 @@ class Judges:
                 and (known is None or (stream.language or "en")[:2].lower() in known)
             ]  # fmt: skip
             if both:
-                errors = [
-                    word_errors(text, self.asr.transcribe(one) if one.any() else "")
-                    for one, text in both
-                ]
+                errors = [word_errors(text, heard(self.asr, one)) for one, text in both]
                 words = sum(one.total for one in errors)
                 result["wer"] = sum(min(one.wrong, one.total) for one in errors) / words
                 result["wer_words"] = words
@@ -94,6 +91,14 @@ def decoded(system: Speaks, streams: Streams, said: np.ndarray) -> np.ndarray:
     except Exception:  # a foreign codec may raise anything
         return np.zeros(16_000, np.float32)
     return speech if len(speech) and np.isfinite(speech).all() else np.zeros(16_000, np.float32)
+
+
+def heard(asr: evaluators.ASR, speech: np.ndarray) -> str:
+    """What a recognizer hears; nothing in silence and in what is too short for it."""
+    try:
+        return asr.transcribe(speech) if speech.any() else ""
+    except UndefinedError:
+        return ""
 
 
 def opinion(mos: evaluators.MOSPredictor, speech: np.ndarray) -> float:

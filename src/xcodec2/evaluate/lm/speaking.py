@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from xcodec2.evaluate.lm.steps import HIDDEN, Layout
+from xcodec2.evaluate.lm.steps import Layout
 from xcodec2.evaluate.lm.streams import BYTE, UNKNOWN, Stream, Streams
 from xcodec2.evaluate.lm.training import SmallLlama
 from xcodec2.evaluate.systems.ogg import FULL
@@ -15,6 +15,7 @@ from xcodec2.extras import require
 
 TEMPERATURE = 0.8
 PROMPT = 1.0  # seconds that are told where there are no phones
+HIDDEN = -1  # in the place of a byte that is not told
 MAX_LONGER = 2  # times as many bytes as the recording has, for packets of any size
 
 
@@ -49,7 +50,7 @@ def say(model: SmallLlama, streams: Streams, wanted: Sequence[Stream]) -> list[n
             if step - begun == model.window:  # what is too long ago is forgotten
                 begun = step - model.window // 2 // layout.unit * layout.unit
                 cache = new_cache()
-            known = slice(max(begun, begun + cached(cache)), None)
+            known = slice(begun + cached(cache), None)
             logits = model(
                 torch.from_numpy(ids[:, known]), torch.from_numpy(phones[:, known]), cache
             )[:, -1]
@@ -90,13 +91,9 @@ class FrameSpeech:
 
     def __init__(self, layout: Layout, stream: Stream, prompt: int) -> None:
         self.layout, self.prompt = layout, prompt * layout.form.slots
-        hidden = np.array(stream.bytes)
-        steps = layout.steps(stream)
-        self.phones, self.ids = steps.phones, np.array(steps.ids)
-        told = np.arange(len(hidden)) < self.prompt
-        marked = Stream(told.astype(np.uint8), stream.sizes, stream.phones, stream.seconds)
-        inside = self.ids != layout.vocabulary
-        self.ids[inside & (layout.steps(marked).ids % BYTE == 0)] = HIDDEN
+        steps, places = layout.steps(stream), layout.places(len(stream.bytes))
+        self.phones = steps.phones
+        self.ids = np.where(places < self.prompt, steps.ids, HIDDEN)  # OUTSIDE is told, too
         self.step = 0
 
     @property

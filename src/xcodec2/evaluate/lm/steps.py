@@ -10,7 +10,7 @@ import numpy as np
 
 from xcodec2.evaluate.lm.streams import BYTE, Form, Stream
 
-HIDDEN = -1  # the place of a byte that is not told, in what `Steps.ids` holds
+OUTSIDE = -1
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,40 @@ class Layout:
         """Steps of a window: whole frames, as many as the context holds, at least one."""
         return max(1, context // self.unit) * self.unit
 
+    def places(self, count: int) -> np.ndarray:
+        """Which byte of a recording stands where.
+
+        Args:
+            count: Bytes of the recording; whole frames, where steps are delayed.
+
+        Returns:
+            (L, width) numbers of bytes, OUTSIDE before the first and after the last one.
+        """
+        if not self.delayed:
+            return np.arange(count)[:, None]
+        slots = self.form.slots
+        frames = count // slots
+        places = np.full((frames + slots - 1, slots), OUTSIDE)
+        for slot in range(slots):
+            places[slot : slot + frames, slot] = np.arange(frames) * slots + slot
+        return places
+
     def steps(self, stream: Stream) -> Steps:
         """A recording as steps."""
-        slots, outside = self.form.slots, self.vocabulary
-        place = np.arange(len(stream.bytes)) % slots
-        ids = stream.bytes.astype(np.int64) + place * BYTE
-        if not self.delayed:
-            return Steps(ids[:, None], stream.phone_of_bytes[: len(ids)])
-        frames = ids.reshape(-1, slots)
-        delayed = np.full((len(frames) + slots - 1, slots), outside)
-        for slot in range(slots):
-            delayed[slot : slot + len(frames), slot] = frames[:, slot]
-        phones = np.pad(stream.phones, (0, slots - 1), "edge")
-        return Steps(delayed, phones)
+        places = self.places(len(stream.bytes))
+        ids = stream.bytes[places].astype(np.int64) + places % self.form.slots * BYTE
+        ids[places == OUTSIDE] = self.vocabulary
+        last = self.form.slots - 1 if self.delayed else 0
+        phones = stream.phones if self.delayed else stream.phone_of_bytes[: len(ids)]
+        return Steps(ids, np.pad(phones, (0, last), "edge"))
 
     def bytes(self, ids: np.ndarray) -> np.ndarray:
         """(L, width) numbers of steps → (N,) uint8; the inverse of `steps`."""
-        if not self.delayed:
-            return (ids[:, 0] % BYTE).astype(np.uint8)
-        slots = self.form.slots
-        frames = len(ids) - slots + 1
-        whole = np.stack([ids[slot : slot + frames, slot] for slot in range(slots)], 1)
-        return (whole % BYTE).astype(np.uint8).ravel()
+        count = (len(ids) - self.form.slots + 1) * self.form.slots if self.delayed else len(ids)
+        places = self.places(count)
+        found = np.zeros(count, np.uint8)
+        found[places[places != OUTSIDE]] = ids[places != OUTSIDE] % BYTE
+        return found
 
     @property
     def words(self) -> str:

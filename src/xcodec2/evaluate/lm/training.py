@@ -220,10 +220,10 @@ def losses(model: SmallLlama, batch: Sequence[Steps]) -> torch.Tensor:
     outside, longest = model.layout.vocabulary, max(map(len, batch))
     ids = np.full((len(batch), longest + 1, model.layout.width), outside)
     phones = np.full((len(batch), longest), UNKNOWN)
-    for row, steps in enumerate(batch):
-        ids[row, 1 : len(steps) + 1] = steps.ids
-        ids[row, 0] = outside if steps.before is None else steps.before
-        phones[row, : len(steps)] = steps.phones
+    for number, steps in enumerate(batch):
+        ids[number, 1 : len(steps) + 1] = steps.ids
+        ids[number, 0] = outside if steps.before is None else steps.before
+        phones[number, : len(steps)] = steps.phones
     whole = torch.from_numpy(ids)
     logits = model(whole[:, :-1], torch.from_numpy(phones))
     row, step, place = torch.nonzero(whole[:, 1:] != outside, as_tuple=True)
