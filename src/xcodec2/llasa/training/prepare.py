@@ -124,11 +124,11 @@ def prepare(
         LlasaError: The tokenizer has no token to pad with.
     """
     folder, tasks = Path(folder), tuple(dict.fromkeys(tasks))
-    spoken = ("phonemes", "durations") if track and aligner is None else ()
-    spoken += ("voice",) if voices else ()
-    columns = tuple(dict.fromkeys(("id", "codes", text, *spoken)))
+    said = ("phonemes", "durations") if track else ()
+    needed, optional = (said, ()) if aligner is None else ((), said)
+    named = ("voice",) if voices else ()
+    columns = tuple(dict.fromkeys(("id", "codes", text, *needed, *named)))
     extraction = open_extraction(source, columns=columns)
-    optional = ("phonemes", "durations") if track and aligner is not None else ()
     codec = shard_codec(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
