@@ -35,7 +35,7 @@ CLOSING = "\"'”’»)]』」）"
 
 
 @dataclass(frozen=True)
-class Spoken:
+class LoudPart:
     """Where a piece is spoken, and how loud.
 
     Attributes:
@@ -49,7 +49,7 @@ class Spoken:
     power: float
 
 
-def spoken_part(waveform: Tensor, sample_rate: int) -> Spoken | None:
+def spoken_part(waveform: Tensor, sample_rate: int) -> LoudPart | None:
     """What is spoken of a waveform (N,); None where all is silence."""
     size = max(1, round(FRAME * sample_rate))
     padded = F.pad(waveform.detach().double(), (0, -len(waveform) % size))
@@ -61,7 +61,7 @@ def spoken_part(waveform: Tensor, sample_rate: int) -> Spoken | None:
     if not len(heard):
         return None
     first, last = int(heard[0]), int(heard[-1])
-    return Spoken(first * size, min((last + 1) * size, len(waveform)), float(power[heard].mean()))
+    return LoudPart(first * size, min((last + 1) * size, len(waveform)), float(power[heard].mean()))
 
 
 def decibels(value: float) -> float:
@@ -75,7 +75,7 @@ def pause_behind(text: str) -> float:
     return PAUSES.get(bare[-1:], NO_MARK)
 
 
-def join(pieces: Sequence[tuple[str, Tensor]], sample_rate: int) -> Tensor:
+def join_pieces(pieces: Sequence[tuple[str, Tensor]], sample_rate: int) -> Tensor:
     """One waveform of pieces of a text, each with what was said (N,); silent pieces are left out.
 
     Args:
@@ -86,7 +86,7 @@ def join(pieces: Sequence[tuple[str, Tensor]], sample_rate: int) -> Tensor:
         (N,).
     """
     parts: list[Tensor] = []
-    first: Spoken | None = None
+    first: LoudPart | None = None
     pause = 0
     for text, waveform in pieces:
         spoken = spoken_part(waveform, sample_rate)

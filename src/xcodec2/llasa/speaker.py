@@ -23,7 +23,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
-from xcodec2.llasa.joining import join
+from xcodec2.llasa.joining import join_pieces
 from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
@@ -230,7 +230,7 @@ class Speaker:
         waveform = self.decode(spoken.codes, voice)
         sizes = [len(item.codes) * self.hop for _, item in pieces]
         parts = zip((piece for piece, _ in pieces), waveform.split(sizes), strict=True)
-        spoken.waveform = join(list(parts), self.codec.sample_rate)
+        spoken.waveform = join_pieces(list(parts), self.codec.sample_rate)
         return spoken
 
     @renamed_arguments(heard="on_piece")
