@@ -41,7 +41,11 @@ def durations(log_probabilities: np.ndarray, target: Sequence[int]) -> list[int]
 
 
 def likeliest_states(scores: np.ndarray, target: Sequence[int]) -> np.ndarray:
-    """(T,) of the likeliest path: 2 n is the blank before symbol n, 2 n + 1 the symbol."""
+    """(T,) of the likeliest path: 2 n is the blank before symbol n, 2 n + 1 the symbol.
+
+    Raises:
+        TranscriptionError: There are fewer codes than the symbols need.
+    """
     count = 2 * len(target) + 1
     symbols = np.full(count, BLANK)
     symbols[1::2] = target
