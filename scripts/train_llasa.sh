@@ -40,9 +40,10 @@ corpus() { # KIND HOURS
   "$SYNTHESIS" "$here/scripts/prepare_llasa_corpus.py" --out "$CORPUS" --model "$CODEC" \
     --cache "$CACHE" --hours "$1=$2"
 }
-rows() { # KIND ROWS [--voices]
-  "$PYTHON" -m xcodec2.cli llasa prepare "$CORPUS/$1/train" "$OUT/$2" --tokenizer phonemes --track \
-    --length 1024 --validation 0.02 ${3:-}
+rows() { # KIND ROWS OPTION...
+  local kind=$1 rows=$2; shift 2
+  "$PYTHON" -m xcodec2.cli llasa prepare "$CORPUS/$kind/train" "$OUT/$rows" --tokenizer phonemes \
+    --track --length 1024 --validation 0.02 "$@"
 }
 trial() { # NAME ROWS KIND CHANGE...
   local name=$1 rows=$2 kind=$3; shift 3
@@ -78,7 +79,9 @@ step ctc "$PYTHON" -m xcodec2.cli llasa ctc "$CORPUS/hibari/train" "$CORPUS/pseu
 step corpus-all corpus hibari "$ALL"
 step rows-all rows hibari rows-all
 step rows-voices rows pseudo rows-voices --voices
-step voices train voices "$STEPS2" "[\"$OUT/rows-all\", \"$OUT/rows-voices\"]" \
+step rows-others rows kokoro rows-others --voices --ctc "$OUT/ctc/ctc.safetensors"
+step voices train voices "$STEPS2" \
+  "[\"$OUT/rows-all\", \"$OUT/rows-voices\", \"$OUT/rows-others\"]" \
   base="$OUT/one-voice/model" shape={} code_noise="$noise" copy_steps=0 learning_rate=1e-3 \
   one_voice=false
 (step gates-voices gates voices hibari) || true

@@ -11,7 +11,7 @@ from xcodec2.llasa.joining import (
     MAX_GAIN_DB,
     NO_MARK,
     PAUSES,
-    join,
+    join_pieces,
     pause_behind,
     spoken_part,
 )
@@ -31,12 +31,12 @@ def silence(seconds: float) -> np.ndarray:
 
 def test_speech_without_silence_stays_as_it_is():
     speech = tone(0.5)
-    assert np.array_equal(join([("One.", speech)], RATE), speech)
+    assert np.array_equal(join_pieces([("One.", speech)], RATE), speech)
 
 
 def test_silence_at_both_ends_is_cut_and_breath_stays():
     speech = np.concatenate([silence(0.8), tone(0.5), silence(0.3), tone(0.4), silence(2.0)])
-    made = join([("One.", speech)], RATE)
+    made = join_pieces([("One.", speech)], RATE)
     assert len(made) / RATE == pytest.approx(0.5 + 0.3 + 0.4 + BEFORE + BEHIND, abs=0.021)
     assert made[0] == made[-1] == 0
     begin = round((0.8 - BEFORE) * RATE)
@@ -47,14 +47,14 @@ def test_silence_at_both_ends_is_cut_and_breath_stays():
 
 def test_quiet_speech_is_no_silence():
     speech = np.concatenate([silence(0.8) * 0, tone(0.5, 0.002), silence(1.0) * 0])
-    assert len(join([("One.", speech)], RATE)) / RATE == pytest.approx(0.65, abs=0.021)
+    assert len(join_pieces([("One.", speech)], RATE)) / RATE == pytest.approx(0.65, abs=0.021)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.02, 1.0])
 @pytest.mark.parametrize("mark", [".", ",", ""])
 def test_pauses_between_pieces_are_as_the_punctuation_says(mark, kept):
     piece = np.concatenate([silence(kept), tone(0.5), silence(kept)])
-    made = join([(f"One{mark}", piece), ("Two.", piece)], RATE)
+    made = join_pieces([(f"One{mark}", piece), ("Two.", piece)], RATE)
     loud = np.flatnonzero(np.abs(made) > 0.02)
     gaps = np.diff(loud)
     expected = PAUSES.get(mark, NO_MARK)
@@ -68,7 +68,7 @@ def test_marks_are_found_behind_quotes():
 
 def test_pieces_are_as_loud_as_the_first():
     loud, quiet, faint = tone(0.5, 0.2), tone(0.5, 0.13), tone(0.5, 0.01)
-    made = join([("One.", loud), ("Two.", quiet), ("Three.", faint)], RATE)
+    made = join_pieces([("One.", loud), ("Two.", quiet), ("Three.", faint)], RATE)
     parts = [made[start : start + 8000] for start in (0, len(loud) + 6400, 2 * len(loud) + 12800)]
     peaks = [float(np.abs(part).max()) for part in parts]
     assert peaks[0] == pytest.approx(0.2, rel=1e-3)
@@ -79,12 +79,12 @@ def test_pieces_are_as_loud_as_the_first():
 def test_no_gain_clips():
     peaky = tone(0.5, 0.05)
     peaky[4000] = 0.9
-    made = join([("One.", tone(0.5, 0.3)), ("Two.", peaky)], RATE)
+    made = join_pieces([("One.", tone(0.5, 0.3)), ("Two.", peaky)], RATE)
     assert float(np.abs(made).max()) <= 0.991
 
 
 def test_silent_pieces_are_left_out_unless_all_are():
     spoken, none = tone(0.5), np.zeros(8000)
-    assert np.array_equal(join([("Hm.", none), ("One.", spoken)], RATE), spoken)
-    assert np.array_equal(join([("Hm.", none), ("Hm.", none)], RATE), np.zeros(16_000))
+    assert np.array_equal(join_pieces([("Hm.", none), ("One.", spoken)], RATE), spoken)
+    assert np.array_equal(join_pieces([("Hm.", none), ("Hm.", none)], RATE), np.zeros(16_000))
     assert spoken_part(np.zeros(0), RATE) is None

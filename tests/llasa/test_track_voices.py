@@ -31,7 +31,7 @@ from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.rows import Rows, example
 from xcodec2.llasa.training.train import rows_metadata
 from xcodec2.llasa.vocabulary import CLIP
-from xcodec2.llasa.voices import StoredVoice, VoiceStore, find_voice, preset_store
+from xcodec2.llasa.voices import StoredVoice, VoiceStore, known_voice, preset_store
 
 
 def rows_of(folder: Path, durations: int = 4) -> tuple[list[np.ndarray], Prompts]:
@@ -178,10 +178,10 @@ def test_a_model_brings_voices_and_the_users_own_come_first(tmp_path):
     for id in ("low", "high"):
         preset_store(lm).add(voice(id, "The model's."))
     own.add(voice("high", "The user's."))
-    assert find_voice("low", own, lm).text == "The model's."
-    assert find_voice("high", own, lm).text == "The user's."
+    assert known_voice("low", own, lm).text == "The model's."
+    assert known_voice("high", own, lm).text == "The user's."
     with pytest.raises(LlasaError, match=r"no voice none in .*; the model's own: high, low"):
-        find_voice("none", own, lm)
+        known_voice("none", own, lm)
     arguments = ["voices", "list", "--voices", str(own.folder), "--lm", str(lm)]
     listed = CliRunner().invoke(xcodec2, arguments).output.splitlines()
     assert [line.split("\t")[::4] for line in listed] == [

@@ -63,6 +63,13 @@ def llasa() -> None:
     "durations have them.",
 )
 @click.option(
+    "--ctc",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With --track: a CTC model over the same codes says the durations of recordings that have "
+    "none, so that a text is enough.",
+)
+@click.option(
     "--voices",
     is_flag=True,
     help="With --track: rows begin with a clip of the voice that the column voice names, and the "
@@ -87,6 +94,7 @@ def prepare(
     validation: float,
     phonemes: bool,
     track: bool,
+    ctc: Path | None,
     voices: bool,
     tasks: list[Any],
 ) -> None:
@@ -108,6 +116,7 @@ def prepare(
       xcodec2 llasa prepare codes/ rows/ --tokenizer bundled --task tts,asr,continue,interleave
       xcodec2 llasa prepare data/llasa/hibari/train rows/ --tokenizer phonemes --track
       xcodec2 llasa prepare data/llasa/pseudo/train more/ --tokenizer phonemes --track --voices
+      xcodec2 llasa prepare codes/ rows/ --tokenizer runs/base/model --track --ctc ctc.safetensors
       xcodec2 llasa prepare s3://tokens/run1 rows/ --text transcript --tokenizer ./my-tokenizer
     """
     from xcodec2.llasa.extra import require_llasa
@@ -128,12 +137,24 @@ def prepare(
             track=track,
             tasks=tasks,
             voices=voices,
+            aligner=aligner_of(codes, ctc) if ctc else None,
             progress=progress,
         )
     for split, count in made.rows.items():
         click.echo(f"{split:<10}{count} rows, {made.tokens[split]} tokens")
     refused = ", ".join(f"{count} × {reason}" for reason, count in made.refused.items())
     click.echo(f"{'refused':<10}{sum(made.refused.values())}{f': {refused}' if refused else ''}")
+
+
+def aligner_of(codes: str, ctc: Path) -> Any:
+    """What says durations, once it is clear that it reads these codes."""
+    from xcodec2.corpus.extraction import open_extraction
+    from xcodec2.llasa.training.prepare import shard_codec
+    from xcodec2.transcribe import Transcriber
+
+    transcriber = Transcriber.load(ctc)
+    transcriber.codec.check(shard_codec(open_extraction(codes).facts), str(ctc), codes)
+    return transcriber.durations
 
 
 def tasks_of(text: str) -> list[str]:

@@ -244,9 +244,9 @@ def stored_voice(
     *, voice: str | None, voices: Path | None, lm: str | None, tokenizer: str | None, **_: Any
 ) -> StoredVoice | None:
     """The voice of a name, read before any model is."""
-    from xcodec2.llasa.voices import VoiceStore, find_voice
+    from xcodec2.llasa.voices import VoiceStore, known_voice
 
-    return find_voice(str(voice), VoiceStore(voices), tokenizer or lm) if named(voice) else None
+    return known_voice(str(voice), VoiceStore(voices), tokenizer or lm) if named(voice) else None
 
 
 def load_voice(speaker: Speaker, stored: StoredVoice | None, **options: Any) -> Voice:

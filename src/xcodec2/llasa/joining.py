@@ -33,7 +33,7 @@ CLOSING = "\"'”’»)]』」）"
 
 
 @dataclass(frozen=True)
-class Spoken:
+class LoudPart:
     """Where a piece is spoken, and how loud.
 
     Attributes:
@@ -47,7 +47,7 @@ class Spoken:
     power: float
 
 
-def spoken_part(waveform: np.ndarray, sample_rate: int) -> Spoken | None:
+def spoken_part(waveform: np.ndarray, sample_rate: int) -> LoudPart | None:
     """What is spoken of a waveform (N,); None where all is silence."""
     size = max(1, round(FRAME * sample_rate))
     padded = np.pad(waveform.astype(np.float64), (0, -len(waveform) % size))
@@ -59,7 +59,7 @@ def spoken_part(waveform: np.ndarray, sample_rate: int) -> Spoken | None:
     if not len(heard):
         return None
     first, last = int(heard[0]), int(heard[-1])
-    return Spoken(first * size, min((last + 1) * size, len(waveform)), float(power[heard].mean()))
+    return LoudPart(first * size, min((last + 1) * size, len(waveform)), float(power[heard].mean()))
 
 
 def decibels(value: float) -> float:
@@ -73,7 +73,7 @@ def pause_behind(text: str) -> float:
     return PAUSES.get(bare[-1:], NO_MARK)
 
 
-def join(pieces: Sequence[tuple[str, np.ndarray]], sample_rate: int) -> np.ndarray:
+def join_pieces(pieces: Sequence[tuple[str, np.ndarray]], sample_rate: int) -> np.ndarray:
     """One waveform of pieces of a text, each with what was said (N,); silent pieces are left out.
 
     Args:
@@ -84,7 +84,7 @@ def join(pieces: Sequence[tuple[str, np.ndarray]], sample_rate: int) -> np.ndarr
         (N,).
     """
     parts: list[np.ndarray] = []
-    first: Spoken | None = None
+    first: LoudPart | None = None
     pause = 0
     for text, waveform in pieces:
         spoken = spoken_part(waveform, sample_rate)

@@ -21,7 +21,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
-from xcodec2.llasa.joining import join
+from xcodec2.llasa.joining import join_pieces
 from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
 from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
@@ -241,7 +241,7 @@ class Speaker:
         samples = self.decode(spoken.codes, voice)
         ends = np.cumsum([len(item.codes) * self.hop for _, item in pieces])[:-1]
         parts = zip((piece for piece, _ in pieces), np.split(samples, ends), strict=True)
-        spoken.samples = join(list(parts), self.codec.sample_rate)
+        spoken.samples = join_pieces(list(parts), self.codec.sample_rate)
         return spoken
 
     @renamed_arguments(heard="on_piece")

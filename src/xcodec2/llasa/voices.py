@@ -239,7 +239,7 @@ def preset_store(lm: str | Path | None) -> VoiceStore:
     return VoiceStore(Path(resolve(lm)) / "voices")
 
 
-def find_voice(id: str, store: VoiceStore, lm: str | Path | None) -> StoredVoice:
+def known_voice(id: str, store: VoiceStore, lm: str | Path | None) -> StoredVoice:
     """A voice of a store, or else one that a language model brings.
 
     Raises:

@@ -17,6 +17,7 @@ from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import TranscriptionError
 from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
+from xcodec2.transcribe.alignment import durations
 from xcodec2.transcribe.decoding import Transcript, greedy, log_likelihood, words_of
 from xcodec2.transcribe.network import CtcConfig, CtcNetwork, Emissions
 
@@ -125,14 +126,38 @@ class Transcriber:
         sounds = [phone for phone in phones if phone.text not in MARKS]
         return Transcript(words_of(characters), sounds)
 
+    def durations(self, codes: np.ndarray, phones: str) -> list[int]:
+        """How many of the codes (T,) each phone lasts, with the silence before the first and behind
+        the last; none for what is not in the model's alphabet.
+
+        Raises:
+            TranscriptionError: The codes are too few, or no phone is in the alphabet.
+        """
+        known = [place for place, one in enumerate(phones) if one in self.network.config.phones]
+        target = self.target(phones)
+        found = durations(self.emissions(codes).phones.numpy(), target)
+        lengths = [0] * (len(phones) + 2)
+        for place, length in zip([-1, *known, len(phones)], found, strict=True):
+            lengths[place + 1] = length
+        return lengths
+
+    def target(self, phones: str) -> list[int]:
+        """The numbers of the phones that the model knows.
+
+        Raises:
+            TranscriptionError: It knows none of them.
+        """
+        config = self.network.config
+        target = [config.phones.index(one) + 1 for one in phones if one in config.phones]
+        if not target:
+            raise TranscriptionError(f"no phone of {phones[:40]!r} is in the model's alphabet")
+        return target
+
     def score_phones(self, codes: np.ndarray, phones: str) -> float:
         """How well codes (T,) say phones: log likelihood per phone, greater is better.
 
         Raises:
             TranscriptionError: No phone is in the model's alphabet.
         """
-        config = self.network.config
-        target = [config.phones.index(one) + 1 for one in phones if one in config.phones]
-        if not target:
-            raise TranscriptionError(f"no phone of {phones[:40]!r} is in the model's alphabet")
+        target = self.target(phones)
         return log_likelihood(self.emissions(codes).phones, target) / len(target)

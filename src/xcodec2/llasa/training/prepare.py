@@ -18,7 +18,7 @@ from xcodec2.files import replacing
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.prompts import Prompts, Task
 from xcodec2.llasa.track import Track
-from xcodec2.llasa.training.row_maker import RowMaker, share
+from xcodec2.llasa.training.row_maker import Aligner, RowMaker, share
 from xcodec2.llasa.training.rows import Refused, row_writer
 from xcodec2.llasa.vocabulary import LENGTH, extend_tokenizer
 
@@ -90,6 +90,7 @@ def prepare(
     track: bool = False,
     tasks: Sequence[Task] = ("tts",),
     voices: bool = False,
+    aligner: Aligner | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prepared:
     """Write the rows of an extraction, with the tokenizer they need.
@@ -110,6 +111,9 @@ def prepare(
             (recordings after one another, as text and speech in turn); a row each.
         voices: Rows of a track begin with a clip of their voice, which the column `voice` names,
             so that the model learns to speak in the voice of any clip.
+        aligner: Says the durations of a track where the extraction has none, and phonemes are those
+            of the text where it has none of these, such as `Transcriber.durations` of
+            `xcodec2.transcribe`.
         progress: Is called with the rows done and the rows in all.
 
     Returns:
@@ -120,16 +124,17 @@ def prepare(
         LlasaError: The tokenizer has no token to pad with.
     """
     folder, tasks = Path(folder), tuple(dict.fromkeys(tasks))
-    spoken = ("phonemes", "durations") if track else ()
-    spoken += ("voice",) if voices else ()
-    columns = tuple(dict.fromkeys(("id", "codes", text, *spoken)))
+    said = ("phonemes", "durations") if track else ()
+    needed, optional = (said, ()) if aligner is None else ((), said)
+    named = ("voice",) if voices else ()
+    columns = tuple(dict.fromkeys(("id", "codes", text, *needed, *named)))
     extraction = open_extraction(source, columns=columns)
     codec = shard_codec(extraction.facts)
     if "<|s_0|>" not in tokenizer.get_vocab():
         extend_tokenizer(tokenizer, codec.codebook_size)
     prompts = Prompts.of(tokenizer)
     own_track = Track.of(prompts) if track else None
-    maker = RowMaker(prompts, text, length, phonemes, own_track, tasks, voices)
+    maker = RowMaker(prompts, text, length, phonemes, own_track, tasks, voices, aligner)
     tokens_for = replace(codec, codebook_size=prompts.vocabulary.codebook_size)
     codec.check(tokens_for, "the corpus", "the tokenizer")
     padding = tokenizer.pad_token_id
@@ -158,7 +163,7 @@ def prepare(
                 rows[split] += 1
                 tokens[split] += len(made)
 
-        for record in records(extraction, columns, codec):
+        for record in records(extraction, columns, codec, optional):
             split = "val" if share(str(record["id"])) < validation else "train"
             for made in maker.rows(record, split):
                 add(record["id"], split, made)
@@ -195,15 +200,18 @@ def shard_codec(facts: dict[str, str]) -> CodecIdentity:
 
 
 def records(
-    extraction: Extraction, columns: Sequence[str], codec: CodecIdentity
+    extraction: Extraction,
+    columns: Sequence[str],
+    codec: CodecIdentity,
+    optional: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
-    """The rows, shard by shard in the order of their names; LlasaError for a shard of another
-    codec.
+    """The rows, shard by shard in the order of their names, with the optional columns that are
+    there; LlasaError for a shard of another codec.
     """
     for shard in extraction.shards():
         codec.check(shard_codec(shard.facts), "the first shard", shard.name)
-        error = ["error"] if "error" in shard.columns else []
-        yield from shard.rows(list(dict.fromkeys([*columns, *error])))
+        more = [name for name in (*optional, "error") if name in shard.columns]
+        yield from shard.rows(list(dict.fromkeys([*columns, *more])))
 
 
 def reason_class(reason: str) -> str:
@@ -216,6 +224,7 @@ def reason_class(reason: str) -> str:
         "the front end reads English": "not English",
         "the tokenizer does not know": "unknown character",
         "codes ": "codes out of range",
+        "no durations": "no durations",
     }
     return next((kind for start, kind in classes.items() if reason.startswith(start)), reason)
 

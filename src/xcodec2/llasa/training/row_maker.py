@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from xcodec2.errors import LlasaError
+from xcodec2.errors import LlasaError, XCodec2Error
 from xcodec2.llasa.prompts import Prompts, Task
 from xcodec2.llasa.text import phonemes as phonemes_of
 from xcodec2.llasa.track import Track
 from xcodec2.llasa.vocabulary import CLIP
 
+#: (T,) codes and their phonemes → codes of each, the pauses at both ends included.
+Aligner: TypeAlias = Callable[[np.ndarray, str], list[int]]
 MIN_IN_TURN, IN_TURN = 3, 4  # recordings in a row of text and speech in turn
 CUTS = (0.25, 0.75)  # where speech is cut that is to be continued
 
@@ -29,6 +31,7 @@ class RowMaker:
         phonemes: Prompts to speak hold phonemes.
         track: Speech of these prompts says its phonemes.
         tasks: A row each.
+        aligner: Says the durations of recordings that have none.
         voices: What is to be spoken on a track begins with a clip of its voice, from the recording
             before it of the same voice and split.
 
@@ -45,6 +48,7 @@ class RowMaker:
         track: Track | None,
         tasks: Sequence[Task],
         voices: bool = False,
+        aligner: Aligner | None = None,
     ) -> None:
         self.prompts, self.text, self.length, self.phonemes = prompts, text, length, phonemes
         self.track, self.tasks = track, tasks
@@ -52,7 +56,7 @@ class RowMaker:
             raise LlasaError(f"the tokenizer has no marks for the task {lacking}")
         if voices and (track is None or prompts.vocabulary.heard_start < 0):
             raise LlasaError("clips of voices stand in rows of a phoneme track alone")
-        self.voices = voices
+        self.voices, self.aligner = voices, aligner
         self.clips: dict[tuple[str, str], np.ndarray] = {}
         self.in_turn: dict[str, list[np.ndarray]] = {}
 
@@ -131,11 +135,9 @@ class RowMaker:
         """
         v = self.prompts.vocabulary
         if self.track is not None:
-            said = cell_text(record["phonemes"])
-            try:
-                steps = [int(step) for step in cell_text(record["durations"]).split()]
-            except ValueError as problem:
-                raise LlasaError("durations are no whole numbers") from problem
+            given = record.get("phonemes")
+            said = phonemes_of(written) if given is None else cell_text(given)
+            steps = self.durations(record, said)
             speech = self.track.row(said, steps, record["codes"] or [])
         else:
             said = phonemes_of(written) if self.phonemes else written
@@ -144,6 +146,23 @@ class RowMaker:
             raise LlasaError("no codes")
         text = self.prompts.text_ids(said)
         return row_of((v.text_start, text, v.text_end), (v.speech_start, speech, v.speech_end))
+
+    def durations(self, record: dict[str, Any], said: str) -> list[int]:
+        """Codes of each phoneme of a recording, the pauses at both ends included.
+
+        Raises:
+            LlasaError: It has none and nobody says them, or they are no numbers.
+        """
+        given = record.get("durations")
+        if given is None and self.aligner is not None and record["codes"]:
+            try:
+                return self.aligner(np.asarray(record["codes"], np.int64), said)
+            except XCodec2Error as problem:
+                raise LlasaError(f"no durations: {problem}") from problem
+        try:
+            return [int(step) for step in cell_text(given).split()]
+        except ValueError as problem:
+            raise LlasaError("durations are no whole numbers") from problem
 
     def turn(self, text: np.ndarray, codes: np.ndarray, split: str) -> np.ndarray | None:
         """Recordings after one another, as text and as speech in turn, once there are enough or
