@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from xcodec2 import XCodec2Model
-from xcodec2.codec.inference.frames import STEP
+from xcodec2.codec.frames import STEP
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.speaker import STREAM_STEP, Speaker
 from xcodec2.serve.limits import Limits
