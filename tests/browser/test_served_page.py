@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from tiny import ASSETS, speech
 
 from xcodec2 import Codes, XCodec2Model
@@ -186,8 +187,10 @@ def test_tokens_are_told_by_mouse_and_by_keys(page):
     assert page.get_attribute("#tokens", "aria-valuetext") == f"4.82 seconds, number {codes[-1]}"
 
 
-def test_original_and_reconstruction_are_switched_while_they_play(page):
-    drop(page, ASSETS / "demo.flac")
+def test_original_and_reconstruction_are_switched_while_they_play(page, tmp_path):
+    samples, rate = soundfile.read(ASSETS / "demo.flac", dtype="int16")
+    soundfile.write(tmp_path / "long.flac", np.tile(samples, 8), rate)  # for a busy machine
+    drop(page, tmp_path / "long.flac")
     shown(page)
     page.click("#play")
     page.wait_for_function("parseFloat(document.getElementById('clock').textContent) > 0.2")
@@ -199,9 +202,8 @@ def test_original_and_reconstruction_are_switched_while_they_play(page):
     )
     page.click("label[for=hear-original]")
     assert page.inner_text("#figure-original figcaption").startswith("Original")
-    before = page.inner_text("#play")  # on a busy machine it may have come to its end
     page.click("#play")
-    assert {before, page.inner_text("#play")} == {"Play", "Pause"}
+    assert page.inner_text("#play") == "Play"
 
 
 def test_the_microphone_is_recorded(page):
