@@ -7,12 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from paths import HELPERS
-from serving import running, samples_of, streaming_codec
 from talkers import FEW, TEXTS, small_codec, teach, utterances
 
 from xcodec2.cli import xcodec2
@@ -22,7 +19,6 @@ from xcodec2.llasa.backends.server import Server
 from xcodec2.llasa.export.gguf import write_gguf
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
-from xcodec2.serve import create_app
 
 GREEDY = Sampling(temperature=0)
 
@@ -91,18 +87,6 @@ def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
     )
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"{len(spoken.codes)} tokens" in done.output
-
-
-def test_llama_cpp_behind_the_speech_route(server):
-    speaker = Speaker(server, streaming_codec())
-    expected = speaker.speak(FEW[1], sampling=GREEDY)
-    assert expected.codes.tolist() == utterances()[FEW[1]].tolist()
-    body = {"input": FEW[1], "temperature": 0, "response_format": "pcm", "sample_rate": 16_000}
-    with running(create_app(speaker, warm=False)) as url:
-        answer = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
-    assert answer.status_code == 200, answer.text
-    sound = expected.waveform.clamp(-1, 1).numpy()
-    np.testing.assert_allclose(samples_of(answer.content), sound, atol=1e-4)
 
 
 @pytest.mark.slow
