@@ -2,12 +2,13 @@
 # executorch 1.5.1 with numpy 2.4.6 on Linux x86-64, run 2026-11-29.
 #
 # The wheel asks for coremltools, scikit-learn, hydra-core and torchao, but not for PyTorch, which its
-# runtime imports: after `pip install executorch` neither the exporter nor the runtime can be imported.
+# runtime links to. Without it the runtime says that its own compiled part is not found and that
+# ExecuTorch is to be installed again from pip, which changes nothing: PyTorch is what is missing.
 #
 # Output seen:
 #   torch asked for: False
 #   torchao asked for: True
-#   runtime: No module named 'torch'
+#   runtime: The prebuilt extension module executorch.extension.pybindings._C is not found. Please reinstall ExecuTorch from pip.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -28,5 +29,5 @@ PY
 diff - "$work/out" <<'END'
 torch asked for: False
 torchao asked for: True
-runtime: No module named 'torch'
+runtime: The prebuilt extension module executorch.extension.pybindings._C is not found. Please reinstall ExecuTorch from pip.
 END

@@ -42,7 +42,9 @@ nano = XCodec2Model.from_pretrained()
 speech = files("xcodec2") / "assets" / "demo.flac"
 codes = nano.encode(str(speech)).codes.tolist(), model.encode(clip, 16_000).codes.tolist()
 digest = hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:12]
-print(json.dumps({"codes": digest, "compiled": snake_cpu.can_run(torch.zeros(1, 4, 64))}))
+with torch.no_grad():
+    compiled = snake_cpu.can_run(torch.zeros(1, 4, 64))
+print(json.dumps({"codes": digest, "compiled": compiled}))
 """
 
 

@@ -7,13 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-import numpy as np
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 from paths import HELPERS
-from serving import running, samples_of, streaming_codec
 from talkers import (
     CODEBOOK,
     FEW,
@@ -37,7 +34,6 @@ from xcodec2.llasa.track import phoneme_tokenizer
 from xcodec2.llasa.training.prepare import prepare
 from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.train import train
-from xcodec2.serve import create_app
 
 GREEDY = Sampling(temperature=0)
 
@@ -106,18 +102,6 @@ def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
     )
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"{len(spoken.codes)} tokens" in done.output
-
-
-def test_llama_cpp_behind_the_speech_route(server):
-    speaker = Speaker(server, streaming_codec())
-    expected = speaker.speak(FEW[1], sampling=GREEDY)
-    assert expected.codes.tolist() == utterances()[FEW[1]].tolist()
-    body = {"input": FEW[1], "temperature": 0, "response_format": "pcm", "sample_rate": 16_000}
-    with running(create_app(speaker, warm=False)) as url:
-        answer = httpx.post(f"{url}/v1/audio/speech", json=body, timeout=60)
-    assert answer.status_code == 200, answer.text
-    sound = expected.waveform.clamp(-1, 1).numpy()
-    np.testing.assert_allclose(samples_of(answer.content), sound, atol=1e-4)
 
 
 @pytest.mark.slow
