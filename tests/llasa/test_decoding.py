@@ -279,3 +279,14 @@ def test_speaking_imports_neither_transformers_nor_the_text_front_end():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['jinja2.compiler']"
+
+
+def test_the_command_speaks_without_pytorch(tmp_path):
+    code = (
+        "import sys; from xcodec2.cli import main\n"
+        "try: main()\nfinally: assert 'torch' not in sys.modules"
+    )
+    asked = ["speak", "Your passwords have been changed.", "--max-tokens", "3"]
+    out = tmp_path / "three.wav"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *asked, "-o", out], check=True)
+    assert out.stat().st_size == 44 + 2 * 3 * 320

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.speaker import Speaker, Spoken
     from xcodec2.llasa.voices import StoredVoice, Voice
+    from xcodec2.model import XCodec2Model
 
 
 @click.command()
@@ -293,7 +294,9 @@ def load_speaker(
 
     backend = InProcess(load_for_speech(lm, device=device))
     codec = quick_model(str(name_of_codec(backend, model_name)), device)
-    return Speaker(backend, codec or codec_for(backend, model_name, device))
+    if codec is None:
+        return Speaker(backend, codec_for(backend, model_name, device))
+    return Speaker(backend, cast("XCodec2Model", codec))  # of which `speak` only needs `decode`
 
 
 def stream(

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import torch
 
     from xcodec2.model import XCodec2Model
-    from xcodec2.quick import QuickModel
 
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
@@ -78,7 +77,7 @@ class Speaker:
         CodesError: When the model's codes are not this codec's.
     """
 
-    def __init__(self, backend: Backend, codec: XCodec2Model | QuickModel) -> None:
+    def __init__(self, backend: Backend, codec: XCodec2Model) -> None:
         own = codec.identity
         size = backend.prompts.vocabulary.codebook_size
         spoken = backend.metadata.codec or CodecIdentity(
