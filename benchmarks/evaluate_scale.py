@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # corpus, report, workers
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(one_run(*arguments.one, arguments.metrics)))
+        corpus, out, workers = arguments.one
+        print(json.dumps(one_run(corpus, out, workers, arguments.metrics)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
