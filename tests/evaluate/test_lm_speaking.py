@@ -109,6 +109,8 @@ class Ears:
     languages = frozenset(["en"])
 
     def transcribe(self, waveform: np.ndarray) -> str:
+        if len(waveform) < 1600:
+            raise UndefinedError("shorter than 0.1 s")
         return "one two three four" if waveform[0] > 0.5 else "one"
 
     def score(self, waveform: np.ndarray) -> float:
@@ -139,9 +141,9 @@ class Levels:
 
 def test_errors_are_capped_and_what_cannot_be_decoded_is_silence(ears):
     system = TokenizerSystem("levels", Levels())
-    said = [np.full(9, value, np.uint8) for value in (255, 60, 7)]
+    said = [np.full(12, value, np.uint8) for value in (255, 60, 7)]
     wanted = [
-        ByteStream(one, np.ones(9, int), np.ones(9, int), 1.0, text, language)
+        ByteStream(one, np.ones(12, int), np.ones(12, int), 1.0, text, language)
         for one, text, language in zip(
             said, ("one", "one two", "three"), ("en", None, "en-GB"), strict=True
         )
@@ -152,6 +154,8 @@ def test_errors_are_capped_and_what_cannot_be_decoded_is_silence(ears):
     assert found == {"mos": pytest.approx((3 + 3 + 1) / 3), "wer": 3 / 4, "wer_words": 4}
     untold = Streams(streams.form, wanted, wanted)
     assert set(Listeners("any").listen(system, untold, said, wanted)) == {"mos"}
+    short = Listeners("any").listen(system, streams, [said[0][:5]] * 3, wanted)
+    assert short["wer"] == 1  # nothing is heard in what is too short
     mute = FunctionSystem("mute", lambda waveform: waveform)
     assert Listeners("any").listen(mute, streams, said, wanted) == {}
 
