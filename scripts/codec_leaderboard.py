@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from xcodec2.evaluate import evaluate
 from xcodec2.evaluate.leaderboard import leaderboard
-from xcodec2.evaluate.report.language_model import measured, spread_of
+from xcodec2.evaluate.report.language_model import lm_numbers, spread_of
 from xcodec2.evaluate.report.text import summary_lines
 
 LEFT_OUT = 3  # of so many test files, one is as long as asked for
@@ -103,7 +103,7 @@ def conclusion(lm: Mapping[str, Any]) -> Iterator[str]:
         return
     found: dict[str, list[Any]] = {}
     for system, facts in lm["systems"].items():
-        for column, value in measured(facts):
+        for column, value in lm_numbers(facts):
             found.setdefault(column.name, []).append((column, system, value))
     for entries in found.values():
         column = entries[0][0]

@@ -18,8 +18,8 @@ from xcodec2.evaluate.lm import loop
 from xcodec2.evaluate.lm.loop import LmPlan, language_models, t_interval, train_and_measure
 from xcodec2.evaluate.lm.steps import Layout
 from xcodec2.evaluate.lm.streams import (
-    Form,
-    Stream,
+    ByteForm,
+    ByteStream,
     Streams,
     as_bytes,
     as_tokens,
@@ -50,8 +50,8 @@ def test_bytes_become_the_codes_again(books, size):
     assert as_tokens(stream[:-1], books, size).shape == (books, 8)
     assert as_tokens(np.full(len(stream), 255, np.uint8), books, size).max() == size - 1
     slots = books * bytes_of_a_code(size)
-    layout = Layout(Form(books, size, slots), delayed=True)
-    steps = layout.steps(Stream(stream, np.full(9, slots), np.arange(9), 1.0))
+    layout = Layout(ByteForm(books, size, slots), delayed=True)
+    steps = layout.steps(ByteStream(stream, np.full(9, slots), np.arange(9), 1.0))
     assert steps.ids.shape == (9 + slots - 1, slots)
     assert steps.phones.tolist() == [*range(9), *[8] * (slots - 1)]
     assert np.array_equal(layout.bytes(steps.ids), stream)
@@ -61,13 +61,13 @@ def synthetic(kind: str) -> Streams:
     """Frames of two bytes: the second is the first one's double, or anything."""
     rng = np.random.default_rng(0)
 
-    def stream() -> Stream:
+    def stream() -> ByteStream:
         first = rng.integers(0, 4, 150)
         second = first * 2 if kind == "told" else rng.integers(0, 4, 150)
         whole = np.stack([first, second], 1).astype(np.uint8).ravel()
-        return Stream(whole, np.full(150, 2), np.zeros(150, int), 3.0)
+        return ByteStream(whole, np.full(150, 2), np.zeros(150, int), 3.0)
 
-    return Streams(Form(2, 256, 2), [stream() for _ in range(12)], [stream() for _ in range(4)])
+    return Streams(ByteForm(2, 256, 2), [stream() for _ in range(12)], [stream() for _ in range(4)])
 
 
 def bits_of(streams: Streams, recipe: LmRecipe) -> float:

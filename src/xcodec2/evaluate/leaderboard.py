@@ -13,7 +13,7 @@ from typing import Any
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.metrics import COLUMNS, Column
-from xcodec2.evaluate.report.language_model import measured
+from xcodec2.evaluate.report.language_model import lm_numbers
 from xcodec2.files import open_regular, replacing
 
 ALL = "all"
@@ -188,7 +188,7 @@ def more_of(
         if value is not None:
             yield column, (finite_number(value), None, None)
     if found := ((summary.get("lm") or {}).get("systems") or {}).get(system):
-        for column, value in measured(found):
+        for column, value in lm_numbers(found):
             low, high = (None if value[end] is None else finite_number(value[end]) for end in EDGES)
             yield column, (finite_number(value["mean"]), low, high)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from xcodec2 import evaluators
 from xcodec2.errors import UndefinedError, XCodec2Error
-from xcodec2.evaluate.lm.streams import Stream, Streams
+from xcodec2.evaluate.lm.streams import ByteStream, Streams
 from xcodec2.evaluate.systems.system import Speaks, System
 from xcodec2.evaluators.text import normalize, word_errors
 
@@ -20,7 +20,7 @@ MOS = "distillmos"
 Judged = dict[str, float]
 
 
-class Judges:
+class Listeners:
     """A recognizer and a predictor of opinions, or why they are missing.
 
     Args:
@@ -46,7 +46,11 @@ class Judges:
         self.implementation = "; ".join(there)
 
     def listen(
-        self, system: System, streams: Streams, said: Sequence[np.ndarray], wanted: Sequence[Stream]
+        self,
+        system: System,
+        streams: Streams,
+        said: Sequence[np.ndarray],
+        wanted: Sequence[ByteStream],
     ) -> Judged:
         """Decode what was said, and judge it.
 

@@ -24,10 +24,10 @@ from tqdm import tqdm
 from xcodec2.corpus import Recording
 from xcodec2.corpus.labels import Interval
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.lm.judging import Judged, Judges
-from xcodec2.evaluate.lm.speaking import PROMPT, TEMPERATURE, say
+from xcodec2.evaluate.lm.judging import Judged, Listeners
+from xcodec2.evaluate.lm.speaking import PROMPT, TEMPERATURE, say_all
 from xcodec2.evaluate.lm.steps import Layout
-from xcodec2.evaluate.lm.streams import Stream, Streams, streams_of
+from xcodec2.evaluate.lm.streams import ByteStream, Streams, streams_of
 from xcodec2.evaluate.lm.training import LmRecipe, held_out_bits, one_thread, trained
 from xcodec2.evaluate.systems.system import System
 from xcodec2.extras import require
@@ -87,7 +87,7 @@ def language_models(
     if not streams:
         raise XCodec2Error("no system has codes that a language model could learn from")
     tokens = max(1, round(plan.minutes * 60 * next(iter(streams.values())).bytes_a_second))
-    judges = Judges(plan.asr) if plan.sentences else None
+    judges = Listeners(plan.asr) if plan.sentences else None
     by_name = {system.name: system for system in systems}
     kept = Kept(folder / NAME)
     jobs = [
@@ -131,7 +131,7 @@ def language_models(
     }
 
 
-def to_say(streams: Streams, sentences: int) -> list[Stream]:
+def to_say(streams: Streams, sentences: int) -> list[ByteStream]:
     """The first held-out recordings, the same for each system."""
     return list(streams.rest[:sentences])
 
@@ -159,7 +159,7 @@ def train_and_measure(
         if streams.phones:
             bits["bits_told"] = held_out_bits(model, streams, told=True)
         wanted = to_say(streams, sentences)
-        return bits, say(model, streams, wanted) if wanted else []
+        return bits, say_all(model, streams, wanted) if wanted else []
 
 
 def measured(
@@ -239,7 +239,7 @@ def lm_facts(
     }
 
 
-def ceiling(system: System, streams: Streams, judges: Judges, sentences: int) -> dict[str, Any]:
+def ceiling(system: System, streams: Streams, judges: Listeners, sentences: int) -> dict[str, Any]:
     """The same judges on the codec's own codes of what the models say: they cannot speak better."""
     wanted = to_say(streams, sentences)
     found = judges.listen(system, streams, [stream.bytes for stream in wanted], wanted)

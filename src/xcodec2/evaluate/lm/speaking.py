@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from xcodec2.evaluate.lm.steps import Layout
-from xcodec2.evaluate.lm.streams import BYTE, UNKNOWN, Stream, Streams
+from xcodec2.evaluate.lm.streams import BYTE, UNKNOWN, ByteStream, Streams
 from xcodec2.evaluate.lm.training import SmallLlama
 from xcodec2.evaluate.systems.ogg import FULL
 from xcodec2.extras import require
@@ -19,7 +19,7 @@ HIDDEN = -1  # in the place of a byte that is not told
 MAX_LONGER = 2  # times as many bytes as the recording has, for packets of any size
 
 
-def say(model: SmallLlama, streams: Streams, wanted: Sequence[Stream]) -> list[np.ndarray]:
+def say_all(model: SmallLlama, streams: Streams, wanted: Sequence[ByteStream]) -> list[np.ndarray]:
     """Speak what held-out recordings say.
 
     With labels, the model is told the phone of each frame and nothing else; without, it hears the
@@ -50,7 +50,7 @@ def say(model: SmallLlama, streams: Streams, wanted: Sequence[Stream]) -> list[n
             if step - begun == model.window:  # what is too long ago is forgotten
                 begun = step - model.window // 2 // layout.unit * layout.unit
                 cache = new_cache()
-            known = slice(begun + cached(cache), None)
+            known = slice(begun + cached_steps(cache), None)
             logits = model(
                 torch.from_numpy(ids[:, known]), torch.from_numpy(phones[:, known]), cache
             )[:, -1]
@@ -68,12 +68,12 @@ def new_cache() -> object:
     return require("transformers", extra="llasa", purpose="speech").DynamicCache()
 
 
-def cached(cache: object) -> int:
+def cached_steps(cache: object) -> int:
     """How many steps that are."""
     return int(cache.get_seq_length())  # type: ignore[attr-defined]
 
 
-def prompted(stream: Stream, streams: Streams) -> int:
+def prompted(stream: ByteStream, streams: Streams) -> int:
     """Frames of a recording that the model is told."""
     if streams.phones:
         return 0
@@ -89,7 +89,7 @@ class FrameSpeech:
         prompt: Frames of it that are told.
     """
 
-    def __init__(self, layout: Layout, stream: Stream, prompt: int) -> None:
+    def __init__(self, layout: Layout, stream: ByteStream, prompt: int) -> None:
         self.layout, self.prompt = layout, prompt * layout.form.slots
         steps, places = layout.steps(stream), layout.places(len(stream.bytes))
         self.phones = steps.phones
@@ -129,7 +129,7 @@ class PacketSpeech:
         prompt: Packets of it that are told.
     """
 
-    def __init__(self, layout: Layout, stream: Stream, prompt: int) -> None:
+    def __init__(self, layout: Layout, stream: ByteStream, prompt: int) -> None:
         self.layout, self.stream = layout, stream
         self.prompt = int(stream.sizes[:prompt].sum())
         self.bytes: list[int] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xcodec2.evaluate.lm.streams import BYTE, Form, Stream
+from xcodec2.evaluate.lm.streams import BYTE, ByteForm, ByteStream
 
 OUTSIDE = -1
 
@@ -22,7 +22,7 @@ class Layout:
         delayed: Whether a step has all slots of a frame, each delayed by one more.
     """
 
-    form: Form
+    form: ByteForm
     delayed: bool = False
 
     @property
@@ -62,7 +62,7 @@ class Layout:
             places[slot : slot + frames, slot] = np.arange(frames) * slots + slot
         return places
 
-    def steps(self, stream: Stream) -> Steps:
+    def steps(self, stream: ByteStream) -> Steps:
         """A recording as steps."""
         places = self.places(len(stream.bytes))
         ids = stream.bytes[places].astype(np.int64) + places % self.form.slots * BYTE

@@ -26,7 +26,7 @@ UNKNOWN = 0  # the phone of what has no label
 
 
 @dataclass(frozen=True)
-class Stream:
+class ByteStream:
     """One recording as a codec writes it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Form:
+class ByteForm:
     """How codes stand in bytes.
 
     Attributes:
@@ -68,7 +68,7 @@ class Form:
     packets: bool = False
 
     @classmethod
-    def of(cls, decoded: Decoded) -> Form | None:
+    def of(cls, decoded: Decoded) -> ByteForm | None:
         """Of what a system gave back; None where it has no codes."""
         if decoded.written is not None:
             return cls(0, BYTE, decoded.slots, decoded.packets)
@@ -118,9 +118,9 @@ class Streams:
         phones: How many kinds of them there are; 0 without labels.
     """
 
-    form: Form
-    training: Sequence[Stream]
-    rest: Sequence[Stream]
+    form: ByteForm
+    training: Sequence[ByteStream]
+    rest: Sequence[ByteStream]
     phones: int = 0
 
     @property
@@ -197,7 +197,7 @@ def streams_of(
     Raises:
         XCodec2Error: All recordings are to be learned from, or none.
     """
-    parts: tuple[list[Stream], list[Stream]] = ([], [])
+    parts: tuple[list[ByteStream], list[ByteStream]] = ([], [])
     names = sorted({one.phone for found in (labels or {}).values() for one in found})
     number = {name: place for place, name in enumerate(names, UNKNOWN + 1)}
     form = None
@@ -207,7 +207,7 @@ def streams_of(
             decoded = system(waveform)
         except Exception:  # a foreign codec may raise anything; its row of the run says what
             continue
-        form = Form.of(decoded)
+        form = ByteForm.of(decoded)
         if form is None:
             return None
         written = form.stream(decoded)
@@ -218,7 +218,7 @@ def streams_of(
         phones = np.array([number[one] if one else UNKNOWN for one in named], np.int64)
         columns = (recording.columns.get(name) for name in ("text", "language"))
         text, language = (one if isinstance(one, str) and one.strip() else None for one in columns)
-        stream = Stream(written, sizes, phones, seconds, text, language)
+        stream = ByteStream(written, sizes, phones, seconds, text, language)
         parts[not for_training(recording.id)].append(stream)
     if form is None or not all(parts):
         raise XCodec2Error(

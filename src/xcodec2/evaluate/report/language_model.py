@@ -29,7 +29,7 @@ SPOKEN = {
 Interval = Mapping[str, Any]
 
 
-def measured(found: Mapping[str, Any]) -> Iterator[tuple[Column, Interval]]:
+def lm_numbers(found: Mapping[str, Any]) -> Iterator[tuple[Column, Interval]]:
     """Column and its mean, low and high, of all that is known of one system."""
     yield BITS, {"mean": found["bits_a_second"], "low": found["low"], "high": found["high"]}
     for key, column in SPOKEN.items():
@@ -58,7 +58,7 @@ def lm_models(lm: Mapping[str, Any]) -> str:
     head += "".join(f"<th>{key.upper()} of the codec</th>" for key in ceilings)
     body = ""
     for name, found in systems.items():
-        known = {column.name: value for column, value in measured(found)}
+        known = {column.name: value for column, value in lm_numbers(found)}
         cells = "".join(cell(known.get(c.name), c.digits) for c in (BITS, *there))
         heard = found.get("ceiling") or {}
         cells += "".join(
@@ -124,6 +124,6 @@ def lm_lines(lm: Mapping[str, Any]) -> Iterator[str]:
     for name, found in rows_of_systems(lm):
         parts = [
             f"{column.title} {value['mean']:.{column.digits}f}{spread_of(value, column.digits)}"
-            for column, value in measured(found)
+            for column, value in lm_numbers(found)
         ]
         yield f"  {name}: {', '.join(parts)} ({found['layout']})"

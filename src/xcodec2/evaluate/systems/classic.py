@@ -16,7 +16,7 @@ import soxr
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE, mulaw
-from xcodec2.evaluate.systems.ogg import headers_of, ogg_file, ogg_packets, parted, with_sizes
+from xcodec2.evaluate.systems.ogg import ogg_file, ogg_headers, ogg_packets, parted, with_sizes
 from xcodec2.evaluate.systems.programs import digest_of, program, program_version, run_program
 from xcodec2.evaluate.systems.system import Decoded
 
@@ -84,7 +84,7 @@ class Opus:
     def speak(self, coded: bytes) -> np.ndarray:
         """Packets behind their sizes, as in `Decoded.written`, → (M,) at 16 kHz."""
         silence = self.encoded(np.zeros(SAMPLE_RATE, np.float32))
-        return self.decoded(ogg_file(headers_of(silence), parted(coded), OPUS_PACKET))
+        return self.decoded(ogg_file(ogg_headers(silence), parted(coded), OPUS_PACKET))
 
     def encoded(self, waveform: np.ndarray) -> bytes:
         """(N,) at 16 kHz → an Ogg file."""

@@ -47,11 +47,11 @@ def ogg_file(headers: Sequence[bytes], packets: Sequence[bytes], ticks: int) -> 
         heard = max(0, number - len(headers) + 1) * ticks
         mark = FIRST if number == 0 else 0
         mark |= LAST if number == len(headers) + len(packets) - 1 else 0
-        pages.append(page(packet, number, heard, mark))
+        pages.append(ogg_page(packet, number, heard, mark))
     return b"".join(pages)
 
 
-def page(packet: bytes, number: int, heard: int, mark: int) -> bytes:
+def ogg_page(packet: bytes, number: int, heard: int, mark: int) -> bytes:
     """One page of one packet, with its checksum."""
     segments = lacing(len(packet))
     head = b"OggS" + struct.pack("<BBqIII", 0, mark, heard, 1, number, 0) + bytes([len(segments)])
@@ -96,7 +96,7 @@ def checksum(content: bytes) -> int:
     return remainder
 
 
-def headers_of(content: bytes) -> list[bytes]:
+def ogg_headers(content: bytes) -> list[bytes]:
     """The two header packets of a file that an encoder wrote.
 
     Raises:
