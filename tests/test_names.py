@@ -34,6 +34,7 @@ REASONS = {
         ["encode_frames", "decode_frames"],
         ({"codec.inference.frames", "codec.inference.compiled"}, "one interface"),
     ),
+    "pieces_of": ({"quick_streams", "streaming"}, "what a stream can give: in NumPy, in PyTorch"),
     **dict.fromkeys(
         ["starting_state", "train_step", "validate"],
         ({"train.tasks.codec", "train.tasks.distillation"}, "what the loop asks of a task"),

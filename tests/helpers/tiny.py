@@ -9,6 +9,7 @@ import functools
 import math
 from dataclasses import replace
 
+import numpy as np
 import soundfile
 import torch
 from paths import ROOT
@@ -37,12 +38,17 @@ NEUCODEC = replace(XCODEC2, sample_rate=24_000, feature_padding=0)
 SPECTROGRAM = replace(XCODEC2, acoustic_encoder="spectrogram", spectrogram_layers=2)
 
 
-@functools.cache
 def speech() -> Tensor:
-    """(N,) float32 at 16 kHz: the clip inside the package."""
+    """(N,) float32 at 16 kHz: the clip inside the package; the caller's own."""
+    return torch.from_numpy(demo_samples().copy())
+
+
+@functools.cache
+def demo_samples() -> np.ndarray:
+    """Of `speech`, read once."""
     samples, rate = soundfile.read(ASSETS / "demo.flac", dtype="float32")
     assert rate == 16_000
-    return torch.from_numpy(samples)
+    return samples
 
 
 def long_speech(seconds: float) -> Tensor:

@@ -72,7 +72,11 @@ class MobileCodec(OnnxCodec):
         raise NotImplementedError
 
     def step_session(self, name: str) -> PhoneProgram:
-        """An opened file, by the name that its ONNX graph has."""
+        """An opened file, by the name that its ONNX graph has.
+
+        Raises:
+            CheckpointError: It is not there.
+        """
         if name not in self.sessions:
             path = self.folder / (ENCODER if name == ENCODER_STEP else DECODER)
             if not path.is_file():

@@ -68,7 +68,7 @@ class Listeners:
         """
         if not isinstance(system, Speaks):
             return {}
-        speech = [decoded(system, streams, stream) for stream in said]
+        speech = [decoded_speech(system, streams, stream) for stream in said]
         result: Judged = {}
         if self.mos is not None:
             result["mos"] = float(np.mean([opinion(self.mos, one) for one in speech]))
@@ -88,7 +88,7 @@ class Listeners:
         return result
 
 
-def decoded(system: Speaks, streams: Streams, said: np.ndarray) -> np.ndarray:
+def decoded_speech(system: Speaks, streams: Streams, said: np.ndarray) -> np.ndarray:
     """(M,) float32 at 16 kHz; silence where the codec refuses what it is given."""
     try:
         speech = np.asarray(system.speak(streams.form.coded(said)), np.float32)

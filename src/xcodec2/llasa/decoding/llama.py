@@ -95,7 +95,7 @@ class LlamaDecoder:
         def laid_out(names: Sequence[str], bias: bool, interleaved: bool = False) -> Any:
             weights = [weight(f"{start}{name}.weight") for name in names]
             biases = [weight(f"{start}{name}.bias") for name in names] if bias else []
-            join = interleave if interleaved else joined
+            join = interleave if interleaved else joined_rows
             made = Weight(join(weights), join(biases) if bias else None)
             self.kept.append(made)
             return made.matrix
@@ -194,7 +194,7 @@ class LlamaDecoder:
         return head
 
 
-def joined(parts: Sequence[Numbers]) -> Numbers:
+def joined_rows(parts: Sequence[Numbers]) -> Numbers:
     """One under the other, in the type that holds all."""
     if len({part.array.dtype for part in parts}) > 1:
         return Numbers(np.concatenate([part.float32() for part in parts]))
@@ -208,7 +208,7 @@ def interleave(pair: Sequence[Numbers]) -> Numbers:
     half = PANEL // 2
     one, *_ = pair
     whole = -(-len(one) // half)
-    both = joined(pair).array.reshape(2, len(one), *one.shape[1:])
+    both = joined_rows(pair).array.reshape(2, len(one), *one.shape[1:])
     laid = np.zeros((whole, 2, half, *one.shape[1:]), both.dtype)
     for index in (0, 1):
         padded = np.zeros((whole * half, *one.shape[1:]), both.dtype)
