@@ -183,6 +183,7 @@ def write_graph(
     weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
     with (
         quiet(),
+        torch.enable_grad(),  # without it, linear layers choose what ONNX does not know
         sdpa_kernel(SDPBackend.MATH),
     ):  # what ONNX has: the fused kernel's strides are not a reshape's
         program = torch.onnx.export(
