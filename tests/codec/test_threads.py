@@ -57,7 +57,7 @@ def test_any_number_of_threads_gives_the_same_speech(with_threads):
     lm = load_for_speech()
 
     def spoken():
-        prompt = lm.prompts.prompt(lm.metadata.texts[0])
+        prompt = lm.prompts.prompt("ðə lˈidəɹ hæz lˈɛft.")
         (made,) = InProcess(lm).generate([prompt], [0], Sampling(temperature=0, max_tokens=25))
         return made.codes.tolist()
 

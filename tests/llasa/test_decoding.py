@@ -40,6 +40,11 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+SAID = (
+    "ðə lˈidəɹ hæz lˈɛft ðə kˈɑnfəɹəns.",
+    "plˈiz hˈOld.",
+    "wˈizᵊlz hæv ˈitᵊn ˈWəɹ fˈOn sˈɪstəm.",
+)
 SHAPES = {
     "plain": {},
     "grouped queries, tied": {"num_key_value_heads": 2, "tie_word_embeddings": True},
@@ -152,8 +157,8 @@ def test_the_likeliest_is_found_by_bounds_as_by_all_products(kind):
 def test_greedy_sequences_alone_are_what_they_are_among_many():
     """Many are bounded together."""
     lm = load_for_speech()
-    asked = [lm.prompts.prompt(text) for text in lm.metadata.texts]
-    together = InProcess(lm).generate(asked, [0] * 6, Sampling(temperature=0, max_tokens=60))
+    asked = [lm.prompts.prompt(sounds) for sounds in SAID]
+    together = InProcess(lm).generate(asked, [0] * len(SAID), Sampling(temperature=0, max_tokens=60))
     (alone,) = InProcess(lm).generate(asked[2:3], [0], Sampling(temperature=0, max_tokens=60))
     assert alone.codes.tolist() == together[2].codes.tolist()
     (_, scan), *_ = lm.decoder.scans.values()
@@ -226,10 +231,10 @@ def test_the_bundled_tokenizer_is_read_as_transformers_reads_it():
     mine, theirs = Prompts.of(light), Prompts.of(full)
     assert light.get_vocab() == full.get_vocab()
     assert mine.control == theirs.control
-    for text in ("Weasels have eaten our phone system", "a <|s_5|> — ☃ 3½"):
+    for text in (SAID[0], "a <|s_5|> — ☃ 3½"):
         assert mine.prompt(text).tolist() == theirs.prompt(text).tolist()
     with pytest.raises(LlasaError, match="control token"):
-        mine.prompt("a <|eot_id|>")
+        mine.prompt("a <|end|>")
 
 
 def test_templates_of_llama_3_are_rendered_as_transformers_renders_them(tmp_path):
@@ -286,7 +291,7 @@ def test_the_command_speaks_without_pytorch(tmp_path):
         "import sys; from xcodec2.cli import main\n"
         "try: main()\nfinally: assert 'torch' not in sys.modules"
     )
-    asked = ["speak", "Your passwords have been changed.", "--max-tokens", "3"]
+    asked = ["speak", "Your passwords have been changed.", "--max-tokens", "30"]
     out = tmp_path / "three.wav"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, *asked, "-o", out], check=True)
-    assert out.stat().st_size == 44 + 2 * 3 * 320
+    assert (out.stat().st_size - 44) % (2 * 320) == 0

@@ -39,7 +39,7 @@ def test_recipes_that_are_none_are_refused(tmp_path, text, changes, words):
     (tmp_path / "recipe.toml").write_text(text or whole)
     with pytest.raises(RecipeError, match=words):
         read_llasa_recipe(str(tmp_path / "recipe.toml"), changes)
-    with pytest.raises(RecipeError, match=r"one of bundled, lora, paper, phonemes, small"):
+    with pytest.raises(RecipeError, match=r"one of few, lora, paper, phonemes, small"):
         read_llasa_recipe("none")
 
 
@@ -59,7 +59,7 @@ def test_old_keys_are_read_and_told(tmp_path, old, new, value):
     assert getattr(recipe, new) == value
     with pytest.warns(DeprecationWarning, match="min_lr_ratio"):
         assert read_llasa_recipe("small", ["least_rate=0.25"]).min_lr_ratio == 0.25
-    with pytest.warns(DeprecationWarning, match="inside is now bundled"):
+    with pytest.warns(DeprecationWarning, match="inside is now few"):
         assert read_llasa_recipe("inside").compact_vocabulary
 
 
@@ -72,5 +72,5 @@ def test_precision_follows_the_machine(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
     assert precision(recipe) == "float32"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
-    assert precision(recipe) == ("float32" if name == "bundled" else "bfloat16")
+    assert precision(recipe) == ("float32" if name == "few" else "bfloat16")
     assert precision(read_llasa_recipe(name, ["trainer.use_cpu=true"])) == "float32"

@@ -12,7 +12,14 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from talkers import base_tokenizer, prompts, small_codec, small_llama, write_utterances
+from talkers import (
+    base_tokenizer,
+    prompts,
+    small_codec,
+    small_llama,
+    speech_tokenizer,
+    write_utterances,
+)
 
 from xcodec2.cli import xcodec2
 from xcodec2.errors import LlasaError
@@ -225,9 +232,14 @@ def test_phonemes_are_shown_without_torch():
     assert done.stdout == "həlˈO.\n[]\n"
 
 
-def test_the_bundled_model_reads_text(tmp_path):
-    done = run("kˈæt", "--phonemes", "-o", str(tmp_path / "a.wav"))
+def test_a_model_that_reads_text_says_so(tmp_path):
+    small_llama().save_pretrained(tmp_path / "lm")
+    speech_tokenizer().save_pretrained(tmp_path / "lm")
+    small_codec().save_pretrained(tmp_path / "codec")
+    out = tmp_path / "a.wav"
+    models = ["--lm", str(tmp_path / "lm"), "--model", str(tmp_path / "codec")]
+    done = run("kˈæt", "--phonemes", "-o", str(out), *models)
     assert done.exit_code != 0
     assert isinstance(done.exception, LlasaError)
     assert "reads text" in str(done.exception)
-    assert not list(tmp_path.iterdir())
+    assert not out.exists()

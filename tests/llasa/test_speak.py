@@ -325,13 +325,6 @@ def test_texts_that_a_model_has_not_learned_by_heart_are_told(taught, codec_fold
         assert done.exit_code == 0, done.exception
 
 
-def test_the_bundled_model_knows_its_six_sentences_and_says_so():
-    metadata = load_metadata(None)
-    assert len(metadata.texts) == 6
-    card = (BUNDLED / "README.md").read_text(encoding="utf-8")
-    assert all(f"- {text}\n" in card for text in metadata.texts)
-
-
 def test_verifiers_that_cannot_be_loaded_are_told_before_anything_is_spoken(
     taught, codec_folder, tmp_path, monkeypatch
 ):

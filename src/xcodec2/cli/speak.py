@@ -104,8 +104,8 @@ if TYPE_CHECKING:
 def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     """Synthesize TEXT.
 
-    Without --lm, the bundled model speaks, which has memorized six sentences; its card lists them.
-    With a LLaSA, --voice clones a voice, and long text is spoken sentence by sentence in one voice.
+    Without --lm, the bundled model speaks: English, in one voice; its card says how well. With a
+    LLaSA that takes voices, --voice clones one, and long text is spoken sentence by sentence in one voice.
     --search generates several candidates and writes all their scores to OUT.json.
 
     \b
@@ -118,7 +118,7 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice anna
       xcodec2 speak "Hello there." -o a.wav --lm http://127.0.0.1:8000 --tokenizer mine/model
       xcodec2 speak 'Dr. Smith paid $5 at 9:30am.' --phonemes
-      xcodec2 speak "həlˈO ðˈɛɹ." --phonemes -o a.wav --lm one/that/reads/phonemes
+      xcodec2 speak "həlˈO ðˈɛɹ." --phonemes -o a.wav
     """
     if out is None:
         if not phonemes:

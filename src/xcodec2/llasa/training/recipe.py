@@ -19,7 +19,7 @@ RENAMED = {
     "listen": "audio_samples",
     "least_rate": "min_lr_ratio",
 }
-RENAMED_RECIPES = {"inside": "bundled"}
+RENAMED_RECIPES = {"inside": "few", "bundled": "few"}
 
 
 @dataclass(frozen=True)
