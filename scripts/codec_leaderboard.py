@@ -49,7 +49,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "full": Size("train", 240, 60, 1000, 60, 240, 24),
-    "small": Size("train", 80, 24, 300, 12, 40, 10),
+    "small": Size("train", 80, 24, 300, 10, 20, 6),
     "quick": Size("valid", 4, 1, 24, 2, 1, 1),
 }
 

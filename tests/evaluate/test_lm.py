@@ -266,6 +266,8 @@ def test_k_means_learns_every_voice_of_a_list_that_is_sorted_by_voice(tmp_path, 
 
 
 def test_k_means_of_too_few_different_frames_is_refused(tmp_path):
-    soundfile.write(tmp_path / "steady.wav", np.tile(np.sin(np.arange(160) * np.pi / 80), 400), 16_000)
+    soundfile.write(
+        tmp_path / "steady.wav", np.tile(np.sin(np.arange(160) * np.pi / 80), 400), 16_000
+    )
     with pytest.raises(XCodec2Error, match="different frames"):
         kmeans_system(str(tmp_path / "steady.wav"), 600)
