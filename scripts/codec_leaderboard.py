@@ -8,7 +8,8 @@ Two reports and one page of both: `test` has the metrics of natural speech in fo
 nano was not trained on; `spoken` has sentences whose every phone is known
 (`prepare_spoken_corpus.py`), where the same small language model learns to speak in each system's
 codes, told phones and durations. At the end stands what the intervals allow one to say. A run that
-is interrupted resumes. `--quick` makes the same of a few files, to try it out.
+is interrupted resumes. `--size small` is made of fewer recordings and of models that learn less,
+`--size quick` of a few files, to try it out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from xcodec2.evaluate.report.text import summary_lines
 
 LEFT_OUT = 3  # of so many test files, one is as long as asked for
 NATURAL = ("stoi", "pesq", "mel", "f0", "distillmos", "speaker", "invariance")
-SPOKEN = ("wer", "stoi", "distillmos")
+SPOKEN = ("wer", "distillmos")
 
 
 class Size(NamedTuple):
@@ -46,8 +47,11 @@ class Size(NamedTuple):
     said: int
 
 
-FULL = Size("train", 240, 60, 1000, 60, 240, 24)
-QUICK = Size("valid", 4, 1, 24, 2, 1, 1)
+SIZES = {
+    "full": Size("train", 240, 60, 1000, 60, 240, 24),
+    "small": Size("train", 80, 24, 300, 10, 20, 6),
+    "quick": Size("valid", 4, 1, 24, 2, 1, 1),
+}
 
 
 def main() -> None:
@@ -63,9 +67,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("leaderboard"), help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="of language models (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a few files")
+    parser.add_argument("--size", choices=SIZES, default="full", help="(%(default)s)")
     arguments = parser.parse_args()
-    size = QUICK if arguments.quick else FULL
+    size = SIZES[arguments.size]
     prepare = [sys.executable, str(Path(__file__).with_name("prepare_spoken_corpus.py"))]
     spoken = arguments.spoken / str(size.sentences)
     if not (spoken / "manifest.tsv").is_file():

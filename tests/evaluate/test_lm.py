@@ -246,3 +246,28 @@ def test_k_means_is_a_codec_at_its_rate(tmp_path):
     assert system.vectors(decoded.codes).shape == (len(decoded.codes), 64)
     with pytest.raises(XCodec2Error, match="are too few for 1024 codes"):
         kmeans_system(str(tmp_path / "clip.wav"), 1000)
+
+
+def test_k_means_learns_every_voice_of_a_list_that_is_sorted_by_voice(tmp_path, monkeypatch):
+    monkeypatch.setattr("xcodec2.evaluate.systems.kmeans.MAX_FRAMES", 1000)
+    rng = np.random.default_rng(0)
+    clock = np.arange(8000) / 16_000
+    lines = ["id\tpath"]
+    for number in range(40):  # 50 frames each: half of them are learned from
+        tone = np.sin(2 * np.pi * (300 if number < 20 else 3000) * clock)
+        faint = 0.01 * rng.standard_normal(len(clock))
+        soundfile.write(tmp_path / f"{number:02d}.wav", 0.5 * tone + faint, 16_000)
+        lines.append(f"{number:02d}\t{number:02d}.wav")
+    (tmp_path / "sorted.tsv").write_text("\n".join(lines) + "\n")
+    codebook = kmeans_system(str(tmp_path / "sorted.tsv"), 600).tokenizer.codebook
+    low, high = codebook[:, :20].max(1), codebook[:, 20:].max(1)
+    assert (low > high).any()
+    assert (high > low).any()
+
+
+def test_k_means_of_too_few_different_frames_is_refused(tmp_path):
+    soundfile.write(
+        tmp_path / "steady.wav", np.tile(np.sin(np.arange(160) * np.pi / 80), 400), 16_000
+    )
+    with pytest.raises(XCodec2Error, match="different frames"):
+        kmeans_system(str(tmp_path / "steady.wav"), 600)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 import soundfile
 from click.testing import CliRunner
@@ -128,6 +129,25 @@ def test_another_corpus_is_refused(corpus, no_page):
     soundfile.write(corpus.parent / "9.wav", speech().numpy()[:30_001], 16_000, subtype="FLOAT")
     with pytest.raises(XCodec2Error, match="has other recordings: its digest is"):
         run(corpus, exact)
+
+
+def test_a_list_of_files_is_held_to_the_last_one(corpus, no_page):
+    run(corpus, miniature(corpus, "codec-superb"))
+    table = pyarrow.parquet.read_table(corpus.parent / "out" / "rows.parquet")
+    contents = {row["id"]: row["content"][:12] for row in table.to_pylist()}
+    listed = "\n".join(f'"{name}" = "{digest}"' for name, digest in contents.items())
+    exact = miniature(corpus, "codec-superb", f"[corpus.files]\n{listed}\n")
+    summary = run(corpus, exact)
+    assert summary["protocol"]["corpus"]["files"] == 3
+    assert summary["protocol"]["aggregate"] == "means of recordings, error rates pooled"
+    for change, wanted in {
+        ('"c1"', '"c9"'): "this corpus lacks c9$",
+        (f'"c1" = "{contents["c1"]}"\n', ""): "this corpus has besides c1$",
+        (contents["c2"], "0" * 12): "has other samples of c2$",
+    }.items():
+        other = miniature(corpus, "codec-superb", f"[corpus.files]\n{listed.replace(*change)}\n")
+        with pytest.raises(XCodec2Error, match=wanted):
+            run(corpus, other)
 
 
 def test_another_judge_or_none_is_refused(corpus, monkeypatch, no_page):

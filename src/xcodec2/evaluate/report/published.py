@@ -39,11 +39,12 @@ def published_table(summary: Mapping[str, Any], columns: Columns) -> str | None:
         )
     rule, judges = protocol["corpus"], protocol["judges"]
     taken = f"{rule['recordings']} recordings" if rule["recordings"] else "any number of recordings"
+    taken = f"{rule['files']} listed recordings" if rule["files"] else taken
     words = [
         f"{protocol['title']} ({protocol['source']}): {taken}, compared at "
         f"{protocol['sample_rate']} Hz after {protocol['resampling']}, trimming: "
-        f"{protocol['trimming']}; {', '.join(judges['metrics'])} with {judges['asr']} and "
-        f"{judges['speaker_encoder']}.",
+        f"{protocol['trimming']}, {protocol['aggregate']}; {', '.join(judges['metrics'])} with "
+        f"{judges['asr']} and {judges['speaker_encoder']}.",
         f"This corpus has the digest {summary['corpus_sha256']}.",
         f"Not as its source: {protocol['differs']}." if protocol["differs"] else "",
         "Rows marked as published are others' numbers, not measured here."

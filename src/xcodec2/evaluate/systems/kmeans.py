@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xcodec2.corpus import read_corpus
+from xcodec2.corpus import Recording, read_corpus
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import SAMPLE_RATE, load_recording
 from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
@@ -94,7 +94,8 @@ def kmeans_system(source: str, bit_rate: int) -> TokenizerSystem:
     """The system of `--baseline kmeans:SOURCE@RATE`.
 
     Args:
-        source: Speech to learn from, as `read_corpus` takes it; the first seven minutes count.
+        source: Speech to learn from, as `read_corpus` takes it: seven minutes of it, of recordings
+            picked by their ids, so that a list sorted by voice does not give one voice.
         bit_rate: Bits a second: 100 codes of as many bits as fit.
 
     Returns:
@@ -107,7 +108,7 @@ def kmeans_system(source: str, bit_rate: int) -> TokenizerSystem:
     name = f"kmeans@{bit_rate / 1000:g}k"
     parts: list[np.ndarray] = []
     digest = hashlib.sha256()
-    for recording in read_corpus(source):
+    for recording in sorted(read_corpus(source), key=mixed):
         try:
             waveform, content = load_recording(recording)
         except XCodec2Error:
@@ -123,8 +124,16 @@ def kmeans_system(source: str, bit_rate: int) -> TokenizerSystem:
             f"{size} codes"
         )
     vq = require("scipy.cluster.vq", extra="evaluate", purpose="k-means")
-    start = frames[np.random.default_rng(0).choice(len(frames), size, replace=False)]
+    distinct = np.unique(frames, axis=0)  # silence is one code and no more
+    if len(distinct) < size:
+        raise XCodec2Error(f"{name}: {source} has {len(distinct)} different frames, too few")
+    start = distinct[np.random.default_rng(0).choice(len(distinct), size, replace=False)]
     codebook, _ = vq.kmeans2(frames, start, iter=ROUNDS, minit="matrix")
     described = f"k-means of {MELS} log mels, {size} codes at {FRAME_RATE:g} Hz, of {source}"
-    key = f"kmeans:{size}:{digest.hexdigest()[:16]}:{len(frames)}"
+    key = f"kmeans-2:{size}:{digest.hexdigest()[:16]}:{len(frames)}"
     return TokenizerSystem(name, KMeansTokenizer(codebook), implementation=described, key=key)
+
+
+def mixed(recording: Recording) -> str:
+    """The digest of its id, to sort by."""
+    return hashlib.sha256(recording.id.encode()).hexdigest()

@@ -104,13 +104,19 @@ class TokenizerSystem:
     def __call__(self, waveform: np.ndarray) -> Decoded:
         """(N,) at 16 kHz → what it is decoded to, with its codes."""
         encoded = self.tokenizer.encode(waveform, SAMPLE_RATE)
-        decoded = as_array(self.tokenizer.decode(encoded))
-        codes = as_array(encoded)
+        return self.decoded(as_array(encoded), as_array(self.tokenizer.decode(encoded)))
+
+    def only_encoded(self, waveform: np.ndarray) -> Decoded:
+        """(N,) at 16 kHz → its codes, and no speech: for those who need no more."""
+        codes = as_array(self.tokenizer.encode(waveform, SAMPLE_RATE))
+        return self.decoded(codes, np.zeros(0, np.float32))
+
+    def decoded(self, codes: np.ndarray, speech: np.ndarray) -> Decoded:
+        """(T,) or (codebooks, T) codes, and (M,) speech at the tokenizer's rate."""
         bits = codes.size * self.bits_per_code
         single = codes if codes.ndim == 1 else None
-        size = self.tokenizer.codebook_size
-        books = np.atleast_2d(codes)
-        return Decoded(decoded, self.tokenizer.sample_rate, bits, single, books, size)
+        books, size = np.atleast_2d(codes), self.tokenizer.codebook_size
+        return Decoded(speech, self.tokenizer.sample_rate, bits, single, books, size)
 
     def speak(self, coded: np.ndarray) -> np.ndarray:
         """(codebooks, T) integers → (M,) float32 at 16 kHz."""
