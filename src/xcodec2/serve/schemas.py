@@ -78,6 +78,14 @@ class CodesRequest(Lenient):
     speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
 
 
+class DecodeFields(Lenient):
+    """What a form asks for besides its file of codes."""
+
+    response_format: Format | None = None
+    sample_rate: int | None = None
+    speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
+
+
 class ErrorDetail(BaseModel):
     """What was wrong."""
 

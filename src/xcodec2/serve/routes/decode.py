@@ -27,11 +27,11 @@ from xcodec2.serve.exchange import (
     visit_of,
 )
 from xcodec2.serve.feeding import pump, pump_codes, pumped
-from xcodec2.serve.problems import ApiProblem, parsed_body, refused
-from xcodec2.serve.schemas import CodesRequest, Format, Rate, body_schema, error_answers
+from xcodec2.serve.problems import ApiProblem, checked_fields, parsed_body, refused
+from xcodec2.serve.schemas import CodesRequest, DecodeFields, Format, body_schema, error_answers
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
-from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
+from xcodec2.serve.sound import MEDIA_TYPES, RATES, SoundWriter, output_rate
 
 router = APIRouter()
 LINE_TYPES = (
@@ -42,6 +42,9 @@ LINE_TYPES = (
     "application/x-jsonlines",
 )
 MAX_LINE = 1 << 20  # bytes
+FILE = {"type": "string", "format": "binary"}
+FORM = body_schema(DecodeFields)
+FORM = {**FORM, "required": ["file"], "properties": {"file": FILE, **FORM["properties"]}}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Wanted:
             "required": True,
             "content": {
                 "application/json": {"schema": body_schema(CodesRequest)},
-                "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+                "application/x-npz": {"schema": FILE},
+                "multipart/form-data": {"schema": FORM},
                 "application/x-ndjson": {"schema": {"type": "string"}},
             },
         }
@@ -83,20 +87,32 @@ async def create_audio(
 ) -> Response:
     """Decode the JSON of /v1/audio/codes, a codes file, or lines of codes while they come."""
     service = service_of(request)
-    if sample_rate is not None and sample_rate not in Rate.__args__:  # type: ignore[attr-defined]
-        known = ", ".join(map(str, Rate.__args__))  # type: ignore[attr-defined]
-        raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
-    wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
+    check_rate(sample_rate)
     if media_type_of(request) in LINE_TYPES:
+        wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
         return await stream_audio(service, request, wanted)
-    codes, asked = await asyncio.to_thread(codes_in, await uploaded(request), service)
-    if asked is not None:
-        wanted = Wanted(
-            response_format or asked.response_format or "wav",
-            sample_rate,
-            speed or asked.speed or 1.0,
-        )
+    content, given = await uploaded(request)
+    fields = checked_fields(DecodeFields, given)
+    check_rate(fields.sample_rate)
+    codes, asked = await asyncio.to_thread(codes_in, content, service)
+    form, tempo = (asked.response_format, asked.speed) if asked is not None else (None, None)
+    wanted = Wanted(
+        response_format or fields.response_format or form or "wav",
+        sample_rate or fields.sample_rate,
+        speed or fields.speed or tempo or 1.0,
+    )
     return await whole_audio(service, request, codes, wanted)
+
+
+def check_rate(rate: int | None) -> None:
+    """Refuse a rate that no format has.
+
+    Raises:
+        ApiProblem: It is one.
+    """
+    if rate is not None and rate not in RATES:
+        known = ", ".join(map(str, RATES))
+        raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
 
 
 def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | None]:
