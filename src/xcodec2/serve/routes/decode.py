@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -184,7 +184,9 @@ async def whole_audio(service: Service, request: Request, codes: Codes, wanted: 
     if codes.num_samples is not None and codes.sample_rate is not None:
         left = max(1, round(codes.num_samples * model.sample_rate / codes.sample_rate))
     feeding = asyncio.ensure_future(pump_codes(request, job, codes.codes))
-    return await sounding(service, request, job, feeding, writer, headers, wanted.form, left)
+    return await sounding(
+        service, request, job, feeding, writer, headers, wanted.form, lambda: len(codes), left
+    )
 
 
 async def stream_audio(service: Service, request: Request, wanted: Wanted) -> Response:
@@ -197,7 +199,9 @@ async def stream_audio(service: Service, request: Request, wanted: Wanted) -> Re
     job = service.engine.decode()
     lines = Lines(model.codebook_size, int(service.limits.max_stream_seconds * model.frame_rate))
     feeding = asyncio.ensure_future(pump(request, job, lines, service.limits))
-    return await sounding(service, request, job, feeding, writer, headers, wanted.form)
+    return await sounding(
+        service, request, job, feeding, writer, headers, wanted.form, lambda: lines.count
+    )
 
 
 async def sounding(
@@ -208,10 +212,11 @@ async def sounding(
     writer: SoundWriter,
     headers: dict[str, str],
     form: str,
+    fed: Callable[[], int],
     most: int | None = None,
 ) -> Response:
-    """The sound of a job that is being fed, at most so many samples; the first before the answer
-    begins.
+    """The sound of a job that was `fed` so many codes, at most so many samples; the first before
+    the answer begins.
     """
     visit = visit_of(request)
 
@@ -228,7 +233,7 @@ async def sounding(
 
     def leave() -> None:
         feeding.cancel()
-        visit.audio = writer.seconds
+        visit.audio, visit.tokens = writer.seconds, fed()
         service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
         service.engine.cancel(job)
 

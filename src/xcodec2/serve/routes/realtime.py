@@ -198,7 +198,13 @@ class Session:
             raise WebSocketDisconnect(1001) from problem
 
     def close(self) -> None:
-        """Free everything."""
+        """Free everything, and count what there was."""
+        heard = self.visit.tokens / self.service.models.codec.frame_rate
+        seconds = self.service.metrics.audio_seconds
+        seconds.labels("encoded").inc(heard)
+        seconds.labels("decoded").inc(self.visit.audio)
+        self.visit.audio += heard
+        self.visit.tokens += self.taken
         for task in self.sending:
             task.cancel()
         for job in (self.encoder, self.decoder):
