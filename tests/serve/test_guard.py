@@ -150,10 +150,17 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     app = create_app(None, streaming_codec(), limits=Limits(idle_seconds=0.2), warm=False)
     with running(app) as url:
         host, port = url.removeprefix("http://").split(":")
-        for path in ("speech", "codes", "decode"):
+        lines = "Content-Type: application/x-ndjson\r\n"
+        for path, more in (
+            ("speech", ""),
+            ("codes", ""),
+            ("decode", ""),
+            ("codes?stream=1", ""),
+            ("decode", lines),
+        ):
             with socket.create_connection((host, int(port)), timeout=30) as raw:
                 head = f"POST /v1/audio/{path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-                raw.sendall(f"{head}Content-Length: 99\r\n\r\nabc".encode())
+                raw.sendall(f"{head}{more}Content-Length: 99\r\n\r\nabc".encode())
                 assert b" 408 " in raw.recv(4096).split(b"\r\n")[0]
 
 

@@ -127,7 +127,7 @@ class Session:
                     self.socket.receive(), self.service.limits.idle_seconds
                 )
             except asyncio.TimeoutError as problem:
-                raise ApiProblem(400, "nothing came for too long", code="idle") from problem
+                raise ApiProblem(408, "nothing came for too long", code="idle") from problem
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             if message.get("bytes") is not None:
