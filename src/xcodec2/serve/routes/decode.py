@@ -28,6 +28,7 @@ from xcodec2.serve.exchange import (
 )
 from xcodec2.serve.feeding import pump, pump_codes, pumped
 from xcodec2.serve.problems import ApiProblem, checked_fields, parsed_body, refused
+from xcodec2.serve.routes.codes import FILE
 from xcodec2.serve.schemas import CodesRequest, DecodeFields, Format, body_schema, error_answers
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
@@ -42,9 +43,8 @@ LINE_TYPES = (
     "application/x-jsonlines",
 )
 MAX_LINE = 1 << 20  # bytes
-FILE = {"type": "string", "format": "binary"}
 FORM = body_schema(DecodeFields)
-FORM = {**FORM, "required": ["file"], "properties": {"file": FILE, **FORM["properties"]}}
+FORM |= {"required": ["file"], "properties": {"file": FILE, **FORM["properties"]}}
 
 
 @dataclass(frozen=True)
