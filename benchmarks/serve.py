@@ -6,6 +6,7 @@
     python benchmarks/serve.py memory           # after 200 and after 2,000 requests
     python benchmarks/serve.py first clips --rounds 1
     python benchmarks/serve.py first --args --lm FOLDER --model FOLDER
+    python benchmarks/serve.py clips --args --lm none --model FOLDER
 
 Each part starts `xcodec2 serve` with the models inside (or as --args says). Clients are plain
 sockets in this process. On a busy machine compare processor seconds, and ratios of alternating
@@ -249,7 +250,8 @@ async def encode_clips(server: Server, chosen: argparse.Namespace) -> None:
                 f"{times[CLIENTS * 99 // 100]:.2f} s, {CLIENTS / took:.1f} clips/s, "
                 f"{CLIENTS / cpu:.1f} a CPU second"
             )
-            other, other_cpu = run_extract(source, Path(folder) / f"out{turn}")
+            out = Path(folder) / f"out{turn}"
+            other, other_cpu = run_extract(source, out, codec_of(chosen.args))
             print(
                 f"extract, 1 worker: {other:.1f} clips/s, {other_cpu:.1f} a CPU second", flush=True
             )
@@ -261,22 +263,30 @@ async def encode_clips(server: Server, chosen: argparse.Namespace) -> None:
     )
 
 
-def run_extract(source: Path, out: Path) -> tuple[float, float]:
+def codec_of(args: list[str]) -> list[str]:
+    """The server's --model, for another command."""
+    if "--model" not in args:
+        return []
+    place = args.index("--model")
+    return args[place : place + 2]
+
+
+def run_extract(source: Path, out: Path, codec: list[str]) -> tuple[float, float]:
     """Clips a second, and a CPU second, without those that it takes to start."""
     one = source.parent / "one"
     if not one.exists():
         one.mkdir()
         (one / "000.wav").write_bytes((source / "000.wav").read_bytes())
-    took, cpu = extraction(source, out)
-    idle, idle_cpu = extraction(one, out.with_name(f"{out.name}-one"))
+    took, cpu = extraction(source, out, codec)
+    idle, idle_cpu = extraction(one, out.with_name(f"{out.name}-one"), codec)
     return (CLIENTS - 1) / (took - idle), (CLIENTS - 1) / (cpu - idle_cpu)
 
 
-def extraction(source: Path, out: Path) -> tuple[float, float]:
+def extraction(source: Path, out: Path, codec: list[str]) -> tuple[float, float]:
     """Seconds, and processor seconds, of one run."""
     before, started = psutil.Process().cpu_times(), time.perf_counter()
     command = [sys.executable, "-m", "xcodec2.cli", "extract", str(source), str(out)]
-    subprocess.run([*command, "--workers", "1"], check=True, capture_output=True)
+    subprocess.run([*command, "--workers", "1", *codec], check=True, capture_output=True)
     after = psutil.Process().cpu_times()
     cpu = after.children_user + after.children_system
     cpu -= before.children_user + before.children_system

@@ -92,10 +92,10 @@ def wait_until(true: Any, seconds: float = 10) -> None:
 
 
 def metric(url: str, name: str) -> float:
-    """The value of a counter without labels, or the sum over its labels."""
+    """The value of a counter with its labels or without, or else the sum over its labels."""
     lines = httpx.get(f"{url}/metrics", timeout=60).text.splitlines()
     found = [line.rpartition(" ") for line in lines if line.startswith(name) and line[0] != "#"]
-    exact = [value for key, _, value in found if key.partition("{")[0] == name]
+    exact = [value for key, _, value in found if name in (key, key.partition("{")[0])]
     return sum(map(float, exact))
 
 

@@ -141,6 +141,23 @@ def test_what_cannot_be_used_is_refused_in_one_shape(client, path, body, status,
     assert "/" not in error["message"].replace("application/", "")[:20]
 
 
+def test_a_forms_other_fields_say_what_sound_is_wanted(client):
+    """As the same names do in the query, which comes before them."""
+    files = {"file": ("codes.json", b"[1, 2, 3]")}
+
+    def ask(query: str = "", **fields: str) -> httpx.Response:
+        return client.post(f"/v1/audio/decode{query}", files=files, data=fields)
+
+    slow = ask(response_format="pcm", sample_rate="16000", speed="0.5")
+    assert (slow.headers["content-type"], slow.headers["x-sample-rate"]) == ("audio/pcm", "16000")
+    assert len(slow.content) == 2 * 3 * 320 * 2
+    assert ask("?sample_rate=8000", sample_rate="16000").headers["x-sample-rate"] == "8000"
+    assert ask(speed="").headers["content-type"] == "audio/wav"
+    for name, value in (("response_format", "au"), ("sample_rate", "7"), ("speed", "9")):
+        answer = ask(**{name: value})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+
+
 @pytest.mark.parametrize("line", ["x", "[64]", "[true]", '{"codes": "1"}', "[1.0]"])
 def test_bad_lines_are_refused_before_any_sound(client, line):
     answer = client.post(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 
 import httpx
+import numpy as np
 import pytest
-from serving import running, streaming_codec, talker
-from websockets.exceptions import InvalidStatus
+from serving import metric, running, streaming_codec, talker, wait_until
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from xcodec2.serve import Limits, create_app
@@ -105,6 +107,30 @@ def test_one_line_a_request_without_its_text(caplog):
     assert "secret-name" not in caplog.text
 
 
+def test_streams_of_clients_are_counted(url, caplog):
+    """Codes that come and codes that go, in the log and in the counters."""
+    caplog.set_level(logging.INFO, "xcodec2.serve")
+    counter = 'xcodec2_audio_seconds_total{direction="%scoded"}'
+    before = [metric(url, counter % way) for way in ("en", "de")]
+    headers = {"Content-Type": "application/x-ndjson"}
+    httpx.post(f"{url}/v1/audio/decode", content="[1, 2]\n3", headers=headers, timeout=60)
+    with connect(f"{url.replace('http', 'ws', 1)}/v1/realtime/codec") as socket:
+        socket.send(bytes(32_000))
+        socket.send('{"codes": [1, 2, 3, 4, 5]}')
+        socket.send('{"type": "finish"}')
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                socket.recv(timeout=60)
+    wait_until(lambda: "realtime" in caplog.text)
+    lines = [line for line in caplog.messages if "decode" in line or "realtime" in line]
+    assert [line.partition("audio=")[2][:15] for line in lines] == [
+        "0.06s tokens=3 ",
+        "1.12s tokens=56",
+    ]
+    after = [metric(url, counter % way) for way in ("en", "de")]
+    assert np.subtract(after, before) == pytest.approx([1.02, 0.16])
+
+
 def test_unknown_routes_and_methods_have_the_one_shape(locked):
     headers = {"X-API-Key": KEY}
     for method, path, status in [
@@ -124,10 +150,17 @@ def test_a_body_that_does_not_come_is_not_waited_for():
     app = create_app(None, streaming_codec(), limits=Limits(idle_seconds=0.2), warm=False)
     with running(app) as url:
         host, port = url.removeprefix("http://").split(":")
-        for path in ("speech", "codes", "decode"):
+        lines = "Content-Type: application/x-ndjson\r\n"
+        for path, more in (
+            ("speech", ""),
+            ("codes", ""),
+            ("decode", ""),
+            ("codes?stream=1", ""),
+            ("decode", lines),
+        ):
             with socket.create_connection((host, int(port)), timeout=30) as raw:
                 head = f"POST /v1/audio/{path} HTTP/1.1\r\nHost: {host}:{port}\r\n"
-                raw.sendall(f"{head}Content-Length: 99\r\n\r\nabc".encode())
+                raw.sendall(f"{head}{more}Content-Length: 99\r\n\r\nabc".encode())
                 assert b" 408 " in raw.recv(4096).split(b"\r\n")[0]
 
 

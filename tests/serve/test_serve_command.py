@@ -34,6 +34,7 @@ from xcodec2.serve.server import is_loopback
         (["--lm", "http://127.0.0.1:1"], "--tokenizer"),
         (["--port", "65536"], "65535"),
         (["--api-key-file", "no-such-file"], "no-such-file"),
+        (["--static", "site", "--port", "80", "--lm", "none"], "--lm, --port"),
     ],
 )
 def test_what_is_refused(args, said):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from xcodec2.cli.options import INPUT_FILE, check_device, device_option
 from xcodec2.cli.speak import is_server, load_speaker
@@ -119,6 +120,7 @@ def serve(**options: Any) -> None:
         -d '{"input": "Weasels have eaten our phone system"}'
     """
     if options["static_site"] is not None:
+        check_static(click.get_current_context())
         write_site(options["static_site"], options["model_name"] or "nano")
         return
     check_serving(**options)
@@ -166,6 +168,21 @@ def write_site(out: Path, model: str) -> None:
     size = sum(file.stat().st_size for file in write_static_site(model, out).rglob("*"))
     say(f"{out}  {size / 1e6:.0f} MB; any server of files will do, such as:")
     say(f"  python -m http.server --bind 127.0.0.1 --directory {shlex.quote(str(out))}")
+
+
+def check_static(context: click.Context) -> None:
+    """Options of a server are a usage error where nothing is served."""
+    given = [
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name not in ("static_site", "model_name")
+        and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(
+            f"--static serves nothing, so that {', '.join(given)} can have no effect: it takes "
+            "--model alone"
+        )
 
 
 def check_serving(**options: Any) -> None:

@@ -141,16 +141,17 @@ def media_type_of(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def uploaded(request: Request, fields: tuple[str, ...] = ("file",)) -> bytes:
-    """The file of a form, or a body that is the file itself.
+async def uploaded(request: Request) -> tuple[bytes, dict[str, str]]:
+    """The file of a form with its other fields, or a body that is the file itself.
 
     Raises:
-        ApiProblem: The form has none.
+        ApiProblem: The form has no file.
     """
     if media_type_of(request) != "multipart/form-data":
-        return await request.body()
+        return await request.body(), {}
     async with request.form(max_files=4, max_fields=64) as form:
-        for name in fields:
-            if (part := form.get(name)) is not None:
-                return part.encode() if isinstance(part, str) else await part.read()
-    raise ApiProblem(400, f"the form has no {fields[0]}", param=fields[0], code="missing_file")
+        fields = {name: value for name, value in form.items() if isinstance(value, str) and value}
+        if (part := form.get("file")) is not None:
+            content = part.encode() if isinstance(part, str) else await part.read()
+            return content, fields
+    raise ApiProblem(400, "the form has no file", param="file", code="missing_file")

@@ -39,7 +39,7 @@ async def pump(request: Request, job: FedJob, parser: Parser, limits: Limits) ->
         try:
             message = await asyncio.wait_for(request.receive(), limits.idle_seconds)
         except asyncio.TimeoutError as problem:
-            raise ApiProblem(400, "nothing came for too long", code="idle") from problem
+            raise ApiProblem(408, "nothing came for too long", code="idle") from problem
         if message["type"] != "http.request":
             raise ClientGone
         for chunk, weight in parser.take(message.get("body", b"")):

@@ -150,6 +150,18 @@ def parsed_body(schema: type[Schema], content: bytes) -> Schema:
         raise first_finding(problem.errors()) from problem
 
 
+def checked_fields(schema: type[Schema], fields: Mapping[str, str]) -> Schema:
+    """What the fields of a form say.
+
+    Raises:
+        ApiProblem: One of them does not fit.
+    """
+    try:
+        return schema.model_validate(fields)
+    except ValidationError as problem:
+        raise first_finding(problem.errors()) from problem
+
+
 def first_finding(findings: Sequence[Any]) -> ApiProblem:
     """Pydantic's findings, the first of them: the field and what is wrong with it."""
     first = findings[0]

@@ -45,7 +45,7 @@ class SpeechRequest(Lenient):
     temperature: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=0, le=1 << 20)
-    repetition_penalty: float | None = Field(None, gt=0, le=100, allow_inf_nan=False)
+    repetition_penalty: float | None = Field(None, ge=0.01, le=100, allow_inf_nan=False)
     sample_rate: Rate | None = Field(None, description="Of the audio, in Hz.")
     search: str | None = Field(None, max_length=64, description="best-of-8, beam-4x4, partial-4x4")
     ref_audio: str | None = Field(None, description="A voice: a data URL of 1 to 15 s of speech.")
@@ -75,6 +75,14 @@ class CodesRequest(Lenient):
     model: str | None = Field(None, max_length=1024)
     weights_hash: str | None = Field(None, max_length=1024)
     response_format: Format | None = None
+    speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
+
+
+class DecodeFields(Lenient):
+    """What a form asks for besides its file of codes."""
+
+    response_format: Format | None = None
+    sample_rate: int | None = None
     speed: float | None = Field(None, ge=0.25, le=4.0, allow_inf_nan=False)
 
 

@@ -74,7 +74,7 @@ async def create_codes(
         rate = model.config.input_rate if sample_rate is None else sample_rate
         return await stream_codes(service, request, rate)
     service.whole.check_room()
-    content = await uploaded(request)
+    content, _ = await uploaded(request)
     audio = await unless_gone(request, service.readers.read(content))
     try:
         found = await unless_gone(request, service.whole.encode(audio.waveform))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -27,11 +27,12 @@ from xcodec2.serve.exchange import (
     visit_of,
 )
 from xcodec2.serve.feeding import pump, pump_codes, pumped
-from xcodec2.serve.problems import ApiProblem, parsed_body, refused
-from xcodec2.serve.schemas import CodesRequest, Format, Rate, body_schema, error_answers
+from xcodec2.serve.problems import ApiProblem, checked_fields, parsed_body, refused
+from xcodec2.serve.routes.codes import FILE
+from xcodec2.serve.schemas import CodesRequest, DecodeFields, Format, body_schema, error_answers
 from xcodec2.serve.searching import whole_sound
 from xcodec2.serve.service import Service, service_of
-from xcodec2.serve.sound import MEDIA_TYPES, SoundWriter, output_rate
+from xcodec2.serve.sound import MEDIA_TYPES, RATES, SoundWriter, output_rate
 
 router = APIRouter()
 LINE_TYPES = (
@@ -42,6 +43,8 @@ LINE_TYPES = (
     "application/x-jsonlines",
 )
 MAX_LINE = 1 << 20  # bytes
+FORM = body_schema(DecodeFields)
+FORM |= {"required": ["file"], "properties": {"file": FILE, **FORM["properties"]}}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Wanted:
             "required": True,
             "content": {
                 "application/json": {"schema": body_schema(CodesRequest)},
-                "application/x-npz": {"schema": {"type": "string", "format": "binary"}},
+                "application/x-npz": {"schema": FILE},
+                "multipart/form-data": {"schema": FORM},
                 "application/x-ndjson": {"schema": {"type": "string"}},
             },
         }
@@ -83,20 +87,32 @@ async def create_audio(
 ) -> Response:
     """Decode the JSON of /v1/audio/codes, a codes file, or lines of codes while they come."""
     service = service_of(request)
-    if sample_rate is not None and sample_rate not in Rate.__args__:  # type: ignore[attr-defined]
-        known = ", ".join(map(str, Rate.__args__))  # type: ignore[attr-defined]
-        raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
-    wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
+    check_rate(sample_rate)
     if media_type_of(request) in LINE_TYPES:
+        wanted = Wanted(response_format or "wav", sample_rate, speed or 1.0)
         return await stream_audio(service, request, wanted)
-    codes, asked = await asyncio.to_thread(codes_in, await uploaded(request), service)
-    if asked is not None:
-        wanted = Wanted(
-            response_format or asked.response_format or "wav",
-            sample_rate,
-            speed or asked.speed or 1.0,
-        )
+    content, given = await uploaded(request)
+    fields = checked_fields(DecodeFields, given)
+    check_rate(fields.sample_rate)
+    codes, asked = await asyncio.to_thread(codes_in, content, service)
+    form, tempo = (asked.response_format, asked.speed) if asked is not None else (None, None)
+    wanted = Wanted(
+        response_format or fields.response_format or form or "wav",
+        sample_rate or fields.sample_rate,
+        speed or fields.speed or tempo or 1.0,
+    )
     return await whole_audio(service, request, codes, wanted)
+
+
+def check_rate(rate: int | None) -> None:
+    """Refuse a rate that no format has.
+
+    Raises:
+        ApiProblem: It is one.
+    """
+    if rate is not None and rate not in RATES:
+        known = ", ".join(map(str, RATES))
+        raise ApiProblem(400, f"sample_rate is one of {known}", param="sample_rate")
 
 
 def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | None]:
@@ -168,7 +184,9 @@ async def whole_audio(service: Service, request: Request, codes: Codes, wanted: 
     if codes.num_samples is not None and codes.sample_rate is not None:
         left = max(1, round(codes.num_samples * model.sample_rate / codes.sample_rate))
     feeding = asyncio.ensure_future(pump_codes(request, job, codes.codes))
-    return await sounding(service, request, job, feeding, writer, headers, wanted.form, left)
+    return await sounding(
+        service, request, job, feeding, writer, headers, wanted.form, lambda: len(codes), left
+    )
 
 
 async def stream_audio(service: Service, request: Request, wanted: Wanted) -> Response:
@@ -181,7 +199,9 @@ async def stream_audio(service: Service, request: Request, wanted: Wanted) -> Re
     job = service.engine.decode()
     lines = Lines(model.codebook_size, int(service.limits.max_stream_seconds * model.frame_rate))
     feeding = asyncio.ensure_future(pump(request, job, lines, service.limits))
-    return await sounding(service, request, job, feeding, writer, headers, wanted.form)
+    return await sounding(
+        service, request, job, feeding, writer, headers, wanted.form, lambda: lines.count
+    )
 
 
 async def sounding(
@@ -192,10 +212,11 @@ async def sounding(
     writer: SoundWriter,
     headers: dict[str, str],
     form: str,
+    fed: Callable[[], int],
     most: int | None = None,
 ) -> Response:
-    """The sound of a job that is being fed, at most so many samples; the first before the answer
-    begins.
+    """The sound of a job that was `fed` so many codes, at most so many samples; the first before
+    the answer begins.
     """
     visit = visit_of(request)
 
@@ -212,7 +233,7 @@ async def sounding(
 
     def leave() -> None:
         feeding.cancel()
-        visit.audio = writer.seconds
+        visit.audio, visit.tokens = writer.seconds, fed()
         service.metrics.audio_seconds.labels("decoded").inc(writer.seconds)
         service.engine.cancel(job)
 

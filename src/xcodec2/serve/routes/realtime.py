@@ -127,7 +127,7 @@ class Session:
                     self.socket.receive(), self.service.limits.idle_seconds
                 )
             except asyncio.TimeoutError as problem:
-                raise ApiProblem(400, "nothing came for too long", code="idle") from problem
+                raise ApiProblem(408, "nothing came for too long", code="idle") from problem
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             if message.get("bytes") is not None:
@@ -198,7 +198,13 @@ class Session:
             raise WebSocketDisconnect(1001) from problem
 
     def close(self) -> None:
-        """Free everything."""
+        """Free everything, and count what there was."""
+        heard = self.visit.tokens / self.service.models.codec.frame_rate
+        seconds = self.service.metrics.audio_seconds
+        seconds.labels("encoded").inc(heard)
+        seconds.labels("decoded").inc(self.visit.audio)
+        self.visit.audio += heard
+        self.visit.tokens += self.taken
         for task in self.sending:
             task.cancel()
         for job in (self.encoder, self.decoder):
