@@ -67,6 +67,8 @@ def main() -> None:
 def compare(args: argparse.Namespace) -> None:
     """Start one process for each, and ask them in turn."""
     workers = {kind: start(kind, args) for kind in args.kinds}
+    for worker in workers.values():
+        ask(worker, batch=1, tokens=1)  # until all are loaded
     for batch in args.batch:
         figures: dict[str, list[float]] = {}
         codes: dict[str, list[list[int]]] = {}
