@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 import multiprocessing
 import os
@@ -50,7 +51,7 @@ def make_corpus(data: Path | None, folder: Path, rows: int) -> Path:
     sources = [clip] if data is None else long_files(data)
     lines = ["id\tpath\n"]
     for n in range(rows):
-        samples, _ = soundfile.read(sources[random.integers(len(sources))], dtype="int16")
+        samples = decoded(sources[random.integers(len(sources))])
         size = int(RATE * random.uniform(1, 3))
         start = int(random.integers(max(1, len(samples) - size)))
         name = f"{n // 1000:02}/{n:05}.flac"
@@ -59,6 +60,13 @@ def make_corpus(data: Path | None, folder: Path, rows: int) -> Path:
         lines.append(f"{n}\t{name}\n")
     manifest.write_text("".join(lines))
     return manifest
+
+
+@functools.lru_cache(16)
+def decoded(path: Path) -> np.ndarray:
+    """(N,) int16."""
+    samples, _ = soundfile.read(path, dtype="int16")
+    return samples
 
 
 def long_files(data: Path) -> list[Path]:

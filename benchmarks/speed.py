@@ -9,6 +9,8 @@ equal codes, interleaved in one run.
     python benchmarks/speed.py run full --seconds 60 --repeat 1
     # 40 utterances of 1 to 5 s: one list, one by one
     python benchmarks/speed.py run full --seconds --mixed 40
+    # beside another checkout
+    python benchmarks/speed.py run full --seconds 3 10 --before ../before
     # whose codes are those of float64? 10 GB
     python benchmarks/speed.py exact full --seconds 10 60 --mixed 40
     python benchmarks/speed.py stages full --seconds 3  # semantic and acoustic encoder on their own
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -38,6 +41,7 @@ import numpy as np
 from speed_worker import CLOCKS, Ours, Transformers, speech, utterances
 
 WORKER = Path(__file__).with_name("speed_worker.py")
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 ORIGINAL = (  # what the tests' goldens were made with; the package's own pins name torch 2.5
     ("torch==2.13.0", "transformers==4.48.3", "einops", "einx", "safetensors", "av", "soundfile"),
     ("--no-deps", "vector-quantize-pytorch==1.17.8", "torchtune==0.5.0", "xcodec2==0.1.5"),
@@ -48,10 +52,16 @@ ORIGINAL = (  # what the tests' goldens were made with; the package's own pins n
 
 
 class Worker:
-    def __init__(self, python: list[str], name: str, model: str, threads: int, clock: str) -> None:
+    def __init__(
+        self, python: list[str], name: str, model: str, threads: int, clock: str, source: Path
+    ) -> None:
         command = [*python, str(WORKER), name, model, "--threads", str(threads), "--clock", clock]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(source.resolve())},
         )
         self.load_seconds = self.answer()["seconds"]
 
@@ -120,13 +130,22 @@ def run(args: argparse.Namespace) -> None:
             "-E",
         ]  # a PYTHONPATH may lead to ours
         write_original(Path(args.model))
+    if args.before:
+        pythons["before"] = [sys.executable]
     names = list(pythons)
     print(
         f"{processor()}, {args.threads} threads, {args.clock} time, {date.today()}; "
         f"model {Path(args.model).name}, float32"
     )
     workers = {
-        name: Worker(python, name, args.model, args.threads, args.clock)
+        name: Worker(
+            python,
+            names[0] if name == "before" else name,
+            args.model,
+            args.threads,
+            args.clock,
+            args.before / "src" if name == "before" else SOURCE,
+        )
         for name, python in pythons.items()
     }
     print(
@@ -294,6 +313,7 @@ def main() -> None:
             command.add_argument(
                 "--original", type=Path, metavar="FOLDER", help="the original as well, from there"
             )
+            command.add_argument("--before", type=Path, metavar="CHECKOUT", help="ours of another")
             command.add_argument("--plot", type=Path)
     args = parser.parse_args()
     if args.verb == "weights":

@@ -4,6 +4,7 @@
     python benchmarks/streams.py                      # nano: windows
     python benchmarks/streams.py --model FOLDER       # a finite receptive field: steps
     python benchmarks/streams.py --model FOLDER --onnx ONNX_FOLDER
+    PYTHONPATH=../before/src python benchmarks/streams.py --steps 1 --clips 0  # another checkout's
 
 The tables of docs/guides/streaming.md. Costs are processor time, the median of alternating runs.
 """
@@ -76,13 +77,13 @@ def seconds(run: Callable[[], object]) -> float:
     return time.process_time() - begin
 
 
-def costs(codec: Any, wave: np.ndarray, rounds: int) -> None:
+def costs(codec: Any, wave: np.ndarray, steps: Sequence[int], rounds: int) -> None:
     """Streams against the whole, alternating."""
     codes = codes_of(codec.encode(wave, 16_000))
     length = len(wave) / 16_000
     print("\n| step, frames | encode, ms/s | × whole | decode, ms/s | × whole |")
     print("|---|---|---|---|---|")
-    for step in STEPS:
+    for step in steps:
         size = 320 * step
         pieces = [wave[i : i + size] for i in range(0, len(wave), size)]
         chunks = [codes[i : i + step] for i in range(0, len(codes), step)]
@@ -147,16 +148,18 @@ def main() -> None:
     parser.add_argument("--onnx", help="folder of the exported model, to run instead")
     parser.add_argument("--data", type=Path, default=Path("data/nano/test"))
     parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="frames of 20 ms")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = XCodec2Model.from_pretrained(options.model).eval()
     codec = OnnxCodec(options.onnx, threads=1) if options.onnx else model
     print(f"{options.model}: {model.receptive_field or 'no limit: windows'}")
-    agreement(codec, clips(options.data, options.clips))
+    if options.clips:
+        agreement(codec, clips(options.data, options.clips))
     wave = np.tile(soundfile.read(DEMO, dtype="float32")[0], 3)[:160_000]
-    costs(codec, wave, options.rounds)
-    if codec is model and model.receptive_field:
+    costs(codec, wave, options.steps, options.rounds)
+    if codec is model and model.receptive_field and 4 in options.steps:
         batch_costs(model, wave, options.rounds)
     first_sound(codec, codes_of(codec.encode(wave, 16_000)), 3 * options.rounds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -246,3 +247,27 @@ def test_what_depends_on_the_original_alone_is_computed_once():
         pair = Pair(clip, clip, cache=cache)
         assert pair.of_original("length", lambda w: calls.append(1) or len(w)) == len(clip)
     assert calls == [1]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_pesq_flushes_denormals_for_itself_alone_with_the_same_scores(monkeypatch, before):
+    pesq = pytest.importorskip("pesq")
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot")
+    torch.set_flush_denormal(False)
+    flushed, plain = [], pesq.pesq
+
+    def watched(*arguments):
+        flushed.append(float(np.float64(sys.float_info.min) / 2) == 0)
+        return plain(*arguments)
+
+    clip, worse = noisy()
+    wanted = {f"pesq_{mode}": plain(16_000, clip, worse, mode) for mode in ("wb", "nb")}
+    monkeypatch.setattr(pesq, "pesq", watched)
+    torch.set_flush_denormal(before)
+    try:
+        assert of(PESQ, clip, worse) == wanted
+        assert flushed == [True, True]
+        assert (np.float64(sys.float_info.min) / 2 == 0) == before
+    finally:
+        torch.set_flush_denormal(False)

@@ -204,6 +204,17 @@ def test_a_folder_is_read_without_transformers_with_the_same_scores(tmp_path, ti
     assert np.array_equal(a, b)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells it")
+def test_weights_that_were_laid_out_do_not_stay_in_memory_as_the_file_too(tmp_path):
+    model = random_llama(num_hidden_layers=8, hidden_size=256, intermediate_size=512)
+    model.save_pretrained(tmp_path)
+    decoder = read_llama(tmp_path)
+    assert decoder is not None
+    mapped = Path("/proc/self/smaps").read_text().partition(str(tmp_path))[2]
+    resident = 1024 * int(mapped.partition("Rss:")[2].split()[0])
+    assert resident < (tmp_path / "model.safetensors").stat().st_size / 4
+
+
 @pytest.mark.parametrize("damage", ["missing", "unexpected", "shape", "cut"])
 def test_damaged_weights_are_named_by_the_one_loader(tmp_path, damage):
     model = small_llama(tied=False)

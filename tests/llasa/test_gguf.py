@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 import torch
 from paths import HELPERS
@@ -16,7 +18,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from xcodec2.errors import LlasaError
-from xcodec2.llasa.export.gguf import write_gguf
+from xcodec2.llasa.export.gguf import add_weight, write_gguf
 from xcodec2.llasa.export.pre_tokenizer import pre_tokenizer_name
 from xcodec2.llasa.lm import BUNDLED, LanguageModel, LlasaMetadata, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
@@ -168,3 +170,32 @@ def test_tokenizers_that_are_no_byte_level_bpe_are_refused():
     llama2 = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(fallback))
     with pytest.raises(LlasaError, match="only byte-level BPE"):
         pre_tokenizer_name(llama2, "mine")
+
+
+def test_eight_bits_are_within_half_a_step_of_the_weights(tmp_path):
+    lm = as_lm(trained(WAYS["gpt-2"]))
+    write_gguf(lm, tmp_path / "q8.gguf", q8=True)
+    found = {tensor.name: tensor for tensor in gguf.GGUFReader(tmp_path / "q8.gguf").tensors}
+    weights = lm.model.state_dict()
+    down = weights["model.layers.0.mlp.down_proj.weight"].numpy()
+    stored = found["blk.0.ffn_down.weight"]
+    assert stored.tensor_type == gguf.GGMLQuantizationType.Q8_0
+    blocks = down.reshape(-1, 32)
+    step = np.abs(blocks).max(1, keepdims=True) / 127
+    off = np.abs(gguf.dequantize(stored.data, stored.tensor_type).reshape(-1, 32) - blocks)
+    assert (off <= step * 0.51 + np.abs(blocks) * 2**-10).all()
+    assert found["output_norm.weight"].tensor_type == gguf.GGMLQuantizationType.F32
+    with pytest.raises(LlasaError, match="one of the two"):
+        write_gguf(lm, tmp_path / "other.gguf", full=True, q8=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["q8.gguf"]
+
+
+def test_rows_that_are_no_whole_blocks_are_float16():
+    class Written:
+        def add_tensor(self, name, array, **settings):
+            self.array, self.settings = array, settings
+
+    writer = Written()
+    add_weight(writer, "odd", np.ones((4, 48), np.float32), full=False, q8=True)
+    assert writer.array.dtype == np.float16
+    assert writer.settings == {}

@@ -38,10 +38,10 @@ from xcodec2.llasa.training.train import train
 GREEDY = Sampling(temperature=0)
 
 
-def llama_server(folder: Path, gguf: Path) -> Iterator[Server]:
+def llama_server(folder: Path, gguf: Path, *, q8: bool = False) -> Iterator[Server]:
     """llama.cpp serving the LM of a folder."""
     lm = load_lm(folder)
-    write_gguf(lm, gguf, full=True)
+    write_gguf(lm, gguf, full=not q8, q8=q8)
     script = HELPERS / "llama_server.py"
     process = subprocess.Popen(
         [sys.executable, str(script), str(gguf)],
@@ -70,6 +70,13 @@ def test_llama_cpp_speaks_what_was_learned(server, taught):
     for item, own, codes in zip(served, here, utterances().values(), strict=True):
         assert item.codes.tolist() == own.codes.tolist() == codes.tolist()
         assert item.finished
+
+
+def test_eight_bits_speak_what_was_learned(tmp_path, taught):
+    served = llama_server(taught, tmp_path / "q8.gguf", q8=True)
+    (made,) = (server := next(served)).generate([server.prompts.prompt(FEW[0])], [0], GREEDY)
+    assert made.codes.tolist() == utterances()[FEW[0]].tolist()
+    served.close()
 
 
 def test_llama_cpp_streams_stops_and_repeats_itself(server):

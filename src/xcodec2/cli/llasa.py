@@ -258,13 +258,14 @@ def ctc(codes: tuple[str, ...], out: Path, heldout: str | None, **numbers: Any) 
 @click.argument("lm")
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--full", is_flag=True, help="Write float32 weights instead of float16.")
-def gguf(lm: str, out: Path, full: bool) -> None:
+@click.option("--q8", is_flag=True, help="Write 8-bit weights (Q8_0) instead of float16.")
+def gguf(lm: str, out: Path, full: bool, q8: bool) -> None:
     """Write a language model as GGUF, for llama.cpp's server.
 
     \b
     Examples:
       xcodec2 llasa gguf runs/mine/model mine.gguf
-      xcodec2 llasa gguf HKUSTAudio/Llasa-1B llasa-1b.gguf --full
+      xcodec2 llasa gguf HKUSTAudio/Llasa-1B llasa-1b.gguf --q8
     """
     from xcodec2.llasa.extra import require_llasa
 
@@ -272,4 +273,4 @@ def gguf(lm: str, out: Path, full: bool) -> None:
     from xcodec2.llasa.export.gguf import write_gguf
     from xcodec2.llasa.lm import load_lm
 
-    write_gguf(load_lm(lm), out, full=full)
+    write_gguf(load_lm(lm), out, full=full, q8=q8)

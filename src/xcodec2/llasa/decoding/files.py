@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,16 @@ def read_llama(folder: Path, dtype: torch.dtype | None = None) -> LlamaDecoder |
         if shape is None or (folder / "adapter_config.json").exists():
             return None
         stored: dict[str, Numbers] = {}
-        for path in weight_files(folder):
-            stored |= read_safetensors(path)
+        maps = [mapped_file(path) for path in weight_files(folder)]
+        for mapped in maps:
+            stored |= read_safetensors(mapped)
         if {name: numbers.shape for name, numbers in stored.items()} != shape.weights():
             return None
         name = str(dtype or "float32").rpartition(".")[2]
 
         def weight(key: str) -> Numbers:
+            for mapped in maps:  # what was read was copied: without this all would be there twice
+                forget_pages(mapped)
             return stored[key] if name == "float32" else stored[key].to(name)
 
         return LlamaDecoder(shape, weight)
@@ -67,7 +71,19 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def read_safetensors(path: Path) -> dict[str, Numbers]:
+def mapped_file(path: Path) -> mmap.mmap:
+    """A file as memory, of which only what is looked at is read."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def forget_pages(mapped: mmap.mmap) -> None:
+    """Give back the memory of what was read of a file; it is read again when it is needed again."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def read_safetensors(mapped: mmap.mmap) -> dict[str, Numbers]:
     """The tensors of a file, by name; they stay in the file until they are looked at.
 
     safetensors' own reader gives NumPy no bfloat16.
@@ -75,7 +91,7 @@ def read_safetensors(path: Path) -> dict[str, Numbers]:
     Raises:
         ValueError: For a file that is none, or of other types.
     """
-    data = np.asarray(np.memmap(path, np.uint8, mode="r"))
+    data = np.frombuffer(mapped, np.uint8)
     size = int(data[:8].view("<u8")[0])
     header = json.loads(data[8 : 8 + size].tobytes())
     header.pop("__metadata__", None)
@@ -84,6 +100,6 @@ def read_safetensors(path: Path) -> dict[str, Numbers]:
         dtype, (first, last) = TYPES[facts["dtype"]], facts["data_offsets"]
         part = data[8 + size + first : 8 + size + last]
         if not 0 <= first <= last <= len(data) - 8 - size:
-            raise ValueError(f"{path}: {name} lies outside of the file")
+            raise ValueError(f"{name} lies outside of the file")
         found[name] = Numbers(part.view(dtype).reshape(facts["shape"]))
     return found

@@ -23,6 +23,7 @@ typedef int32_t i8 __attribute__((vector_size(32), aligned(4), may_alias));
 
 #define PANEL 64   /* outputs whose weights lie side by side: as vectors enough independent chains of additions */
 #define CHUNK 128  /* inputs that are added up before they join the sum: as float32 a part of a panel fits into L1 */
+#define AHEAD 8192 /* bytes before they are read, weights are asked for: processors by themselves stop at each page */
 #define BLOCK 48   /* rows for which a panel's weights are converted once */
 
 enum { FLOAT32, FLOAT16, BFLOAT16, INT8 };

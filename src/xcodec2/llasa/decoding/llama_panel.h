@@ -27,12 +27,17 @@ TARGET INLINE VECTOR NAME(weights)(const void *weight, int64_t index, int type) 
 /* One row with a panel: y[PANEL]. */
 TARGET INLINE void NAME(one_row)(const void *weight, int type, const float *x, int64_t in, float *y) {
     VECTOR sums[VECTORS] = {0};
+    int size = type == FLOAT32 ? 4 : type == INT8 ? 1 : 2;
     for (int64_t from = 0; from < in; from += CHUNK) {
         int64_t to = MIN(from + CHUNK, in);
         VECTOR chunk[VECTORS] = {0};
-        for (int64_t k = from; k < to; k++)
+        for (int64_t k = from; k < to; k++) {
+            const char *ahead = (const char *)weight + k * PANEL * size + AHEAD;
+            for (int i = 0; i < PANEL * size; i += 64)
+                __builtin_prefetch(ahead + i);
             for (int i = 0; i < VECTORS; i++)
                 chunk[i] += NAME(weights)(weight, k * PANEL + LANES * i, type) * x[k];
+        }
         for (int i = 0; i < VECTORS; i++)
             sums[i] += chunk[i];
     }

@@ -33,18 +33,24 @@ LAYER_NAMES = {
 NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
-def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> None:
+def write_gguf(
+    lm: LanguageModel, path: str | Path, *, full: bool = False, q8: bool = False
+) -> None:
     """Write a language model as GGUF, whole or not at all.
 
     Args:
         lm: A Llama with a byte-level BPE tokenizer that splits text in a way llama.cpp has.
         path: The file.
         full: float32 weights; float16 without.
+        q8: Weights as 8-bit numbers that share a scale by 32 (Q8_0); tokens may change.
 
     Raises:
-        LlasaError: For any other model or tokenizer.
+        LlasaError: For any other model or tokenizer, and for weights of both types.
     """
     import gguf
+
+    if full and q8:
+        raise LlasaError("weights are either float32 or 8-bit: ask for one of the two")
 
     config = lm.model.config
     rope: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
@@ -63,8 +69,7 @@ def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> No
             if name == "lm_head.weight" and config.tie_word_embeddings:
                 continue
             array = converted(name, tensor.float(), config).numpy()
-            whole = full or array.ndim == 1
-            writer.add_tensor(gguf_name(name), array.astype(np.float32 if whole else np.float16))
+            add_weight(writer, gguf_name(name), array, full or array.ndim == 1, q8)
         if rope.get("rope_type") == "llama3":
             writer.add_tensor("rope_freqs.weight", llama3_factors(rope, config.head_dim))
         writer.write_header_to_file()
@@ -76,6 +81,19 @@ def write_gguf(lm: LanguageModel, path: str | Path, *, full: bool = False) -> No
         raise LlasaError(f"{path}: cannot be written ({problem})") from problem
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def add_weight(writer: Any, name: str, array: np.ndarray, full: bool, q8: bool) -> None:
+    """One weight in the type that is asked for: float32, float16, or Q8_0 where its rows are whole
+    blocks of it.
+    """
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quantize
+
+    kind = GGMLQuantizationType.Q8_0
+    if q8 and not full and array.shape[-1] % GGML_QUANT_SIZES[kind][0] == 0:
+        writer.add_tensor(name, quantize(array, kind), raw_dtype=kind)
+    else:
+        writer.add_tensor(name, array.astype(np.float32 if full else np.float16))
 
 
 def gguf_name(name: str) -> str:
