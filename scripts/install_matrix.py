@@ -166,7 +166,7 @@ def install(cell: Cell, python: str, folder: Path) -> None:
     version = step([python, "-c", "import platform; print(platform.python_version())"], folder)
     ask = folder / "ask.in"
     ask.write_text("pytest>=8\nhypothesis>=6.100\nhttpx>=0.27\n" if cell.tests else "")
-    command = [*uv, "compile", "--quiet", "--no-header", "--no-annotate", str(ask)]
+    command = [*uv, "compile", "--quiet", "--no-header", "--no-annotate", "--no-build", str(ask)]
     command += [str(ROOT / "pyproject.toml"), "--python-version", version.strip()]
     command += ["--resolution", RESOLUTIONS[cell.dependencies]]
     command += [item for extra in cell.extras for item in ("--extra", extra)]
