@@ -22,30 +22,32 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def tests_with_their_bounds() -> dict[str, str]:
-    """The source of each test, with that of the names of its own file that it uses."""
+def sources() -> dict[str, dict[str, ast.AST]]:
+    """Of each test, the functions and constants of its file by name."""
     found = {}
     for file in (ROOT / "tests").rglob("test_*.py"):
         tops = ast.parse(file.read_text()).body
-        own = {top.name: top for top in tops if isinstance(top, ast.FunctionDef)}
-        own |= {
-            target.id: top
-            for top in tops
-            if isinstance(top, ast.Assign)
-            for target in top.targets
-            if isinstance(target, ast.Name)
+        own: dict[str, ast.AST] = {
+            top.name: top for top in tops if isinstance(top, ast.FunctionDef)
         }
-        for name in filter(lambda name: name.startswith("test_"), own):
-            parts = [own[name]]
-            for part in parts:  # grows while it is read
-                used = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
-                parts += [own[other] for other in own if other in used and own[other] not in parts]
-            found[name] = "\n".join(map(ast.unparse, parts))
+        for top in tops:
+            if isinstance(top, ast.Assign) and isinstance(top.targets[0], ast.Name):
+                own[top.targets[0].id] = top
+        found |= {name: own for name in own if name.startswith("test_")}
     return found
 
 
+def text_of(test: str, own: dict[str, ast.AST]) -> str:
+    """A test, and what of its own file it uses."""
+    names = [test]
+    for name in names:  # grows while it is read
+        used = {node.id for node in ast.walk(own[name]) if isinstance(node, ast.Name)}
+        names += [other for other in own if other in used and other not in names]
+    return "\n".join(ast.unparse(own[name]) for name in names)
+
+
 def test_every_cell_is_a_test_that_exists():
-    known = tests_with_their_bounds()
+    known = sources()
     for form, *cells, _ in rows():
         assert any(cell != "—" for cell in cells), form
         for column, cell in zip(COLUMNS[1:], cells, strict=False):
@@ -60,7 +62,7 @@ def test_every_cell_is_a_test_that_exists():
             for bound, peak in bounds:
                 number = f"{10 ** (-int(bound) / 20):g}" if peak else rf"{bound}(\.0)?"
                 literal = re.compile(rf"(?<![\w.]){number}(?![\w.])")
-                assert literal.search(known[name[1]]), (form, cell)
+                assert literal.search(text_of(name[1], known[name[1]])), (form, cell)
 
 
 def test_versions_are_those_that_tests_run_with():
