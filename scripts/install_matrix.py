@@ -46,9 +46,11 @@ small = XCodec2Config(semantic_width=64, semantic_layers=1, semantic_heads=1, se
 model = XCodec2Model(small).eval()
 generator = torch.Generator().manual_seed(2)
 with torch.no_grad():
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():  # of sane size: rounding stays what it is
         noise = torch.randn(parameter.shape, generator=generator)
-        parameter.copy_(noise * (2 / max(parameter[0].numel(), 1)) ** 0.5)
+        vector = 0.1 * noise if name.endswith(("bias", "alpha", "beta")) else 1 + 0.1 * noise
+        matrix = noise * (2 / max(parameter[0].numel(), 1)) ** 0.5
+        parameter.copy_(matrix if parameter.ndim > 1 else vector)
     latent = model.encode_features(model.pad(clip[None])).latent
     project = model.quantizer.project_in
     scale = model.quantize(latent).projected.std()
