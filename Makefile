@@ -53,13 +53,13 @@ site: $(READY)  ## build the documentation into build/site, strictly
 wheels:  ## build and check the distributions into dist/
 	rm -rf dist build/packaging
 	$(PYTHON) -m venv build/packaging
-	build/packaging/bin/python -m pip install --quiet build twine
+	build/packaging/bin/python -m pip install --quiet build twine uv
 	build/packaging/bin/python -m build
 	XCODEC2_PURE=1 build/packaging/bin/python -m build --wheel
 	build/packaging/bin/twine check --strict dist/*
 
-matrix: wheels  ## install the wheels into clean environments: all Pythons here, oldest and newest PyTorch
-	$(PYTHON) scripts/install_matrix.py dist
+matrix: wheels  ## install the wheels into clean environments: all Pythons here, oldest and newest versions
+	build/packaging/bin/python scripts/install_matrix.py dist
 
 clean:  ## remove the environment, the demo's results and caches
 	rm -rf $(VENV) build dist demo .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -87,7 +87,10 @@ def test_neucodec_form_loads_in_transformers(tmp_path):
     ours = random_model(NEUCODEC)
     ours.save_pretrained(tmp_path)
     theirs = transformers.NeuCodecModel.from_pretrained(tmp_path).eval()
-    codes = ours.encode(speech(), 16_000).codes[None, None]
+    clip = speech()
+    found, expected = ours.encode(clip, 16_000).codes, reference_codes(theirs, clip, NEUCODEC)
+    assert misses_beyond_rounding(ours, clip, found, expected) == 0
+    codes = found[None, None]
     with torch.no_grad():
         decoded = theirs.decode(codes).audio_values[0, 0]
     error = (ours.decode_code(codes)[0, 0] - decoded).abs().max()

@@ -5,12 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 from click.testing import CliRunner
 from paths import HELPERS
+from serving import running, samples_of
 from talkers import (
     CODEBOOK,
     FEW,
@@ -24,6 +29,7 @@ from talkers import (
 )
 
 from xcodec2.cli import xcodec2
+from xcodec2.cli.serve import load_models
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.backends.server import Server
@@ -34,6 +40,8 @@ from xcodec2.llasa.track import phoneme_tokenizer
 from xcodec2.llasa.training.prepare import prepare
 from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.train import train
+from xcodec2.serve import create_app
+from xcodec2.serve.engine import STREAM_STEP
 
 GREEDY = Sampling(temperature=0)
 
@@ -109,6 +117,27 @@ def test_llama_cpp_gives_whole_speech(server, tmp_path, taught):
     )
     assert done.exit_code == 0, (done.output, done.exception)
     assert f"{len(spoken.codes)} tokens" in done.output
+
+
+def test_serve_in_front_of_llama_cpp_sends_what_was_learned(server, taught, codec_folder):
+    """`xcodec2 serve --lm URL`: texts at the same time, each the sound of its own codes."""
+    options = {"tokenizer": str(taught), "model_name": str(codec_folder), "device": "cpu"}
+    loaded = load_models(lm=server.name, ctc=None, lm_key=None, **options)
+    app = create_app(loaded.speaker, warm=False)
+    body = {"temperature": 0, "response_format": "pcm", "sample_rate": 16_000}
+    with running(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+
+        def ask(text: str) -> bytes:
+            answer = client.post("/v1/audio/speech", json=body | {"input": text})
+            assert answer.status_code == 200, answer.text
+            return answer.content
+
+        with ThreadPoolExecutor(len(FEW)) as pool:
+            sounds = list(pool.map(ask, FEW))
+    for sound, codes in zip(sounds, utterances().values(), strict=True):
+        stream = loaded.codec.decoder_stream(step=STREAM_STEP)  # windows: this codec has no limit
+        expected = torch.cat([stream.push(codes), stream.finish()]).clamp(-1, 1).numpy()
+        np.testing.assert_allclose(samples_of(sound), expected, atol=1e-4)
 
 
 @pytest.mark.slow
