@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from talkers import base_tokenizer, prompts, small_llama, speech_tokenizer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from xcodec2.cli import xcodec2
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.decoding import library, llama
@@ -158,7 +160,9 @@ def test_greedy_sequences_alone_are_what_they_are_among_many():
     """Many are bounded together."""
     lm = load_for_speech()
     asked = [lm.prompts.prompt(sounds) for sounds in SAID]
-    together = InProcess(lm).generate(asked, [0] * len(SAID), Sampling(temperature=0, max_tokens=60))
+    together = InProcess(lm).generate(
+        asked, [0] * len(SAID), Sampling(temperature=0, max_tokens=60)
+    )
     (alone,) = InProcess(lm).generate(asked[2:3], [0], Sampling(temperature=0, max_tokens=60))
     assert alone.codes.tolist() == together[2].codes.tolist()
     (_, scan), *_ = lm.decoder.scans.values()
@@ -295,6 +299,15 @@ def test_speaking_imports_neither_transformers_nor_the_text_front_end():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['jinja2.compiler']"
+
+
+def test_a_model_that_could_say_nothing_is_told(tmp_path):
+    """On a phoneme track, the first tokens are none of sound."""
+    out = tmp_path / "a.wav"
+    done = CliRunner().invoke(xcodec2, ["speak", "Hello.", "--max-tokens", "2", "-o", str(out)])
+    assert isinstance(done.exception, LlasaError)
+    assert "said nothing: allow more tokens" in str(done.exception)
+    assert not out.exists()
 
 
 def test_the_command_speaks_without_pytorch(tmp_path):

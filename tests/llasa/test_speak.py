@@ -31,7 +31,7 @@ from xcodec2.errors import AudioError, CodesError, LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
-from xcodec2.llasa.lm import BUNDLED, LanguageModel, LlasaMetadata, load_lm, load_metadata
+from xcodec2.llasa.lm import LanguageModel, LlasaMetadata, load_lm
 from xcodec2.llasa.speaker import Speaker, codec_for
 
 GREEDY = Sampling(temperature=0)

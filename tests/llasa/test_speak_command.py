@@ -75,7 +75,7 @@ def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--voice", "x.wav"], "belong together"),
+        (["--voice", "x.wav", "--lm", "one/lm"], "belong together"),
         (["--search", "best-of-2"], "belong together"),
         (["--process-verifier", "wer"], "needs --search"),
         (["--stream", "--search", "best-of-2", "--verifier", "wer"], "leave --stream out"),

@@ -193,11 +193,15 @@ def test_a_model_brings_voices_and_the_users_own_come_first(tmp_path):
 def test_the_command_asks_for_a_transcript_where_the_model_does(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        LlasaMetadata(small_codec().identity, phonemes=True, track=True).save(tmp_path)
+        track, text = tmp_path / "track", tmp_path / "text"
+        for lm, on_track in ((track, True), (text, False)):
+            lm.mkdir()
+            facts = LlasaMetadata(small_codec().identity, phonemes=on_track, track=on_track)
+            facts.save(lm)
         clip = tmp_path / "clip.wav"
         clip.touch()
         speak = ["speak", "Hi.", "-o", str(tmp_path / "a.wav"), "--voice", str(clip)]
-        asks = CliRunner().invoke(xcodec2, speak)
-        takes = CliRunner().invoke(xcodec2, [*speak, "--lm", str(tmp_path)])
+        asks = CliRunner().invoke(xcodec2, [*speak, "--lm", str(text)])
+        takes = CliRunner().invoke(xcodec2, [*speak, "--lm", str(track)])
     assert "belong together" in asks.output
     assert "belong together" not in takes.output

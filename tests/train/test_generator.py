@@ -97,16 +97,23 @@ def test_a_share_of_the_batch_is_encoded_twice_behind_the_same_gate():
         read_recipe("nano", ["consistency_share=0.0"])
 
 
-def test_a_fresh_adapter_is_alive_and_begins_silent():
-    """nano's own is dead: its first activation gives 0 everywhere, and no gradient comes
+def test_a_fresh_adapter_is_alive_and_begins_silent(tmp_path):
+    """nano-2's own was dead: its first activation gave 0 everywhere, and no gradient came
     through.
     """
+    start = XCodec2Model.from_pretrained("nano")
+    with torch.no_grad():
+        start.semantic_adapter.conv1.weight.zero_()
+        start.semantic_adapter.conv4.weight.mul_(1e-6)
+    with pytest.warns(UserWarning, match="own form"):
+        start.save_pretrained(tmp_path)
 
     def features_and_gradient(*changes: str) -> tuple[torch.Tensor, torch.Tensor]:
         torch.manual_seed(0)
         codec = starting_codec(
             read_recipe(
-                "finetune", ['data.sources=[{path="x"}]', "start.checkpoint=nano", *changes]
+                "finetune",
+                ['data.sources=[{path="x"}]', f"start.checkpoint={tmp_path}", *changes],
             )
         )
         semantic = codec.semantic_encoder(

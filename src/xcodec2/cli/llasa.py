@@ -183,9 +183,10 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 
     RECIPE is a TOML file, or a bundled recipe: paper (full fine-tuning of a published Llama), lora
     (of a published LLaSA), small (from scratch), phonemes (from scratch on CPUs, on a phoneme
-    track), few (memorizes a few sentences in minutes). KEY=VALUE overrides a value. The trained model is written to OUT/model, for `xcodec2 speak --lm`; samples of each
-    validation are in OUT/samples. For several GPUs, use accelerate's launcher; FSDP is set in the
-    recipe. Without a GPU, training runs in float32: small models only.
+    track), few (memorizes a few sentences in minutes). KEY=VALUE overrides a value. The trained
+    model is written to OUT/model, for `xcodec2 speak --lm`; samples of each validation are in
+    OUT/samples. For several GPUs, use accelerate's launcher; FSDP is set in the recipe. Without a
+    GPU, training runs in float32: small models only.
 
     \b
     Examples:

@@ -105,8 +105,8 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     """Synthesize TEXT.
 
     Without --lm, the bundled model speaks: English, in one voice; its card says how well. With a
-    LLaSA that takes voices, --voice clones one, and long text is spoken sentence by sentence in one voice.
-    --search generates several candidates and writes all their scores to OUT.json.
+    LLaSA that takes voices, --voice clones one, and long text is spoken sentence by sentence in
+    one voice. --search generates several candidates and writes all their scores to OUT.json.
 
     \b
     Examples:

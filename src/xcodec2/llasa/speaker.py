@@ -236,6 +236,8 @@ class Speaker:
                 searches.append(result)
                 pieces.append((piece, result.best))
             warn_unfinished(piece, pieces[-1][1].finished)
+        if not any(len(item.codes) for _, item in pieces):
+            raise LlasaError("the model said nothing: allow more tokens, or try another seed")
         spoken = Spoken(np.empty(0, np.float32), pieces, searches)
         samples = self.decode(spoken.codes, voice)
         ends = np.cumsum([len(item.codes) * self.hop for _, item in pieces])[:-1]

@@ -108,7 +108,7 @@ def kmeans_system(source: str, bit_rate: int) -> TokenizerSystem:
     name = f"kmeans@{bit_rate / 1000:g}k"
     parts: list[np.ndarray] = []
     digest = hashlib.sha256()
-    for recording in sorted(read_corpus(source), key=mixed):
+    for recording in sorted(read_corpus(source), key=digest_of_id):
         try:
             waveform, content = load_recording(recording)
         except XCodec2Error:
@@ -134,6 +134,6 @@ def kmeans_system(source: str, bit_rate: int) -> TokenizerSystem:
     return TokenizerSystem(name, KMeansTokenizer(codebook), implementation=described, key=key)
 
 
-def mixed(recording: Recording) -> str:
+def digest_of_id(recording: Recording) -> str:
     """The digest of its id, to sort by."""
     return hashlib.sha256(recording.id.encode()).hexdigest()
