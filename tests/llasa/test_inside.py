@@ -13,8 +13,6 @@ from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 
-STATED = 8.7  # dB of streamed to offline decoding, docs/guides/llasa.md
-
 
 @pytest.fixture(scope="module")
 def speaker() -> Speaker:
@@ -22,9 +20,9 @@ def speaker() -> Speaker:
 
 
 @pytest.mark.parametrize(
-    "text", ["They have been carried away by monkeys", "Your passwords have been changed."]
+    "text", ["The train to the coast leaves at nine.", "Dr. Smith paid $12.50 for two loaves."]
 )
-def test_a_stream_begins_before_15_percent_and_sounds_like_the_whole(speaker, text, monkeypatch):
+def test_a_stream_begins_before_20_percent_and_is_the_whole(speaker, text, monkeypatch):
     codes, chunks, first = [], [], 0
     inner = speaker.backend.stream
 
@@ -38,8 +36,7 @@ def test_a_stream_begins_before_15_percent_and_sounds_like_the_whole(speaker, te
     for chunk in speaker.stream(text, sampling=Sampling(temperature=0)):
         first = first or len(codes)
         chunks.append(chunk)
-    assert 0 < first < 0.15 * len(codes)
+    assert 0 < first < 0.2 * len(codes)
     streamed, whole = torch.cat(chunks), speaker.codec.decode(torch.tensor(codes))
     assert streamed.shape == whole.shape
-    error = (streamed - whole).square().sum()
-    assert 10 * torch.log10(whole.square().sum() / error) > STATED
+    assert (streamed - whole).abs().max() < 1e-5 * whole.abs().max()

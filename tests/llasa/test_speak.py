@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -323,6 +324,23 @@ def test_texts_that_a_model_has_not_learned_by_heart_are_told(taught, codec_fold
         with pytest.warns(UserWarning, match="learned 5 texts by heart and cannot say 'Something"):
             done = CliRunner().invoke(xcodec2, list(map(str, [*args, "-o", target])))
         assert done.exit_code == 0, done.exception
+
+
+def test_a_model_speaks_at_its_own_temperature_unless_told(taught, codec_folder, tmp_path):
+    shutil.copytree(taught, tmp_path / "lm")
+    own = replace(load_lm(taught).metadata, temperature=0.0)
+    own.save(tmp_path / "lm")
+    speaker = face.Speaker.from_pretrained(tmp_path / "lm", codec_folder)
+    assert speaker.sampling == GREEDY
+    first, second = (speaker.speak(FEW[0], seed=seed).codes.tolist() for seed in (1, 2))
+    assert first == second
+    command = ["speak", FEW[0], "--lm", tmp_path / "lm", "--model", codec_folder, "-o"]
+    for seed, more in ((1, []), (2, []), (2, ["--temperature", 1.2])):
+        asked = [*command, tmp_path / f"{seed}{len(more)}.wav", "--seed", seed, *more]
+        done = CliRunner().invoke(xcodec2, list(map(str, asked)))
+        assert done.exit_code == 0, done.exception
+    one, two, warm = ((tmp_path / f"{name}.wav").read_bytes() for name in ("10", "20", "22"))
+    assert one == two != warm
 
 
 def test_verifiers_that_cannot_be_loaded_are_told_before_anything_is_spoken(

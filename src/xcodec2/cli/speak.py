@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -82,7 +83,11 @@ if TYPE_CHECKING:
     metavar="V",
     help="Also score with this verifier, which does not select; can be repeated.",
 )
-@click.option("--temperature", default=0.8, show_default=True, help="0 is greedy decoding.")
+@click.option(
+    "--temperature",
+    type=float,
+    help="0 is greedy decoding.  [default: the model's own, else 0.8]",
+)
 @click.option("--top-p", default=1.0, show_default=True, help="Nucleus sampling threshold.")
 @click.option("--top-k", default=0, show_default=True, help="Sample from the top k tokens; 0: all.")
 @click.option(
@@ -135,8 +140,9 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     from xcodec2.llasa.search_report import Request
     from xcodec2.llasa.verifiers import verifier
 
+    asked = options["temperature"]
     sampling = Sampling(
-        options["temperature"],
+        Sampling.temperature if asked is None else asked,
         options["top_p"],
         options["top_k"],
         options["repetition_penalty"],
@@ -156,6 +162,9 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     streaming = options["stream"] or out == "-"
     whole = not (streaming or options["voice"] or options["search"] or options["reports"])
     speaker = load_speaker(**options, quick=whole)
+    if asked is None:
+        sampling = replace(sampling, temperature=speaker.sampling.temperature)
+        request = replace(request, sampling=sampling)
     voice = load_voice(speaker, stored, **options) if options["voice"] else None
     if streaming:
         stream(speaker, text, out, voice, sampling, options["seed"])

@@ -41,6 +41,7 @@ class LlasaMetadata:
         phonemes: Its prompts hold phonemes (`xcodec2.llasa.text`) instead of text.
         track: It says each phoneme and its duration before its codes (`xcodec2.llasa.track`).
         tasks: What it has learned: tts, asr, continue, interleave.
+        temperature: At which it speaks best, and speaks unless told; None where nobody says.
     """
 
     codec: CodecIdentity | None = None
@@ -49,6 +50,7 @@ class LlasaMetadata:
     phonemes: bool = False
     track: bool = False
     tasks: tuple[str, ...] = ("tts",)
+    temperature: float | None = None
 
     @classmethod
     def load(cls, folder: Path) -> LlasaMetadata:
@@ -69,6 +71,7 @@ class LlasaMetadata:
                 phonemes=facts.get("phonemes", False) is True,
                 track=facts.get("track", False) is True,
                 tasks=tuple(map(str, facts.get("tasks", ("tts",)))),
+                temperature=None if (own := facts.get("temperature")) is None else float(own),
             )
         except (ValueError, TypeError, KeyError) as problem:
             raise LlasaError(

@@ -87,6 +87,12 @@ class Speaker:
         self.backend, self.codec = backend, codec
         self.hop = codec.sample_rate // codec.frame_rate  # samples a code
 
+    @property
+    def sampling(self) -> Sampling:
+        """How tokens are drawn unless one says: at the model's own temperature if it has one."""
+        own = self.backend.metadata.temperature
+        return Sampling() if own is None else Sampling(own)
+
     @classmethod
     def from_pretrained(
         cls,
@@ -214,7 +220,7 @@ class Speaker:
             raise LlasaError("a search needs a verifier")
         if search is not None and reading.is_phonemes(text):
             raise LlasaError("verifiers compare speech with its text: give text, not phonemes")
-        sampling = sampling or Sampling()
+        sampling = sampling or self.sampling
         pieces: list[tuple[str, Candidate]] = []
         searches: list[SearchResult] = []
         for index, (piece, prompt) in enumerate(self.prompts(text, voice, pieces, chunk)):
@@ -271,7 +277,7 @@ class Speaker:
         Yields:
             (N,) float32 at the codec's sample rate.
         """
-        sampling = sampling or Sampling()
+        sampling = sampling or self.sampling
 
         def codes() -> Iterator[Any]:
             if voice is not None:

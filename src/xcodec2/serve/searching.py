@@ -57,7 +57,7 @@ async def searched(
             return speaker.speak(
                 body.input,
                 voice=script.voice,
-                sampling=sampling_of(body),
+                sampling=sampling_of(body, speaker),
                 seed=body.seed or 0,
                 search=search,
                 verifier=choosing,

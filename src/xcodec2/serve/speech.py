@@ -44,7 +44,7 @@ class Script:
         sampling: Sampling | None = None,
         seed: int = 0,
     ) -> None:
-        self.voice, self.sampling, self.seed = voice, sampling or Sampling(), seed
+        self.voice, self.sampling, self.seed = voice, sampling or speaker.sampling, seed
         backend = speaker.backend
         with quietly():
             parts = spoken_pieces(text, backend.metadata, CHUNK)
@@ -79,11 +79,11 @@ class Script:
         self.spoken.append((piece, Candidate(np.array(codes, np.int64), ended, self.seed)))
 
 
-def sampling_of(body: SpeechRequest) -> Sampling:
+def sampling_of(body: SpeechRequest, speaker: Speaker) -> Sampling:
     """How tokens are drawn: what is not asked for is as in the command."""
     names = ("temperature", "top_p", "top_k", "repetition_penalty")
     asked = {name: value for name in names if (value := getattr(body, name)) is not None}
-    return replace(Sampling(), **asked)
+    return replace(speaker.sampling, **asked)
 
 
 @contextmanager
