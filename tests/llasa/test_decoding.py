@@ -318,4 +318,4 @@ def test_the_command_speaks_without_pytorch(tmp_path):
     asked = ["speak", "Your passwords have been changed.", "--max-tokens", "30"]
     out = tmp_path / "three.wav"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, *asked, "-o", out], check=True)
-    assert (out.stat().st_size - 44) % (2 * 320) == 0
+    assert out.stat().st_size > 44 + 2 * 1600  # a tenth of a second
