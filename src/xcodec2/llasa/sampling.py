@@ -33,7 +33,7 @@ class Sampling:
             (self.temperature < 0, "temperature must be 0 or more"),
             (not 0 < self.top_p <= 1, "top_p must be above 0 and at most 1"),
             (self.top_k < 0, "top_k must be 0 or more"),
-            (self.repetition_penalty <= 0, "repetition_penalty must be above 0"),
+            (self.repetition_penalty < 0.01, "repetition_penalty must be at least 0.01"),
             (self.max_tokens is not None and self.max_tokens < 1, "max_tokens must be 1 or more"),
         ]
         for wrong, message in problems:
