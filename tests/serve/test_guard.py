@@ -27,6 +27,12 @@ def locked():
         yield url
 
 
+@pytest.fixture(scope="module")
+def named():
+    with running(create_app(None, streaming_codec(), hosts=["127.0.0.1"], warm=False)) as url:
+        yield url
+
+
 @pytest.mark.parametrize(
     "headers", [{"Authorization": f"Bearer {KEY}"}, {"X-API-Key": OTHER}], ids=["bearer", "header"]
 )
@@ -82,12 +88,18 @@ def test_pages_of_elsewhere_may_not_call(locked):
     assert preflight.headers["access-control-allow-origin"] == "https://page.example"
 
 
-def test_a_name_that_is_not_ours_is_refused():
+@pytest.mark.parametrize("host", ["evil.example", "[", "[::1", "127.0.0.1.evil.example", ""])
+def test_a_name_that_is_not_ours_is_refused(named, host):
     """A page can let its own name point at loopback."""
-    app = create_app(None, streaming_codec(), hosts=["127.0.0.1"], warm=False)
-    with running(app) as url:
-        answer = httpx.get(f"{url}/v1/models", headers={"Host": "evil.example"})
-        assert answer.status_code == 403
+    answer = httpx.get(f"{named}/v1/models", headers={"Host": host})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "forbidden"
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//", "", "null"])
+def test_an_origin_that_is_none_is_refused(named, origin):
+    answer = httpx.get(f"{named}/v1/models", headers={"Origin": origin})
+    assert answer.status_code == 403
 
 
 def test_one_line_a_request_without_its_text(caplog):

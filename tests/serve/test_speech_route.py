@@ -259,6 +259,30 @@ def test_a_model_elsewhere_is_not_listened_to_any_longer():
         assert metric(url, "xcodec2_generations") == 0
 
 
+def test_a_text_of_many_pieces_is_spoken_by_a_model_elsewhere():
+    """Whose server says that a piece has ended a while behind its last code."""
+
+    class Hesitant:
+        """Three codes a piece, and then nothing for a while."""
+
+        def __init__(self, inner):
+            self.name, self.prompts, self.metadata = "hesitant", inner.prompts, inner.metadata
+            self.context, self.pieces = inner.context, 0
+
+        def stream(self, prompt, seed, sampling):
+            self.pieces += 1
+            yield from range(3)
+            time.sleep(0.1)
+            return True
+
+    backend = Hesitant(talker().backend)
+    with running(create_app(Speaker(backend, streaming_codec()), warm=False)) as url:
+        text = " ".join(["Old hat, new day, blue cup."] * 8)
+        answer = httpx.post(f"{url}/v1/audio/speech", json={"input": text} | PCM, timeout=20)
+    assert backend.pieces > 1
+    assert len(answer.content) == 2 * 320 * 3 * backend.pieces
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ import torch
 from serving import LONG, clip, metric, running, streaming_codec, talker, wait_until
 
 from xcodec2 import evaluators
-from xcodec2.serve import create_app
+from xcodec2.serve import create_app, searching
 from xcodec2.transcribe import CtcConfig, CtcNetwork, Transcriber
 from xcodec2.transcribe.formats import format_transcript
 
@@ -108,6 +110,30 @@ def test_a_search_is_sent_as_events_too(reader):
     *deltas, done = [json.loads(line[6:]) for line in answer.text.splitlines() if line]
     assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == whole.content
     assert done["usage"]["output_tokens"] > 0
+
+
+def test_a_search_keeps_nobody_waiting(monkeypatch):
+    """Neither texts of many pieces nor clips, though it takes minutes."""
+    asked, chosen = threading.Event(), threading.Event()
+
+    def choose(text, waveform, reference) -> float:
+        asked.set()
+        assert chosen.wait(60)
+        return 0.0
+
+    monkeypatch.setattr(searching, "judge_of", lambda service: choose)
+    body = {"input": "ab ba", "search": "best-of-2", "response_format": "pcm"}
+    with running(create_app(talker(), warm=False)) as url, ThreadPoolExecutor() as pool:
+        search = pool.submit(httpx.post, f"{url}/v1/audio/speech", json=body, timeout=60)
+        try:
+            assert asked.wait(60)
+            text = " ".join(["Old hat, new day, blue cup."] * 8)
+            spoken = httpx.post(f"{url}/v1/audio/speech", json={"input": text}, timeout=20)
+            codes = httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=20)
+        finally:
+            chosen.set()
+        assert (spoken.status_code, codes.status_code) == (200, 200)
+        assert search.result().status_code == 200
 
 
 def test_a_search_ends_when_nobody_waits_for_it(reader):

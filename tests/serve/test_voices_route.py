@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -11,6 +14,7 @@ from serving import clip, running, samples_of, talker
 
 from xcodec2.llasa.voices import VoiceStore
 from xcodec2.serve import create_app
+from xcodec2.serve.routes import voices
 
 FORM = {"name": "Anna Blume", "ref_text": "red car", "consent": "She agreed, 2026-11-28."}
 
@@ -81,6 +85,50 @@ def test_voices_that_are_refused(client, changes, param):
 def test_ids_lead_nowhere(client, id):
     assert client.get(f"/v1/audio/voices/{id}").status_code == 404
     assert client.delete(f"/v1/audio/voices/{id}").status_code == 404
+
+
+def test_two_that_come_at_once_do_not_both_get_a_name(tmp_path, monkeypatch):
+    both = threading.Barrier(2)
+    monkeypatch.setattr(voices, "clip_codes", meeting(voices.clip_codes, both))
+    with running(create_app(talker(), voices_folder=tmp_path, warm=False)) as url:
+        client = httpx.Client(base_url=url, timeout=60)
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda _: add(client), range(2)))
+        assert sorted(answer.status_code for answer in answers) == [200, 400]
+        codes = {answer.json().get("error", {}).get("code") for answer in answers}
+        assert codes == {None, "voice_exists"}
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def meeting(work, both):
+    """What waits, when its work is done, for the other one."""
+
+    async def met(*args):
+        done = await work(*args)
+        await asyncio.to_thread(both.wait, 20)
+        return done
+
+    return met
+
+
+def test_two_that_delete_a_voice_at_once(tmp_path, monkeypatch):
+    """One has deleted it, for the other it is not there; and no message says where voices lie."""
+    both, remove = threading.Barrier(2), VoiceStore.remove
+
+    def together(store, id) -> None:
+        both.wait(20)
+        remove(store, id)
+
+    monkeypatch.setattr(VoiceStore, "remove", together)
+    with running(create_app(talker(), voices_folder=tmp_path, warm=False)) as url:
+        client = httpx.Client(base_url=url, timeout=60)
+        id = add(client).json()["id"]
+        with ThreadPoolExecutor() as pool:
+            answers = list(pool.map(lambda _: client.delete(f"/v1/audio/voices/{id}"), range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 404]
+    (lost,) = [answer for answer in answers if answer.status_code == 404]
+    assert lost.json()["error"]["code"] == "voice_not_found"
+    assert str(tmp_path) not in lost.text
 
 
 def test_names_that_cannot_be_shown_and_clips_that_cannot_be_read(client):

@@ -8,7 +8,6 @@ the punctuation says (`xcodec2.llasa.joining`).
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +20,10 @@ from xcodec2.errors import LlasaError
 from xcodec2.identity import CodecIdentity
 from xcodec2.llasa import reading
 from xcodec2.llasa.backends.base import Backend, Sampling
+from xcodec2.llasa.doubts import warn_unfinished, warn_unknown_text
 from xcodec2.llasa.joining import join_pieces
 from xcodec2.llasa.lm import load_for_speech, load_metadata, load_tokenizer
-from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable, shorten
+from xcodec2.llasa.prompts import CHUNK, Prompts, is_speakable
 from xcodec2.llasa.search import Candidate, Scorer, Search, SearchResult, run_search
 from xcodec2.llasa.verifiers import CtcVerifier, Verifier, score
 from xcodec2.llasa.vocabulary import CLIP
@@ -391,32 +391,3 @@ def name_of_codec(backend: Backend, codec: str | Path | None) -> str | Path:
             "give it as --model (in Python: codec=)"
         )
     return name
-
-
-def warn_unknown_text(pieces: list[str], known: tuple[str, ...]) -> None:
-    """A model that has learned a few texts by heart cannot say anything else."""
-    sayable = {spoken_characters(text) for text in known}
-    unknown = [piece for piece in pieces if spoken_characters(piece) not in sayable]
-    if known and unknown:
-        warnings.warn(
-            f"this model has learned {len(known)} texts by heart and cannot say "
-            f"{shorten(unknown[0])!r}: what comes is something else. It knows "
-            f"{', '.join(map(repr, known[:10]))}{', …' if len(known) > 10 else ''}; "
-            "for anything else give a model that reads (--lm)",
-            stacklevel=4,
-        )
-
-
-def spoken_characters(text: str) -> str:
-    """Letters and digits alone, which is what is heard of a text."""
-    return "".join(filter(str.isalnum, text.casefold()))
-
-
-def warn_unfinished(piece: str, finished: bool) -> None:
-    """Say that a piece of text may not have been spoken to its end."""
-    if not finished:
-        warnings.warn(
-            f"the model did not end by itself on {shorten(piece)!r}: "
-            "its speech may repeat or be cut; try another seed",
-            stacklevel=3,
-        )

@@ -213,6 +213,8 @@ class VoiceStore:
             raise self.unknown(id)
         try:
             path.unlink()
+        except FileNotFoundError:  # somebody else was faster
+            raise self.unknown(id) from None
         except OSError as problem:
             raise LlasaError(f"{path}: cannot be removed ({problem.strerror})") from problem
 

@@ -290,7 +290,7 @@ class Engine:
         job.outlet.end(problem)
 
     def generate(self) -> bool:
-        """One more token for each text; whether there was any."""
+        """One more token for each text; whether there was any, or a piece has come to its end."""
         if self.places is None:
             return False
         speaking = [job for job in list(self.jobs) if isinstance(job, SpeechJob)]
@@ -301,10 +301,11 @@ class Engine:
         busy = self.places.busy
         if busy:
             self.places.step()
-        count = sum(self.collect(job) for job in speaking if job.growth is not None)
+        growing = [job for job in speaking if job.growth is not None]
+        count = sum(self.collect(job) for job in growing)
         if count:
             self.generated(count)
-        return busy or count > 0
+        return busy or count > 0 or any(job.growth is None for job in growing)
 
     def begin(self, job: SpeechJob) -> None:
         """Start the next piece of a text, if there is one."""

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.guard import Body, Visit
+from xcodec2.serve.patience import within
 from xcodec2.serve.problems import LOG, ApiProblem, ClientGone, body_of
 
 Result = TypeVar("Result")
@@ -86,7 +87,7 @@ class Stream(StreamingResponse):
         """Send the pieces; where they break off, the connection does too."""
 
         async def patient(message: Message) -> None:
-            await asyncio.wait_for(send(message), self.idle_seconds)
+            await within(self.idle_seconds, send(message))
 
         try:
             if self.listen:

@@ -13,6 +13,7 @@ from torch import Tensor
 from xcodec2.serve.engine import CHUNK_CODES, FedJob
 from xcodec2.serve.exchange import hung_up
 from xcodec2.serve.limits import Limits
+from xcodec2.serve.patience import within
 from xcodec2.serve.problems import ApiProblem, ClientGone
 
 
@@ -37,7 +38,7 @@ async def pump(request: Request, job: FedJob, parser: Parser, limits: Limits) ->
     """
     while True:
         try:
-            message = await asyncio.wait_for(request.receive(), limits.idle_seconds)
+            message = await within(limits.idle_seconds, request.receive())
         except asyncio.TimeoutError as problem:
             raise ApiProblem(408, "nothing came for too long", code="idle") from problem
         if message["type"] != "http.request":

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xcodec2.printable import printable
 from xcodec2.serve.limits import BODIES, Limits
 from xcodec2.serve.metrics import Metrics
+from xcodec2.serve.patience import within
 from xcodec2.serve.problems import ApiProblem, answer, queue_full
 
 LOG = logging.getLogger("xcodec2.serve")
@@ -119,7 +120,7 @@ class Body:
             raise self.too_large()
         if self.limited and not self.over:
             try:
-                message = await asyncio.wait_for(self.receive(), self.desk.limits.idle_seconds)
+                message = await within(self.desk.limits.idle_seconds, self.receive())
             except asyncio.TimeoutError as problem:
                 raise ApiProblem(408, "nothing came for too long", code="idle") from problem
         else:
@@ -219,7 +220,7 @@ class Guard:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 413:
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(body.drain(), DRAIN_SECONDS)
+                    await within(DRAIN_SECONDS, body.drain())
             await send(message)
 
         return sending
@@ -227,12 +228,12 @@ class Guard:
     def misplaced(self, headers: Headers) -> ApiProblem | None:
         """Why a page of elsewhere may not call: any page in a browser reaches loopback."""
         host = headers.get("host", "")
-        if self.hosts and urlsplit(f"//{host}").hostname not in self.hosts:
+        if self.hosts and address_of(f"//{host}").hostname not in self.hosts:
             return ApiProblem(403, "this server is not known by that name (Host)")
         origin = headers.get("origin")
         if origin is None or "*" in self.origins or origin in self.origins:
             return None
-        if urlsplit(origin).netloc == host:
+        if host and address_of(origin).netloc == host:
             return None
         return ApiProblem(403, "pages of that origin may not call here: see --cors")
 
@@ -259,3 +260,11 @@ class Guard:
             f"{what}: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def address_of(text: str) -> SplitResult:
+    """The parts of an address that a client gives; of one that is none, nothing."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return urlsplit("")

@@ -48,7 +48,8 @@ async def searched(
         raise refused(problem, "search") from problem
     if search.width * search.ways > MAX_CANDIDATES:
         raise ApiProblem(400, f"at most {MAX_CANDIDATES} candidates are made", param="search")
-    choosing = await asyncio.to_thread(judge_of, service)
+    async with service.asking:
+        choosing = await asyncio.to_thread(judge_of, service)
     gone = threading.Event()
     speaker = interruptible(service.speaking(), gone, service.metrics.tokens.inc)
 
@@ -64,7 +65,7 @@ async def searched(
             )
 
     try:
-        spoken = await unless_gone(request, service.whole.run_there(work))
+        spoken = await unless_gone(request, service.searches.run_there(work))
     except XCodec2Error as problem:
         said = str(problem).replace(speaker.backend.name, "the language model")
         raise ApiProblem(400, said, param="search") from problem
@@ -137,6 +138,7 @@ def judge_of(service: Service) -> Verifier:
     if service.models.ctc is not None:
         return service.models.ctc
     try:
+        service.asr()  # which many may ask for, and one loads
         return verifier(f"wer-{service.recognizer}", load=True)
     except XCodec2Error as problem:
         raise ApiProblem(

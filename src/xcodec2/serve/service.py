@@ -63,6 +63,7 @@ class Service:
 
     engine: Engine
     whole: WholeClips
+    searches: WholeClips  # take minutes, for which nothing else should wait
     readers: Readers
     models: Loaded
 
@@ -83,6 +84,8 @@ class Service:
         self.ready = self.closing = False
         self.problem: str | None = None
         self.loading = threading.Lock()
+        self.keeping = threading.Lock()  # held to add a voice
+        self.asking = asyncio.Lock()  # held to ask for the recognizer
         self.found: evaluators.ASR | XCodec2Error | None = None  # the recognizer, or why not
         self.failed: Callable[[], None] = lambda: None  # is called when nothing can be loaded
         self.starting: threading.Thread | None = None
@@ -99,6 +102,7 @@ class Service:
             codec, speaker = self.models.codec, self.models.speaker
             self.engine = Engine(codec, speaker, self.limits, self.metrics.tokens.inc)
             self.whole = WholeClips(codec, self.limits)
+            self.searches = WholeClips(codec, self.limits)
             self.readers = Readers(
                 self.limits.readers,
                 codec.config.input_rate,
@@ -150,7 +154,7 @@ class Service:
     def close(self) -> None:
         """End all threads and processes."""
         self.closing = True
-        for part in ("engine", "whole", "readers"):
+        for part in ("engine", "whole", "searches", "readers"):
             if worker := getattr(self, part, None):
                 worker.close() if part == "readers" else worker.stop()
 

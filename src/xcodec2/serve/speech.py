@@ -19,7 +19,38 @@ from xcodec2.llasa.search import Candidate
 from xcodec2.llasa.speaker import CHUNK_SEEDS_APART, Speaker, Voice
 from xcodec2.serve.schemas import SpeechRequest
 
-_WARNINGS = threading.Lock()
+
+class Silence:
+    """No warnings while any thread is inside: they would write what clients said to the log.
+
+    Threads do not wait for each other here, as they would where each had `catch_warnings` to
+    itself: a search stays inside for minutes.
+    """
+
+    def __init__(self) -> None:
+        self.changing = threading.Lock()
+        self.inside = 0
+        self.before: warnings.catch_warnings[None] = warnings.catch_warnings()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Be inside."""
+        with self.changing:
+            if not self.inside:
+                self.before = warnings.catch_warnings()
+                self.before.__enter__()
+                warnings.simplefilter("ignore")
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.changing:
+                self.inside -= 1
+                if not self.inside:
+                    self.before.__exit__(None, None, None)
+
+
+quietly = Silence()
 
 
 class Script:
@@ -84,11 +115,3 @@ def sampling_of(body: SpeechRequest, speaker: Speaker) -> Sampling:
     names = ("temperature", "top_p", "top_k", "repetition_penalty")
     asked = {name: value for name in names if (value := getattr(body, name)) is not None}
     return replace(speaker.sampling, **asked)
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without warnings, which would write what clients said to the log."""
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import re
@@ -14,7 +15,7 @@ from xcodec2.codes import Codes
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.prompts import is_speakable
 from xcodec2.llasa.speaker import Voice
-from xcodec2.llasa.voices import ID, VOICE_SECONDS, StoredVoice
+from xcodec2.llasa.voices import VOICE_SECONDS, StoredVoice
 from xcodec2.serve.exchange import unless_gone
 from xcodec2.serve.problems import ApiProblem, refused
 from xcodec2.serve.schemas import SpeechRequest
@@ -71,7 +72,7 @@ async def voice_for(service: Service, request: Request, body: SpeechRequest) -> 
         return Voicing(note=None if usual else ONE_VOICE)
     if body.ref_audio is not None:
         return Voicing(await given_voice(service, request, body), "given")
-    if stored := find_voice(service, asked or ""):
+    if stored := await asyncio.to_thread(find_voice, service, asked or ""):
         try:
             stored.codes.identity.check(
                 service.models.codec.identity, f"voice {stored.id}", "the codec"
@@ -97,12 +98,15 @@ def find_voice(service: Service, asked: str) -> StoredVoice | None:
         ApiProblem: Its file is damaged.
     """
     store = service.voices
+    if not asked:
+        return None
     try:
-        if ID.fullmatch(asked) and asked in store:
+        if asked in store:
             return store.load(asked)
-        return next((voice for voice in store if voice.name == asked), None) if asked else None
     except XCodec2Error as problem:
-        raise ApiProblem(500, "that voice's file is damaged", code="voice_damaged") from problem
+        if asked in store:  # and has not been deleted since
+            raise ApiProblem(500, "that voice's file is damaged", code="voice_damaged") from problem
+    return next((voice for voice in store if voice.name == asked), None)
 
 
 async def given_voice(service: Service, request: Request, body: SpeechRequest) -> Voice:

@@ -1,4 +1,4 @@
-"""A second thread for what is whole when it comes: clips are encoded together, as `xcodec2 extract`
+"""Threads for what is whole when it comes: clips are encoded together, as `xcodec2 extract`
 does it, and each gets the codes that it has alone.
 """
 

@@ -15,6 +15,7 @@ from xcodec2.audio.samples import pcm16
 from xcodec2.errors import XCodec2Error
 from xcodec2.serve.engine import FedJob
 from xcodec2.serve.guard import KEY_PROTOCOL, Visit
+from xcodec2.serve.patience import within
 from xcodec2.serve.problems import ApiProblem, body_of, refused
 from xcodec2.serve.routes.codes import RawSamples
 from xcodec2.serve.routes.decode import codes_of_json
@@ -123,9 +124,7 @@ class Session:
         """
         while True:
             try:
-                message = await asyncio.wait_for(
-                    self.socket.receive(), self.service.limits.idle_seconds
-                )
+                message = await within(self.service.limits.idle_seconds, self.socket.receive())
             except asyncio.TimeoutError as problem:
                 raise ApiProblem(408, "nothing came for too long", code="idle") from problem
             if message["type"] == "websocket.disconnect":
@@ -193,7 +192,7 @@ class Session:
     async def patiently(self, sending: Any) -> None:
         """Send, unless the client does not take it for too long."""
         try:
-            await asyncio.wait_for(sending, self.service.limits.idle_seconds)
+            await within(self.service.limits.idle_seconds, sending)
         except asyncio.TimeoutError as problem:
             raise WebSocketDisconnect(1001) from problem
 

@@ -172,7 +172,8 @@ async def recognizer_of(service: Service) -> evaluators.ASR:
         ApiProblem: It is not installed.
     """
     try:
-        return await asyncio.to_thread(service.asr)
+        async with service.asking:  # threads that wait for it would be missing elsewhere
+            return await asyncio.to_thread(service.asr)
     except XCodec2Error as problem:
         raise ApiProblem(
             400,

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import FormData
 
+from xcodec2.codes import Codes
 from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.prompts import is_speakable
 from xcodec2.llasa.voices import ID, StoredVoice
 from xcodec2.serve.exchange import media_type_of, unless_gone
-from xcodec2.serve.problems import ApiProblem, refused
+from xcodec2.serve.problems import ApiProblem
 from xcodec2.serve.schemas import VoiceFacts, Voices, error_answers
 from xcodec2.serve.service import Service, service_of
 from xcodec2.serve.voicing import DEFAULT, USUAL, clip_codes
@@ -80,19 +81,35 @@ async def add_voice(request: Request) -> VoiceFacts:
         raise ApiProblem(400, "name: has characters that cannot be shown", param="name")
     if not is_speakable(text):
         raise ApiProblem(400, "ref_text: what the clip says, in words", param="ref_text")
+    await asyncio.to_thread(check_room, service, name)
+    codes = await unless_gone(request, clip_codes(service, content, "audio_sample"))
+    return facts_of_voice(await asyncio.to_thread(keep, service, name, codes, text, consent))
+
+
+def check_room(service: Service, name: str) -> None:
+    """Raise ApiProblem where there is a voice of this name, or no room for one more."""
     if name.casefold() in USUAL or any(voice.name == name for voice in service.voices):
         raise ApiProblem(
             400, "name: that name is taken; take another", param="name", code="voice_exists"
         )
     if len(service.voices.ids()) >= MAX_VOICES:
         raise ApiProblem(400, f"there are {MAX_VOICES} voices already: delete some")
-    codes = await unless_gone(request, clip_codes(service, content, "audio_sample"))
-    voice = StoredVoice(id_for(service, name), codes, text, consent, name)
-    try:
-        await asyncio.to_thread(service.voices.add, voice)
-    except XCodec2Error as problem:
-        raise ApiProblem(500, "the voice could not be kept", code="not_kept") from problem
-    return facts_of_voice(voice)
+
+
+def keep(service: Service, name: str, codes: Codes, text: str, consent: str) -> StoredVoice:
+    """Add a voice; two that come at once are not both free to take a name.
+
+    Raises:
+        ApiProblem: Its name was taken meanwhile, or the folder cannot be written.
+    """
+    with service.keeping:
+        check_room(service, name)
+        voice = StoredVoice(id_for(service, name), codes, text, consent, name)
+        try:
+            service.voices.add(voice)
+        except XCodec2Error as problem:
+            raise ApiProblem(500, "the voice could not be kept", code="not_kept") from problem
+    return voice
 
 
 @router.get(
@@ -110,6 +127,7 @@ async def get_voice(voice_id: str, request: Request) -> VoiceFacts:
     try:
         return facts_of_voice(await asyncio.to_thread(service.voices.load, voice_id))
     except XCodec2Error as problem:
+        check_known(service, voice_id)  # it may have been deleted since
         raise ApiProblem(500, "that voice's file is damaged", code="voice_damaged") from problem
 
 
@@ -125,7 +143,8 @@ async def delete_voice(voice_id: str, request: Request) -> Response:
     try:
         await asyncio.to_thread(service.voices.remove, voice_id)
     except XCodec2Error as problem:
-        raise refused(problem, "voice_id", status=404) from problem
+        check_known(service, voice_id)  # another request may have been faster
+        raise ApiProblem(500, "the voice could not be deleted", code="not_deleted") from problem
     return JSONResponse({"id": voice_id, "object": "audio.voice", "deleted": True})
 
 
