@@ -240,7 +240,7 @@ def test_voices_are_added_with_consent_and_deleted(page):
     page.select_option("#voice", label="Ada")
     page.fill("#text", SHORT)
     page.click("#speak-start")
-    page.wait_for_selector("#speak-status:has-text('of speech')")
+    page.wait_for_selector("#speak-status:has-text('this model has one voice')")
     page.on("dialog", lambda asked: asked.accept())
     page.click("text=Delete")
     page.wait_for_selector("#voices-none:not([hidden])")

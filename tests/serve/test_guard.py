@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import time
 
 import httpx
 import numpy as np
@@ -156,6 +157,22 @@ def test_unknown_routes_and_methods_have_the_one_shape(locked):
         answer = httpx.request(method, f"{locked}{path}", headers=headers)
         assert answer.status_code == status, path
         assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("path", ["speech", "codes", "decode", "voices", "transcriptions"])
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+def test_a_client_that_leaves_while_it_sends_is_one_line(named, path, kind, caplog):
+    """And no error of the server."""
+    caplog.set_level(logging.INFO)
+    host, port = named.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as raw:
+        head = f"POST /v1/audio/{path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: {kind}\r\n"
+        raw.sendall(f"{head}Content-Length: 999\r\n\r\n--b\r\n".encode())
+        time.sleep(0.05)  # until it is being read
+    wait_until(
+        lambda: any("status=499" in line or "status=400" in line for line in caplog.messages)
+    )
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for():

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 from click.testing import CliRunner
@@ -55,9 +56,12 @@ def test_addresses_sizes_and_keys(tmp_path):
     path = tmp_path / "keys"
     path.write_text("# ours\nfirst-key-1\n\n  second-key \n")
     assert keys_of(path) == ["first-key-1", "second-key"]
-    path.write_text("# none\n")
-    with pytest.raises(Exception, match="no key"):
-        keys_of(path)
+    path.write_text("first-key-1\n", "utf-8-sig")
+    assert keys_of(path) == ["first-key-1"]
+    for content, said in ((b"# none\n", "no key"), (b"\xff\xfe\x00", "as text"), (b"short", "8")):
+        path.write_bytes(content)
+        with pytest.raises(click.UsageError, match=said):
+            keys_of(path)
 
 
 @pytest.fixture(scope="module")

@@ -215,7 +215,10 @@ def keys_of(path: Path | None) -> list[str]:
     """The keys of a file: one a line, without white space; # begins a comment."""
     if path is None:
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors put a mark before it
+    except (OSError, UnicodeDecodeError) as problem:
+        raise click.UsageError(f"{path}: cannot be read as text ({problem})") from problem
     keys = [text for line in lines if (text := line.strip()) and not text.startswith("#")]
     if not keys:
         raise click.UsageError(f"{path}: holds no key")

@@ -152,7 +152,7 @@ class Body:
     def too_large(self) -> ApiProblem:
         """The error for more than may be."""
         largest = self.desk.limits.max_upload
-        return ApiProblem(413, f"the body is larger than {largest / 1e6:g} MB", param="file")
+        return ApiProblem(413, f"the body is larger than {largest / 1e6:g} MB")
 
     async def drain(self) -> None:
         """Let a client that is still sending come to its end, so that it reads the answer."""

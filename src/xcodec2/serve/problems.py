@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from xcodec2.errors import XCodec2Error
 
@@ -121,6 +122,7 @@ def install_handlers(app: FastAPI) -> None:
         return answer(invalid(problem))
 
     @app.exception_handler(ClientGone)
+    @app.exception_handler(ClientDisconnect)  # in the midst of its body
     async def gone(request: Request, problem: ClientGone) -> Response:
         return Response(status_code=499)
 

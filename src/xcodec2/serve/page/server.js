@@ -49,14 +49,15 @@ export class Server {
    * Text to speech.
    * @param {{input: string, voice?: string}} wanted
    * @param {AbortSignal} signal
-   * @returns {Promise<{rate: number, pieces: AsyncGenerator<Float32Array>}>} as it is made
+   * @returns {Promise<{rate: number, note: string | null, pieces: AsyncGenerator<Float32Array>}>}
+   *     as it is made; the note says why it is another voice than was asked for
    */
   async speak(wanted, signal) {
     const body = JSON.stringify({ ...wanted, response_format: "pcm" });
     const options = { method: "POST", body, headers: JSON_TYPE, signal };
     const response = await this.ask("v1/audio/speech", options);
     const rate = Number(response.headers.get("X-Sample-Rate") ?? 24_000);
-    return { rate, pieces: pcmPieces(response.body) };
+    return { rate, note: response.headers.get("X-Voice-Note"), pieces: pcmPieces(response.body) };
   }
 
   async voices() {

@@ -37,7 +37,7 @@ export class SpeakView {
     let player = null;
     const samples = [];
     try {
-      const { rate, pieces } = await this.backend.speak(wanted, signal);
+      const { rate, note, pieces } = await this.backend.speak(wanted, signal);
       player = await StreamPlayer.open(rate);
       signal.addEventListener("abort", () => player.close());
       let first = null;
@@ -54,7 +54,8 @@ export class SpeakView {
       if (signal.aborted) return;
       const began = first ? `first heard after ${first.toFixed(2)} s, ` : "";
       const gaps = player.gaps ? `, ${player.gaps} gaps` : "";
-      this.say(`${made().toFixed(1)} s of speech: ${began}made in ${taken.toFixed(1)} s${gaps}`);
+      const voice = note ? ` · ${note}` : "";
+      this.say(`${made().toFixed(1)} s of speech: ${began}made in ${taken.toFixed(1)} s${gaps}${voice}`);
     } catch (problem) {
       await player?.close();
       this.say("");

@@ -122,6 +122,8 @@ def codes_in(content: bytes, service: Service) -> tuple[Codes, CodesRequest | No
         ApiProblem: There are none, too many, or those of another codec.
     """
     model, asked = service.models.codec, None
+    if not content.strip():
+        raise ApiProblem(400, "the body is empty: send codes", param="codes")
     try:
         if content.lstrip()[:1] in (b"{", b"["):
             most = int(service.limits.max_seconds * model.frame_rate)

@@ -7,6 +7,7 @@ import calendar
 import re
 import secrets
 import time
+import unicodedata
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -170,7 +171,8 @@ def text_of(form: FormData, name: str, most: int) -> str:
 
 def id_for(service: Service, name: str) -> str:
     """An id that a name suggests, and that is free."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40]
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40]
     taken = {id.casefold() for id in service.voices.ids()}
     if slug and ID.fullmatch(slug) and slug not in taken:
         return slug
