@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import soundfile
 import soxr
 from chromium import no_sandbox
 from click.testing import CliRunner
-from tiny import ASSETS, speech
+from tiny import ASSETS, SPECTROGRAM, random_model, speech
 
 from xcodec2 import Codes, XCodec2Error, XCodec2Model
 from xcodec2.audio import load_audio
@@ -84,11 +85,26 @@ def clips(folder: Path) -> list[tuple[Path, int]]:
 
 
 @pytest.mark.slow
-def test_too_long_a_recording_is_refused_in_words(site, serve_folder, open_page, tmp_path):
-    page = open_page(serve_folder(site))
-    soundfile.write(tmp_path / "long.wav", np.zeros(61 * 16_000), 16_000)
+@pytest.mark.parametrize("finite", [True, False])
+def test_more_than_a_minute_needs_a_model_that_streams(finite, serve_folder, open_page, tmp_path):
+    """Others refuse it in words."""
+    window = {"attention_window": (9, 1), "convolutions_ahead": 2} if finite else {}
+    model = random_model(replace(SPECTROGRAM, **window))
+    model.save_pretrained(tmp_path / "model")
+    page = open_page(serve_folder(write_static_site(tmp_path / "model", tmp_path / "site")))
+    samples = np.resize(speech().numpy(), 61 * 16_000)
+    soundfile.write(tmp_path / "long.wav", samples, 16_000, subtype="FLOAT")
     page.set_input_files("#file", tmp_path / "long.wav")
-    page.wait_for_selector("#codec-error:has-text('pieces of 60 s')")
+    if not finite:
+        page.wait_for_selector("#codec-error:has-text('pieces of 60 s')")
+        return
+    page.wait_for_selector("#codec-status:has-text('long.wav: 61.00 s')")
+    with page.expect_download() as found:
+        page.click("#save-codes")
+    assert (
+        Codes.load(found.value.path()).codes.tolist()
+        == model.encode(samples, 16_000).codes.tolist()
+    )
 
 
 @pytest.mark.slow
