@@ -84,7 +84,7 @@ async def add_voice(request: Request) -> VoiceFacts:
         raise ApiProblem(400, "ref_text: what the clip says, in words", param="ref_text")
     await asyncio.to_thread(check_room, service, name)
     codes = await unless_gone(request, clip_codes(service, content, "audio_sample"))
-    return facts_of_voice(await asyncio.to_thread(keep, service, name, codes, text, consent))
+    return facts_of_voice(await asyncio.to_thread(keep_voice, service, name, codes, text, consent))
 
 
 def check_room(service: Service, name: str) -> None:
@@ -97,7 +97,7 @@ def check_room(service: Service, name: str) -> None:
         raise ApiProblem(400, f"there are {MAX_VOICES} voices already: delete some")
 
 
-def keep(service: Service, name: str, codes: Codes, text: str, consent: str) -> StoredVoice:
+def keep_voice(service: Service, name: str, codes: Codes, text: str, consent: str) -> StoredVoice:
     """Add a voice; two that come at once are not both free to take a name.
 
     Raises:
