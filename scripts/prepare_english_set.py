@@ -1,4 +1,4 @@
-"""Clean English of voices that nano has not heard, with what they say, to count words through codecs.
+"""Clean English of voices that nano has not heard, and what they say: for words through codecs.
 
     pip install -r scripts/nano_data/requirements.txt
     python scripts/prepare_nano_data.py

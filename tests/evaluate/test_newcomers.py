@@ -1,4 +1,4 @@
-"""What a newcomer has: files of every kind, one broken codec among others, manifests with columns of
+"""What a newcomer has: files of every kind, a broken codec among others, manifests with columns of
 their own.
 """
 
@@ -88,11 +88,14 @@ def test_columns_of_ones_own_can_be_named(folder, tmp_path, tiny_folder, capsys)
     command = [str(folder / "m.tsv"), "-o", str(tmp_path / "out"), "--model", str(tiny_folder)]
     command += ["--metrics", "none", "--no-cost", "--worst", "0"]
     code, _, error = run(capsys, *command)
-    assert code == 1 and "name the one with the audio" in error
+    assert code == 1
+    assert "name the one with the audio" in error
     code, _, error = run(capsys, *command, "--audio-column", "clip")
-    assert code == 1 and "two recordings have the id '1'" in error
+    assert code == 1
+    assert "two recordings have the id '1'" in error
     code, said, _ = run(capsys, *command, "--audio-column", "clip", "--id-column", "take")
-    assert code == 0 and said.startswith("2 recordings, 3.0 s")
+    assert code == 0
+    assert said.startswith("2 recordings, 3.0 s")
 
 
 @pytest.mark.usefixtures("no_page")
