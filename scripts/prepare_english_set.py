@@ -78,14 +78,16 @@ def understood(
         rows = [row for row in csv.DictReader(file, delimiter="\t") if row["source"] == source]
     rows = [row for row in rows if SECONDS[0] <= float(row["seconds"]) <= SECONDS[1]]
     random.Random(f"{seed} {source}").shuffle(rows)
+    taken = 0
     with tqdm(total=min(count, len(rows)), unit="clip", desc=source, disable=None) as bar:
         for row in rows:
-            if bar.n == count:
+            if taken == count:
                 return
             path = data / "unheard" / row["path"]
             waveform = load_audio(path, target_rate=RATE).waveform.numpy()
             first, second = (normalize(listen(waveform)) for listen in listeners)
             if first == second and len(first.split()) >= FEWEST_WORDS:
+                taken += 1
                 bar.update()
                 yield Clip(row["id"], path, source, row["speaker"], first)
 
