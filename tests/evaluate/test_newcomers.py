@@ -96,6 +96,7 @@ def test_columns_of_ones_own_can_be_named(folder, tmp_path, tiny_folder, capsys)
     code, said, _ = run(capsys, *command, "--audio-column", "clip", "--id-column", "take")
     assert code == 0
     assert said.startswith("2 recordings, 3.0 s")
+    assert "\nbit/s" in said  # also where codes alone are wanted
 
 
 @pytest.mark.usefixtures("no_page")
