@@ -176,8 +176,9 @@ def selection_of(protocol: Protocol, asked: Mapping[str, Any]) -> Selection:
     }
     for name, (wanted, default) in rules.items():
         given = tuple(asked[name]) if isinstance(asked[name], (list, tuple)) else asked[name]
-        same = name == "metrics" and set(given) == set(wanted)  # in whatever order
-        if not same and given not in (wanted, default):
+        if name == "metrics" and set(asked[name]) == set(protocol.judges.metrics):
+            continue  # in whatever order
+        if given not in (wanted, default):
             raise XCodec2Error(
                 f"{protocol.title} fixes {name} to {setting_text(wanted)}, not "
                 f"{setting_text(given)}: leave {name} out, or the protocol"
