@@ -56,7 +56,7 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     reasons += undefined(systems)
     costs = summary["cost"].items()
     reasons += [f"cost of {name}: {found['error']}" for name, found in costs if "error" in found]
-    reasons += failures(summary["failed"], systems)
+    reasons += failed(summary["failed"], systems)
     if reasons:
         yield ""
     yield from reasons
@@ -115,12 +115,12 @@ def undefined(systems: Mapping[str, Any]) -> list[str]:
     return shown
 
 
-def failures(failed: Sequence[Mapping[str, Any]], systems: Mapping[str, Any]) -> list[str]:
+def failed(rows: Sequence[Mapping[str, Any]], systems: Mapping[str, Any]) -> list[str]:
     """What failed and why, the most frequent reasons first: a codec that fails on every file is not
     hidden behind one broken recording.
     """
     found: dict[str, dict[str, list[str]]] = {}
-    for row in failed:
+    for row in rows:
         found.setdefault(row["error"], {}).setdefault(row["system"], []).append(row["id"])
     ordered = sorted(found.items(), key=lambda item: -sum(map(len, item[1].values())))
     shown = []

@@ -79,7 +79,11 @@ class CommandCodec:
     def in_places(
         self, waveform: np.ndarray, folder: Path, places: dict[str, str]
     ) -> tuple[np.ndarray, bytes]:
-        """(N,) at 16 kHz → (M,) float32 at 16 kHz, and all that the first command wrote."""
+        """(N,) at 16 kHz → (M,) float32 at 16 kHz, and all that the first command wrote.
+
+        Raises:
+            XCodec2Error: As `__call__`.
+        """
         coded, decoded = folder / "coded", folder / "decoded"
         coded.mkdir()
         decoded.mkdir()
