@@ -1,19 +1,19 @@
 #!/bin/sh
-# pesq 0.0.4 (with NumPy 1.26.4, x86-64 Linux): half of a call goes into numbers near 1e-40.
+# pesq 0.0.4 (with NumPy 1.26.4, x86-64 Linux): half of a call goes into denormal numbers.
 #
 # A guess from memory: what PESQ costs depends on how long the speech is, and the silence that it puts
 # before and behind it is the cheapest part.
-# So it is: its recursive filters run on into digital silence in single precision, where what they
-# remember halves for ever without becoming 0. Such denormal numbers take a processor's slow path, and
-# every pause of exact zeros brings more of them. With denormals flushed to zero (what
+# So it is: its recursive filters run on into digital silence, where what they remember becomes less and
+# less without becoming 0. Such denormal numbers take a processor's slow path, and every pause of exact
+# zeros brings more of them. With denormals flushed to zero (what
 # `torch.set_flush_denormal(True)` does) the score is the same to the last bit, and calls take about
 # half of their time on a Zen 4.
 # Counted here are instructions with a denormal operand: each one raises a signal, and is stepped over.
 #
 # Output seen:
-#   noise throughout: 1.0826 with N0 such instructions
-#   noise, a second of zeros in the middle: ...
-#   flushed: the same score, 0 such instructions
+#   noise throughout: 4.5556 with 1651706 such instructions
+#   half a second of zeros in it: 4.5926 with 1942878 such instructions
+#   the same, flushed to zero: 4.5926 with 0 such instructions
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
