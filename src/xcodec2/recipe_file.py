@@ -136,7 +136,8 @@ class RecipeReader(Generic[R]):
         result: dict[str, Any] = {}
         for key, value in values.items():
             now = self.renamed_keys.get(above + key, above + key)
-            name = now.rpartition(".")[2]
+            # A key of a user's own, such as a file's name, may have dots in it.
+            name = key if now == above + key else now.rpartition(".")[2]
             if name != key:
                 if name in values:
                     raise RecipeError(f"{place}: has both {above}{key} and {now}; keep {now}")

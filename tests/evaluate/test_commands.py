@@ -117,10 +117,18 @@ def test_faults_are_named(tmp_path, monkeypatch):
         "cmd:cp {in} {code}:true {code} {out}": r"true left 0 files in the place of \{out\}",
         "cmd:sh -c 'echo broke >&2; exit 3' {in} {code}:cp {code} {out}": "sh failed: broke",
         "cmd:sh -c 'exit 3' {in} {code}:cp {code} {out}": "exit status 3, and no reason given",
-        "cmd:cp {in} {code}:sh -c 'echo no audio > \"$2\"' - {code} {out}": r"out\.wav",
+        "cmd:cp {in} {code}:sh -c 'echo no audio > \"$2\"' - {code} {out}": r"\{out\}",
+        "cmd:cp {in} {code}:sh -c 'echo \"$2 and $2.tmp\" >&2; exit 1' - {code} {out}": (
+            r"failed: \{out\} and \{out\}\.tmp$"
+        ),
     }.items():
-        with pytest.raises(XCodec2Error, match=wanted):
-            baseline(text)(clip)
+        said = set()
+        for _ in range(2):  # a reason that has a folder of its own each time is no reason
+            with pytest.raises(XCodec2Error, match=wanted) as failed:
+                baseline(text)(clip)
+            said.add(str(failed.value))
+        assert len(said) == 1, said
+        assert "xcodec2-" not in said.pop()
     monkeypatch.setattr(programs, "TIMEOUT", 0.3)
     marker = tmp_path / "late"
     started = time.monotonic()

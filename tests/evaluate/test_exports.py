@@ -128,7 +128,11 @@ addEventListener("load", () => {
   const mel = heads.find((head) => head.textContent.startsWith("mel"));
   mel.click(); mel.click();
   const sorted = shown();
-  const found = { first, a, count, better, low, sorted, errors: window.seen,
+  set("system", "theirs");
+  const narrow = heads.filter((head) => head.offsetWidth).map((head) => head.textContent);
+  set("system", "");
+  const wide = heads.filter((head) => head.offsetWidth).length;
+  const found = { narrow, wide, first, a, count, better, low, sorted, errors: window.seen,
     injected: window.injected ?? 0, sideways: document.documentElement.scrollWidth - innerWidth };
   const text = btoa(unescape(encodeURIComponent(JSON.stringify(found))));
   document.body.innerHTML = "<pre>" + text + "</pre>";
@@ -164,6 +168,9 @@ def test_the_leaderboard_sorts_and_filters_in_a_browser(report, tmp_path):
     assert len(found["low"]) == 2
     assert found["sorted"][0].startswith(("better", "<img"))
     assert found["sideways"] <= 0
+    # Of rows that have no more than STOI, no other column is shown.
+    assert found["narrow"] == ["system", "language", "condition", "corpus", "STOI ↑", "report"]
+    assert found["wide"] == 6 + 5 + 1
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from xcodec2.evaluate.lm.streams import (
     streams_of,
 )
 from xcodec2.evaluate.lm.training import LmRecipe
-from xcodec2.evaluate.report.language_model import lm_models, rows_of_systems
+from xcodec2.evaluate.report.language_model import lm_lines, lm_models, rows_of_systems
 from xcodec2.evaluate.systems.kmeans import kmeans_system
 from xcodec2.evaluate.systems.named import baseline
 from xcodec2.evaluate.text_probe import text_probe
@@ -175,6 +175,20 @@ def test_several_codebooks_have_a_second_row_in_the_delayed_layout(
     assert facts["delayed"]["bits_a_second"] != facts["bits_a_second"]
     assert [name for name, _ in rows_of_systems(lm)] == ["two", "two, delayed"]
     assert "two, delayed" in lm_models(lm)
+
+
+def test_a_broken_codec_costs_its_own_language_model_alone(recordings, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LmRecipe", lambda tokens, seed: LmRecipe(tokens, seed, **SMALL))
+    broken = baseline("cmd@broken:false {in} {code}:cp {code} {out}")
+    works = TokenizerSystem("works", TwoBooks("oracle"))
+    lm = language_models([broken, works], recordings, tmp_path, LmPlan(0.05, 1, 0))
+    assert list(lm["systems"]) == ["works"]
+    assert list(lm["failed"]) == ["broken"]
+    said = list(lm_lines(lm))
+    assert said[-1].startswith("  no model of broken: a language model needs recordings")
+    assert "No model of broken." in lm_models(lm)
+    with pytest.raises(XCodec2Error, match="broken: a language model needs recordings"):
+        language_models([broken], recordings, tmp_path, LmPlan(0.05, 1, 0))
 
 
 def test_intervals_are_students():

@@ -33,7 +33,11 @@ def summary(systems: dict) -> dict:
             "nano": {"use": {"total": 1928, "entropy_bits": 10.0}, "phones": None, "speakers": None}
         },
         "missing": {"dnsmos": "its weights are not here; fetch them with: …"},
-        "failed": [{"id": "a", "system": "nano", "error": "silent"}] * 3,
+        "failed": [
+            {"id": "a", "system": "nano", "error": "silent"},
+            {"id": "a", "system": "mulaw", "error": "silent"},
+            *({"id": name, "system": "nano", "error": "broke"} for name in "bcd"),
+        ],
     }
 
 
@@ -56,7 +60,8 @@ def test_systems_stand_side_by_side_with_intervals_and_what_failed_below():
         "",
         "missing: dnsmos: its weights are not here; fetch them with: …",
         "not defined: wer on 2 files of every system: knows en",
-        "failed: 3 of 6 rows, the first: a, nano: silent",
+        "failed: b and 2 more of nano: broke",
+        "failed: a of every system: silent",
     ]
 
 

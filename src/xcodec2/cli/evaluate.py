@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from xcodec2.cli.options import channel_option, device_option
+from xcodec2.cli.options import (
+    READING,
+    channel_option,
+    check_device,
+    corpus_options,
+    device_option,
+)
 from xcodec2.cli.terminal import say
 from xcodec2.extras import require
 
@@ -154,6 +161,7 @@ RENAMED = {
 @click.option("--speaker", hidden=True)
 @click.option("--judge-sample", hidden=True, type=click.IntRange(1))
 @device_option
+@corpus_options
 @channel_option
 def evaluate(
     source: str, out: Path, models: tuple[str, ...], metrics: str | None, **options: Any
@@ -204,7 +212,13 @@ def evaluate(
             raise click.UsageError("--robustness evaluates no models and baselines: leave them out")
         models, options["baselines"] = (), tuple(f"change:{name}" for name in CHANGES)
         options["cost"] = False
+    if models:
+        check_device(options["device"])
+    options["reading"] = {name: options.pop(name) for name in READING}
     summary = run(source, out, models=models, metrics=named, **options)
     for line in summary_lines(summary, shutil.get_terminal_size().columns):
         say(line)
     say(f"report: {out / 'report.html'}")
+    if not any(found["recordings"] for found in summary["systems"].values()):
+        reasons = Counter(row["error"] for row in summary["failed"])
+        raise click.ClickException(f"nothing could be measured: {reasons.most_common(1)[0][0]}")

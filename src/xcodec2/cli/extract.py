@@ -6,7 +6,13 @@ import json
 
 import click
 
-from xcodec2.cli.options import channel_option, check_device, device_option, model_option
+from xcodec2.cli.options import (
+    channel_option,
+    check_device,
+    corpus_options,
+    device_option,
+    model_option,
+)
 from xcodec2.cli.terminal import say_lines
 from xcodec2.extras import require
 
@@ -55,31 +61,7 @@ from xcodec2.extras import require
     show_default=True,
     help="Seconds allowed for reading one recording.",
 )
-@click.option(
-    "--audio-column",
-    metavar="NAME",
-    help="Column with the audio or its path.  [default: found by name]",
-)
-@click.option("--id-column", metavar="NAME", help="Column with unique row ids.")
-@click.option("--subset", metavar="NAME", help="Subset of a Hugging Face data set.")
-@click.option("--split", metavar="NAME", help="Split of a Hugging Face data set.")
-@click.option(
-    "--segments",
-    type=click.Choice(["auto", "seconds", "milliseconds", "samples", "none"]),
-    default="auto",
-    show_default=True,
-    help="Unit of columns such as start and end; none: whole files, whatever the columns say.",
-)
-@click.option(
-    "--encoding",
-    metavar="NAME",
-    help="Encoding of text manifests: utf-16, latin-1, ...  [default: UTF-8]",
-)
-@click.option(
-    "--remote/--no-remote",
-    default=True,
-    help="Whether a manifest may name URLs (http://, s3://, file://, ...).  [default: remote]",
-)
+@corpus_options
 @channel_option
 @click.option("--retry-errors", is_flag=True, help="Process shards with errors again.")
 def extract(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from xcodec2 import XCodec2Model
     from xcodec2.quick import QuickModel
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
 
 INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 INPUT_FILE_OR_STDIN = click.Path(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
@@ -42,6 +47,44 @@ channel_option = click.option(
     metavar="N",
     help="Use this channel, counted from 0, instead of the average of all.",
 )
+
+READING = ("audio_column", "id_column", "subset", "split", "segments", "encoding", "remote")
+
+
+def corpus_options(command: Command) -> Command:
+    """The options of `READING`, which say how a corpus is to be read."""
+    options = (
+        click.option(
+            "--audio-column",
+            metavar="NAME",
+            help="Column with the audio or its path.  [default: found by name]",
+        ),
+        click.option("--id-column", metavar="NAME", help="Column with unique row ids."),
+        click.option("--subset", metavar="NAME", help="Subset of a Hugging Face data set."),
+        click.option("--split", metavar="NAME", help="Split of a Hugging Face data set."),
+        click.option(
+            "--segments",
+            type=click.Choice(["auto", "seconds", "milliseconds", "samples", "none"]),
+            default="auto",
+            show_default=True,
+            help="Unit of columns such as start and end; none: whole files, whatever the columns "
+            "say.",
+        ),
+        click.option(
+            "--encoding",
+            metavar="NAME",
+            help="Encoding of text manifests: utf-16, latin-1, ...  [default: UTF-8]",
+        ),
+        click.option(
+            "--remote/--no-remote",
+            default=True,
+            help="Whether a manifest may name URLs (http://, s3://, file://, ...).  [default: "
+            "remote]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def load_model(

@@ -38,6 +38,12 @@ def load_recording(recording: Recording) -> tuple[np.ndarray, str]:
     return waveform, hashlib.sha256(waveform.tobytes()).hexdigest()
 
 
+def is_taken(waveform: np.ndarray, seconds: tuple[float, float] | None) -> bool:
+    """Whether a recording, (N,) at 16 kHz, is as long as asked for."""
+    shortest, longest = seconds or (0.0, float("inf"))
+    return shortest <= len(waveform) / SAMPLE_RATE <= longest
+
+
 def match_original(waveform: np.ndarray, sample_rate: int, num_samples: int) -> np.ndarray:
     """Bring decoded speech to the rate and the length of the original.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from xcodec2 import __version__
 from xcodec2.corpus import Recording, read_corpus
 from xcodec2.corpus.decoders import with_decoders
 from xcodec2.corpus.parts import on_channel
+from xcodec2.corpus.source import unique
 from xcodec2.deprecation import renamed_arguments
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.audio import load_recording
@@ -43,6 +45,8 @@ from xcodec2.evaluate.systems.tokenizer import TokenizerSystem
 from xcodec2.evaluate.text_probe import text_probe
 from xcodec2.files import replacing
 
+IN_PYTHON = "recordings given in Python"
+
 
 @renamed_arguments(
     measures="metrics",
@@ -52,7 +56,7 @@ from xcodec2.files import replacing
     judge_sample="costly_sample",
 )
 def evaluate(
-    source: str | Iterable[Recording],
+    source: str | os.PathLike[str] | Iterable[Recording],
     out: str | Path,
     *,
     models: Sequence[str] = ("nano",),
@@ -69,6 +73,7 @@ def evaluate(
     workers: int = 1,
     device: str = "cpu",
     channel: int | None = None,
+    reading: Mapping[str, Any] | None = None,
     cost: bool = True,
     worst: int = 10,
     audio: bool = True,
@@ -101,6 +106,8 @@ def evaluate(
         workers: Processes.
         device: For models.
         channel: The one to take of each recording, from 0; None averages them.
+        reading: How the corpus is to be read, as `xcodec2.corpus.read_corpus` takes it:
+            audio_column, split, encoding, …
         cost: Whether real-time factor and memory are measured, too.
         worst: How many of the worst files to show.
         audio: Whether these have players.
@@ -122,6 +129,7 @@ def evaluate(
         XCodec2Error: The whole run makes no sense: an unknown metric, no usable recording, …, or
             does not match its protocol.
     """
+    source = os.fspath(source) if isinstance(source, os.PathLike) else source
     if workers < 1:
         raise XCodec2Error("workers must be 1 or more")
     if lm_seeds < 1 or lm_sentences < 0 or (lm_minutes is not None and lm_minutes <= 0):
@@ -135,7 +143,7 @@ def evaluate(
         selection = selection_of(rules, {**asked, "channel": channel})
         seconds = rules.corpus.seconds
     metric_set = MetricSet(selection)
-    recordings = list(with_decoders(read_corpus(source) if isinstance(source, str) else source))
+    recordings = list(with_decoders(recordings_of(source, reading or {})))
     if rules:
         check_judges(rules, metric_set)
         check_corpus(rules, recordings)
@@ -168,15 +176,15 @@ def evaluate(
     if not rows:
         raise XCodec2Error("no recording is left: none is as long as seconds=... asks for")
     columns = metric_set.columns
+    used = {row["id"] for row in rows}
+    kept = [recording for recording in recordings if recording.id in used]
     lm = None
     if lm_minutes is not None:
-        used = {row["id"] for row in rows}
-        kept = [recording for recording in recordings if recording.id in used]
         lm_plan = LmPlan(lm_minutes, lm_seeds, lm_sentences, selection.asr)
         lm = lm_part(loaded, kept, folder, lm_plan, labels, workers)
     summary = {
         "version": __version__,
-        "source": source if isinstance(source, str) else "recordings given in Python",
+        "source": source if isinstance(source, str) else IN_PYTHON,
         "recordings": len({row["id"] for row in rows}),
         "corpus_sha256": corpus_digest(
             {row["id"]: row["content"] for row in rows if "content" in row}.values()
@@ -214,8 +222,25 @@ def evaluate(
     )
     write_text(folder / "report.html", shown)
     if exports:
-        write_exports(summary, exports, folder / "exports", loaded, recordings)
+        write_exports(summary, exports, folder / "exports", loaded, kept)
     return summary
+
+
+def recordings_of(
+    source: str | Iterable[Recording], reading: Mapping[str, Any]
+) -> Iterable[Recording]:
+    """A corpus' recordings, each with an id of its own.
+
+    Raises:
+        XCodec2Error: Two have one id, there is no such corpus, or it is not read so.
+    """
+    if isinstance(source, str):
+        return read_corpus(source, **reading)
+    if reading:
+        raise XCodec2Error(
+            "recordings that are given in Python are read already: leave reading out"
+        )
+    return unique(iter(source), IN_PYTHON)
 
 
 def chosen(recordings: list[Recording], sample: int | None) -> list[Recording]:

@@ -173,7 +173,12 @@ def versa(folder: Path, systems: Sequence[System], recordings: Sequence[Recordin
     """
     lists: dict[str, list[str]] = {}
     texts = []
-    names = {system.name: safe_name(system.name) for system in systems}
+    names: dict[str, str] = {}
+    for system in systems:
+        name = safe_name(system.name)
+        while name in (*names.values(), "gt"):  # the originals' folder
+            name += "-"
+        names[system.name] = name
     for number, recording in enumerate(tqdm(recordings, unit="file", disable=None)):
         key = f"{number:06d}-{safe_name(recording.id)}"
         try:

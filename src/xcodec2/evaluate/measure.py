@@ -60,8 +60,12 @@ def measure(speech: Speech, system: System, metrics: Sequence[Metric]) -> dict[s
     row: dict[str, Any] = {"seconds": len(speech.waveform) / SAMPLE_RATE}
     encode = system.codes if isinstance(system, TokenizerSystem) else None
     try:
-        if encode and not metrics:  # codes alone are wanted: nothing is decoded
-            return row | {"codes": encode(speech.waveform).tolist()}
+        if (
+            isinstance(system, TokenizerSystem) and not metrics
+        ):  # codes alone are wanted: nothing is decoded
+            codes = system.codes(speech.waveform)
+            rate = codes.size * system.bits_per_code / row["seconds"]
+            return row | {"bit_rate": rate, "codes": codes.tolist()}
         decoded = system(speech.waveform)
         waveform = match_original(decoded.waveform, decoded.sample_rate, len(speech.waveform))
     except XCodec2Error as problem:

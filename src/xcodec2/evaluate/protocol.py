@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import load_recording
+from xcodec2.evaluate.audio import is_taken, load_recording
 from xcodec2.evaluate.metrics import COLUMNS, DEFAULTS, NAMES
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.recipe_file import RecipeReader, refuse
@@ -49,7 +49,8 @@ class CorpusRule:
     """What the corpus has to be.
 
     Attributes:
-        recordings: How many; not checked when it is None.
+        recordings: How many, those that `seconds` leaves out among them; not checked when it is
+            None.
         sha256: `corpus_digest` of them; not checked when it is None.
         files: Recording's id → the first digits of its samples' SHA-256, as `content` of
             rows.parquet has it: all of these and no others. Not checked when empty.
@@ -175,6 +176,8 @@ def selection_of(protocol: Protocol, asked: Mapping[str, Any]) -> Selection:
     }
     for name, (wanted, default) in rules.items():
         given = tuple(asked[name]) if isinstance(asked[name], (list, tuple)) else asked[name]
+        if name == "metrics" and set(asked[name]) == set(protocol.judges.metrics):
+            continue  # in whatever order
         if given not in (wanted, default):
             raise XCodec2Error(
                 f"{protocol.title} fixes {name} to {setting_text(wanted)}, not "
@@ -222,9 +225,19 @@ def check_corpus(protocol: Protocol, recordings: Sequence[Recording]) -> None:
             raise XCodec2Error(
                 f"{protocol.title} is in {rule.language}; {recording.id} is in {spoken}"
             )
-    contents = {}
-    if rule.files or rule.sha256 is not None:
-        contents = {recording.id: load_recording(recording)[1] for recording in recordings}
+    contents, unusable = {}, {}
+    for recording in recordings if rule.files or rule.sha256 is not None else ():
+        # As a run takes them: what it cannot use, or leaves out, is in no digest of its own.
+        try:
+            waveform, content = load_recording(recording)
+        except XCodec2Error as problem:
+            unusable[recording.id] = str(problem)
+            continue
+        if is_taken(waveform, rule.seconds):
+            contents[recording.id] = content
+    for name in rule.files:
+        if name in unusable:
+            raise XCodec2Error(f"{protocol.title} needs {name}: {unusable[name]}")
     if rule.files:
         deviations = {
             "lacks": [name for name in rule.files if name not in contents],
@@ -244,9 +257,10 @@ def check_corpus(protocol: Protocol, recordings: Sequence[Recording]) -> None:
     if rule.sha256 is not None:
         found = corpus_digest(contents.values())
         if found != rule.sha256:
+            broken = "".join(f"; without {name}: {why}" for name, why in unusable.items())
             raise XCodec2Error(
                 f"{protocol.title} has other recordings: its digest is {rule.sha256}, and this "
-                f"corpus has {found}"
+                f"corpus has {found}{broken}"
             )
 
 

@@ -17,13 +17,13 @@ import torch
 
 from xcodec2.corpus import Recording
 from xcodec2.errors import XCodec2Error
-from xcodec2.evaluate.audio import SAMPLE_RATE, load_recording
+from xcodec2.evaluate.audio import is_taken, load_recording
 from xcodec2.evaluate.journal import Journal
 from xcodec2.evaluate.measure import Speech, measure, row_key
 from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.evaluate.systems.named import baseline
 from xcodec2.evaluate.systems.system import System
-from xcodec2.evaluate.systems.tokenizer import model_system
+from xcodec2.evaluate.systems.tokenizer import model_names, model_system
 
 AHEAD = 4  # recordings per worker that wait or are under way: keeps workers busy and memory flat
 
@@ -52,7 +52,8 @@ class EvaluationPlan:
 
     def systems(self) -> list[System]:
         """Load them. Raises XCodec2Error for what cannot be, and when two have one name."""
-        systems = [model_system(source, self.device) for source in self.models]
+        models = zip(self.models, model_names(self.models), strict=True)
+        systems: list[System] = [model_system(one, self.device, name) for one, name in models]
         systems += [*self.made, *(baseline(name) for name in self.baselines)]
         names = [system.name for system in systems]
         if twice := {name for name in names if names.count(name) > 1}:
@@ -109,8 +110,7 @@ class Worker:
             waveform, content = load_recording(recording)
         except XCodec2Error as problem:
             return Result({}, {}, error=str(problem))
-        shortest, longest = self.plan.seconds or (0.0, float("inf"))
-        if not shortest <= len(waveform) / SAMPLE_RATE <= longest:
+        if not is_taken(waveform, self.plan.seconds):
             return Result({}, {}, left_out=True)
         columns = recording.columns
         speech = Speech(

@@ -77,15 +77,26 @@ def language_models(
         workers: Processes that train.
 
     Returns:
-        minutes, tokens, seeds, how it was spoken, and for each system its facts: see `lm_facts`.
+        minutes, tokens, seeds, how it was spoken, for each system its facts (see `lm_facts`), and
+        why others have none.
 
     Raises:
-        XCodec2Error: No system has codes, recordings are too few, or a file cannot be written.
+        XCodec2Error: No system has codes, recordings are too few for each, or a file cannot be
+            written.
     """
-    found = {system.name: streams_of(system, recordings, labels) for system in systems}
-    streams = {name: stream for name, stream in found.items() if stream is not None}
+    streams: dict[str, Streams] = {}
+    failed: dict[str, str] = {}
+    for system in systems:
+        try:
+            found = streams_of(system, recordings, labels)
+        except XCodec2Error as problem:  # a broken codec costs its own model alone
+            failed[system.name] = str(problem)
+            continue
+        if found is not None:
+            streams[system.name] = found
     if not streams:
-        raise XCodec2Error("no system has codes that a language model could learn from")
+        nothing = "no system has codes that a language model could learn from"
+        raise XCodec2Error(next(iter(failed.values()), nothing))
     tokens = max(1, round(plan.minutes * 60 * next(iter(streams.values())).bytes_a_second))
     judges = Listeners(plan.asr) if plan.sentences else None
     by_name = {system.name: system for system in systems}
@@ -122,6 +133,7 @@ def language_models(
         "told": "phones" if labels else f"the first {PROMPT:g} s",
         "temperature": TEMPERATURE,
         "missing": judges.missing if judges else {},
+        "failed": failed,
         "judges": heard,
         "systems": {
             name: system_facts(name, stream, jobs, keys, kept, tokens)

@@ -91,7 +91,7 @@ def explained(lm: Mapping[str, Any]) -> str:
             f"({lm['judges'] or 'nobody listens'})."
         )
     missing = "".join(f" No {name}: {why}." for name, why in lm.get("missing", {}).items())
-    return words + missing
+    return words + missing + "".join(f" No model of {name}." for name in lm.get("failed", {}))
 
 
 def told(lm: Mapping[str, Any]) -> str:
@@ -127,3 +127,5 @@ def lm_lines(lm: Mapping[str, Any]) -> Iterator[str]:
             for column, value in lm_numbers(found)
         ]
         yield f"  {name}: {', '.join(parts)} ({found['layout']})"
+    for why in lm.get("failed", {}).values():
+        yield f"  no model of {why}"

@@ -37,6 +37,7 @@ def style(salt: str) -> Any:
     plain: dict[Any, Any] = {
         "svg.fonttype": "none",
         "svg.hashsalt": salt,
+        "text.parse_math": False,  # names are names, whatever dollars are in them
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,

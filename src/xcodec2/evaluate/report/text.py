@@ -56,10 +56,7 @@ def summary_lines(summary: Mapping[str, Any], width: int = 80) -> Iterator[str]:
     reasons += undefined(systems)
     costs = summary["cost"].items()
     reasons += [f"cost of {name}: {found['error']}" for name, found in costs if "error" in found]
-    if failed := summary["failed"]:
-        first = f"{failed[0]['id']}, {failed[0]['system']}: {failed[0]['error']}"
-        rows = sum(found["recordings"] + found["failed"] for found in systems.values())
-        reasons.append(f"failed: {len(failed)} of {rows} rows, the first: {first}")
+    reasons += failed(summary["failed"], systems)
     if reasons:
         yield ""
     yield from reasons
@@ -115,6 +112,25 @@ def undefined(systems: Mapping[str, Any]) -> list[str]:
         shown.append(f"not defined: {metric} on {files} of {named}: {why}")
     if len(ordered) > MAX_REASONS:
         shown.append(f"not defined: {len(ordered) - MAX_REASONS} more reasons, in the report")
+    return shown
+
+
+def failed(rows: Sequence[Mapping[str, Any]], systems: Mapping[str, Any]) -> list[str]:
+    """What failed and why, the most frequent reasons first: a codec that fails on every file is not
+    hidden behind one broken recording.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        found.setdefault(row["error"], {}).setdefault(row["system"], []).append(row["id"])
+    ordered = sorted(found.items(), key=lambda item: -sum(map(len, item[1].values())))
+    shown = []
+    for why, of in ordered[:MAX_REASONS]:
+        first, *more = dict.fromkeys(name for names in of.values() for name in names)
+        files = f"{first} and {len(more)} more" if more else first
+        named = "every system" if len(of) == len(systems) > 1 else ", ".join(of)
+        shown.append(f"failed: {files} of {named}: {why}")
+    if len(ordered) > MAX_REASONS:
+        shown.append(f"failed: {len(ordered) - MAX_REASONS} more reasons, in the report")
     return shown
 
 

@@ -64,26 +64,43 @@ class CommandCodec:
             XCodec2Error: A program fails, or leaves no file.
         """
         with tempfile.TemporaryDirectory(prefix="xcodec2-") as folder:
-            wav, coded, decoded = (Path(folder) / name for name in ("in.wav", "coded", "decoded"))
-            coded.mkdir()
-            decoded.mkdir()
-            soundfile.write(wav, waveform, SAMPLE_RATE, subtype="PCM_16")
-            places = {IN: str(wav), CODE: str(coded / "code"), OUT: str(decoded / "out.wav")}
-            run_program(*filled(self.encode, places))
-            written = b"".join(one.read_bytes() for one in sorted(files_below(coded)))
-            if not written:
-                raise XCodec2Error(f"{self.encode[0]} left nothing in the place of {CODE}")
-            wav.unlink()  # so that no decoder can look at it
-            run_program(*filled(self.decode, places))
-            found = files_below(decoded)
-            if len(found) != 1:
-                raise XCodec2Error(
-                    f"{self.decode[0]} left {len(found)} files in the place of {OUT}, not one"
-                )
-            audio = load_audio(str(found[0]), target_rate=SAMPLE_RATE).waveform.numpy()
-        return Decoded(
-            np.ascontiguousarray(audio, np.float32), bits=8.0 * len(written), written=written
-        )
+            places = {IN: "in.wav", CODE: "coded/code", OUT: "decoded/out.wav"}
+            places = {name: str(Path(folder) / place) for name, place in places.items()}
+            try:
+                audio, written = self.in_places(waveform, Path(folder), places)
+            except XCodec2Error as problem:
+                # The folder has another name each time: reasons would never be the same.
+                said = str(problem)
+                for name, place in places.items():
+                    said = said.replace(place, name)
+                raise XCodec2Error(said.replace(f"{folder}/", "")) from problem
+        return Decoded(audio, bits=8.0 * len(written), written=written)
+
+    def in_places(
+        self, waveform: np.ndarray, folder: Path, places: dict[str, str]
+    ) -> tuple[np.ndarray, bytes]:
+        """(N,) at 16 kHz → (M,) float32 at 16 kHz, and all that the first command wrote.
+
+        Raises:
+            XCodec2Error: As `__call__`.
+        """
+        coded, decoded = folder / "coded", folder / "decoded"
+        coded.mkdir()
+        decoded.mkdir()
+        soundfile.write(places[IN], waveform, SAMPLE_RATE, subtype="PCM_16")
+        run_program(*filled(self.encode, places))
+        written = b"".join(one.read_bytes() for one in sorted(files_below(coded)))
+        if not written:
+            raise XCodec2Error(f"{self.encode[0]} left nothing in the place of {CODE}")
+        Path(places[IN]).unlink(missing_ok=True)  # so that no decoder can look at it
+        run_program(*filled(self.decode, places))
+        found = files_below(decoded)
+        if len(found) != 1:
+            raise XCodec2Error(
+                f"{self.decode[0]} left {len(found)} files in the place of {OUT}, not one"
+            )
+        audio = load_audio(str(found[0]), target_rate=SAMPLE_RATE).waveform.numpy()
+        return np.ascontiguousarray(audio, np.float32), written
 
 
 def split_commands(text: str) -> tuple[list[str], list[str]]:

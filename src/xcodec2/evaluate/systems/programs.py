@@ -69,6 +69,8 @@ def run_program(*command: str | Path) -> None:
     if running.returncode:
         lines = said.decode("utf-8", "replace").strip().splitlines()
         last = lines[-1] if lines else f"exit status {running.returncode}, and no reason given"
+        for place in (part for part in command[1:] if isinstance(part, Path)):
+            last = last.replace(str(place), place.name)  # its folder has another name each time
         raise XCodec2Error(f"{name} failed: {last}")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +127,34 @@ class TokenizerSystem:
         return at_16_khz(decoded, self.tokenizer.sample_rate)
 
 
-def model_system(source: str, device: str = "cpu") -> System:
+def model_names(sources: Sequence[str]) -> list[str]:
+    """What models are called: `runs/a/model` and `runs/b/model` are `a/model` and `b/model`.
+
+    Args:
+        sources: As `model_system` takes them.
+
+    Returns:
+        The last part of each path, or as many more as tell it from the others; what is no path, as
+        it is.
+    """
+    paths = [Path(os.path.abspath(one)).parts if Path(one).exists() else (one,) for one in sources]
+    names = []
+    for own in paths:
+        others, taken = [path for path in paths if path != own], 1
+        while taken < len(own) and any(path[-taken:] == own[-taken:] for path in others):
+            taken += 1
+        names.append(str(Path(*own[-taken:])) if len(own) > 1 else own[0])
+    return names
+
+
+def model_system(source: str, device: str = "cpu", name: str | None = None) -> System:
     """The system of `--model SOURCE`.
 
     Args:
         source: As `XCodec2Model.from_pretrained` takes it, or a folder that
             `xcodec2 export --to onnx` has written.
         device: For the former.
+        name: For tables; None takes the last part of its path.
 
     Returns:
         The system, loaded.
@@ -141,7 +164,7 @@ def model_system(source: str, device: str = "cpu") -> System:
     """
     from xcodec2 import XCodec2Model, __version__
 
-    name = Path(source).name if Path(source).exists() else source
+    name = name or model_names([source])[0]
     if (Path(source) / "encoder.onnx").is_file():
         from xcodec2.onnx import OnnxCodec
 
