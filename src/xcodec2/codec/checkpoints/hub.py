@@ -20,6 +20,11 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 LONE_SUFFIXES = (".ckpt", ".safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
+EXPORTS = {
+    "encoder.onnx": "xcodec2.onnx.OnnxCodec",
+    "decoder.onnx": "xcodec2.onnx.OnnxCodec",
+    "codec.json": "xcodec2.mobile.MobileCodec",
+}
 W2V_BERT = "facebook/w2v-bert-2.0"
 NO_DISTILL = (
     "distill-neucodec encodes by DistilHuBERT and SQCodec's encoder, which are not there; "
@@ -90,9 +95,24 @@ def in_folder(folder: Path) -> ModelFiles:
     if len(others) == 1:  # such as a folder with one Lightning checkpoint
         return ModelFiles(name, others, local(CONFIG_FILE))
     nothing = f"{folder} holds no model: none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}"
+    return collect(name, local, f"{nothing}{instead(folder, others)}")
+
+
+def instead(folder: Path, others: list[Path]) -> str:
+    """What a folder that is no model has, and which name was meant; empty where nothing is known.
+
+    Args:
+        folder: Which it is.
+        others: Checkpoints in it.
+    """
     if (folder / "model" / CONFIG_FILE).is_file():  # a run of `xcodec2 train`
-        nothing += f"; its model is {folder / 'model'}"
-    return collect(name, local, nothing)
+        return f"; its model is {folder / 'model'}"
+    if others:
+        return f"; it has {len(others)} checkpoints, name one of them: {min(others)}, ..."
+    for file, runtime in EXPORTS.items():
+        if (folder / file).is_file():
+            return f"; it is an export, for {runtime}: name the model that it was made from"
+    return ""
 
 
 def bundled_codecs() -> list[str]:
