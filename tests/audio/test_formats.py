@@ -252,6 +252,13 @@ def test_other_samples_without_a_header_are_told_to_be_converted(content):
     assert "Invalid" not in str(told.value)
 
 
+def test_pyav_13_names_an_invalid_argument_otherwise(monkeypatch):
+    av = pytest.importorskip("av")
+    monkeypatch.delattr(av, "ArgumentError", raising=False)
+    with pytest.raises(AudioError, match="not audio"):
+        load_audio(noise(8_000).tobytes())
+
+
 def extensible_w64(kind: int, samples: np.ndarray) -> bytes:
     """(samples, channels) in a Wave64 whose kind of samples stands in a sub-format."""
     tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")

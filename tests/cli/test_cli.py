@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import runpy
 import shlex
 import subprocess
@@ -253,7 +254,9 @@ def test_info_tells_codes_from_models_whatever_their_name(
 
 
 def test_convert_goes_both_ways(tiny_folder: Path, tmp_path: Path) -> None:
-    assert run("convert", tiny_folder, tmp_path / "original", "--to", "original").code == 0
+    first = run("convert", tiny_folder, tmp_path / "original", "--to", "original")
+    assert first.code == 0
+    assert re.fullmatch(rf"{tmp_path / 'original'}  \d\.\d MB\n", first.out)
     assert (
         run("convert", tmp_path / "original", tmp_path / "back", "--to", "transformers").code == 0
     )

@@ -15,7 +15,7 @@ import torch
 from fake_hub import COMMIT, FakeHub
 from paths import ROOT
 from safetensors.torch import load_file, save_file
-from test_transformers import reference_features
+from test_transformers import reference_features, with_xcodec2
 from tiny import random_model, speech
 
 from xcodec2 import XCodec2Model
@@ -240,6 +240,7 @@ def test_shards_and_their_index(tmp_path):
         model.save_pretrained(tmp_path, max_shard_size="huge")
 
 
+@with_xcodec2
 def test_transformers_automodel_loads_what_is_written(tmp_path):
     from transformers import AutoModel
 

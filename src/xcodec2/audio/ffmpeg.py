@@ -77,7 +77,8 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
         what = f"damaged or cut short after {seconds:.2f} s; copy it again ({problem.strerror})"
         if not seconds:
             # What it says of contents that it does not know, or may not open, helps nobody.
-            unknown = isinstance(problem, (av.InvalidDataError, av.ArgumentError))
+            # PyAV 13 has another name than later ones for what an invalid argument is.
+            unknown = isinstance(problem, (av.InvalidDataError, ValueError))
             what = NOT_AUDIO if unknown else f"not audio that can be read ({problem.strerror})"
         raise AudioError(f"{name}: {what}") from problem
     file.check(name)

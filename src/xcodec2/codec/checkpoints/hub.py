@@ -25,6 +25,7 @@ EXPORTS = {
     "decoder.onnx": "xcodec2.onnx.OnnxCodec",
     "codec.json": "xcodec2.mobile.MobileCodec",
 }
+EXPORTED_FILES = {".onnx": "ONNX Runtime", ".pte": "ExecuTorch", ".gguf": "codec.cpp or llama.cpp"}
 W2V_BERT = "facebook/w2v-bert-2.0"
 NO_DISTILL = (
     "distill-neucodec encodes by DistilHuBERT and SQCodec's encoder, which are not there; "
@@ -70,6 +71,11 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
         return in_folder(MODELS / name)
     if is_folder:
         return in_folder(path)
+    if is_file and path.suffix in EXPORTED_FILES:
+        raise CheckpointError(
+            f"{name}: is an export, for {EXPORTED_FILES[path.suffix]}: "
+            "name the model that it was made from"
+        )
     if is_file:
         config = path.parent / CONFIG_FILE
         return ModelFiles(path.stem, [path], config if config.is_file() else None)
@@ -153,7 +159,7 @@ def shard_names(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
-        raise CheckpointError(f"{index.name}: not a readable index of a checkpoint") from problem
+        raise CheckpointError(f"{index}: not a readable index of a checkpoint") from problem
     for name in names:
         if (
             not isinstance(name, str)
@@ -161,7 +167,7 @@ def shard_names(index: Path) -> list[str]:
             or not name.endswith(".safetensors")
         ):
             raise CheckpointError(
-                f"{index.name}: names the part {name!r}, which is no plain safetensors file name"
+                f"{index}: names the part {name!r}, which is no plain safetensors file name"
             )
     return names
 
