@@ -322,6 +322,8 @@ def test_a_voc_in_pieces_is_read_without_the_headers_between_them():
 
 def test_of_two_tracks_the_default_one_is_read():
     av = pytest.importorskip("av")
+    if not hasattr(av.stream, "Disposition"):
+        pytest.skip("this PyAV marks no track as the default one")
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as output:
         streams = [output.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
