@@ -192,6 +192,7 @@ def test_a_result_of_before_is_replaced_only_by_a_whole_new_one(
 def test_reconstruct_prints_figures_and_writes_what_was_asked(
     speech: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip("pystoi")
     out, codes, picture = tmp_path / "again.flac", tmp_path / "codes.npz", tmp_path / "both.png"
     result = run(
         *("reconstruct", speech, "-o", out, "--model", tiny_folder),
