@@ -6,7 +6,7 @@
     python benchmarks/cold.py --before /tmp/before --together 1 2 4
 
 Processor seconds (user and system) of alternating runs, medians. The table of
-docs/explanation/speed.md.
+docs/explanation/speed.md. Each build runs its own nano, and decodes codes that it made itself.
 """
 
 from __future__ import annotations
@@ -68,16 +68,21 @@ def main() -> None:
     options = parser.parse_args()
     builds = [*([options.before.resolve()] if options.before else []), ROOT]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
         wave, rate = soundfile.read(DEMO, dtype="float32")
-        soundfile.write(folder / "speech.wav", np.tile(wave, 3)[: SECONDS * rate], rate)
-        cost(ROOT, ["encode", "speech.wav", "-o", "codes.npz"], folder, 1)
+        folders = [Path(name) / str(number) for number in range(len(builds))]
+        for build, folder in zip(builds, folders, strict=True):
+            folder.mkdir()
+            soundfile.write(folder / "speech.wav", np.tile(wave, 3)[: SECONDS * rate], rate)
+            cost(build, ["encode", "speech.wav", "-o", "codes.npz"], folder, 1)
         print("| command | at once | before, CPU s | now | ratio | before, s | now |")
         print("|---|---|---|---|---|---|---|")
         for verb in options.only:
             for together in options.together:
                 rows = [
-                    [cost(build, COMMANDS[verb], folder, together) for build in builds]
+                    [
+                        cost(build, COMMANDS[verb], folder, together)
+                        for build, folder in zip(builds, folders, strict=True)
+                    ]
                     for _ in range(options.rounds)
                 ]
                 used, waited = (

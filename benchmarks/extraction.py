@@ -79,7 +79,15 @@ def long_files(data: Path) -> list[Path]:
 
 
 def model_alone(
-    manifest: str, first: int, step: int, budget: float, exact: bool, ready, go, results
+    model: str,
+    manifest: str,
+    first: int,
+    step: int,
+    budget: float,
+    exact: bool,
+    ready,
+    go,
+    results,
 ) -> None:
     """One process' share: seconds of audio and seconds of encoding."""
     import torch
@@ -88,7 +96,7 @@ def model_alone(
     from xcodec2.extract import encoding
     from xcodec2.extract.reading import PIECE_SECONDS
 
-    encoder = encoding.Encoder(encoding.Settings("nano", batch_seconds=budget))
+    encoder = encoding.Encoder(encoding.Settings(model, batch_seconds=budget))
     if not exact:
         encoding.TOLERANCE = -1.0
     waveforms = [
@@ -108,7 +116,7 @@ def model_alone(
     results.put((sum(map(len, waveforms)) / RATE, time.perf_counter() - start))
 
 
-def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
+def alone(model: str, manifest: Path, workers: int, budget: float, exact: bool) -> float:
     """Seconds of audio a second, all processes together, from the start of the first to the end of
     the last.
     """
@@ -116,7 +124,8 @@ def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
     ready, go, results = context.Barrier(workers + 1), context.Event(), context.Queue()
     processes = [
         context.Process(
-            target=model_alone, args=(str(manifest), n, workers, budget, exact, ready, go, results)
+            target=model_alone,
+            args=(model, str(manifest), n, workers, budget, exact, ready, go, results),
         )
         for n in range(workers)
     ]
@@ -133,14 +142,15 @@ def alone(manifest: Path, workers: int, budget: float, exact: bool) -> float:
 
 
 def pipeline(
-    manifest: Path, out: Path, workers: int, budget: float, rows: int, source: Path
+    manifest: Path, out: Path, rows: int, source: Path, args: argparse.Namespace
 ) -> tuple[float, float, float]:
     """Seconds of audio a second of the whole command of the checkout at `source`, the seconds that
     a second run takes, which finds all done, and the CPU seconds of the first in all its processes.
     """
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "xcodec2.cli", "extract", str(manifest), str(out)]
-    command += ["--workers", str(workers), "--batch-seconds", str(budget), "--rows", str(rows)]
+    command += ["--model", args.model, "--workers", str(args.workers), "--rows", str(rows)]
+    command += ["--batch-seconds", str(args.batch_seconds)]
     environment = {**os.environ, "PYTHONPATH": str(source)}
     times, spent = [], []
     for _ in range(2):
@@ -175,7 +185,7 @@ def side_by_side(manifest: Path, args: argparse.Namespace) -> None:
         found = []
         for number, (name, source) in enumerate(places.items()):
             out = args.work / f"tokens-{args.rows}-{number}"
-            speed, _, cpu = pipeline(manifest, out, args.workers, args.batch_seconds, rows, source)
+            speed, _, cpu = pipeline(manifest, out, rows, source, args)
             speeds[name].append(speed)
             spent[name].append(cpu)
             found.append(codes_of(out))
@@ -208,6 +218,7 @@ def main() -> None:
     parser.add_argument("--data", default="data/nano")
     parser.add_argument("--work", type=Path, default=Path("runs/extraction"))
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--model", default="nano", help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch-seconds", type=float, default=40.0)
     parser.add_argument("--repeat", type=int, default=3)
@@ -220,12 +231,10 @@ def main() -> None:
         return
     turns = []
     for _ in range(args.repeat):
-        plain = alone(manifest, args.workers, args.batch_seconds, exact=False)
-        exact = alone(manifest, args.workers, args.batch_seconds, exact=True)
+        plain = alone(args.model, manifest, args.workers, args.batch_seconds, exact=False)
+        exact = alone(args.model, manifest, args.workers, args.batch_seconds, exact=True)
         out = args.work / f"tokens-{args.rows}"
-        whole, again, _ = pipeline(
-            manifest, out, args.workers, args.batch_seconds, max(50, args.rows // 20), SOURCE
-        )
+        whole, again, _ = pipeline(manifest, out, max(50, args.rows // 20), SOURCE, args)
         turns.append((plain, exact, whole, 100 * whole / exact, again))
         print(f"{plain:.1f}, {exact:.1f}, {whole:.1f}", file=sys.stderr, flush=True)
     plain, exact, whole, share, again = (

@@ -119,17 +119,18 @@ def long_text(
     return found
 
 
-def waveforms(speaker: Speaker, spoken: Spoken, voice: Voice | None) -> list[torch.Tensor]:
+def waveforms(speaker: Speaker, spoken: Spoken, voice: Voice | None) -> list[np.ndarray]:
     """What was said in each piece, as it was decoded."""
-    waveform = speaker.decode(spoken.codes, voice)
-    return list(waveform.split([len(item.codes) * speaker.hop for _, item in spoken.pieces]))
+    waveform = np.asarray(speaker.decode(spoken.codes, voice))
+    ends = np.cumsum([len(item.codes) * speaker.hop for _, item in spoken.pieces])
+    return np.split(waveform, ends[:-1])
 
 
-def at_16_khz(waveform: torch.Tensor, rate: int) -> np.ndarray:
+def at_16_khz(waveform: np.ndarray, rate: int) -> np.ndarray:
     """(N,) for the speaker encoder."""
     from soxr import resample
 
-    return resample(waveform.numpy(), rate, 16_000) if rate != 16_000 else waveform.numpy()
+    return resample(waveform, rate, 16_000) if rate != 16_000 else waveform
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@
 
 All are asked in turn, so that other users of the machine disturb all alike; shown are medians of
 CPU time, or of wall time on a machine that is otherwise idle. Codes at temperature 0 are compared.
+Beside another checkout, the model is the one that that checkout bundles, which both can read.
 --shape 1b makes random bfloat16 weights in the shape of Llasa-1B in a temporary folder (3 GB).
 llama.cpp runs in its process (xllamacpp) with Q8_0 weights; its agreement is the share of codes
 that it gives after the same codes as the package.
@@ -29,8 +30,15 @@ from pathlib import Path
 
 KINDS = ("package", "before", "transformers", "llama.cpp")
 ONE_BY_ONE = ("transformers", "llama.cpp")  # batches are not asked of them
+SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 WARM_UP = 20  # codes before the clock starts
+BUNDLED = Path("xcodec2", "models", "llasa")
+TEXTS = (
+    "Please hold while we try to connect you.",
+    "Your call cannot be completed as dialed.",
+    "The leader has left the conference.",
+)
 
 
 def main() -> None:
@@ -49,10 +57,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where the model is made, and kept")
+    parser.add_argument("--bundled", help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=[*KINDS, "prepare"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.before and "before" not in args.kinds:
         args.kinds.append("before")
+    args.bundled = args.bundled or str(Path(args.before or SOURCE, BUNDLED).resolve())
     if args.serve == "prepare":
         prepare(args)
     elif args.serve:
@@ -96,8 +106,8 @@ def compare(args: argparse.Namespace) -> None:
 
 def start(kind: str, args: argparse.Namespace) -> subprocess.Popen:
     """A process that generates when it is asked."""
-    source = args.before if kind == "before" else str(Path(__file__).parents[1] / "src")
-    names = ("shape", "layers", "dtype", "threads", "clock", "folder")
+    source = args.before if kind == "before" else SOURCE
+    names = ("shape", "layers", "dtype", "threads", "clock", "folder", "bundled")
     options = [part for name in names for part in (f"--{name}", str(getattr(args, name)))]
     kinds = ["--kinds", *args.kinds]
     return subprocess.Popen(
@@ -149,9 +159,14 @@ def source_of(args: argparse.Namespace) -> str:
     return str(args.folder / "model")
 
 
-def texts_of(lm) -> tuple[str, ...]:
-    """What is said: the texts that the bundled model knows."""
-    return lm.metadata.texts
+def asked_of(owner, row: int):
+    """The prompt (L,) of one of the texts for a model or a backend."""
+    text = TEXTS[row % len(TEXTS)]
+    try:
+        from xcodec2.llasa.reading import as_prompted
+    except ImportError:  # an older checkout's models read texts as they are
+        return owner.prompts.prompt(text)
+    return owner.prompts.prompt(as_prompted(text, owner.metadata))
 
 
 def generate_by_package(args: argparse.Namespace):
@@ -165,10 +180,9 @@ def generate_by_package(args: argparse.Namespace):
     torch.set_num_threads(args.threads)
     load = getattr(models, "load_for_speech", models.load_lm)
     backend = InProcess(load(source_of(args), dtype=getattr(torch, args.dtype)))
-    texts = texts_of(backend)
 
     def generate(batch: int, tokens: int) -> list[list[int]]:
-        asked = [backend.prompts.prompt(texts[row % len(texts)]) for row in range(batch)]
+        asked = [asked_of(backend, row) for row in range(batch)]
         sampling = Sampling(temperature=0, max_tokens=tokens)
         made = backend.generate(asked, list(range(batch)), sampling)
         return [item.codes.tolist() for item in made]
@@ -184,10 +198,11 @@ def generate_by_transformers(args: argparse.Namespace):
 
     torch.set_num_threads(args.threads)
     lm = load_lm(source_of(args), dtype=getattr(torch, args.dtype))
-    end = lm.prompts.vocabulary.speech_end
+    vocabulary = lm.prompts.vocabulary
+    end, spoken = vocabulary.speech_end, set(vocabulary.code_ids.tolist())
 
     def generate(batch: int, tokens: int) -> list[list[int]]:
-        ids = torch.from_numpy(lm.prompts.prompt(texts_of(lm)[0]))
+        ids = torch.from_numpy(asked_of(lm, 0))
         made = lm.model.generate(
             input_ids=ids[None],
             attention_mask=torch.ones_like(ids)[None],
@@ -198,7 +213,7 @@ def generate_by_transformers(args: argparse.Namespace):
             cache_implementation="static",
             disable_compile=True,
         )[0, len(ids) :].tolist()
-        return [lm.prompts.vocabulary.to_codes([id for id in made if id != end]).tolist()]
+        return [vocabulary.to_codes([id for id in made if id in spoken]).tolist()]
 
     return generate, None
 
@@ -209,6 +224,7 @@ def generate_by_llama_cpp(args: argparse.Namespace):
 
     from xcodec2.llasa.lm import load_metadata, load_tokenizer
     from xcodec2.llasa.prompts import Prompts
+    from xcodec2.llasa.reading import as_prompted
 
     params = xllamacpp.CommonParams()
     params.model.path = str(args.folder / "q8.gguf")
@@ -218,7 +234,7 @@ def generate_by_llama_cpp(args: argparse.Namespace):
     params.warmup = False
     server = xllamacpp.Server(params)
     prompts = Prompts.of(load_tokenizer(source_of(args)), "llama.cpp")
-    prompt = prompts.prompt(load_metadata(source_of(args)).texts[0]).tolist()
+    prompt = prompts.prompt(as_prompted(TEXTS[0], load_metadata(source_of(args)))).tolist()
 
     def continued(ids: list[int], tokens: int) -> list[int]:
         question = {"prompt": ids, "max_tokens": tokens, "temperature": 0, "top_k": 1}
@@ -241,11 +257,11 @@ def prepare(args: argparse.Namespace) -> None:
     import torch
 
     from xcodec2.llasa.export.gguf import write_gguf
-    from xcodec2.llasa.lm import BUNDLED, load_lm
+    from xcodec2.llasa.lm import load_lm
 
     folder, quantized = args.folder / "model", args.folder / "q8.gguf"
     if not folder.exists():
-        shutil.copytree(BUNDLED, folder)
+        shutil.copytree(args.bundled, folder)
         if args.shape == "1b":
             write_large(folder, args.layers)
     if "llama.cpp" in args.kinds and not quantized.exists():

@@ -95,6 +95,11 @@ def tokens(results: dict) -> float:
     )
 
 
+def row(means: list[float]) -> str:
+    """Cells in the order of JUDGES; error rates are scores below zero."""
+    return " | ".join(f"{abs(mean):.3f}" for mean in means)
+
+
 def draw(results: dict, path: Path) -> None:
     """Quality against compute, one panel a verifier."""
     import matplotlib
@@ -156,14 +161,10 @@ def main() -> None:
         np.mean([sentence["greedy"]["scores"][name] for sentence in results["sentences"]])
         for name in JUDGES
     ]
-    print("| greedy | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    print("| greedy | " + row(means) + " |")
     for size in (1, 2, 4, 8):
         means = [best_of(results, size, name) for name in JUDGES]
-        print(
-            f"| best of {size}, {size * tokens(results):.0f} tokens | "
-            + " | ".join(f"{m:.3f}" for m in means)
-            + " |"
-        )
+        print(f"| best of {size}, {size * tokens(results):.0f} tokens | " + row(means) + " |")
     if args.picture:
         draw(results, args.picture)
 

@@ -4,14 +4,16 @@
 
     pip install -r scripts/nano_data/requirements.txt
     python scripts/prepare_nano_data.py --out data/nano --synthetic
+    python scripts/prepare_nano_data.py --out data/nano-24k --cache data/nano/debian --rate 24000
 
 The recordings come from Debian packages (`nano_data/sources.py` says what, and under which
 license), so this needs apt-get and dpkg-deb, but no root; and PyAV (`pip install av`) to read
 G.722. Synthetic voices (`nano_data/voices.py`) come from PyPI and npm; some voices and sources are
 in the split `unheard`, which is never trained on. The output folder gets one folder per split with
-16 kHz FLAC files and a `manifest.tsv`; beside them lie `rejected.tsv` (what was left out and why)
-and `ATTRIBUTION.md`. A second run redoes only what has changed, an interrupted one goes on where it
-was, and a larger --parts adds to what is there.
+FLAC files of 16 kHz (or --rate: then of the recordings that have it) and a `manifest.tsv`; beside
+them lie `rejected.tsv` (what was left out and why) and `ATTRIBUTION.md`. A second run redoes only
+what has changed, an interrupted one goes on where it was, and a larger --parts adds to what is
+there.
 """
 
 import argparse
@@ -40,11 +42,11 @@ WORKERS = 2
 UNITS_PER_TABLE = 10
 
 
-def prepare_natural(out: Path, cache: Path) -> list[Result]:
+def prepare_natural(out: Path, cache: Path, rate: int) -> list[Result]:
     """Prepare the recordings of all sources."""
     clips = [clip for source in SOURCES for clip in list_clips(source, cache)]
     with get_context("spawn").Pool(WORKERS) as pool:
-        results = mark_doubles(build_clips(clips, out, pool))
+        results = mark_doubles(build_clips(clips, out, pool, rate))
     remove_rejected(out, results)
     return results
 
@@ -93,6 +95,9 @@ def main() -> None:
         default=0,
         help="of the synthetic voices and their sentences (%(default)s)",
     )
+    parser.add_argument(
+        "--rate", type=int, default=16_000, help="of the natural speech, in Hz (%(default)s)"
+    )
     seconds = {"type": float, "metavar": "S"}
     parser.add_argument(
         "--hibari-seconds",
@@ -109,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
     out, cache = arguments.out, arguments.cache or arguments.out / "debian"
     try:
-        natural = prepare_natural(out, cache)
+        natural = prepare_natural(out, cache, arguments.rate)
         write_tables(out, natural, [])
         synthetic = prepare_synthetic(out, cache, arguments, natural) if arguments.synthetic else []
     except PackageError as error:

@@ -21,6 +21,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "src/xcodec2/models/nano/README.md": "reference/models/nano.md",
     "src/xcodec2/models/nano/ATTRIBUTION.md": "reference/models/nano-attribution.md",
+    "src/xcodec2/models/nano-24k/README.md": "reference/models/nano-24k.md",
     "src/xcodec2/models/llasa/README.md": "reference/models/llasa.md",
 }
 #: A file or folder of the repository → the page in docs/ that shows what is in it.

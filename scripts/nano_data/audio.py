@@ -1,4 +1,4 @@
-"""From a file of any kind to 16 kHz speech, or a reason why it is none."""
+"""From a file of any kind to speech at one rate, or a reason why it is none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,6 @@ import soundfile
 import soxr
 
 SAMPLE_RATE = 16_000
-FRAME = SAMPLE_RATE // 100
 
 
 class UnusableError(Exception):
@@ -25,6 +24,7 @@ class Rules:
 
     min_seconds: float
     trim: bool
+    sample_rate: int = SAMPLE_RATE
     margin_seconds: float = 0.15
     # A frame sounds when it is this far above the quiet frames, within the bounds given by the loud
     # ones.
@@ -65,9 +65,9 @@ def _read_with_pyav(path: Path, container_format: str | None) -> tuple[np.ndarra
     return np.concatenate([part.to_ndarray() for part in decoded], axis=1).mean(axis=0), rate
 
 
-def frame_levels(samples: np.ndarray) -> np.ndarray:
-    """Level of each whole 10 ms frame, in dB relative to full scale."""
-    frames = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME)
+def frame_levels(samples: np.ndarray, size: int) -> np.ndarray:
+    """Level of each whole frame of `size` samples, in dB relative to full scale."""
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
     return 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-12)
 
 
@@ -85,27 +85,32 @@ def sounding_frames(levels: np.ndarray, rules: Rules) -> np.ndarray:
 
 def trim_silence(samples: np.ndarray, rules: Rules) -> np.ndarray:
     """Cut what lies before the first and after the last sounding frame, but for a margin."""
-    levels = frame_levels(samples)
+    frame = rules.sample_rate // 100
+    levels = frame_levels(samples, frame)
     if not len(levels):
         raise UnusableError("short")
     if levels.max() < rules.quiet_db:
         raise UnusableError("silent")
     sounding = np.flatnonzero(sounding_frames(levels, rules))
-    margin = round(rules.margin_seconds * SAMPLE_RATE)
-    return samples[max(0, sounding[0] * FRAME - margin) : (sounding[-1] + 1) * FRAME + margin]
+    margin = round(rules.margin_seconds * rules.sample_rate)
+    return samples[max(0, sounding[0] * frame - margin) : (sounding[-1] + 1) * frame + margin]
 
 
 def prepare(
     samples: np.ndarray, rate: int, rules: Rules, lowest_rate: int = SAMPLE_RATE
 ) -> np.ndarray:
-    """Speech at 16 kHz from a recording at `rate`; raises `UnusableError` where the rules leave it
-    out.
+    """Speech at the rules' rate from a recording at `rate`; raises `UnusableError` where they leave
+    it out.
+
+    `lowest_rate`: what a recording for 16 kHz has to have; for more, it has to have that itself.
     """
+    if rules.sample_rate > SAMPLE_RATE:
+        lowest_rate = rules.sample_rate
     if rate < lowest_rate:
         raise UnusableError(f"rate below {lowest_rate / 1000:g} kHz")
-    speech = soxr.resample(samples, rate, SAMPLE_RATE, quality="VHQ")
+    speech = soxr.resample(samples, rate, rules.sample_rate, quality="VHQ")
     if rules.trim:
         speech = trim_silence(speech, rules)
-    if len(speech) < rules.min_seconds * SAMPLE_RATE:
+    if len(speech) < rules.min_seconds * rules.sample_rate:
         raise UnusableError("short")
     return speech

@@ -19,7 +19,6 @@ import soundfile
 from tqdm import tqdm
 
 from nano_data.audio import (
-    SAMPLE_RATE,
     TEST_RULES,
     TRAIN_RULES,
     Rules,
@@ -73,16 +72,17 @@ def write_text(path: Path, content: str) -> None:
     partial_path.rename(path)
 
 
-def build_clips(clips: Iterable[Clip], out: Path, pool: Pool) -> list[Result]:
-    """Prepare all clips into `out/SPLIT/SOURCE/`, skipping the folders that are finished."""
+def build_clips(clips: Iterable[Clip], out: Path, pool: Pool, rate: int) -> list[Result]:
+    """Prepare all clips into `out/SPLIT/SOURCE/` at `rate`, skipping the folders that are
+    finished.
+    """
     units: dict[tuple[str, str], list[Clip]] = defaultdict(list)
     for clip in clips:
         units[clip.split, clip.source].append(clip)
     results: list[Result] = []
     for (split, source), unit in units.items():
-        results += zip(
-            unit, build_unit(unit, RULES[split], out / split / source, pool), strict=True
-        )
+        rules = replace(RULES[split], sample_rate=rate)
+        results += zip(unit, build_unit(unit, rules, out / split / source, pool), strict=True)
     return results
 
 
@@ -129,8 +129,10 @@ def build_clip(clip: Clip, rules: Rules, folder: Path) -> Outcome:
         speech = prepare(samples, rate, rules, clip.lowest_rate)
     except UnusableError as error:
         return Outcome(reason=str(error))
-    soundfile.write(folder / f"{Path(clip.id).name}.flac", speech, SAMPLE_RATE, subtype="PCM_16")
-    return Outcome(len(speech) / SAMPLE_RATE, digest=hashlib.sha256(samples.tobytes()).hexdigest())
+    path = folder / f"{Path(clip.id).name}.flac"
+    soundfile.write(path, speech, rules.sample_rate, subtype="PCM_16")
+    seconds = len(speech) / rules.sample_rate
+    return Outcome(seconds, digest=hashlib.sha256(samples.tobytes()).hexdigest())
 
 
 def mark_doubles(results: Iterable[Result]) -> list[Result]:

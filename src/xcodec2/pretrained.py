@@ -60,8 +60,8 @@ class Pretrained(Rates, CodecNetwork):
         """Load trained weights, ready for inference.
 
         Args:
-            name_or_path: "nano" (bundled), a folder, a checkpoint file, or a Hub id. The format is
-                found by content; see `xcodec2.codec.checkpoints.load`.
+            name_or_path: "nano" or "nano-24k" (bundled), a folder, a checkpoint file, or a Hub id.
+                The format is found by content; see `xcodec2.codec.checkpoints.load`.
             device: where the weights go.
             dtype: bfloat16 is faster, and codes differ; int8 (CPUs, no training) decodes faster
                 still; `xcodec2.codec.inference.precision` says where each is used.

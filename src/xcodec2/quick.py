@@ -8,6 +8,7 @@ run, that model is loaded after all and asked. N samples, T frames.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -113,8 +114,15 @@ class QuickModel(Rates):
             if not is_file_content(codes):
                 name = printable(codes)
             codes = Codes.load(codes, frame_rate=self.frame_rate, codebook_size=self.codebook_size)
-        codes.identity.check_decodable(self.identity, name, stacklevel=3)
+        codes.identity.check_decodable(self.identity_beside(codes), name, stacklevel=3)
         return codes
+
+    def identity_beside(self, codes: Codes) -> CodecIdentity:
+        """Of what decodes: another name may stand for the same encoder, which its hash tells."""
+        own = self.identity
+        if own.weights_hash is None and codes.weights_hash and codes.model != own.model:
+            return replace(own, weights_hash=self.small.weights_hash)
+        return own
 
 
 def quick_stream(

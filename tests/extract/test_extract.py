@@ -22,6 +22,9 @@ from tiny import random_model, speech
 
 from xcodec2 import Codes, XCodec2Model
 from xcodec2.cli import xcodec2
+from xcodec2.codec import constants
+from xcodec2.codec.inference import batches
+from xcodec2.codec.inference.passes import inference
 from xcodec2.codec.quantizer import Quantized
 from xcodec2.corpus import Recording
 from xcodec2.extract import encoding, extract, run
@@ -54,6 +57,22 @@ def test_rows_near_an_edge_are_encoded_alone(monkeypatch):
     edges = torch.tensor([[0.49999, 0.1], [-1.5001, 0.0], [0.2, 0.0], [float("nan"), 0.0]])
     margin = Quantized(edges, edges, edges, bounded=edges).margin
     assert (margin > 1e-3).tolist() == [False, False, True, False]
+
+
+def test_rounding_moves_latents_far_less_than_the_distance_that_counts_as_near(one_thread):
+    model = XCodec2Model.from_pretrained("nano").eval()
+    clip = torch.cat([speech(), speech().flip(0)])
+    waveforms = [clip[300 * n : 300 * n + 4_000 + 900 * (n * 7 % 11)] for n in range(12)]
+
+    def bounded(given: list[torch.Tensor]) -> torch.Tensor:
+        rows, lengths = batches.collate(model, given)
+        with inference(model):
+            return model.quantize(model.encode_features(rows, lengths).latent).bounded
+
+    for alone, row in zip(waveforms, bounded(waveforms), strict=True):
+        one = bounded([alone])[0]
+        frames = model.config.frames(len(alone))
+        assert (one[:frames] - row[:frames]).abs().max() < constants.TOLERANCE / 10
 
 
 def test_a_row_that_cannot_be_encoded_does_not_spoil_its_batch():

@@ -2,12 +2,14 @@
 
 import csv
 import re
+from dataclasses import replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from nano_data import attribution, audio, build, catalogue, packages, sources, transcripts
 
 RATE = audio.SAMPLE_RATE
@@ -57,7 +59,7 @@ def cache(tmp_path: Path) -> Path:
 
 def built(clips: list[catalogue.Clip], out: Path) -> list[build.Result]:
     with ThreadPool(1) as pool:
-        return build.mark_doubles(build.build_clips(clips, out, pool))
+        return build.mark_doubles(build.build_clips(clips, out, pool, RATE))
 
 
 # --- trimming and what is left out ---
@@ -105,6 +107,17 @@ def test_reading_averages_channels_and_resampling_keeps_level(tmp_path: Path) ->
     speech = audio.prepare(*audio.read_audio(tmp_path / "two.wav"), audio.TEST_RULES)
     assert len(speech) == RATE
     assert speech.std() == pytest.approx(0.4 / 2 / np.sqrt(2), rel=0.01)
+
+
+def test_wider_speech_comes_from_recordings_that_have_the_band() -> None:
+    wide = replace(audio.TRAIN_RULES, sample_rate=24_000)
+    quiet = hush(1.5)[:24_000]
+    spoken = np.concatenate([quiet, tone(0.8, 24_000, pitch=10_000.0), quiet])
+    trimmed = audio.prepare(soxr.resample(spoken, 24_000, 44_100), 44_100, wide)
+    assert len(trimmed) / 24_000 == pytest.approx(0.8 + 2 * 0.15, abs=0.03)
+    assert trimmed[9_000:15_000].std() == pytest.approx(0.3 / np.sqrt(2), rel=0.01)
+    with pytest.raises(audio.UnusableError, match="rate below 24 kHz"):
+        audio.prepare(tone(1, 22_050), 22_050, wide, lowest_rate=11_025)
 
 
 def test_g722_is_read_at_16_khz(tmp_path: Path) -> None:

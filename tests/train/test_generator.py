@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_one_pass_gives_what_the_codec_gives_and_both_extra_terms():
     assert all(p.grad is None for p in codec.semantic_encoder.parameters())
     assert codec.fc_encoder.weight.grad.abs().max() > 0
     assert generator.semantic_decoder.fc.weight.grad.abs().max() > 0
+
+
+def test_the_last_blocks_alone_can_learn():
+    frozen = "acoustic_decoder.layers", "acoustic_decoder.prior_net"
+    changes = ['start.checkpoint="nano"', f"start.frozen={json.dumps(frozen)}"]
+    recipe = read_recipe("nano", changes)
+    codec = starting_codec(recipe)
+    Generator(codec, recipe)
+    still = [name for name, value in codec.named_parameters() if not value.requires_grad]
+    assert {".".join(name.split(".")[:2]) for name in still} == set(frozen)
 
 
 def test_codes_are_drawn_to_what_they_are_without_level_and_noise():
@@ -189,5 +200,6 @@ def test_a_start_takes_another_semantic_encoder_and_refuses_one_that_does_not_fi
                 recipe, start=Start(checkpoint="nano", semantic_encoder=str(tmp_path / "teacher"))
             )
         )
-    with pytest.raises(TrainingError, match="no part 'encoder'"):
-        starting_codec(replace(recipe, start=replace(start, frozen=("encoder",))))
+    for name in ("encoder", ""):
+        with pytest.raises(TrainingError, match=f"no part '{name}'"):
+            starting_codec(replace(recipe, start=replace(start, frozen=(name,))))

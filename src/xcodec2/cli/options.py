@@ -21,7 +21,7 @@ model_option = click.option(
     default="nano",
     show_default=True,
     metavar="MODEL",
-    help="nano (bundled), a folder, a checkpoint file or a Hugging Face id.",
+    help="nano or nano-24k (bundled), a folder, a checkpoint file or a Hugging Face id.",
 )
 device_option = click.option(
     "--device",

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xcodec2.codec import constants
 from xcodec2.codec.inference import batches
 from xcodec2.codec.inference.passes import inference
 from xcodec2.errors import XCodec2Error
@@ -25,8 +26,8 @@ from xcodec2.extract.reading import ReadAudio
 if TYPE_CHECKING:
     from xcodec2 import XCodec2Model
 
-# Bounded latents in batches and alone differ by up to 2.4e-5 where attention is heard
-# (docs/guides/extraction.md).
+# Bounded latents in batches and alone differ by up to 2.4e-5 where attention over the whole
+# recording is heard; where the receptive field is finite, by 2e-7 (docs/notes/extraction.md).
 TOLERANCE = 5e-5
 
 
@@ -132,7 +133,8 @@ def certain_codes(model: XCodec2Model, waveforms: list[Tensor]) -> list[Tensor |
     with inference(model):
         latent = model.encode_features(rows.to(model.device), lengths).latent
         quantized = model.quantize(latent)
-    codes, certain = quantized.codes.cpu(), (quantized.margin > TOLERANCE).cpu()
+    tolerance = TOLERANCE if model.receptive_field is None else min(TOLERANCE, constants.TOLERANCE)
+    codes, certain = quantized.codes.cpu(), (quantized.margin > tolerance).cpu()
     sizes = [model.config.frames(len(w)) for w in waveforms]
     return [
         row[:size] if sure[:size].all() else None

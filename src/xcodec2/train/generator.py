@@ -157,12 +157,14 @@ def starting_codec(recipe: Recipe) -> XCodec2Model:
         codec = source if config == source.config else changed_codec(source, config)
     if start.semantic_encoder:
         load_semantic_encoder(codec, start.semantic_encoder)
-    parts = dict(codec.named_children())
+    parts = dict(codec.named_modules())
     for key, names in (("frozen", start.frozen), ("fresh", start.fresh)):
         for name in names:
-            if name not in parts:
+            if not name or name not in parts:
+                there = ", ".join(part for part, _ in codec.named_children())
                 raise TrainingError(
-                    f"recipe.start.{key}: no part {name!r}; there are {', '.join(parts)}"
+                    f"recipe.start.{key}: no part {name!r}; there are {there}, and parts of them "
+                    'as "acoustic_decoder.head"'
                 )
     for name in start.fresh:
         begin_anew(parts[name])
