@@ -19,6 +19,7 @@ import argparse
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -191,8 +192,10 @@ def tested(cell: Cell, python: str) -> dict[str, Any]:
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *cell.tests]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
-        print(done.stdout[-20_000:], file=sys.stderr)
+        print(done.stdout[-20_000:], done.stderr[-5_000:], file=sys.stderr)
     last = (done.stdout.strip().splitlines() or ["nothing was printed"])[-1]
+    if done.returncode < 0:  # not pytest's own end: what it printed last is a row of dots
+        last = f"ended by {signal.Signals(-done.returncode).name}"
     return {"tests": re.sub(r" in [\d.]+s.*|[=|]", "", last).strip(), "failed": done.returncode}
 
 

@@ -3,7 +3,7 @@
 
 import { checkRange } from "./codes_file.js";
 import { AudioError, CheckpointError, CodesError, XCodec2Error } from "./errors.js";
-import { numFrames, readFacts } from "./facts.js";
+import { numFrames, readFacts, sameModel } from "./facts.js";
 import { concat, resample } from "./resample.js";
 import { DecoderStream, EncoderStream, MAX_STEP } from "./streams.js";
 
@@ -174,6 +174,11 @@ export class Codec {
 
   async open(name) {
     const bytes = await this.bytes(name);
+    if (!sameModel(readFacts(bytes), this.facts)) {
+      throw new CheckpointError(
+        `${name}.onnx is of another model than what lies beside it: export the model again`,
+      );
+    }
     const [fast, safe] = this.ways[name.split("_")[0]];
     const sure = await opened(name, bytes, safe);
     const other = fast.providers[0] === "wasm" ? null : await opened(name, bytes, fast).catch(() => null);

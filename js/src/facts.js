@@ -47,6 +47,12 @@ function named(facts) {
   return Object.freeze(found);
 }
 
+/** Whether two graphs go together; a decoder that was trained further does, too. */
+export function sameModel(one, other) {
+  const agreeing = Object.values(NAMES).filter((name) => name !== "model" && name !== "version");
+  return agreeing.every((name) => one[name] === other[name]);
+}
+
 /** Codes of so many samples at the model's rate. */
 export function numFrames(facts, numSamples) {
   return Math.floor(numSamples / facts.hop) + (facts.shortest === 1 ? 1 : 0);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { CheckpointError } from "../src/index.js";
-import { numFrames, readFacts } from "../src/facts.js";
+import { numFrames, readFacts, sameModel } from "../src/facts.js";
 
 const FACTS = {
   model: "nano",
@@ -41,5 +41,14 @@ test("another file, a newer one or half of one is refused", () => {
   const newer = JSON.stringify({ ...FACTS, something_new: 1 });
   for (const bytes of [graph(), graph(property("xcodec2", newer)), whole.slice(0, -9), text("<html>")]) {
     assert.throws(() => readFacts(Uint8Array.from(bytes)), CheckpointError);
+  }
+});
+
+test("graphs go together if they are of the same codes, rates and streams", () => {
+  const read = (facts) => readFacts(graph(property("xcodec2", JSON.stringify(facts))));
+  const nano = read(FACTS);
+  assert.ok(sameModel(nano, read({ ...FACTS, model: "trained further", version: "0.2.0" })));
+  for (const other of [{ weights_hash: "0" }, { sample_rate: 44_100 }, { decoder_ahead: 5 }]) {
+    assert.ok(!sameModel(nano, read({ ...FACTS, ...other })));
   }
 });

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import runpy
 import shlex
 import subprocess
@@ -191,6 +192,7 @@ def test_a_result_of_before_is_replaced_only_by_a_whole_new_one(
 def test_reconstruct_prints_figures_and_writes_what_was_asked(
     speech: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip("pystoi")
     out, codes, picture = tmp_path / "again.flac", tmp_path / "codes.npz", tmp_path / "both.png"
     result = run(
         *("reconstruct", speech, "-o", out, "--model", tiny_folder),
@@ -253,7 +255,9 @@ def test_info_tells_codes_from_models_whatever_their_name(
 
 
 def test_convert_goes_both_ways(tiny_folder: Path, tmp_path: Path) -> None:
-    assert run("convert", tiny_folder, tmp_path / "original", "--to", "original").code == 0
+    first = run("convert", tiny_folder, tmp_path / "original", "--to", "original")
+    assert first.code == 0
+    assert re.fullmatch(rf"{tmp_path / 'original'}  \d\.\d MB\n", first.out)
     assert (
         run("convert", tmp_path / "original", tmp_path / "back", "--to", "transformers").code == 0
     )

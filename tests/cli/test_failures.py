@@ -53,6 +53,7 @@ from xcodec2.cli import main
         (["convert", "nano", "{tmp}/c"], ["--to"]),
         (["convert", "nano", "{tmp}/c", "--to", "onnx"], ["onnx", "original"]),
         (["convert", "nano", "{speech}", "--to", "original"], ["speech.wav", "folder"]),
+        (["export", "nano", "", "--to", "gguf"], ["OUT is empty"]),
         (["encde"], ["encode"]),
         (["--nonsense"], ["--nonsense"]),
     ],

@@ -142,6 +142,43 @@ def test_files_that_are_no_checkpoints_raise_and_run_nothing(tmp_path, name, con
     with pytest.raises(CheckpointError) as error:
         XCodec2Model.from_pretrained(tmp_path / name)
     assert "\n" not in str(error.value)
+    assert str(tmp_path / name) in str(error.value)  # which of several
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_files_that_are_cut_short_are_named(tmp_path, name):
+    random_model().save_pretrained(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        CheckpointError, match=rf"{re.escape(str(tmp_path / name))}: not a readable"
+    ):
+        XCodec2Model.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "meant"),
+    [
+        ("codec/encoder.onnx", r"for xcodec2\.onnx\.OnnxCodec"),
+        ("codec/codec.json", r"for xcodec2\.mobile\.MobileCodec"),
+        ("decoder.pte", "for ExecuTorch"),
+        ("xcodec2.gguf", "for codec.cpp"),
+    ],
+)
+def test_an_export_says_what_runs_it(tmp_path, file, meant):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"GGUF")
+    named = path.parent if path.parent != tmp_path else path
+    with pytest.raises(CheckpointError, match=f"is an export, {meant}.*name the model"):
+        XCodec2Model.from_pretrained(named)
+
+
+def test_several_checkpoints_are_not_guessed_from(tmp_path):
+    for name in ("epoch=1.ckpt", "epoch=2.ckpt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"2 checkpoints, name one of them: .*epoch=1\.ckpt"):
+        XCodec2Model.from_pretrained(tmp_path)
 
 
 def test_missing_models_raise(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from tiny import ASSETS, NEUCODEC, SPECTROGRAM, XCODEC2, random_model, speech
 from xcodec2 import Codes, XCodec2Model
 from xcodec2 import quick as quick_module
 from xcodec2.codec.checkpoints.small import read_small, shapes
+from xcodec2.codec.compiled import library
 from xcodec2.codec.compiled.codec import CompiledCodec
 from xcodec2.codec.compiled.network import suits
 from xcodec2.codec.config import XCodec2Config
@@ -48,6 +50,24 @@ def test_a_whole_is_what_pytorch_makes_of_it(config, half):
     np.testing.assert_allclose(
         engine.decode(codes.numpy()), sound, atol=1e-5 * np.abs(sound).max(), rtol=0
     )
+
+
+def test_without_the_engine_one_warning_says_so_and_codes_are_the_same(monkeypatch, tmp_path):
+    model, clip = random_model(CONFIGS[0]), speech()[:9_000]
+    expected = model.encode(clip, 16_000).codes
+    monkeypatch.setattr(library, "ENGINE", tmp_path / "not there.so")
+    library.load_engine.cache_clear()
+    try:
+        with warnings.catch_warnings(record=True) as seen:
+            random_model(XCODEC2).encode(clip, 16_000)  # the engine is not for it: no word of it
+            assert not seen
+            found = [model.encode(clip, 16_000).codes for _ in range(2)]
+            assert read_small("nano") is None
+        assert [warning.category for warning in seen] == [RuntimeWarning]
+        assert "compiled; install a C compiler" in str(seen[0].message)
+    finally:
+        library.load_engine.cache_clear()
+    assert all(torch.equal(codes, expected) for codes in found)
 
 
 def test_loud_and_silent_input_overflows_nothing():

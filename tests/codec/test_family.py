@@ -244,6 +244,7 @@ def test_relatives_there_and_back(config, missing, tmp_path):
 
 
 def test_onnx_runtime_counts_no_pooled_frames(tmp_path):
+    pytest.importorskip("onnxscript")
     with pytest.warns(UserWarning, match="own form"):
         random_model(POOLED).save_pretrained(tmp_path / "pooled")
     with pytest.raises(XCodec2Error, match="pooled"):

@@ -36,6 +36,12 @@ def quantized(folder) -> tuple[XCodec2Model, XCodec2Model]:
     )
 
 
+def test_pytorch_2_4_has_no_set_submodule(folder, monkeypatch):
+    monkeypatch.delattr(torch.nn.Module, "set_submodule", raising=False)
+    model = XCodec2Model.from_pretrained(folder, dtype=torch.int8)
+    assert int8.is_quantized(model.acoustic_decoder)
+
+
 @pytest.fixture(params=["integers", "floats"])
 def instructions(request, monkeypatch):
     """With the processor's instructions, and as where it has none."""

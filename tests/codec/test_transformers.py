@@ -16,6 +16,9 @@ from xcodec2 import XCodec2Config, XCodec2Model
 from xcodec2.codec.features import kaldi_fbank, normalize_fbank, stack_frames
 
 transformers = pytest.importorskip("transformers")
+with_xcodec2 = pytest.mark.skipif(
+    not hasattr(transformers, "Xcodec2Model"), reason="this transformers has no Xcodec2Model"
+)
 
 
 def reference_features(waveform: Tensor, config: XCodec2Config) -> Tensor:
@@ -45,6 +48,7 @@ def test_features_equal_the_reference(seconds):
     )
 
 
+@with_xcodec2
 @pytest.mark.parametrize("offset", [0.0, 0.3], ids=["clean", "strong DC"])
 @pytest.mark.parametrize("seed", range(3))
 def test_codes_and_waveforms_equal_transformers(tmp_path, seed, offset):
@@ -54,6 +58,7 @@ def test_codes_and_waveforms_equal_transformers(tmp_path, seed, offset):
     check_parity(ours, theirs, speech()[: 80_000 if seed == 0 else 40_000] + offset)
 
 
+@with_xcodec2
 def test_other_sizes_equal_transformers(tmp_path):
     config = replace(
         XCODEC2, semantic_layers=2, semantic_heads=2, acoustic_channels=3, width=96, layers=1
@@ -97,6 +102,7 @@ def test_neucodec_form_loads_in_transformers(tmp_path):
     assert error < 1e-4 * decoded.abs().max()
 
 
+@with_xcodec2
 def test_what_transformers_saved_loads_here(tmp_path):
     ours = random_model()
     ours.save_pretrained(tmp_path / "ours")
@@ -108,6 +114,7 @@ def test_what_transformers_saved_loads_here(tmp_path):
     assert back.weights_hash == ours.weights_hash
 
 
+@with_xcodec2
 def test_default_settings_mean_the_published_sizes(tmp_path):
     settings = transformers.Xcodec2Config().to_diff_dict()
     from xcodec2.codec.checkpoints.transformers import read_config
@@ -127,6 +134,7 @@ def test_spectrogram_models_are_saved_in_our_own_form(tmp_path):
     assert torch.equal(back.encode(speech(), 16_000).codes, ours.encode(speech(), 16_000).codes)
 
 
+@with_xcodec2
 @pytest.mark.slow
 def test_full_size_equals_transformers(tmp_path: Path):
     """Random weights at the published size; 2.5 GB of disk, 8 GB of memory."""

@@ -51,6 +51,8 @@ def encoded_by_ffmpeg(
             stream = output.add_stream(codec, rate=rate)
             stream.layout = "mono"
             if codec == "libmp3lame":
+                if not hasattr(stream.codec_context, "global_quality"):
+                    pytest.skip("this PyAV writes no variable bit rate")
                 stream.codec_context.flags |= 2  # AV_CODEC_FLAG_QSCALE: a variable bit rate
                 stream.codec_context.global_quality = 2 * 118
             for resampled in av.AudioResampler(stream.codec_context.format, "mono", rate).resample(

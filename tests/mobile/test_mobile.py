@@ -87,8 +87,10 @@ def test_executorch_has_the_models_codes_and_sound(tmp_path):
     model, codec = exported(FINITE, tmp_path)
     check(model, codec)
     (tmp_path / "phone" / "encoder.pte").write_bytes(b"not a program")
-    with pytest.raises(CheckpointError, match="cannot load"):
+    with pytest.raises(CheckpointError, match="is damaged, or of another export"):
         MobileCodec(tmp_path / "phone").encode(speech().numpy(), 16_000)
+    with pytest.raises(CheckpointError, match="cannot load"):
+        programs.PhoneProgram(tmp_path / "phone" / "encoder.pte")
 
 
 @pytest.mark.usefixtures("_without_executorch")
@@ -101,6 +103,10 @@ def test_what_cannot_be_exported_or_run_says_so(tmp_path):
     with pytest.raises(CheckpointError, match=r"codec\.json: is missing"):
         MobileCodec(tmp_path)
     _, codec = exported(FINITE, tmp_path)
+    with (tmp_path / "phone" / "decoder.pte").open("a") as file:
+        file.write("of another export")
+    with pytest.raises(CheckpointError, match=r"decoder\.pte: is damaged, or of another export"):
+        codec.decode(np.arange(5))
     (tmp_path / "phone" / "decoder.pte").unlink()
     with pytest.raises(CheckpointError, match=r"decoder\.pte: no such file"):
         codec.decode(np.arange(5))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -44,6 +45,9 @@ def folder(model, tmp_path_factory) -> Path:
     """What `export` makes of `model`."""
     base = tmp_path_factory.mktemp("onnx")
     model.save_pretrained(base / "model")
+    (base / "onnx").mkdir()
+    for name in ("decoder_step.onnx", "encoder.onnx.data", "mine.onnx"):
+        (base / "onnx" / name).write_bytes(b"of a model that was here before")
     with torch.no_grad():  # a caller may well be in it
         export(base / "model", base / "onnx")
     return base / "onnx"
@@ -144,6 +148,30 @@ def test_a_decoder_needs_no_encoder(folder, tmp_path):
     assert len(codec.decode(np.arange(5))) == 5 * 320
     with pytest.raises(XCodec2Error, match=r"encoder\.onnx: no such file; write it with"):
         codec.encode(np.zeros(400, np.float32), 16_000)
+
+
+def test_an_export_leaves_no_graphs_of_the_model_before(folder):
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"encoder.onnx", "decoder.onnx", "mine.onnx"}
+
+
+def test_files_of_two_models_are_not_mixed(folder, tmp_path):
+    import onnx
+
+    shutil.copy(folder / "encoder.onnx", tmp_path)
+    graph = onnx.load(folder / "decoder.onnx")
+    (entry,) = (entry for entry in graph.metadata_props if entry.key == "xcodec2")
+    facts = json.loads(entry.value)
+    entry.value = json.dumps(facts | {"weights_hash": "0123456789abcdef", "model": "other"})
+    onnx.save(graph, tmp_path / "decoder.onnx")
+    codec = OnnxCodec(tmp_path)
+    codec.encode(np.zeros(400, np.float32), 16_000)
+    for _ in range(2):
+        with pytest.raises(XCodec2Error, match=r"decoder\.onnx: is of another model \(other\)"):
+            codec.decode(np.arange(5))
+    entry.value = json.dumps(facts | {"model": "with a decoder trained further"})
+    onnx.save(graph, tmp_path / "decoder.onnx")
+    assert len(OnnxCodec(tmp_path).decode(np.arange(5))) == 5 * 320
 
 
 def test_files_say_what_they_are(model, folder):

@@ -28,6 +28,7 @@ NOT_AUDIO = (
     "without a header (.raw, .vox, .sln, .g722) have to be converted, for example with "
     "`ffmpeg -f s16le -ar 8000 -ac 1 -i old.raw new.wav`"
 )
+VOC = b"Creative Voice File"
 NUMPY_OR_ZIP = (b"\x93NUMPY", b"PK\x03\x04")
 SLACK_SECONDS = 0.1  # containers count the encoder's delay and padding in their duration
 
@@ -46,12 +47,13 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
     if file.at(0, 6).startswith(NUMPY_OR_ZIP):
         raise AudioError(f"{name}: an archive or codes, not audio; `xcodec2 decode` takes codes")
     av = require("av", extra="media", purpose=f"{name}: {why}; FFmpeg, which reads more,")
+    how: dict[str, Any] = {"options": {"format_whitelist": CONTAINERS}}
+    if file.at(0, len(VOC)) == VOC:
+        how = {"format": "voc"}  # by a list, FFmpeg before 8.1 ends the process
     file.seek(0)
     seconds = 0.0
     try:
-        with av.open(
-            file, options={"format_whitelist": CONTAINERS}, metadata_errors="ignore"
-        ) as container:
+        with av.open(file, metadata_errors="ignore", **how) as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: has no audio track")
@@ -77,7 +79,8 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
         what = f"damaged or cut short after {seconds:.2f} s; copy it again ({problem.strerror})"
         if not seconds:
             # What it says of contents that it does not know, or may not open, helps nobody.
-            unknown = isinstance(problem, (av.InvalidDataError, av.ArgumentError))
+            # PyAV 13 has another name than later ones for what an invalid argument is.
+            unknown = isinstance(problem, (av.InvalidDataError, ValueError))
             what = NOT_AUDIO if unknown else f"not audio that can be read ({problem.strerror})"
         raise AudioError(f"{name}: {what}") from problem
     file.check(name)

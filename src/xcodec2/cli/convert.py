@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from xcodec2.cli.options import at_revision, revision_option
+from xcodec2.cli.terminal import say
 
 
 @click.command()
@@ -44,3 +45,5 @@ def convert(
     if target.exists() and not target.is_dir():
         raise click.UsageError(f"{target} is a file; name a folder")
     convert(at_revision(source, revision), target, to=to)
+    size = sum(file.stat().st_size for file in target.glob("*.safetensors"))
+    say(f"{target}  {size / 1e6:.1f} MB")

@@ -40,6 +40,8 @@ def export(source: str, out: str, to: str) -> None:
       xcodec2 export runs/nano-3/model phone/ --to executorch
       xcodec2 export HKUSTAudio/xcodec2 xcodec2.gguf --to gguf
     """
+    if not out:
+        raise click.UsageError("OUT is empty; name a folder, or for gguf a file")
     if to == "gguf":
         from xcodec2.cli.options import load_model
         from xcodec2.codec.checkpoints.gguf import write_codec_gguf

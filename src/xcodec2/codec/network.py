@@ -222,3 +222,9 @@ def pooled(latent: Tensor, size: int) -> Tensor:
         return latent
     whole = latent.shape[1] - latent.shape[1] % size
     return latent[:, :whole].unflatten(1, (-1, size)).mean(2)
+
+
+def replace_part(module: nn.Module, name: str, part: nn.Module) -> None:
+    """Put `part` in the place of the part of that name, as `set_submodule` of PyTorch 2.5 does."""
+    parent, _, child = name.rpartition(".")
+    setattr(module.get_submodule(parent), child, part)

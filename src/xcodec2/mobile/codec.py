@@ -34,6 +34,7 @@ class MobileCodec(OnnxCodec):
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
             self.fixed_step = settings.pop("step")
+            self.digests: dict[str, str] = dict(settings.pop("files"))
             self.facts = CodecFacts(**settings)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as problem:
             raise CheckpointError(
@@ -75,11 +76,16 @@ class MobileCodec(OnnxCodec):
         """An opened file, by the name that its ONNX graph has.
 
         Raises:
-            CheckpointError: It is not there.
+            CheckpointError: It is not there, or of another export.
         """
         if name not in self.sessions:
             path = self.folder / (ENCODER if name == ENCODER_STEP else DECODER)
             if not path.is_file():
                 raise CheckpointError(f"{path}: no such file; export the model again")
+            if programs.digest(path) != self.digests.get(path.name):
+                raise CheckpointError(
+                    f"{path}: is damaged, or of another export than {FACTS} beside it; "
+                    "export the model again"
+                )
             self.sessions[name] = programs.PhoneProgram(path)
         return self.sessions[name]

@@ -81,7 +81,8 @@ def export_steps(name_or_path: str | Path, folder: str | Path, *, step: int = ST
             for name, graph, frames in kinds:
                 with quiet(), sdpa_kernel(SDPBackend.MATH):
                     programs.write_program(*traceable(graph, frames), Path(unfinished, name))
-            settings = {"step": step, **asdict(facts)}
+            files = {name: programs.digest(Path(unfinished, name)) for name in (DECODER, ENCODER)}
+            settings = {"step": step, "files": files, **asdict(facts)}
             Path(unfinished, FACTS).write_text(json.dumps(settings, indent=2), encoding="utf-8")
             written = [DECODER, ENCODER, FACTS]
             for name in written:

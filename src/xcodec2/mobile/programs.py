@@ -6,6 +6,7 @@ Runtime's.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,11 @@ from xcodec2.extras import require
 from xcodec2.onnx.runtime import Array
 
 ENCODER, DECODER, FACTS = "encoder.pte", "decoder.pte", "codec.json"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hex: a program says nothing of its model."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Input(NamedTuple):

@@ -25,6 +25,7 @@ from xcodec2.onnx.graph import DecoderGraph, EncoderGraph, StepGraph
 from xcodec2.onnx.runtime import DECODER, ENCODER, METADATA, CodecFacts
 from xcodec2.onnx.streaming import DECODER_STEP, ENCODER_STEP, FEEDS
 
+GRAPHS = (ENCODER, DECODER, ENCODER_STEP, DECODER_STEP)
 MAX_SINGLE_FILE = (
     2**30
 )  # bytes of weights; more lie beside the graph, since a protobuf ends at 2 GB
@@ -85,6 +86,8 @@ def export(name_or_path: str | Path, folder: str | Path) -> list[Path]:
             )  # their weights first
             for name in written:
                 os.replace(Path(unfinished, name), Path(folder, name))
+            for name in {*GRAPHS, *(f"{graph}.data" for graph in GRAPHS)} - set(written):
+                Path(folder, name).unlink(missing_ok=True)  # of the model that was here before
     except OSError as problem:
         raise XCodec2Error(
             f"{folder}: cannot be written ({problem.strerror or problem})"

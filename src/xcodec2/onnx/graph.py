@@ -20,7 +20,7 @@ from xcodec2.codec.config import FEATURE_HOP, FEATURE_WINDOW
 from xcodec2.codec.constants import MIN_ENVELOPE
 from xcodec2.codec.decoder import ISTFTHead
 from xcodec2.codec.inference.fold import folded_kernel
-from xcodec2.codec.network import CodecNetwork
+from xcodec2.codec.network import CodecNetwork, replace_part
 from xcodec2.codec.semantic import RelativeKeyAttention
 from xcodec2.codec.snake import AntiAliasedSnake, kaiser_sinc
 from xcodec2.codec.step import UNKNOWN, Step
@@ -309,5 +309,5 @@ def adapted(module: Module, kind: type[nn.Module], replacement: type[nn.Module])
     """`module` itself, with every part of a `kind` inside it replaced."""
     for name, part in list(module.named_modules()):
         if isinstance(part, kind):
-            module.set_submodule(name, replacement(part))
+            replace_part(module, name, replacement(part))
     return module

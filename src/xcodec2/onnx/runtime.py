@@ -57,6 +57,12 @@ class CodecFacts:
         """As it stands in each file's metadata."""
         return json.dumps(dataclasses.asdict(self))
 
+    @property
+    def interface(self) -> dict[str, Any]:
+        """What the files of one model agree in; a decoder trained further does, too."""
+        named = ("model", "version")
+        return {key: fact for key, fact in dataclasses.asdict(self).items() if key not in named}
+
     def frames(self, num_samples: int) -> int:
         """Codes of `num_samples` input samples: N//hop + 1, or N//hop where a single sample gives
         none.
@@ -89,8 +95,9 @@ class OnnxCodec:
     ) -> None:
         self.folder = Path(folder)
         self.providers, self.threads = list(providers or ["CPUExecutionProvider"]), threads
-        self.sessions: dict[str, Any] = {}
-        self.facts = self.read_facts(ENCODER if (self.folder / ENCODER).exists() else DECODER)
+        first = ENCODER if (self.folder / ENCODER).exists() else DECODER
+        self.sessions: dict[str, Any] = {first: self.opened(first)}
+        self.facts = facts_in(self.sessions[first], self.folder / first)
 
     @property
     def sample_rate(self) -> int:
@@ -291,25 +298,25 @@ class OnnxCodec:
         return self.session(name)
 
     def session(self, name: str) -> Any:
-        """The opened file."""
-        if name not in self.sessions:
-            self.sessions[name] = open_session(self.folder / name, self.providers, self.threads)
-        return self.sessions[name]
-
-    def read_facts(self, name: str) -> CodecFacts:
-        """What a file says of its model.
+        """The opened file.
 
         Raises:
-            CheckpointError: It was not written by this version of the export.
+            CheckpointError: It cannot be used, or is of another model than the first one.
         """
-        properties = self.session(name).get_modelmeta().custom_metadata_map
-        try:
-            return CodecFacts(**json.loads(properties[METADATA]))
-        except (KeyError, ValueError, TypeError) as problem:
-            raise CheckpointError(
-                f"{self.folder / name}: was not written by this version of "
-                "`xcodec2 export --to onnx`; export it again"
-            ) from problem
+        if name not in self.sessions:
+            opened = self.opened(name)
+            facts = facts_in(opened, self.folder / name)
+            if facts.interface != self.facts.interface:
+                raise CheckpointError(
+                    f"{self.folder / name}: is of another model ({facts.model}) than what lies "
+                    f"beside it ({self.facts.model}); export the model again"
+                )
+            self.sessions[name] = opened
+        return self.sessions[name]
+
+    def opened(self, name: str) -> Any:
+        """A session of a file, whosever it is."""
+        return open_session(self.folder / name, self.providers, self.threads)
 
 
 def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
@@ -326,6 +333,22 @@ def open_session(path: Path, providers: list[str], threads: int | None) -> Any:
     except Exception as problem:  # ONNX Runtime's own errors have no common base
         raise CheckpointError(
             f"{path}: ONNX Runtime cannot load it ({str(problem).splitlines()[0]})"
+        ) from problem
+
+
+def facts_in(session: Any, path: Path) -> CodecFacts:
+    """What an opened file says of its model.
+
+    Raises:
+        CheckpointError: It was not written by this version of the export.
+    """
+    properties = session.get_modelmeta().custom_metadata_map
+    try:
+        return CodecFacts(**json.loads(properties[METADATA]))
+    except (KeyError, ValueError, TypeError) as problem:
+        raise CheckpointError(
+            f"{path}: was not written by this version of "
+            "`xcodec2 export --to onnx`; export it again"
         ) from problem
 
 

@@ -34,10 +34,18 @@ def errors_of(name: str, what: str = "download") -> Iterator[None]:
         raise CheckpointError(
             f"{name}: the model has no such revision; give a branch, a tag or a commit"
         ) from problem
-    except (HfHubHTTPError, HFValidationError, OSError, ConnectionError) as problem:
-        raise CheckpointError(
-            f"{name}: the {what} failed ({str(problem).splitlines()[0]})"
-        ) from problem
+    except (HfHubHTTPError, HFValidationError, OSError, *connection_errors()) as problem:
+        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise CheckpointError(f"{name}: the {what} failed ({reason})") from problem
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """What the Hub's client may let through of the library that it has its connections from."""
+    try:
+        import httpx
+    except ImportError:  # before huggingface_hub 1.0: requests, whose errors are OSErrors
+        return ()
+    return (httpx.HTTPError, RuntimeError)  # 1.3 uses a connection that it has closed
 
 
 def fetch_file(repo: str, file: str, revision: str | None = None) -> Path | None:

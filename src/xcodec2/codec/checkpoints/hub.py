@@ -20,6 +20,12 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 LONE_SUFFIXES = (".ckpt", ".safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
+EXPORTS = {
+    "encoder.onnx": "xcodec2.onnx.OnnxCodec",
+    "decoder.onnx": "xcodec2.onnx.OnnxCodec",
+    "codec.json": "xcodec2.mobile.MobileCodec",
+}
+EXPORTED_FILES = {".onnx": "ONNX Runtime", ".pte": "ExecuTorch", ".gguf": "codec.cpp or llama.cpp"}
 W2V_BERT = "facebook/w2v-bert-2.0"
 NO_DISTILL = (
     "distill-neucodec encodes by DistilHuBERT and SQCodec's encoder, which are not there; "
@@ -65,6 +71,11 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
         return in_folder(MODELS / name)
     if is_folder:
         return in_folder(path)
+    if is_file and path.suffix in EXPORTED_FILES:
+        raise CheckpointError(
+            f"{name}: is an export, for {EXPORTED_FILES[path.suffix]}: "
+            "name the model that it was made from"
+        )
     if is_file:
         config = path.parent / CONFIG_FILE
         return ModelFiles(path.stem, [path], config if config.is_file() else None)
@@ -90,9 +101,24 @@ def in_folder(folder: Path) -> ModelFiles:
     if len(others) == 1:  # such as a folder with one Lightning checkpoint
         return ModelFiles(name, others, local(CONFIG_FILE))
     nothing = f"{folder} holds no model: none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}"
+    return collect(name, local, f"{nothing}{instead(folder, others)}")
+
+
+def instead(folder: Path, others: list[Path]) -> str:
+    """What a folder that is no model has, and which name was meant; empty where nothing is known.
+
+    Args:
+        folder: Which it is.
+        others: Checkpoints in it.
+    """
     if (folder / "model" / CONFIG_FILE).is_file():  # a run of `xcodec2 train`
-        nothing += f"; its model is {folder / 'model'}"
-    return collect(name, local, nothing)
+        return f"; its model is {folder / 'model'}"
+    if others:
+        return f"; it has {len(others)} checkpoints, name one of them: {min(others)}, ..."
+    for file, runtime in EXPORTS.items():
+        if (folder / file).is_file():
+            return f"; it is an export, for {runtime}: name the model that it was made from"
+    return ""
 
 
 def bundled_codecs() -> list[str]:
@@ -133,7 +159,7 @@ def shard_names(index: Path) -> list[str]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as problem:
-        raise CheckpointError(f"{index.name}: not a readable index of a checkpoint") from problem
+        raise CheckpointError(f"{index}: not a readable index of a checkpoint") from problem
     for name in names:
         if (
             not isinstance(name, str)
@@ -141,7 +167,7 @@ def shard_names(index: Path) -> list[str]:
             or not name.endswith(".safetensors")
         ):
             raise CheckpointError(
-                f"{index.name}: names the part {name!r}, which is no plain safetensors file name"
+                f"{index}: names the part {name!r}, which is no plain safetensors file name"
             )
     return names
 

@@ -246,7 +246,10 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
             if isinstance(problem, CheckpointError):
                 raise
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise CheckpointError(f"{path.name}: not a readable checkpoint ({reason})") from problem
+            raise CheckpointError(
+                f"{path}: not a readable checkpoint ({reason}); "
+                "if it should be one, it is damaged or cut short: fetch it again"
+            ) from problem
     return tensors
 
 
@@ -266,12 +269,12 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as problem:  # a damaged pickle raises whatever its bytes happen to say
         raise CheckpointError(
-            f"{path.name}: holds more than tensors, or is damaged; "
+            f"{path}: holds more than tensors, or is damaged; "
             "only files that load with weights_only are read"
         ) from problem
     content = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path.name}: holds no dictionary of tensors")
+        raise CheckpointError(f"{path}: holds no dictionary of tensors")
     return {
         key: tensor
         for key, tensor in content.items()
@@ -299,7 +302,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as problem:
-        raise CheckpointError(f"{path.name}: not a readable JSON file ({problem})") from problem
+        raise CheckpointError(f"{path}: not a readable JSON file ({problem})") from problem
     if not isinstance(settings, dict):
-        raise CheckpointError(f"{path.name}: holds no JSON object")
+        raise CheckpointError(f"{path}: holds no JSON object")
     return settings

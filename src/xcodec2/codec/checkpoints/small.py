@@ -69,8 +69,6 @@ def read_small(name_or_path: str | Path) -> SmallModel | None:
     """The model of that name where the engine runs it as PyTorch would; None where PyTorch has to
     load it, or say what is wrong with it.
     """
-    if library.load_engine() is None:
-        return None
     try:
         with warnings.catch_warnings():  # whoever loads it in this one's place warns
             warnings.simplefilter("error")
@@ -81,7 +79,7 @@ def read_small(name_or_path: str | Path) -> SmallModel | None:
         if not isinstance(settings, dict) or settings.pop("model_type", None) != OWN_MODEL_TYPE:
             return None
         config = XCodec2Config.from_dict(settings)
-        if not suits(config):
+        if not suits(config) or library.load_engine() is None:
             return None
         weights = safetensors.numpy.load_file(files.weights[0])
     except (XCodec2Error, UserWarning, OSError, ValueError, KeyError, SafetensorError):

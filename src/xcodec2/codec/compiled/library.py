@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import platform
+import warnings
 from pathlib import Path
 
 from xcodec2.codec.kernels.build import ENGINE
@@ -12,16 +13,24 @@ from xcodec2.codec.kernels.build import ENGINE
 
 @functools.cache
 def load_engine() -> ctypes.CDLL | None:
-    """The library; None where it was not compiled, or this processor lacks what it is for."""
-    if not ENGINE.exists() or not fits_processor():
-        return None
-    try:
-        library = ctypes.CDLL(str(ENGINE))
-    except OSError:
-        return None
-    library.xcodec2_run.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-    library.xcodec2_run.restype = None
-    return library
+    """The library, or None, with a warning that says why: PyTorch takes longer for the same codes
+    and sound.
+    """
+    if not fits_processor():
+        reason = "this processor is not known to have AVX2, FMA and F16C"
+    elif not ENGINE.exists():
+        reason = "it was not compiled; install a C compiler (gcc or clang), then open-xcodec2 again"
+    else:
+        try:
+            library = ctypes.CDLL(str(ENGINE))
+            library.xcodec2_run.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+            library.xcodec2_run.restype = None
+            return library
+        except (OSError, AttributeError) as problem:  # not loadable, or of another version
+            reason = str(problem)
+    message = f"the compiled engine cannot be used, so that small models take longer: {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return None
 
 
 def engine() -> ctypes.CDLL:

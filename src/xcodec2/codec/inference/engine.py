@@ -39,12 +39,14 @@ def engine_of(network: CodecNetwork) -> CompiledSteps | None:
     to.
     """
     config = network.config
-    if config.receptive_field is None or not suits(config) or library.load_engine() is None:
+    if config.receptive_field is None or not suits(config):
         return None
     weights = dict(network.named_parameters())
     if any(w.dtype != torch.float32 or w.device.type != "cpu" for w in weights.values()):
         return None
     if len(weights) != len(network.state_dict(keep_vars=True)):  # int8 keeps others beside them
+        return None
+    if library.load_engine() is None:  # the last to be asked: it warns
         return None
     state = [(w.data_ptr(), 0 if w.is_inference() else w._version) for w in weights.values()]
     held = ENGINES.get(network)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from xcodec2.codec.decoder import MLP, AcousticDecoder, Attention
 from xcodec2.codec.kernels.cpu_features import multiplies_int8
-from xcodec2.codec.network import CodecNetwork
+from xcodec2.codec.network import CodecNetwork, replace_part
 
 MAX_WEIGHT = 127
 MAX_VALUE = 255
@@ -118,7 +118,7 @@ def quantize(decoder: AcousticDecoder) -> None:
     """Put 8-bit products in the place of the layers' own."""
     for name, part in list(decoder.named_modules()):
         if type(part) in QUANTIZED:
-            decoder.set_submodule(name, QUANTIZED[type(part)][0](part))
+            replace_part(decoder, name, QUANTIZED[type(part)][0](part))
 
 
 def is_quantized(decoder: AcousticDecoder) -> bool:
