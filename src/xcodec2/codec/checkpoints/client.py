@@ -24,6 +24,8 @@ def errors_of(name: str, what: str = "download") -> Iterator[None]:
         RevisionNotFoundError,
     )
 
+    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError)
+    failures += connection_errors()
     try:
         yield
     except RepositoryNotFoundError as problem:
@@ -34,7 +36,7 @@ def errors_of(name: str, what: str = "download") -> Iterator[None]:
         raise CheckpointError(
             f"{name}: the model has no such revision; give a branch, a tag or a commit"
         ) from problem
-    except (HfHubHTTPError, HFValidationError, OSError, *connection_errors()) as problem:
+    except failures as problem:
         reason = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise CheckpointError(f"{name}: the {what} failed ({reason})") from problem
 
