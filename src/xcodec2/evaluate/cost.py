@@ -7,15 +7,14 @@ import re
 import resource
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xcodec2.evaluate.audio import SAMPLE_RATE
+from xcodec2.evaluate.workers import process_pool
 
 SECONDS = 10
 
@@ -37,7 +36,7 @@ def costs(kind: str, name: Any, waveform: np.ndarray, device: str = "cpu") -> di
     speech = np.resize(waveform, SECONDS * SAMPLE_RATE).astype(np.float32)
     try:
         pickle.dumps(name)
-        with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        with process_pool(1) as executor:
             return executor.submit(_measure, kind, name, speech, device).result()
     except (
         BrokenProcessPool,

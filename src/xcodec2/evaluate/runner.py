@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from xcodec2.evaluate.metrics.selection import MetricSet, Selection
 from xcodec2.evaluate.systems.named import baseline
 from xcodec2.evaluate.systems.system import System
 from xcodec2.evaluate.systems.tokenizer import model_names, model_system
+from xcodec2.evaluate.workers import process_pool
 
 AHEAD = 4  # recordings per worker that wait or are under way: keeps workers busy and memory flat
 
@@ -237,9 +237,7 @@ def pool(here: Worker, workers: int) -> Iterator[Submit]:
         raise XCodec2Error(
             f"a system or metric that cannot be sent to a process needs workers=1 ({problem})"
         ) from problem
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), _start, (here.plan, dict(here.done))
-    ) as executor:
+    with process_pool(workers, _start, (here.plan, dict(here.done))) as executor:
         try:
             yield lambda recording: executor.submit(_work, recording)
         except BrokenProcessPool as problem:

@@ -12,9 +12,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from xcodec2.evaluate.lm.steps import Layout
 from xcodec2.evaluate.lm.streams import ByteStream, Streams, streams_of
 from xcodec2.evaluate.lm.training import LmRecipe, held_out_bits, one_thread, trained
 from xcodec2.evaluate.systems.system import System
+from xcodec2.evaluate.workers import process_pool
 from xcodec2.extras import require
 
 NAME = "lm.jsonl"
@@ -192,7 +191,7 @@ def measured(
     if workers == 1 or len(work) < 2:
         yield from (train_and_measure(*one) for one in work)
         return
-    with ProcessPoolExecutor(min(workers, len(work)), get_context("spawn")) as executor:
+    with process_pool(min(workers, len(work))) as executor:
         try:
             yield from executor.map(train_and_measure, *zip(*work, strict=True))
         except BrokenProcessPool as problem:
