@@ -7,6 +7,7 @@ it, with their implementations, so that another run adds metrics or systems and 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ class Journal:
             known["made"], known["row"] = {}, {}
         reasons = known["row"].get("undefined", {})
         kept = {name: why for name, why in reasons.items() if name not in made}
-        known["made"].update(made)
-        known["row"].update(row, undefined=kept | row.get("undefined", {}))
+        known["made"].update(shared(made))
+        known["row"].update(shared(row), undefined=kept | row.get("undefined", {}))
         for column in [name for name, value in row.items() if value is None]:
             del known["row"][column]
 
@@ -96,3 +97,13 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def shared(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with one copy of each string for all entries: those of lines read or of other
+    processes have their own, most of what an entry takes.
+    """
+    return {
+        sys.intern(name): sys.intern(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
