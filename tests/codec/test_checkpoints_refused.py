@@ -188,7 +188,7 @@ def test_missing_models_raise(tmp_path):
 
 
 def test_only_codecs_are_offered():
-    with pytest.raises(CheckpointError, match=r"a bundled one \(nano\)"):
+    with pytest.raises(CheckpointError, match=r"a bundled one \(nano, nano-24k\)"):
         XCodec2Model.from_pretrained("nono")
 
 

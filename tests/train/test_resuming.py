@@ -53,7 +53,7 @@ def test_what_changes_no_step_is_not_told(begun, run):
         ('start.frozen=["semantic_encoder"]', "trained weights: semantic_encoder learned"),
         ('start.frozen=["semantic_encoder"]', r"start.frozen was \[\] and is \['semantic_encoder'"),
         ('start.frozen=["nothing"]', r"recipe\.start\.frozen: no part 'nothing'; there are"),
-        ('start.frozen=["quantizer.project_in"]', "no part 'quantizer.project_in'"),
+        ('start.frozen=["quantizer.nothing"]', "no part 'quantizer.nothing'"),
         ('start.fresh=["nothing"]', r"recipe\.start\.fresh: no part 'nothing'; there are"),
         ("losses.semantic=0.0", "losses.semantic was 0.1 and is 0.0"),
         ("model.ffn=64", "model.ffn was 32 and is 64"),
