@@ -83,7 +83,7 @@ def test_audio_that_is_the_only_column_is_not_carried_along(kind, tmp_path):
         (pa.array([10**9 + 1], pa.time64("ns")), ["00:00:01.000000001"]),
         (pa.array([1500], pa.duration("ms")), [1.5]),
         (pa.array([1], pa.duration("ns")), [1e-9]),
-        (pa.array([1.5], pa.float16()), [1.5]),
+        (pa.array(np.array([1.5], np.float16)), [1.5]),
         (pa.array([[Decimal("1.5"), Decimal(2)]]), ["[1.5, 2.0]"]),
         (
             pa.array([{"on": datetime.date(2024, 1, 1), "n": [1]}]),
