@@ -86,7 +86,10 @@ def test_audio_that_is_the_only_column_is_not_carried_along(kind, tmp_path):
         (pa.array(np.array([1.5], np.float16)), [1.5]),
         (pa.array([[Decimal("1.5"), Decimal(2)]]), ["[1.5, 2.0]"]),
         (
-            pa.array([{"on": datetime.date(2024, 1, 1), "n": [1]}]),
+            pa.array(
+                [{"on": datetime.date(2024, 1, 1), "n": [1]}],
+                pa.struct([("on", pa.date32()), ("n", pa.list_(pa.int64()))]),
+            ),
             ['{"on": "2024-01-01", "n": [1]}'],
         ),
         (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),

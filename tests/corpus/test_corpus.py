@@ -272,10 +272,11 @@ def test_data_sets_saved_by_datasets(tmp_path):
         "text": ["a", "b", "c"],
     }
     train = datasets.Dataset(pa.table(rows)).cast_column("audio", datasets.Audio())
-    train.save_to_disk(tmp_path / "one")
+    train.save_to_disk(str(tmp_path / "one"))
     assert lengths(tmp_path / "one") == {"row#0": 10, "row#1": 20, "row#2": 30}
     assert described(tmp_path / "one", id_column="text") == {"a": {}, "b": {}, "c": {}}
-    datasets.DatasetDict({"train": train, "test": train.select([2])}).save_to_disk(tmp_path / "two")
+    both = datasets.DatasetDict({"train": train, "test": train.select([2])})
+    both.save_to_disk(str(tmp_path / "two"))
     assert lengths(tmp_path / "two", split="test") == {"test#0": 30}
     with pytest.raises(XCodec2Error, match="has the splits train, test; name one"):
         list(read_corpus(tmp_path / "two"))
