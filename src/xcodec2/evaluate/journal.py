@@ -104,6 +104,6 @@ def shared(values: dict[str, Any]) -> dict[str, Any]:
     processes have their own, most of what an entry takes.
     """
     return {
-        sys.intern(name): sys.intern(value) if isinstance(value, str) else value
+        sys.intern(name): sys.intern(value) if type(value) is str else value
         for name, value in values.items()
     }
