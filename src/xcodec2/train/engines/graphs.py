@@ -265,7 +265,7 @@ class GraphTrainer:
             output = self.generator(target[:, :-1], self.length)
         terms = reconstruction_losses(output, target, recipe, config, rng)
         with self.autocast():
-            terms |= hearing_losses(output, target, recipe, rng)
+            terms |= hearing_losses(output, target, config.sample_rate, recipe, rng)
         weights = recipe.losses.used()
         if phase != RECONSTRUCT:
             pair = torch.stack([target, output.waveform])

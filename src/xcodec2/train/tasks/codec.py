@@ -95,7 +95,7 @@ def train_step(state: State, batch: Batch, recipe: Recipe) -> dict[str, Tensor]:
         named |= train_discriminators(state, excerpts.detach(), recipe)
     terms = reconstruction_losses(output, target, recipe, state.bare.codec.config, rng)
     with state.accelerator.autocast():
-        terms |= hearing_losses(output, target, recipe, rng)
+        terms |= hearing_losses(output, target, state.bare.codec.sample_rate, recipe, rng)
     if ADVERSARIAL & set(weights):
         with state.accelerator.autocast():
             of_discriminators = adversarial_losses(
