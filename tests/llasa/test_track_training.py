@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm, load_tokenizer
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.track import Track, phoneme_tokenizer
-from xcodec2.llasa.training.data import WrongText
+from xcodec2.llasa.training.data import WrongText, row_texts
 from xcodec2.llasa.training.packs import Packs
 from xcodec2.llasa.training.prepare import prepare
 from xcodec2.llasa.training.recipe import LlasaRecipe
@@ -95,6 +96,37 @@ def test_wrong_text_changes_what_is_said_and_not_how_it_sounds(tmp_path):
         before = said
     with pytest.raises(LlasaError, match="copy_steps needs rows of"):
         run(tmp_path / "run", write_utterances(tmp_path), copy_steps=1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_sets_of_rows_are_mixed(tmp_path, training):
+    """One behind the other, the last one would be what is remembered, and never validated."""
+    rows, read = Rows(spoken_rows(tmp_path, 40), "train"), []
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __len__(self) -> int:
+            return len(rows)
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            read.append((self.name, index))
+            return rows[index]
+
+    own = Prompts.of(load_tokenizer(tmp_path / "spoken"))
+    recipe = LlasaRecipe("o", ["r"], 3, 1.0, shape={"hidden_size": 8}, length=128)
+    packs = Packs([Named("a"), Named("b")], own, recipe, None, Track.of(own), training=training)
+    next(islice(packs.once(0), 19, None))
+    assert 4 < sum(name == "a" for name, _ in read) < 16
+    assert list(packs.once(0))
+    assert sorted(read[20:]) == [(name, index) for name in "ab" for index in range(len(rows))]
+    read.clear()
+    next(iter(packs))
+    assert {name for name, _ in read} == {"a", "b"}
+    assert set(row_texts([rows, rows], own, 2, Track.of(own))) == set(
+        row_texts([rows], own, 1, Track.of(own))
+    )
 
 
 def test_copying_comes_first(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts
 from xcodec2.llasa.track import Track
 from xcodec2.llasa.training.packing import IGNORED, Example
-from xcodec2.llasa.training.rows import Refused, Rows, example
+from xcodec2.llasa.training.rows import JoinedRows, Refused, Rows, example
 from xcodec2.llasa.vocabulary import SpeechVocabulary
 
 Change: TypeAlias = Callable[[np.ndarray], "np.ndarray | None"]
@@ -58,7 +59,7 @@ def labeled(ids: np.ndarray, prompts: Prompts) -> Example:
 
 
 def speech_examples(
-    rows: Rows,
+    rows: Rows | JoinedRows,
     prompts: Prompts,
     length: int,
     order: Iterator[int],
@@ -141,21 +142,28 @@ def codes_only(item: Example, prompts: Prompts) -> Example:
 def row_texts(
     rows: list[Rows], prompts: Prompts, count: int, track: Track | None = None
 ) -> list[str]:
-    """The texts of the first good rows that are spoken, at most `count`."""
+    """The texts of the first good rows that are spoken, at most `count`, of all sets by turns."""
     found: list[str] = []
-    for split in rows:
-        for index in range(len(split)):
-            if len(found) == count:
-                return found
-            try:
-                ids = example(split[index], prompts.vocabulary, track.ids if track else None)
-            except LlasaError:
-                continue
-            if prompts.task_of(ids) != "tts":
-                continue
-            end = int((ids == prompts.vocabulary.text_end).argmax())
-            found.append(str(prompts.tokenizer.decode(ids[prompts.text_start(ids) : end])))
+    by_turns = chain.from_iterable(zip_longest(*map(each_row, rows)))
+    for row in by_turns:
+        if row is None:
+            continue
+        if len(found) == count:
+            return found
+        try:
+            ids = example(row, prompts.vocabulary, track.ids if track else None)
+        except LlasaError:
+            continue
+        if prompts.task_of(ids) != "tts":
+            continue
+        end = int((ids == prompts.vocabulary.text_end).argmax())
+        found.append(str(prompts.tokenizer.decode(ids[prompts.text_start(ids) : end])))
     return found
+
+
+def each_row(rows: Rows) -> Iterator[np.ndarray]:
+    """In their order, read one by one."""
+    return (rows[index] for index in range(len(rows)))
 
 
 def text_examples(files: list[Path], prompts: Prompts, length: int) -> Iterator[Example]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from xcodec2.llasa.training.data import (
 from xcodec2.llasa.training.model import SmallTable
 from xcodec2.llasa.training.packing import Example, Pack, pack
 from xcodec2.llasa.training.recipe import LlasaRecipe
-from xcodec2.llasa.training.rows import Refused, Rows
+from xcodec2.llasa.training.rows import JoinedRows, Refused, Rows
 
 View: TypeAlias = Literal["all", "codes", "wrong_text"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -62,12 +62,12 @@ class Packs(IterableDataset):
         training: bool = False,
         view: View = "all",
     ) -> None:
-        self.rows, self.prompts, self.recipe, self.track = rows, prompts, recipe, track
+        self.rows, self.prompts, self.recipe, self.track = JoinedRows(rows), prompts, recipe, track
         self.table, self.training, self.view = table, training, view
         self.refused = Refused()
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
-        examples = self.epochs() if self.training else self.once(lambda count: iter(range(count)))
+        examples = self.epochs() if self.training else self.once(self.recipe.seed)
         if self.training and self.recipe.text_share:
             files = [Path(name) for name in self.recipe.text]
             examples = mixed_in(
@@ -117,7 +117,7 @@ class Packs(IterableDataset):
             seed = self.recipe.seed + epoch
             self.refused, before = Refused(), self.refused
             count = 0
-            for item in self.once(lambda count, seed=seed: shuffled_indices(count, seed), change):
+            for item in self.once(seed, change):
                 count += 1
                 yield item
             if not count:
@@ -126,21 +126,21 @@ class Packs(IterableDataset):
                 print(f"rows not trained on: {self.refused}", flush=True)
             epoch += 1
 
-    def once(self, order: Any, change: Change = lambda row: row) -> Iterator[Example]:
-        """The examples of every split of rows, once.
+    def once(self, seed: int, change: Change = lambda row: row) -> Iterator[Example]:
+        """The examples of all rows, once, in the order of a seed.
 
         Args:
-            order: Number of rows → the order of their indices.
+            seed: Of the order, in which the sets of rows are mixed; validation, which reads the
+                first packs alone, has something of each.
             change: Of each row.
         """
         if self.view == "wrong_text":
             change = WrongText(self.prompts, self.track)
-        for rows in self.rows:
-            length, indices = self.recipe.length, order(len(rows))
-            for item in speech_examples(
-                rows, self.prompts, length, indices, self.refused, self.track, change
-            ):
-                yield item if self.view == "all" else codes_only(item, self.prompts)
+        order = shuffled_indices(len(self.rows), seed)
+        for item in speech_examples(
+            self.rows, self.prompts, self.recipe.length, order, self.refused, self.track, change
+        ):
+            yield item if self.view == "all" else codes_only(item, self.prompts)
 
 
 def tensors(item: Pack) -> dict[str, torch.Tensor]:

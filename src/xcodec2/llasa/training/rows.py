@@ -8,10 +8,12 @@ or the pieces of another task between their marks; the chat around it is added o
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +69,22 @@ class Rows:
     def __getitem__(self, index: int) -> np.ndarray:
         """(length,) int64."""
         return np.asarray(self.array[index], np.int64)
+
+
+class JoinedRows:
+    """Several sets of rows as one, the sets behind each other."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.parts = parts
+        self.starts = [0, *accumulate(map(len, parts))]
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """(length,) int64."""
+        part = bisect_right(self.starts, index) - 1
+        return self.parts[part][index - self.starts[part]]
 
 
 def example(
