@@ -38,8 +38,8 @@ RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 OF_TORCH = re.compile(r"(torch|triton|nvidia-|cuda-)")
 #: What any set of tests imports; the extra dev has them, too, and what single tests want beside.
 FOR_TESTS = "pytest>=8\nhypothesis>=6.100\nhttpx>=0.27\n"
-#: Has no wheels. Others may have lost theirs for a Python: a version with one is taken instead.
-SOURCE_ALONE = "pesq"
+#: What has no wheels, from a Python on; of everything else a version that has one is taken.
+SOURCE_ALONE = {"pesq": (3, 10), "pocketsphinx": (3, 14)}
 ROUNDING = 1e-3  # between a latent of two environments, of deviation 1
 PROBE = """
 import hashlib, json, platform, torch, xcodec2
@@ -185,7 +185,7 @@ def install(cell: Cell, python: str, folder: Path) -> None:
     ask = folder / "ask.in"
     ask.write_text(FOR_TESTS if cell.tests else "")
     command = [*uv, "compile", "--quiet", "--no-header", "--no-annotate", str(ask)]
-    command += ["--only-binary", ":all:", "--no-binary", SOURCE_ALONE]
+    command += ["--only-binary", ":all:", *(f"--no-binary={name}" for name in built(version))]
     command += [str(ROOT / "pyproject.toml"), "--python-version", version.strip()]
     command += ["--resolution", RESOLUTIONS[cell.dependencies]]
     command += [item for extra in cell.extras for item in ("--extra", extra)]
@@ -199,6 +199,12 @@ def install(cell: Cell, python: str, folder: Path) -> None:
     chosen.write_text("\n".join(lines) + "\n")
     quiet = [*uv, "install", "--quiet", "--python", python, "--no-deps"]
     step([*quiet, "-r", str(chosen), str(cell.wheel.resolve())], folder)
+
+
+def built(version: str) -> list[str]:
+    """What is compiled for this version of Python."""
+    number = tuple(int(part) for part in version.split(".")[:2])
+    return [name for name, since in SOURCE_ALONE.items() if number >= since]
 
 
 def run_tests(cell: Cell, python: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import install_matrix
 import pytest
-from install_matrix import OF_TORCH, ROOT, Cell, by_folder, closing, described, run_tests
+from install_matrix import OF_TORCH, ROOT, Cell, built, by_folder, closing, described, run_tests
 
 FIRST = {
     "python": "3.10.13",
@@ -65,6 +65,14 @@ def test_what_a_given_pytorch_brings_is_left_to_it():
 )
 def test_how_a_run_ended(stdout, code, expected):
     assert closing(stdout, code) == expected
+
+
+def test_what_has_no_wheels_is_compiled():
+    assert [built(version) for version in ("3.10.13", "3.13.0", "3.14.2")] == [
+        ["pesq"],
+        ["pesq"],
+        ["pesq", "pocketsphinx"],
+    ]
 
 
 def test_tests_are_run_folder_by_folder_and_none_is_forgotten():
