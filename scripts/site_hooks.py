@@ -23,6 +23,7 @@ PAGES = {
     "src/xcodec2/models/nano/ATTRIBUTION.md": "reference/models/nano-attribution.md",
     "src/xcodec2/models/nano-24k/README.md": "reference/models/nano-24k.md",
     "src/xcodec2/models/llasa/README.md": "reference/models/llasa.md",
+    "src/xcodec2/models/ctc/README.md": "reference/models/ctc.md",
 }
 #: A file or folder of the repository → the page in docs/ that shows what is in it.
 SHOWN = {"README.md": "index.md", "src/xcodec2/recipes": "reference/recipes.md"}

@@ -1,5 +1,5 @@
-"""The LLaSA inside, as the command uses it by default: it begins to sound early, and its streams
-are what it speaks.
+"""The LLaSA inside, as the command uses it by default: it begins to sound early, its streams are
+what it speaks, and the CTC model inside reads that.
 """
 
 from __future__ import annotations
@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from xcodec2 import XCodec2Model
+from xcodec2.evaluators.text import character_errors
+from xcodec2.llasa import Search
 from xcodec2.llasa.backends.base import Sampling
 from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
+from xcodec2.llasa.verifiers import CtcVerifier
+from xcodec2.transcribe import Transcriber
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +44,14 @@ def test_a_stream_begins_before_20_percent_and_is_the_whole(speaker, text, monke
     streamed, whole = torch.cat(chunks), speaker.codec.decode(torch.tensor(codes))
     assert streamed.shape == whole.shape
     assert (streamed - whole).abs().max() < 1e-5 * whole.abs().max()
+
+
+def test_the_ctc_model_inside_reads_what_is_said_and_chooses_in_searches(speaker):
+    text, other = "The children built a tent out of old blankets.", "Nobody told us that before."
+    spoken = speaker.speak(text, search=Search("best-of", 3), seed=5)
+    candidates, verifier = spoken.searches[0].candidates, CtcVerifier()
+    scores = [verifier.score_codes(text, item.codes) for item in candidates]
+    assert [item.score for item in candidates] == scores == sorted(scores, reverse=True)
+    assert scores[0] > verifier.score_codes(other, candidates[0].codes) + 1
+    errors = character_errors(text, Transcriber.load().transcribe(spoken.codes).text)
+    assert errors.wrong < 0.35 * errors.total

@@ -306,7 +306,10 @@ def test_old_names_of_arguments_are_told(speaker):
     assert len(spoken.searches[0].candidates) == 2
     with pytest.warns(DeprecationWarning, match=r"speak\(process=\) is now process_verifier="):
         speaker.speak(FEW[0], search=face.Search("beam", 1), process=lambda *_: 0.0, **asked)
-    with pytest.raises(LlasaError, match="a search needs a verifier"):
+
+
+def test_the_packages_ctc_model_chooses_among_codes_of_its_own_codec_alone(speaker):
+    with pytest.raises(CodesError, match="of a codebook of 64, the verifier has a codebook of 65536"):
         speaker.speak(FEW[0], search=face.Search("best-of", 2))
 
 

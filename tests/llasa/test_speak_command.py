@@ -76,7 +76,7 @@ def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):
     ("args", "words"),
     [
         (["--voice", "x.wav", "--lm", "one/lm"], "belong together"),
-        (["--search", "best-of-2"], "belong together"),
+        (["--verifier", "wer"], "give --search, too"),
         (["--process-verifier", "wer"], "needs --search"),
         (["--stream", "--search", "best-of-2", "--verifier", "wer"], "leave --stream out"),
         (["--lm", "http://127.0.0.1:9"], "needs --tokenizer"),

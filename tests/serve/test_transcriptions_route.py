@@ -8,14 +8,17 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import torch
 from serving import LONG, clip, metric, running, streaming_codec, talker, wait_until
 
-from xcodec2 import evaluators
+from xcodec2 import XCodec2Model, evaluators
+from xcodec2.errors import EvaluatorError
 from xcodec2.serve import create_app, searching
+from xcodec2.serve.problems import ApiProblem
 from xcodec2.transcribe import CtcConfig, CtcNetwork, Transcriber
 from xcodec2.transcribe.formats import format_transcript
 
@@ -110,6 +113,18 @@ def test_a_search_is_sent_as_events_too(reader):
     *deltas, done = [json.loads(line[6:]) for line in answer.text.splitlines() if line]
     assert b"".join(base64.b64decode(event["audio"]) for event in deltas) == whole.content
     assert done["usage"]["output_tokens"] > 0
+
+
+def test_searches_among_codes_of_nano_are_judged_by_the_packages_own_model():
+    def no_recognizer():
+        raise EvaluatorError("none here")
+
+    def service(codec):
+        return SimpleNamespace(models=SimpleNamespace(ctc=None, codec=codec), asr=no_recognizer)
+
+    assert searching.judge_of(service(XCodec2Model.from_pretrained("nano-24k"))).transcriber
+    with pytest.raises(ApiProblem, match="nothing here can choose"):
+        searching.judge_of(service(streaming_codec()))
 
 
 def test_a_search_keeps_nobody_waiting(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import re
@@ -30,6 +31,7 @@ from xcodec2.transcribe import Transcript as TranscriptOf
 from xcodec2.transcribe.decoding import greedy, log_likelihood, words_of
 from xcodec2.transcribe.formats import clock, cues, format_transcript
 from xcodec2.transcribe.measuring import Rate, rate, text_in_codes
+from xcodec2.transcribe.network import depthwise
 from xcodec2.transcribe.training import Utterance, epoch_batches, fits, indices
 
 SMALL = CtcRecipe(
@@ -134,6 +136,25 @@ def test_rows_of_a_batch_are_what_they_are_alone():
         for name in ("phones", "characters"):
             both = getattr(together, name)[row, :length], getattr(alone, name)[0]
             torch.testing.assert_close(*both, atol=1e-5, rtol=1e-4)
+
+
+def test_mixing_in_time_is_the_convolution_whatever_the_products_precision_is():
+    mix = torch.nn.Conv1d(6, 6, 5, padding=2, groups=6)
+    x = torch.randn(2, 6, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = depthwise(x.bfloat16(), mix)
+    assert mixed.dtype == torch.float32
+    assert torch.allclose(mixed, mix(x.bfloat16().float()), atol=1e-6)
+
+
+def test_products_in_bfloat16_learn_the_same(corpus, tmp_path, taught):
+    recipe = dataclasses.replace(SMALL, precision="bfloat16")
+    made = train_ctc(corpus, tmp_path / "run", recipe)
+    assert all(p.dtype == torch.float32 for p in made.network.parameters())
+    codes = utterance(("red", "sun"))["codes"]
+    assert made.transcribe(codes).text == "red sun"
+    exact = Transcriber.load(taught).network
+    assert not torch.equal(made.network.phones.weight, exact.phones.weight)
 
 
 def test_outputs_depend_on_the_stated_reach_alone():

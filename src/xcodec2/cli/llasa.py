@@ -214,8 +214,22 @@ def train(recipe: str, changes: tuple[str, ...], resume: bool) -> None:
 @click.option("--steps", default=4000, show_default=True, type=click.IntRange(min=1))
 @click.option("--width", default=256, show_default=True, type=click.IntRange(min=1))
 @click.option("--blocks", default=10, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--batch",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Codes in a batch.",
+)
 @click.option("--learning-rate", default=2e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of matrix products; bfloat16 is faster where the CPU has it.",
+)
 def ctc(codes: tuple[str, ...], out: Path, heldout: str | None, **numbers: Any) -> None:
     """Train a small CTC model that reads codes: phones and characters, with times.
 

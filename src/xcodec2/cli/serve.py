@@ -78,7 +78,8 @@ MIN_KEY = 8  # characters
     "--ctc",
     metavar="FILE",
     type=INPUT_FILE,
-    help="A model of `xcodec2 llasa ctc`: it transcribes, and chooses in searches.",
+    help="A model of `xcodec2 llasa ctc`: it transcribes, and chooses in searches.  "
+    "[default: a recognizer transcribes; the package's chooses]",
 )
 @click.option(
     "--recognizer",

@@ -71,7 +71,8 @@ if TYPE_CHECKING:
 @click.option(
     "--verifier",
     metavar="V",
-    help="Selects among candidates: wer, cer, ctc-FILE, similarity, dnsmos, …",
+    help="Selects among candidates: ctc, wer, cer, similarity, dnsmos, …  [default: ctc, the "
+    "package's model that reads codes]",
 )
 @click.option(
     "--process-verifier", metavar="V", help="Selects among beams.  [default: the verifier]"
@@ -117,7 +118,7 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     Examples:
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav --stream
-      xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-8 --verifier wer
+      xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-4
       xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice anna
@@ -131,6 +132,8 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
         show_phonemes(text)
         return
     check(out, **options)
+    if options["search"] and not options["verifier"]:
+        options["verifier"] = "ctc"
     if phonemes:
         text = show_phonemes(text, err=out == "-")
     from xcodec2.llasa.extra import require_llasa
@@ -219,8 +222,8 @@ def check(out: str, **options: Any) -> None:
             "--voice and --voice-text belong together, unless it is a name, or a model of a "
             "phoneme track"
         )
-    if bool(options["search"]) != bool(options["verifier"]):
-        raise click.UsageError("--search and --verifier belong together")
+    if options["verifier"] and not options["search"]:
+        raise click.UsageError("--verifier chooses among candidates: give --search, too")
     if options["process_verifier"] and not options["search"]:
         raise click.UsageError("--process-verifier needs --search")
     if is_server(options["lm"]) != bool(options["tokenizer"]):

@@ -82,8 +82,8 @@ def transcribe(
 
     \b
     Examples:
-      xcodec2 transcribe speech.npz --ctc runs/ctc/ctc.safetensors
-      xcodec2 transcribe speech.wav --ctc runs/ctc/ctc.safetensors --format srt -o speech.srt
+      xcodec2 transcribe speech.npz
+      xcodec2 transcribe speech.wav --format srt -o speech.srt
       xcodec2 transcribe *.wav --ctc runs/ctc/ctc.safetensors --format json -o transcripts/
       xcodec2 transcribe speech.wav --lm runs/mine/model
     """

@@ -209,18 +209,18 @@ class Speaker:
             sampling: How tokens are drawn.
             seed: The same seed gives the same speech.
             search: Make many candidates, of which the verifiers choose.
-            verifier: Chooses among candidates; a search needs one.
+            verifier: Chooses among candidates; with None, the package's CTC model does, which reads
+                the bundled codec's codes.
             process_verifier: Chooses among unfinished beams; the verifier when None.
             chunk: Longest piece of text that is spoken at once, in characters.
 
         Raises:
             LlasaError: For a text with nothing to speak, or one that the tokenizer cannot take.
         """
-        if search is not None and verifier is None:
-            raise LlasaError("a search needs a verifier")
         if search is not None and reading.is_phonemes(text):
             raise LlasaError("verifiers compare speech with its text: give text, not phonemes")
         sampling = sampling or self.sampling
+        verifier = verifier or (CtcVerifier() if search is not None else None)
         pieces: list[tuple[str, Candidate]] = []
         searches: list[SearchResult] = []
         for index, (piece, prompt) in enumerate(self.prompts(text, voice, pieces, chunk)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -17,7 +18,7 @@ from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.search import Search
 from xcodec2.llasa.speaker import Speaker, Spoken
-from xcodec2.llasa.verifiers import Verifier, verifier
+from xcodec2.llasa.verifiers import CtcVerifier, Verifier, verifier
 from xcodec2.serve.exchange import Stream, sound_events, unless_gone, visit_of
 from xcodec2.serve.places import BatchPlaces
 from xcodec2.serve.problems import ApiProblem, ClientGone, refused
@@ -134,9 +135,14 @@ def interruptible(speaker: Speaker, gone: threading.Event, made: Callable[[int],
 
 
 def judge_of(service: Service) -> Verifier:
-    """What chooses: the model that reads codes, or else the recognizer."""
+    """What chooses: the model that reads codes, the package's own for the codes of its codec, or
+    else the recognizer.
+    """
     if service.models.ctc is not None:
         return service.models.ctc
+    bundled = bundled_reader()
+    if bundled.transcriber.codec.difference(service.models.codec.identity, "", "") is None:
+        return bundled
     try:
         service.asr()  # which many may ask for, and one loads
         return verifier(f"wer-{service.recognizer}", load=True)
@@ -147,6 +153,12 @@ def judge_of(service: Service) -> Verifier:
             param="search",
             code="no_verifier",
         ) from problem
+
+
+@functools.cache
+def bundled_reader() -> CtcVerifier:
+    """The package's model that reads codes."""
+    return CtcVerifier()
 
 
 def whole_sound(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ class CtcRecipe:
         blocks: Of the network.
         kernel: Of the network.
         dropout: Of the network.
+        precision: Of matrix products.
     """
 
     steps: int = 4000
@@ -66,6 +67,7 @@ class CtcRecipe:
     blocks: int = 10
     kernel: int = 11
     dropout: float = 0.1
+    precision: Literal["float32", "bfloat16"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,9 @@ def ctc_step(
     begins = dice < recipe.hide / recipe.span
     hidden = F.max_pool1d(begins.float(), recipe.span, 1, recipe.span // 2)[:, : codes.shape[1]] > 0
     network.train()
-    loss = ctc_loss(network(codes, lengths, hidden), lengths, batch)
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        emissions = network(codes, lengths, hidden)
+    loss = ctc_loss(emissions, lengths, batch)
     if not torch.isfinite(loss):
         raise TranscriptionError(f"the loss of step {step} is not finite: lower learning_rate")
     for group in optimizer.param_groups:
