@@ -309,7 +309,9 @@ def test_old_names_of_arguments_are_told(speaker):
 
 
 def test_the_packages_ctc_model_chooses_among_codes_of_its_own_codec_alone(speaker):
-    with pytest.raises(CodesError, match="of a codebook of 64, the verifier has a codebook of 65536"):
+    with pytest.raises(
+        CodesError, match="of a codebook of 64, the verifier has a codebook of 65536"
+    ):
         speaker.speak(FEW[0], search=face.Search("best-of", 2))
 
 
