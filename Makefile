@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test slow lint format evaluators judges docs site wheels matrix clean
+.PHONY: help demo test slow lint format evaluators judges docs site wheels matrix versions clean
 
 help:  ## show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ wheels:  ## build and check the distributions into dist/
 
 matrix: wheels  ## install the wheels into clean environments: all Pythons here, oldest and newest versions
 	build/packaging/bin/python scripts/install_matrix.py dist
+
+versions: wheels  ## the fast tests with the oldest and the newest versions, on all Pythons here
+	build/packaging/bin/python scripts/install_matrix.py dist --extra dev --tests tests
 
 clean:  ## remove the environment, the demo's results and caches
 	rm -rf $(VENV) build dist demo .cache .pytest_cache .ruff_cache .mypy_cache .hypothesis

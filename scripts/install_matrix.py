@@ -2,12 +2,14 @@
 
     python scripts/install_matrix.py dist                      # every Python on PATH
     python scripts/install_matrix.py dist --given /usr/bin/python3 --tests tests/codec tests/cli
+    python scripts/install_matrix.py dist --extra dev --tests tests   # all fast tests, in each
 
 For every Python from 3.10 on: the oldest versions that pyproject.toml allows (uv's resolution
 "lowest-direct") and the newest ones, with both wheels: with what is compiled and without. The codes
 of nano must be the same everywhere; those of a small random waveform encoder but where rounding
 decides. `--given` names interpreters that have a PyTorch of their own, such as a distribution's;
-it is used as it is. Prints a table in Markdown; exits with 1 if a cell failed.
+it is used as it is. `--keep` leaves the environments in a folder. Tests are run folder by folder.
+Prints a table in Markdown; exits with 1 if a cell failed.
 
 PyPI's PyTorch for Linux x86-64 brings gigabytes of CUDA. Where PyTorch's own index is reached,
 UV_TORCH_BACKEND=cpu takes the builds without it.
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
 import signal
@@ -33,6 +36,10 @@ PYTHONS = [f"python3.{minor}" for minor in range(10, 15)]
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 #: What a PyTorch brings along, which is not installed beside one that is given.
 OF_TORCH = re.compile(r"(torch|triton|nvidia-|cuda-)")
+#: What any set of tests imports; the extra dev has them, too, and what single tests want beside.
+FOR_TESTS = "pytest>=8\nhypothesis>=6.100\nhttpx>=0.27\n"
+#: What has no wheels, from a Python on; of everything else a version that has one is taken.
+SOURCE_ALONE = {"pesq": (3, 10), "pocketsphinx": (3, 14)}
 ROUNDING = 1e-3  # between a latent of two environments, of deviation 1
 PROBE = """
 import hashlib, json, platform, torch, xcodec2
@@ -81,6 +88,7 @@ class Cell:
         torch: A version to have instead of the resolved one.
         extras: Of the package.
         tests: Paths of tests to run in it.
+        keep: Where it stays; it goes when it has been looked at where this is None.
     """
 
     python: str
@@ -90,6 +98,7 @@ class Cell:
     torch: str | None
     extras: list[str]
     tests: list[str]
+    keep: Path | None = None
 
 
 class Failed(Exception):
@@ -107,6 +116,7 @@ def main() -> int:
     parser.add_argument("--torch", help="a version instead of the resolved one")
     parser.add_argument("--extra", nargs="+", default=[], help="extras to install")
     parser.add_argument("--tests", nargs="+", default=[], help="paths, run with one of the wheels")
+    parser.add_argument("--keep", type=Path, help="leave the environments in this folder")
     options = parser.parse_args()
     pythons = options.python or [name for name in PYTHONS if shutil.which(name)]
     interpreters = [(name, True) for name in options.given]
@@ -121,6 +131,8 @@ def main() -> int:
             for number, wheel in enumerate(wheels):
                 tests = [] if number else options.tests
                 cell = Cell(python, dependencies, wheel, given, options.torch, options.extra, tests)
+                if options.keep:
+                    cell.keep = options.keep / f"{Path(python).name}-{dependencies}-{number}"
                 try:
                     seen = run(cell)
                     first = first or seen
@@ -149,7 +161,10 @@ def run(cell: Cell) -> dict[str, Any]:
     """What one wheel computes in a clean environment, and how its tests went."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        step([cell.python, "-m", "venv", str(folder / "venv")], folder)
+        if cell.keep:
+            folder = cell.keep.resolve()
+            folder.mkdir(parents=True, exist_ok=True)
+        step([cell.python, "-m", "venv", "--clear", str(folder / "venv")], folder)
         python = str(folder / "venv" / "bin" / "python")
         if cell.given:
             where = "import sysconfig, torch; print(torch.__path__[0].rpartition('/')[0])"
@@ -160,7 +175,7 @@ def run(cell: Cell) -> dict[str, Any]:
         seen = json.loads(step([python, "-c", PROBE], folder).splitlines()[-1])
         if not Path(seen["from"]).is_relative_to(folder):
             raise Failed(f"another package was imported: {seen['from']}")
-        return seen | tested(cell, python)
+        return seen | run_tests(cell, python)
 
 
 def install(cell: Cell, python: str, folder: Path) -> None:
@@ -168,8 +183,9 @@ def install(cell: Cell, python: str, folder: Path) -> None:
     uv = [sys.executable, "-m", "uv", "pip"]
     version = step([python, "-c", "import platform; print(platform.python_version())"], folder)
     ask = folder / "ask.in"
-    ask.write_text("pytest>=8\nhypothesis>=6.100\nhttpx>=0.27\n" if cell.tests else "")
-    command = [*uv, "compile", "--quiet", "--no-header", "--no-annotate", "--no-build", str(ask)]
+    ask.write_text(FOR_TESTS if cell.tests else "")
+    command = [*uv, "compile", "--quiet", "--no-header", "--no-annotate", str(ask)]
+    command += ["--only-binary", ":all:", *(f"--no-binary={name}" for name in built(version))]
     command += [str(ROOT / "pyproject.toml"), "--python-version", version.strip()]
     command += ["--resolution", RESOLUTIONS[cell.dependencies]]
     command += [item for extra in cell.extras for item in ("--extra", extra)]
@@ -185,18 +201,48 @@ def install(cell: Cell, python: str, folder: Path) -> None:
     step([*quiet, "-r", str(chosen), str(cell.wheel.resolve())], folder)
 
 
-def tested(cell: Cell, python: str) -> dict[str, Any]:
-    """The last line of pytest, from the clone: its tests, but the installed package."""
-    if not cell.tests:
-        return {"tests": "—", "failed": False}
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *cell.tests]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    if done.returncode:
-        print(done.stdout[-20_000:], done.stderr[-5_000:], file=sys.stderr)
-    last = (done.stdout.strip().splitlines() or ["nothing was printed"])[-1]
-    if done.returncode < 0:  # not pytest's own end: what it printed last is a row of dots
-        last = f"ended by {signal.Signals(-done.returncode).name}"
-    return {"tests": re.sub(r" in [\d.]+s.*|[=|]", "", last).strip(), "failed": done.returncode}
+def built(version: str) -> list[str]:
+    """What is compiled for this version of Python."""
+    number = tuple(int(part) for part in version.split(".")[:2])
+    return [name for name, since in SOURCE_ALONE.items() if number >= since]
+
+
+def run_tests(cell: Cell, python: str) -> dict[str, Any]:
+    """The last line of pytest for every folder, from the clone: its tests, but the installed
+    package. One process a folder: what a folder leaves in memory goes with it, and one that is
+    killed does not take the others' results along.
+    """
+    lines, failed = [], False
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as `make test` runs them
+    for folder, files in by_folder(cell.tests).items():
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", *files]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+        )
+        if done.returncode:
+            print(done.stdout[-20_000:], done.stderr[-5_000:], file=sys.stderr)
+        failed |= done.returncode != 0
+        lines.append(f"{folder}: {closing(done.stdout, done.returncode)}")
+    return {"tests": "; ".join(lines) or "—", "failed": failed}
+
+
+def by_folder(paths: list[str]) -> dict[str, list[str]]:
+    """The files of tests below `paths`, by the folder that they are in."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        named = ROOT / path
+        for file in sorted(named.rglob("test_*.py")) if named.is_dir() else [named]:
+            folder, name = (part.relative_to(ROOT).as_posix() for part in (file.parent, file))
+            found.setdefault(folder, []).append(name)
+    return found
+
+
+def closing(stdout: str, code: int) -> str:
+    """How a run of pytest ended, without its seconds."""
+    if code < 0:  # not pytest's own end: what it printed last is a row of dots
+        return f"ended by {signal.Signals(-code).name}"
+    last = (stdout.strip().splitlines() or ["nothing was printed"])[-1]
+    return re.sub(r" in [\d.]+s.*|[=|]", "", last).strip()
 
 
 def step(command: list[str], folder: Path) -> str:

@@ -103,7 +103,6 @@ def test_types_of_parquet_keep_their_meaning(column, expected, tmp_path):
     assert [type(value) for value in found] == [type(value) for value in expected]
 
 
-@pytest.mark.skipif(not hasattr(pa, "uuid"), reason="pyarrow before 18 has no such type")
 def test_a_uuid_of_parquet_keeps_its_meaning(tmp_path):
     column = pa.array([ID.bytes], pa.uuid())
     assert carried(parquet(tmp_path / "a.parquet", value=column))["value"] == [str(ID)]

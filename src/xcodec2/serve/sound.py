@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import weakref
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -176,6 +177,9 @@ class EncodedForm:
         )
         if bits:
             self.stream.bit_rate = bits
+        # Of a client that left, too: PyAV before 17.1 ends the process when it has to free a
+        # container of sound that nobody closed.
+        weakref.finalize(self, self.container.close).atexit = False
 
     def write(self, samples: np.ndarray) -> bytes:
         """(n,) int16 → bytes, possibly none."""

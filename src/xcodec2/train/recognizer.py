@@ -168,6 +168,9 @@ class WhisperEncoder(nn.Module):
         """(B, N) → (B, 80, T) as Whisper was trained on, in float32, T frames of 10 ms.
 
         Of a higher rate: spectra of windows as long, whose first bins are those of 16 kHz.
+
+        Raises:
+            TrainingError: The rate is not a multiple of 200 Hz, or below 16 kHz.
         """
         if sample_rate < RATE or sample_rate % (RATE // HOP * 2):
             raise TrainingError(
