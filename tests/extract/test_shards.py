@@ -169,8 +169,9 @@ def test_datasets_duckdb_and_pandas_read_it(manifest, tmp_path, inline):
     expected = rows(out)
     assert {row["id"]: row for row in loaded} == expected
     assert str(loaded.features["codes"].feature.dtype) == "uint16"
-    query = f"SELECT count(*), sum(len(codes)), count(error) FROM '{out}/data/*.parquet'"
-    assert duckdb.sql(query).fetchall() == [(23, summary["tokens"], 3)]
+    if int(duckdb.__version__.partition(".")[0]) >= 2:  # those before cannot decode the codes
+        query = f"SELECT count(*), sum(len(codes)), count(error) FROM '{out}/data/*.parquet'"
+        assert duckdb.sql(query).fetchall() == [(23, summary["tokens"], 3)]
     frame = pandas.read_parquet(out / "data").set_index("id")
     assert frame.loc["u3"]["codes"].tolist() == expected["u3"]["codes"]
     assert "23 rows" in (out / "README.md").read_text()
