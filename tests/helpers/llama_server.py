@@ -15,7 +15,10 @@ import xllamacpp
 def serve(path: str, port: int = 0) -> xllamacpp.Server:
     params = xllamacpp.CommonParams()
     params.model.path = path
-    params.hostnames = ["127.0.0.1"]
+    if hasattr(params, "hostnames"):
+        params.hostnames = ["127.0.0.1"]
+    else:  # before 2026.10
+        params.hostname = "127.0.0.1"
     params.port = port
     params.n_ctx = 2048
     params.n_parallel = 4

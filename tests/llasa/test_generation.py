@@ -21,6 +21,7 @@ from xcodec2.llasa.decoding.base import Choices
 from xcodec2.llasa.generation.draw import Drawer, draw
 from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 
+TORCH = tuple(map(int, torch.__version__.split(".")[:2]))
 HOT = Sampling(temperature=1.5, top_p=0.95, repetition_penalty=1.1, max_tokens=30)
 
 
@@ -133,6 +134,7 @@ def test_what_cannot_be_started_is_refused(lm, prompt, changes, words):
         Sampling(0, repetition_penalty=3.0),
     ],
 )
+@pytest.mark.skipif(TORCH < (2, 7), reason="its multinomial draws other numbers")
 def test_a_draw_is_what_transformers_and_multinomial_make_of_the_scores(sampling):
     """The same numbers give the same tokens as every release before."""
     values = torch.Generator().manual_seed(9)

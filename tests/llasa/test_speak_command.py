@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 
 import pytest
 import soundfile
@@ -34,7 +35,9 @@ def test_the_command_speaks_and_streams(taught, codec_folder, tmp_path):
     raw = CliRunner().invoke(xcodec2, list(map(str, [*base, "-o", "-"])))
     assert raw.exit_code == 0
     streamed, _ = soundfile.read(tmp_path / "b.wav", dtype="int16")
-    assert raw.stdout_bytes == streamed.astype("<i2").tobytes()
+    sound = streamed.astype("<i2").tobytes()
+    assert raw.stdout_bytes[: len(sound)] == sound
+    assert len(raw.stdout_bytes) == len(sound) or version("click") < "8.2"  # which adds stderr
 
 
 def test_the_command_writes_all_scores(taught, codec_folder, tmp_path):

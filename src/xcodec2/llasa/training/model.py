@@ -78,6 +78,11 @@ def build_model(recipe: LlasaRecipe, prompts: Prompts, table: SmallTable | None 
         try:
             size = table.rows if table else len(tokenizer)
             config = LlamaConfig(**defaults | recipe.shape | ids | {"vocab_size": size})
+            if config.hidden_size % config.num_attention_heads or config.head_dim % 2:
+                raise ValueError(  # which transformers 5.0 does not mind before the first step
+                    f"{config.num_attention_heads} attention heads of an even width do not make "
+                    f"{config.hidden_size}"
+                )
             model = table.build(config) if table else LlamaForCausalLM(config)
         except Exception as problem:  # of a handful of types, huggingface_hub's own among them
             raise LlasaError(
