@@ -75,6 +75,9 @@ def transcribe(
 ) -> None:
     """Transcribe audio, or the codes of audio without decoding them.
 
+    The model in the package reads English of synthetic voices; it was never taught people, and gets
+    nearly all of their words wrong.
+
     Codes (files of `xcodec2 encode`, .npy arrays, text of speech tokens) are read as they are;
     audio is encoded first, by the codec that the model was trained on; - is standard input.
     Several inputs give a line each, with the path before it. If OUT is a folder or ends in /, each
