@@ -78,11 +78,8 @@ def build_model(recipe: LlasaRecipe, prompts: Prompts, table: SmallTable | None 
         try:
             size = table.rows if table else len(tokenizer)
             config = LlamaConfig(**defaults | recipe.shape | ids | {"vocab_size": size})
-            if config.hidden_size % config.num_attention_heads or config.head_dim % 2:
-                raise ValueError(  # which transformers 5.0 does not mind before the first step
-                    f"{config.num_attention_heads} attention heads of an even width do not make "
-                    f"{config.hidden_size}"
-                )
+            if (config.head_dim or 0) % 2:  # transformers 5.0 minds at the first step alone
+                raise ValueError(f"attention heads {config.head_dim} wide: give an even width")
             model = table.build(config) if table else LlamaForCausalLM(config)
         except Exception as problem:  # of a handful of types, huggingface_hub's own among them
             raise LlasaError(
