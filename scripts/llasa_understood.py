@@ -37,7 +37,7 @@ from tqdm import tqdm
 from xcodec2 import XCodec2Model, evaluators
 from xcodec2.errors import LlasaError
 from xcodec2.evaluators.text import word_errors
-from xcodec2.llasa import Search, Speaker
+from xcodec2.llasa import Sampling, Search, Speaker
 from xcodec2.llasa.text import normalize, phonemes
 from xcodec2.llasa.verifiers import verifier
 
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--codecs", nargs="*", default=["nano"], help="what decodes (nano)")
     parser.add_argument("--sentences", type=int, help="so many, spread over all kinds")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--temperature", type=float, help="instead of the model's own")
     parser.add_argument("--best-of", type=int, metavar="N", help="search, too")
     parser.add_argument("--verifier", default="ctc", help="chooses (ctc)")
     parser.add_argument("--no-voice", action="store_true", help="without hibari's own voice")
@@ -90,7 +91,8 @@ def main() -> None:
         found = of_the_voice(sentences, args.codecs)
     for name in args.codecs:
         speaker = Speaker.from_pretrained(args.lm, name)
-        one = partial(said, speaker, seed=args.seed)
+        sampling = None if args.temperature is None else Sampling(args.temperature)
+        one = partial(said, speaker, seed=args.seed, sampling=sampling)
         found[f"{name}, one"] = listen(sentences, one)
         if args.best_of:
             search = {

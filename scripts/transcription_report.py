@@ -20,17 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from llasa_understood import RATE, read_out
 from tqdm import tqdm
 
 from xcodec2 import XCodec2Model, evaluators
 from xcodec2.audio.io import load_audio
-from xcodec2.errors import LlasaError
 from xcodec2.evaluators.text import word_errors
-from xcodec2.llasa.text import normalize
 from xcodec2.transcribe import Transcriber
 from xcodec2.transcribe.measuring import rate
 
-RATE = 16_000
 SYSTEMS = ("ctc", "recordings", "decoded")
 FEWEST_WORDS = 3
 
@@ -86,14 +84,6 @@ def chosen(
         for some in found.values()
         for place in np.linspace(0, len(some) - 1, min(clips or len(some), len(some))).astype(int)
     ]
-
-
-def read_out(text: str) -> str:
-    """In words, without hyphens; as it is where nothing in it can be read."""
-    try:
-        return normalize(text).replace("-", " ")
-    except LlasaError:
-        return text
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ class Block(nn.Module):
 
 
 def depthwise(x: Tensor, mix: nn.Conv1d) -> Tensor:
-    """(B, D, T) → (B, D, T) float32: as a picture of one row, which trains three times as fast on
-    CPUs, and in float32, which is faster there than bfloat16.
+    """(B, D, T) → (B, D, T) float32: as a picture of one row, which CPUs train faster than a
+    line, and in float32, which is faster there than bfloat16.
     """
     with torch.autocast(x.device.type, enabled=False):
         return F.conv2d(
