@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.attention import BY_EXAMPLE
 from xcodec2.llasa.training.composed_rows import ComposedRows, radices
+from xcodec2.llasa.training.model import build_model
 from xcodec2.llasa.training.packing import IGNORED
+from xcodec2.llasa.training.recipe import LlasaRecipe
 
 
 def rows_of(kind: str) -> ComposedRows:
@@ -110,3 +114,19 @@ def test_a_code_weighs_what_another_token_does_at_the_start():
     table = rows.written_out(rows.build(LlamaConfig(**shape)).lm_head.weight.detach())
     codes, others = table[rows.vocabulary.code_ids], table[rows.others]
     assert math.isclose(codes.std(), others.std(), rel_tol=0.1)
+
+
+def test_on_a_cpu_it_attends_by_example_and_what_is_saved_does_not(tmp_path):
+    made = Prompts.of(speech_tokenizer())
+    recipe = LlasaRecipe(
+        "o", ["r"], 1, 1.0, shape=TEACHING["shape"], code_rows="bytes", trainer={"use_cpu": True}
+    )
+    rows = rows_of("bytes")
+    model = build_model(recipe, made, rows)
+    assert model.config._attn_implementation == BY_EXAMPLE
+    full = rows.expand(model)
+    assert full.config._attn_implementation == "sdpa"
+    full.save_pretrained(tmp_path)
+    assert BY_EXAMPLE not in (tmp_path / "config.json").read_text()
+    free = build_model(replace(recipe, code_rows="free"), made)
+    assert free.config._attn_implementation == "sdpa"  # it also speaks samples, with a cache

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from talkers import prompts, small_llama, some_codes
 from test_data import good_row
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from xcodec2.llasa.training.data import (
-    labeled,
-)
+from xcodec2.llasa.training.attention import BY_EXAMPLE
+from xcodec2.llasa.training.data import labeled
 from xcodec2.llasa.training.packing import IGNORED, Example, pack
 
 # --- packing --------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def speech_of(lengths: list[int]) -> list[Example]:
     return [labeled(prompts().in_chat(row), prompts()) for row in rows]
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", BY_EXAMPLE])
 def test_the_loss_of_packs_is_the_loss_of_examples(attention):
     model = small_llama()
     model.set_attn_implementation(attention)
@@ -94,8 +94,10 @@ def test_the_loss_of_packs_is_the_loss_of_examples(attention):
     assert abs(packed - alone) / count < 1e-5
 
 
-def test_nothing_is_seen_across_a_boundary():
+@pytest.mark.parametrize("attention", ["sdpa", BY_EXAMPLE])
+def test_nothing_is_seen_across_a_boundary(attention):
     model = small_llama()
+    model.set_attn_implementation(attention)
     examples = speech_of([20, 30, 25])
     (packed,) = pack(examples, 600, padding=0)
     order = np.flatnonzero(packed.positions == 0)
@@ -115,3 +117,25 @@ def test_nothing_is_seen_across_a_boundary():
     assert torch.equal(before[start:stop], logits(changed)[start:stop])
     changed[start] = 3  # and within the example all is seen
     assert not torch.equal(before[start:stop], logits(changed)[start:stop])
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+def test_attention_by_example_has_the_gradients_of_a_mask(kv_heads):
+    """Two packs of different examples at once, query heads that share keys among them."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": kv_heads}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=50, **shape, **heads))
+    ids = torch.randint(50, (2, 24))
+    positions = torch.cat([torch.arange(9), torch.arange(14), torch.arange(1)])
+    positions = torch.stack([positions, torch.cat([torch.arange(20), torch.arange(4)])])
+    found = []
+    for attention in ("sdpa", BY_EXAMPLE):
+        model.set_attn_implementation(attention)
+        model.zero_grad()
+        batch = {"input_ids": ids, "position_ids": positions, "labels": ids}
+        model(**batch, use_cache=False).loss.backward()
+        found.append([weight.grad.clone() for weight in model.parameters()])
+    for masked, by_example in zip(*found, strict=True):
+        assert masked.abs().max() > 1e-4
+        assert (masked - by_example).abs().max() < 1e-6

@@ -14,8 +14,9 @@ from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.lm import LlasaMetadata, load_tokenizer, load_weights
 from xcodec2.llasa.prompts import Prompts
+from xcodec2.llasa.training.attention import BY_EXAMPLE
 from xcodec2.llasa.training.compact_vocabulary import CompactVocabulary
-from xcodec2.llasa.training.composed_rows import ComposedRows, radices
+from xcodec2.llasa.training.composed_rows import ComposedLlama, ComposedRows, radices
 from xcodec2.llasa.training.recipe import LlasaRecipe
 from xcodec2.llasa.training.rows import Rows
 
@@ -86,6 +87,9 @@ def build_model(recipe: LlasaRecipe, prompts: Prompts, table: SmallTable | None 
                 f"recipe: no model has this shape ({str(problem).splitlines()[-1].strip()})"
             ) from problem
     model.config.use_cache = False  # packed examples are told apart only without a cache
+    on_cpu = recipe.trainer.get("use_cpu") or not torch.accelerator.is_available()
+    if on_cpu and isinstance(model, ComposedLlama):  # it only trains; what speaks needs masks
+        model.set_attn_implementation(BY_EXAMPLE)
     if recipe.lora:
         from peft import LoraConfig, get_peft_model
 
