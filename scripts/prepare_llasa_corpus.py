@@ -8,7 +8,7 @@
         --tokenizer bundled
 
 OUT/VOICES/{train,heldout} are data sets as `xcodec2 extract` writes them, with the columns text,
-words (normalized), phonemes, voice, and for hibari and pseudo durations: codes that each phoneme
+words (normalized), phonemes, voice, and for all but kokoro durations: codes that each phoneme
 lasts, the silence at both ends included. No audio is kept. A sentence is in one split, whoever says
 it; voices that nano is never trained on speak in `heldout` alone. A second run makes what is
 missing, larger --hours add to what is there, and the same seed and codec (--model) give the same
@@ -91,7 +91,8 @@ def main() -> None:
         type=hours_of,
         action="append",
         metavar="KIND=HOURS",
-        help="hibari (one voice), pseudo (it, bent) or kokoro (many voices); repeatable",
+        help="hibari (one voice), pseudo (it, bent in 120 ways), presets (in three) or kokoro "
+        "(many voices); repeatable",
     )
     parser.add_argument("--heldout", type=float, default=0.02, help="share of the sentences")
     parser.add_argument("--made-up", type=int, default=40_000, help="sentences from templates")

@@ -19,7 +19,20 @@ from nano_data.voices import KokoroVoice, PseudoSpeaker, kokoro_voices, pseudo_s
 GRID_HOP, GRID_PACE = 240, 0.8
 GRID_RATE = 50  # codes a second
 DURATIONS = "/Clip_output_0"  # in hibari's graph: steps of each symbol, the ends included
-KINDS = ("hibari", "pseudo", "kokoro")
+KINDS = ("hibari", "pseudo", "presets", "kokoro")
+
+
+def preset(name: str, pitch: float, formants: float, liveliness: float = 1.0) -> PseudoSpeaker:
+    """hibari's voice with another pitch and other formants, at its own pace."""
+    return PseudoSpeaker(name, pitch, formants, liveliness, 1.0, 0.0, (0.0,) * 4, (), "train")
+
+
+#: Few, so that a small model hears hours of each: those that the bundled model's voices are.
+PRESETS = (
+    preset("deep", 0.55, 0.87),
+    preset("low", 0.7, 0.93, 0.9),
+    preset("bright", 1.25, 1.09),
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ def voices(kind: str, seed: int) -> list[Voice]:
         return [GridVoice()]
     if kind == "pseudo":
         return list(pseudo_speakers(seed))
+    if kind == "presets":
+        return list(PRESETS)
     return [voice for voice in kokoro_voices(seed) if voice.language == "en"]
 
 
