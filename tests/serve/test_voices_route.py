@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from serving import clip, running, samples_of, talker
 
-from xcodec2.llasa.voices import VoiceStore
+from xcodec2.llasa.voices import StoredVoice, VoiceStore, voice_of
 from xcodec2.serve import create_app
 from xcodec2.serve.routes import voices
+from xcodec2.serve.service import Loaded
 
 FORM = {"name": "Anna Blume", "ref_text": "red car", "consent": "She agreed, 2026-11-28."}
 
@@ -61,6 +63,42 @@ def test_a_voice_is_kept_spoken_in_and_deleted(tmp_path):
         assert client.delete("/v1/audio/voices/anna-blume").json()["deleted"] is True
         assert not list(tmp_path.iterdir())
         assert client.delete("/v1/audio/voices/anna-blume").status_code == 404
+
+
+def test_voices_that_the_model_brings_are_spoken_in_and_stay(tmp_path):
+    speaker = talker()
+    codes = speaker.codec.encode(clip(1.5))
+    presets, own = VoiceStore(tmp_path / "lm"), VoiceStore(tmp_path / "own")
+    for id, store in (("deep", presets), ("bright", presets), ("bright", own)):
+        store.add(StoredVoice(id, codes, "red car", "a synthetic voice", id.title()))
+
+    def load() -> Loaded:
+        return Loaded(speaker.codec, speaker, presets=presets)
+
+    with (
+        running(create_app(load=load, voices_folder=own.folder, warm=False)) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
+        while not client.get("/health").is_success:
+            time.sleep(0.05)
+        listed = client.get("/v1/audio/voices").json()["data"]
+        found = {voice["id"]: voice["built_in"] for voice in listed}
+        assert found == {"default": True, "deep": True, "bright": False}  # an added one is first
+        assert client.get("/v1/audio/voices/deep").json()["text"] == "red car"
+        body = {"input": "red car.", "seed": 7, "response_format": "pcm", "sample_rate": 16_000}
+        expected = speaker.speak("red car.", seed=7, voice=voice_of(presets.load("deep"), speaker))
+        for name in ("deep", "Deep"):
+            answer = client.post("/v1/audio/speech", json=body | {"voice": name})
+            assert answer.headers["x-voice"] == "deep"
+            clipped = expected.waveform.clamp(-1, 1).numpy()
+            np.testing.assert_allclose(samples_of(answer.content), clipped, atol=1e-4)
+        assert client.delete("/v1/audio/voices/deep").status_code == 400
+        assert add(client, name="Deep").json()["error"]["code"] == "voice_exists"
+        assert add(client, name="DEEP!").json()["id"] not in ("deep", "Deep")
+        assert presets.ids() == ["bright", "deep"]
+        assert client.delete("/v1/audio/voices/bright").is_success
+        listed = client.get("/v1/audio/voices").json()["data"]
+        assert {voice["id"]: voice["built_in"] for voice in listed}["bright"] is True
 
 
 @pytest.mark.parametrize(

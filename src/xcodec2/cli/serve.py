@@ -239,6 +239,7 @@ def load_models(*, lm: str | None, ctc: Path | None, lm_key: str | None, **optio
     if lm == "none":
         return Loaded(XCodec2Model.from_pretrained(name or "nano", device=device), None, reader)
     from xcodec2.llasa.extra import require_llasa
+    from xcodec2.llasa.voices import preset_store
 
     require_llasa("transformers")
     speaker = load_speaker(
@@ -249,4 +250,4 @@ def load_models(*, lm: str | None, ctc: Path | None, lm_key: str | None, **optio
         api_key=lm_key,
         timeout=120.0,
     )
-    return Loaded(speaker.codec, speaker, reader)
+    return Loaded(speaker.codec, speaker, reader, preset_store(lm))

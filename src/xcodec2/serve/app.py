@@ -18,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
 from xcodec2 import XCodec2Model, __version__  # noqa: E402
 from xcodec2.llasa import Speaker  # noqa: E402
 from xcodec2.llasa.verifiers import CtcVerifier  # noqa: E402
+from xcodec2.llasa.voices import preset_store  # noqa: E402
 from xcodec2.serve import problems  # noqa: E402
 from xcodec2.serve.guard import Guard, Logged  # noqa: E402
 from xcodec2.serve.limits import Limits  # noqa: E402
@@ -84,7 +85,8 @@ def create_app(
         assert model is not None
         if voice is not None and codec is not None:
             voice.codec.identity.check(codec.identity, "what the speaker speaks", "the codec")
-        return Loaded(model, voice, reader)
+        own = preset_store(None) if speaker is None and voice is not None else None
+        return Loaded(model, voice, reader, own)
 
     folder = Path(voices_folder) if voices_folder is not None else None
     service = Service(loaded, voices=folder, limits=limits, recognizer=recognizer, warm=warm)

@@ -110,6 +110,9 @@ class VoiceFacts(BaseModel):
     text: str | None = None
     consent: str | None = None
     created_at: int | None = None
+    built_in: bool = Field(
+        default=False, description="The model brings it, and it cannot be deleted."
+    )
 
 
 class Voices(BaseModel):

@@ -19,7 +19,7 @@ from xcodec2.errors import XCodec2Error
 from xcodec2.llasa.sampling import Sampling
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import CtcVerifier
-from xcodec2.llasa.voices import VoiceStore
+from xcodec2.llasa.voices import StoredVoice, VoiceStore
 from xcodec2.serve.engine import Engine
 from xcodec2.serve.limits import Limits
 from xcodec2.serve.metrics import Metrics
@@ -42,11 +42,13 @@ class Loaded:
         codec: What encodes and decodes.
         speaker: What speaks; None for a codec alone.
         ctc: What reads codes, if anything does.
+        presets: Voices that the speaker brings, which nobody deletes.
     """
 
     codec: XCodec2Model
     speaker: Speaker | None = None
     ctc: CtcVerifier | None = None
+    presets: VoiceStore | None = None
 
 
 class Service:
@@ -89,6 +91,11 @@ class Service:
         self.found: evaluators.ASR | XCodec2Error | None = None  # the recognizer, or why not
         self.failed: Callable[[], None] = lambda: None  # is called when nothing can be loaded
         self.starting: threading.Thread | None = None
+
+    def presets(self) -> dict[str, StoredVoice]:
+        """The voices that the speaker brings, by id, but for those that added ones stand before."""
+        found = (self.models.presets if self.ready else None) or ()
+        return {voice.id: voice for voice in found if voice.id not in self.voices}
 
     def begin(self) -> None:
         """Load the models, in a thread."""

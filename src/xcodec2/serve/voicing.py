@@ -7,6 +7,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from fastapi import Request
@@ -97,7 +98,7 @@ def find_voice(service: Service, asked: str) -> StoredVoice | None:
     Raises:
         ApiProblem: Its file is damaged.
     """
-    store = service.voices
+    store, presets = service.voices, service.presets()
     if not asked:
         return None
     try:
@@ -106,7 +107,8 @@ def find_voice(service: Service, asked: str) -> StoredVoice | None:
     except XCodec2Error as problem:
         if asked in store:  # and has not been deleted since
             raise ApiProblem(500, "that voice's file is damaged", code="voice_damaged") from problem
-    return next((voice for voice in store if voice.name == asked), None)
+    named = (voice for voice in chain(store, presets.values()) if voice.name == asked)
+    return presets.get(asked) or next(named, None)
 
 
 async def given_voice(service: Service, request: Request, body: SpeechRequest) -> Voice:

@@ -89,6 +89,6 @@ export class VoicesView {
 }
 
 /** Whether a voice belongs to the model, so that it cannot be deleted. */
-function isBuiltIn({ id }) {
-  return id === "default";
+function isBuiltIn(voice) {
+  return voice.built_in;
 }

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 import unicodedata
+from itertools import chain
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -52,8 +53,9 @@ FORM = {
 async def list_voices(request: Request) -> Voices:
     """All voices: the model's own, and those that were added."""
     service = service_of(request)
-    voices = await asyncio.to_thread(lambda: list(service.voices))
-    data = [own_voice(service), *map(facts_of_voice, voices)]
+    presets, added = await asyncio.to_thread(lambda: (service.presets(), list(service.voices)))
+    own = [own_voice(service), *map(facts_of_preset, presets.values())]
+    data = [*own, *map(facts_of_voice, added)]
     return Voices(data=data, voices=data)
 
 
@@ -89,7 +91,8 @@ async def add_voice(request: Request) -> VoiceFacts:
 
 def check_room(service: Service, name: str) -> None:
     """Raise ApiProblem where there is a voice of this name, or no room for one more."""
-    if name.casefold() in USUAL or any(voice.name == name for voice in service.voices):
+    known = chain(service.voices, service.presets().values())
+    if name.casefold() in USUAL or any(voice.name == name for voice in known):
         raise ApiProblem(
             400, "name: that name is taken; take another", param="name", code="voice_exists"
         )
@@ -124,6 +127,8 @@ async def get_voice(voice_id: str, request: Request) -> VoiceFacts:
     service = service_of(request)
     if voice_id == DEFAULT:
         return own_voice(service)
+    if preset := (await asyncio.to_thread(service.presets)).get(voice_id):
+        return facts_of_preset(preset)
     check_known(service, voice_id)
     try:
         return facts_of_voice(await asyncio.to_thread(service.voices.load, voice_id))
@@ -138,8 +143,8 @@ async def get_voice(voice_id: str, request: Request) -> VoiceFacts:
 async def delete_voice(voice_id: str, request: Request) -> Response:
     """Forget a voice for good."""
     service = service_of(request)
-    if voice_id == DEFAULT:
-        raise ApiProblem(400, "the model's own voice cannot be deleted", param="voice_id")
+    if voice_id == DEFAULT or voice_id in await asyncio.to_thread(service.presets):
+        raise ApiProblem(400, "a voice of the model's own cannot be deleted", param="voice_id")
     check_known(service, voice_id)
     try:
         await asyncio.to_thread(service.voices.remove, voice_id)
@@ -173,7 +178,7 @@ def id_for(service: Service, name: str) -> str:
     """An id that a name suggests, and that is free."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40]
-    taken = {id.casefold() for id in service.voices.ids()}
+    taken = {id.casefold() for id in (*service.voices.ids(), *service.presets())}
     if slug and ID.fullmatch(slug) and slug not in taken:
         return slug
     return f"{slug or 'voice'}-{secrets.token_hex(4)}"
@@ -181,7 +186,14 @@ def id_for(service: Service, name: str) -> str:
 
 def own_voice(service: Service) -> VoiceFacts:
     """The model's."""
-    return VoiceFacts(id=DEFAULT, name="The model's own voice", created_at=service.created)
+    return VoiceFacts(
+        id=DEFAULT, name="The model's own voice", created_at=service.created, built_in=True
+    )
+
+
+def facts_of_preset(voice: StoredVoice) -> VoiceFacts:
+    """A voice that the model brings, as clients see it."""
+    return facts_of_voice(voice).model_copy(update={"built_in": True})
 
 
 def facts_of_voice(voice: StoredVoice) -> VoiceFacts:
