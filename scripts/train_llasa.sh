@@ -8,15 +8,17 @@
 #   PYTHON     with open-xcodec2[llasa,extract,evaluate] (python)
 #   SYNTHESIS  a Python that has scripts/nano_data/requirements.txt, too (PYTHON)
 #   DEVICE     cpu: one thread; or gpu: bfloat16, larger batches, fewer steps (cpu)
-#   FIRST, ALL, MANY, OTHERS   hours of hibari's voice at first and in the end, of pseudo-speakers,
-#              and of Kokoro's voices, which are dear: 1.8 times real time (5, 20, 5, 1.5)
+#   FIRST, ALL, PRESETS   hours of hibari's voice at first and in the end, and of the three bent voices
+#              that the model's own presets are (5, 12, 6)
+#   MANY, OTHERS   hours of pseudo-speakers and of Kokoro's voices, for the CTC model; Kokoro's are
+#              dear: 1.8 times real time (5, 1.5)
 #   STEPS1, STEPS2, CTC_STEPS  of one voice, of all, and of the CTC model (12000, 40000, 2500)
 #   TRIAL      CPU seconds of each of the short trials that choose the format; 0 for none (300)
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 CODEC=${CODEC:-nano} OUT=${OUT:-runs/llasa} PYTHON=${PYTHON:-python} DEVICE=${DEVICE:-cpu}
 SYNTHESIS=${SYNTHESIS:-$PYTHON} CORPUS=${CORPUS:-$OUT/corpus} CACHE=${CACHE:-$OUT/packages}
-FIRST=${FIRST:-5} ALL=${ALL:-20} MANY=${MANY:-5} OTHERS=${OTHERS:-1.5}
+FIRST=${FIRST:-5} ALL=${ALL:-12} PRESETS=${PRESETS:-6} MANY=${MANY:-5} OTHERS=${OTHERS:-1.5}
 STEPS1=${STEPS1:-12000} STEPS2=${STEPS2:-40000} CTC_STEPS=${CTC_STEPS:-2500} TRIAL=${TRIAL:-300}
 export PYTHONPATH=$here/src:$here/scripts OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ "$DEVICE" = gpu ]; then
@@ -78,12 +80,11 @@ step ctc "$PYTHON" -m xcodec2.cli llasa ctc "$CORPUS/hibari/train" "$CORPUS/pseu
   "$CORPUS/kokoro/train" "$OUT/ctc" --steps "$CTC_STEPS" --heldout "$CORPUS/kokoro/heldout"
 step corpus-all corpus hibari "$ALL"
 step rows-all rows hibari rows-all
-step rows-voices rows pseudo rows-voices --voices
-step rows-others rows kokoro rows-others --voices --ctc "$OUT/ctc/ctc.safetensors"
-step voices train voices "$STEPS2" \
-  "[\"$OUT/rows-all\", \"$OUT/rows-voices\", \"$OUT/rows-others\"]" \
+step corpus-presets corpus presets "$PRESETS"
+step rows-presets rows presets rows-presets --voices
+step voices train voices "$STEPS2" "[\"$OUT/rows-all\", \"$OUT/rows-presets\"]" \
   base="$OUT/one-voice/model" shape={} code_noise="$noise" copy_steps=0 learning_rate=1e-3 \
   one_voice=false
 (step gates-voices gates voices hibari) || true
-(step gates-clips gates voices pseudo --clips) || true
+(step gates-clips gates voices presets --clips) || true
 echo "$(date '+%F %T') all done" >> "$OUT/chain.log"

@@ -4,6 +4,7 @@ what it speaks, and the CTC model inside reads that.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from xcodec2.llasa.backends.local import InProcess
 from xcodec2.llasa.lm import load_lm
 from xcodec2.llasa.speaker import Speaker
 from xcodec2.llasa.verifiers import CtcVerifier
+from xcodec2.llasa.voices import preset_store, voice_of
 from xcodec2.transcribe import Transcriber
 
 
@@ -55,3 +57,34 @@ def test_the_ctc_model_inside_reads_what_is_said_and_chooses_in_searches(speaker
     assert scores[0] > verifier.score_codes(other, candidates[0].codes) + 1
     errors = character_errors(text, Transcriber.load().transcribe(spoken.codes).text)
     assert errors.wrong < 0.35 * errors.total
+
+
+def pitch(samples: np.ndarray, rate: int) -> float:
+    """The median of what repeats most strongly in 40 ms, of 70 to 400 Hz, in Hz."""
+    width, (longest, shortest) = int(0.04 * rate), (rate // 70, rate // 400)
+    found = []
+    for frame in samples[: len(samples) // width * width].reshape(-1, width):
+        if np.abs(frame).max() < 0.1 * np.abs(samples).max():
+            continue
+        products = np.correlate(frame, frame, "full")[width - 1 :]
+        products = products / np.arange(width, 0, -1)  # of so many samples
+        lag = shortest + int(products[shortest:longest].argmax())
+        if products[lag] > 0.4 * products[0]:
+            found.append(rate / lag)
+    return float(np.median(found))
+
+
+def test_the_presets_are_voices_of_their_own(speaker):
+    text = "We are leaving now, and you may come along."
+    presets = preset_store(None)
+    assert presets.ids() == ["bright", "deep", "low"]
+    found = {}
+    for name in (None, *presets.ids()):
+        voice = voice_of(presets.load(name), speaker) if name else None
+        spoken = speaker.speak(text, voice=voice, sampling=Sampling(temperature=0))
+        assert all(candidate.finished for _, candidate in spoken.pieces)
+        found[name] = pitch(spoken.samples, speaker.codec.sample_rate)
+    # as the corpus bends them: by 0.55, 0.7 and 1.25
+    assert 0.47 < found["deep"] / found[None] < 0.63
+    assert 0.63 < found["low"] / found[None] < 0.8
+    assert 1.12 < found["bright"] / found[None] < 1.4
