@@ -110,14 +110,16 @@ if TYPE_CHECKING:
 def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     """Synthesize TEXT.
 
-    Without --lm, the bundled model speaks: English, in one voice; its card says how well. With a
-    LLaSA that takes voices, --voice clones one, and long text is spoken sentence by sentence in
-    one voice. --search generates several candidates and writes all their scores to OUT.json.
+    Without --lm, the bundled model speaks: English, in its own voice or --voice bright, deep or
+    low; its card says how well. --voice also takes a clip or a voice of `xcodec2 voices`, which the
+    bundled model keeps only roughly. Long text is spoken sentence by sentence in one voice.
+    --search generates several candidates and writes all their scores to OUT.json.
 
     \b
     Examples:
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav
       xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav --stream
+      xcodec2 speak "Weasels have eaten our phone system" -o weasels.wav --voice deep
       xcodec2 speak "The leader has left the conference." -o a.wav --search best-of-4
       xcodec2 speak "Hello there." -o a.wav --lm HKUSTAudio/Llasa-1B --model HKUSTAudio/xcodec2
       xcodec2 speak "Hello there." -o a.wav --lm mine/model --voice me.wav --voice-text "I say it."
