@@ -37,7 +37,10 @@ def by_command(folder: Path, audio: np.ndarray, name: str, *options: str) -> byt
         pytest.skip("no ffmpeg")
     soundfile.write(folder / "in.wav", audio.T, 16_000)
     command = ["ffmpeg", "-y", "-loglevel", "error", "-i", folder / "in.wav", *options]
-    subprocess.run([*command, folder / name], check=True)
+    made = subprocess.run([*command, folder / name], capture_output=True, text=True)
+    if "Not yet implemented in FFmpeg" in made.stderr:
+        pytest.skip("this ffmpeg does not write that")  # as version 8 does no Opus in CAF
+    made.check_returncode()
     return (folder / name).read_bytes()
 
 
@@ -296,11 +299,11 @@ def test_more_containers_that_ffmpeg_opens(container):
     assert 48_000 <= load_audio(content).num_samples <= 48_000 + 2_048
 
 
-def test_opus_in_caf_and_dolby_digital(tmp_path):
+@pytest.mark.parametrize(("name", "codec"), [("a.caf", "libopus"), ("a.ac3", "ac3")])
+def test_opus_in_caf_and_dolby_digital(tmp_path, name, codec):
     pytest.importorskip("av")
-    for name, codec in (("a.caf", "libopus"), ("a.ac3", "ac3")):
-        audio = load_audio(by_command(tmp_path, ONE, name, "-ar", "48000", "-c:a", codec))
-        assert 48_000 <= audio.num_samples <= 48_000 + 1_536
+    audio = load_audio(by_command(tmp_path, ONE, name, "-ar", "48000", "-c:a", codec))
+    assert 48_000 <= audio.num_samples <= 48_000 + 1_536
 
 
 def test_a_voc_in_pieces_is_read_without_the_headers_between_them():

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sounds import encoded, encoded_by_ffmpeg, noise, same, tone
 
 from xcodec2.audio.content import Content
+from xcodec2.audio.ffmpeg import ffmpeg_blocks
 from xcodec2.audio.io import load_audio, resampled_length
 from xcodec2.errors import AudioError, XCodec2Error
 
@@ -307,3 +308,14 @@ def test_damaged_files_are_audio_or_one_error(data, whole):
         audio = load_audio(content)
         assert torch.isfinite(audio.waveform).all()
         assert len(audio.waveform) == resampled_length(audio.num_samples, audio.sample_rate, 16000)
+
+
+def test_tags_need_not_be_utf_8():
+    """Windows programs write titles in the code page of their country."""
+    pytest.importorskip("av")
+    wav = encoded(tone(16_000, 16_000)[None], 16_000, format="WAV")
+    title = b"INFOINAM" + struct.pack("<I", 6) + "café".encode("latin-1") + b" \0"
+    content = wav + b"LIST" + struct.pack("<I", len(title)) + title
+    content = content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
+    blocks = ffmpeg_blocks(Content(io.BytesIO(content)), "a.wav", "")
+    assert sum(len(block) for _, block in blocks) == 16_000

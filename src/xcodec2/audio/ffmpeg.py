@@ -30,6 +30,7 @@ NOT_AUDIO = (
 )
 VOC = b"Creative Voice File"
 NUMPY_OR_ZIP = (b"\x93NUMPY", b"PK\x03\x04")
+TAGS_OF_ANY_BYTES = 19  # PyAV that reads tags which are not UTF-8, and knows no word for it
 SLACK_SECONDS = 0.1  # containers count the encoder's delay and padding in their duration
 
 
@@ -50,10 +51,12 @@ def ffmpeg_blocks(file: Content, name: str, why: str) -> Iterator[Block]:
     how: dict[str, Any] = {"options": {"format_whitelist": CONTAINERS}}
     if file.at(0, len(VOC)) == VOC:
         how = {"format": "voc"}  # by a list, FFmpeg before 8.1 ends the process
+    if int(av.__version__.partition(".")[0]) < TAGS_OF_ANY_BYTES:
+        how["metadata_errors"] = "ignore"
     file.seek(0)
     seconds = 0.0
     try:
-        with av.open(file, metadata_errors="ignore", **how) as container:
+        with av.open(file, **how) as container:
             stream = container.streams.best("audio")
             if stream is None:
                 raise AudioError(f"{name}: has no audio track")
