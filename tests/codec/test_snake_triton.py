@@ -5,6 +5,7 @@ compiles them for one.
 from __future__ import annotations
 
 import importlib
+import inspect
 
 import pytest
 import torch
@@ -85,6 +86,8 @@ def test_compiles_for_gpus(capability, dtype):
             **sizes,
         },
     }
+    if "constexprs" not in inspect.signature(ASTSource.__init__).parameters:
+        pytest.skip("Triton before 3.3 is asked otherwise for machine code of an absent GPU")
     for kernel, signature in signatures.items():
         source = ASTSource(kernel, signature=signature, constexprs={"block": snake_triton.BLOCK})
         compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))

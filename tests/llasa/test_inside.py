@@ -75,7 +75,7 @@ def pitch(samples: np.ndarray, rate: int) -> float:
 
 
 def test_the_presets_are_voices_of_their_own(speaker):
-    text = "We are leaving now, and you may come along."
+    text = "The weather will be fine in the morning, and it may rain later on in the evening."
     presets = preset_store(None)
     assert presets.ids() == ["bright", "deep", "low"]
     found = {}

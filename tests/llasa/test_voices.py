@@ -216,6 +216,9 @@ def test_a_voice_of_another_codec_or_for_a_model_of_one_is_refused():
 # --- the commands ---------------------------------------------------------------------------------
 
 
+OWN = ["bright", "deep", "low"]  # of the bundled model
+
+
 def run(*args: object) -> object:
     return CliRunner().invoke(xcodec2, list(map(str, args)))
 
@@ -228,8 +231,9 @@ def test_the_commands_add_list_speak_and_remove(taught, codec_folder, tmp_path):
     assert done.exit_code == 0, (done.output, done.exception)
     assert done.output == f"anna: 2.0 s, 101 codes, {kept}/anna.safetensors\n"
     assert run(*add, "--model", codec_folder).exit_code == 2
-    listed = run("voices", "list", "--voices", kept)
-    assert listed.output.split("\t")[::3] == ["anna", "Anna"]
+    listed = run("voices", "list", "--voices", kept)  # and those that the bundled model brings
+    assert [line.split("\t")[0] for line in listed.output.splitlines()] == ["anna", *OWN]
+    assert listed.output.split("\t")[3] == "Anna"
     speak = ["speak", FEW[2], "--lm", taught, "--model", codec_folder, "--voices", kept]
     spoken = tmp_path / "a.wav", tmp_path / "b.wav"
     by_name = run(*speak, "--voice", "anna", "-o", spoken[0], "--max-tokens", 20)
@@ -242,7 +246,8 @@ def test_the_commands_add_list_speak_and_remove(taught, codec_folder, tmp_path):
     refused = run(*speak, "--voice", "anna", "--voice-text", "x", "-o", spoken[0])
     assert (refused.exit_code, "leave --voice-text out" in refused.output) == (2, True)
     assert run("voices", "remove", "anna", "--voices", kept).output == "anna: removed\n"
-    assert "no voices in" in run("voices", "list", "--voices", kept).output
+    bare = run("voices", "list", "--voices", kept, "--lm", taught)
+    assert "no voices in" in bare.output
     gone = run(*speak, "--voice", "anna", "-o", spoken[0])
     assert "there is no voice anna" in str(gone.exception)
 

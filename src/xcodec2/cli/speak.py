@@ -168,7 +168,8 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     whole = not (streaming or options["voice"] or options["search"] or options["reports"])
     speaker = load_speaker(**options, quick=whole)
     if asked is None:
-        sampling = replace(sampling, temperature=speaker.sampling.temperature)
+        own = speaker.sampling if search is None else speaker.search_sampling
+        sampling = replace(sampling, temperature=own.temperature)
         request = replace(request, sampling=sampling)
     voice = load_voice(speaker, stored, **options) if options["voice"] else None
     if streaming:

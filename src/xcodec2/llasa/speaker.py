@@ -9,7 +9,7 @@ the punctuation says (`xcodec2.llasa.joining`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
 
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
+SEARCH_TEMPERATURE = 0.4  # at least: candidates of a search have to differ
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
 
 
@@ -92,6 +93,14 @@ class Speaker:
         """How tokens are drawn unless one says: at the model's own temperature if it has one."""
         own = self.backend.metadata.temperature
         return Sampling() if own is None else Sampling(own)
+
+    @property
+    def search_sampling(self) -> Sampling:
+        """How the candidates of a search are drawn unless one says: the likeliest tokens, or nearly
+        those, are the same for all and leave nothing to choose.
+        """
+        own = self.sampling
+        return replace(own, temperature=max(own.temperature, SEARCH_TEMPERATURE))
 
     @classmethod
     def from_pretrained(
@@ -206,7 +215,7 @@ class Speaker:
         Args:
             text: What to say; `xcodec2.llasa.text.Phonemes` for a model that reads phonemes.
             voice: To speak in; without one the model chooses.
-            sampling: How tokens are drawn.
+            sampling: How tokens are drawn; by `sampling`, or `search_sampling`, when None.
             seed: The same seed gives the same speech.
             search: Make many candidates, of which the verifiers choose.
             verifier: Chooses among candidates; with None, the package's CTC model does, which reads
@@ -219,7 +228,7 @@ class Speaker:
         """
         if search is not None and reading.is_phonemes(text):
             raise LlasaError("verifiers compare speech with its text: give text, not phonemes")
-        sampling = sampling or self.sampling
+        sampling = sampling or (self.search_sampling if search is not None else self.sampling)
         verifier = verifier or (CtcVerifier() if search is not None else None)
         pieces: list[tuple[str, Candidate]] = []
         searches: list[SearchResult] = []

@@ -43,7 +43,7 @@ def overlapping(signal: Tensor, size: int) -> Tensor:
     """
     blocks = signal.unflatten(1, (-1, FEATURE_HOP))
     whole, rest = divmod(size, FEATURE_HOP)
-    count = blocks.shape[1] + 1 - whole - bool(rest)
+    count = blocks.shape[1] + 1 - whole - (1 if rest else 0)  # SymPy of old takes no True
     parts = [blocks[:, i : i + count] for i in range(whole)]
     if rest:
         parts.append(blocks[:, whole : whole + count, :rest])

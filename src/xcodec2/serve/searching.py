@@ -59,7 +59,7 @@ async def searched(
             return speaker.speak(
                 body.input,
                 voice=script.voice,
-                sampling=sampling_of(body, speaker),
+                sampling=sampling_of(body, speaker.search_sampling),
                 seed=body.seed or 0,
                 search=search,
                 verifier=choosing,

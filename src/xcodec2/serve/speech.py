@@ -110,8 +110,8 @@ class Script:
         self.spoken.append((piece, Candidate(np.array(codes, np.int64), ended, self.seed)))
 
 
-def sampling_of(body: SpeechRequest, speaker: Speaker) -> Sampling:
-    """How tokens are drawn: what is not asked for is as in the command."""
+def sampling_of(body: SpeechRequest, own: Sampling) -> Sampling:
+    """How tokens are drawn: what is not asked for is the speaker's own."""
     names = ("temperature", "top_p", "top_k", "repetition_penalty")
     asked = {name: value for name in names if (value := getattr(body, name)) is not None}
-    return replace(speaker.sampling, **asked)
+    return replace(own, **asked)

@@ -65,7 +65,12 @@ async def create_speech(request: Request) -> Response:
     writer = SoundWriter(body.response_format, codec.sample_rate, rate, body.speed)
     try:
         script = await asyncio.to_thread(
-            Script, speaker, body.input, voicing.voice, sampling_of(body, speaker), body.seed or 0
+            Script,
+            speaker,
+            body.input,
+            voicing.voice,
+            sampling_of(body, speaker.sampling),
+            body.seed or 0,
         )
     except XCodec2Error as problem:
         raise refused(problem, "input") from problem
