@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from xcodec2.model import XCodec2Model
 
 STREAM_STEP = 10  # frames a piece: the first sound after 0.3 s of codes
-SEARCH_TEMPERATURE = 0.4  # at least: candidates of a search have to differ
+SEARCH_TEMPERATURE = 0.2  # at least: candidates of a search have to differ
 CHUNK_SEEDS_APART = 7_919  # a prime: the seeds of candidates of two pieces of text do not meet
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
+from xcodec2.errors import XCodec2Error
 from xcodec2.extras import require
 
 SLOPE = 0.05  # of a filter's edge, relative to its frequency
@@ -78,6 +79,7 @@ def through_codec(
 
     Raises:
         MissingExtraError: PyAV is not installed.
+        XCodec2Error: Its FFmpeg lacks the codec.
     """
     channel = CHANNELS[rng.choice(names)]
     bit_rate = rng.choice(channel.bit_rates)
@@ -98,7 +100,13 @@ def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> 
     file = io.BytesIO()
     samples = (waveform.clip(-1, 1) * PCM_SCALE).astype(np.int16)
     with av.open(file, "w", format=channel.container) as container:
-        stream = container.add_stream(channel.encoder, rate=channel.sample_rate)
+        try:
+            stream = container.add_stream(channel.encoder, rate=channel.sample_rate)
+        except av.codec.codec.UnknownCodecError as problem:  # PyAV 19 has no AMR
+            raise XCodec2Error(
+                f"PyAV {av.__version__} cannot write {channel.container} ({channel.encoder}): "
+                f"install another, or leave {channel.container} out of the recipe's augment.codecs"
+            ) from problem
         stream.layout, stream.bit_rate = "mono", bit_rate
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
         frame.rate = channel.sample_rate
