@@ -95,6 +95,9 @@ def through_codec(
 def encode_and_decode(waveform: np.ndarray, channel: Channel, bit_rate: int) -> np.ndarray:
     """(N,) float at the channel's sample rate → what a file of it holds, (M,) float32; codecs delay
     and pad.
+
+    Raises:
+        XCodec2Error: PyAV lacks the encoder.
     """
     av = require("av", extra="media", purpose="codec passes")
     file = io.BytesIO()
