@@ -198,6 +198,8 @@ def test_a_decoder_needs_no_semantic_weights(published, tmp_path):
 
 def test_saving_where_shards_were_saves_what_is_loaded(tmp_path):
     random_model(seed=1).save_pretrained(tmp_path / "one")
+    if not hasattr(transformers, "Xcodec2Model"):
+        pytest.skip("transformers 5.0 has no Xcodec2Model")
     theirs = transformers.Xcodec2Model.from_pretrained(tmp_path / "one")
     theirs.save_pretrained(tmp_path / "shards", max_shard_size="200KB")
     assert (tmp_path / "shards" / "model.safetensors.index.json").exists()

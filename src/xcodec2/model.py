@@ -154,7 +154,8 @@ class XCodec2Model(OriginalCalls, Pretrained):
             CodesWarning: The codes come from other weights, or at another frame rate.
         """
         is_batch = isinstance(codes, list) and not is_sequence_of_codes(codes)
-        items = [self.as_codes(item) for item in (codes if is_batch else [codes])]
+        # by map: a comprehension is a frame to warnings before Python 3.12, and none since
+        items = list(map(self.as_codes, codes if is_batch else [codes]))
         waveforms = batches.decode(self, [item.codes.cpu() for item in items], progress)
         results = [
             self.cut(waveform, item) for waveform, item in zip(waveforms, items, strict=True)
@@ -328,7 +329,7 @@ class XCodec2Model(OriginalCalls, Pretrained):
         if any(parameter.dtype != torch.float32 for parameter in self.parameters()):
             # The digest is of the weights as they were rounded.
             own = replace(own, weights_hash=None)
-        if codes.identity.check_decodable(own, name, stacklevel=5):
+        if codes.identity.check_decodable(own, name, stacklevel=4):
             self._fitting = (codes.identity, state)
 
     def cut(self, waveform: Tensor, codes: Codes) -> Tensor:
