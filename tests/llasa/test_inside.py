@@ -52,6 +52,7 @@ def test_the_ctc_model_inside_reads_what_is_said_and_chooses_in_searches(speaker
     text, other = "The children built a tent out of old blankets.", "Nobody told us that before."
     spoken = speaker.speak(text, search=Search("best-of", 3), seed=5)
     candidates, verifier = spoken.searches[0].candidates, CtcVerifier()
+    assert len({tuple(item.codes) for item in candidates}) == 3  # though one draw is the likeliest
     scores = [verifier.score_codes(text, item.codes) for item in candidates]
     assert [item.score for item in candidates] == scores == sorted(scores, reverse=True)
     assert scores[0] > verifier.score_codes(other, candidates[0].codes) + 1

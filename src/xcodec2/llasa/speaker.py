@@ -96,11 +96,10 @@ class Speaker:
 
     @property
     def search_sampling(self) -> Sampling:
-        """How the candidates of a search are drawn unless one says: the likeliest tokens, or nearly
-        those, are the same for all and leave nothing to choose.
-        """
-        own = self.sampling
-        return replace(own, temperature=max(own.temperature, SEARCH_TEMPERATURE))
+        """How the candidates of a search are drawn unless one says."""
+        return replace(
+            self.sampling, temperature=max(self.sampling.temperature, SEARCH_TEMPERATURE)
+        )
 
     @classmethod
     def from_pretrained(

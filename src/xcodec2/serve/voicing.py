@@ -98,9 +98,9 @@ def find_voice(service: Service, asked: str) -> StoredVoice | None:
     Raises:
         ApiProblem: Its file is damaged.
     """
-    store, presets = service.voices, service.presets()
     if not asked:
         return None
+    store, presets = service.voices, service.presets()
     try:
         if asked in store:
             return store.load(asked)
