@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hints import install_hint
 from paths import ROOT
 
 from xcodec2.errors import MissingExtraError
@@ -39,7 +40,7 @@ def test_a_library_that_is_broken_says_why(tmp_path, monkeypatch):
 
 
 def test_in_a_clone_the_command_installs_the_clone():
-    command = shlex.split(install_command(["pystoi"], "evaluate"))
+    command = shlex.split(install_command(["pystoi"], "evaluate", ROOT / "src" / "xcodec2"))
     assert command == ["pip", "install", "-e", f"{ROOT}[evaluate]"]
 
 
@@ -130,9 +131,8 @@ def test_what_is_missing_is_said_before_any_work_or_file(tmp_path):
     for (command, needs, extra), (code, out, err) in zip(COMMANDS, found, strict=True):
         assert code == 1, (command, out, err)
         assert not out, command
-        assert re.fullmatch(
-            rf"xcodec2: error: .* needs {needs}.*: run `pip install -e .*\[{extra}\]'?`\n", err
-        ), (command, err)
+        wanted = rf"xcodec2: error: .* needs {needs}.*: {install_hint(extra)}\n"
+        assert re.fullmatch(wanted, err), (command, err)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "other.m4a",
         "other.wv",
@@ -155,16 +155,15 @@ def test_a_corpus_that_needs_ffmpeg_says_so_before_any_row(tmp_path):
     for code, out, err in in_a_bare_installation("av", commands, tmp_path):
         assert (code, out) == (1, "")
         assert re.fullmatch(
-            r"xcodec2: error: .*reading \.mov needs av: run `pip .*\[media\]'?`\n", err
-        )
+            rf"xcodec2: error: .*reading \.mov needs av: {install_hint('media')}\n", err
+        ), err
     assert [path.name for path in tmp_path.iterdir()] == ["speech"]
 
 
 def test_ray_is_asked_for_by_its_own_extra(tmp_path):
     [[code, _, err]] = in_a_bare_installation("ray", ["extract . made --engine ray"], tmp_path)
     assert code == 1
-    assert "--engine ray needs ray: run `pip install -e " in err
-    assert "[ray]" in err
+    assert re.search(rf"--engine ray needs ray: {install_hint('ray')}", err)
     assert not list(tmp_path.iterdir())
 
 

@@ -18,6 +18,7 @@ import soundfile
 import torch
 from click.testing import CliRunner
 from extraction import recording, rows
+from hints import install_hint
 from tiny import random_model, speech
 
 from xcodec2 import Codes, XCodec2Model
@@ -248,7 +249,7 @@ def test_a_missing_decoder_is_told_before_any_work(tmp_path, monkeypatch, comman
     result = CliRunner().invoke(xcodec2, [verb, str(folder), *option, str(tmp_path / "out")])
     assert result.exit_code == 1
     assert re.search(
-        r"b\.m4a: reading \.m4a needs av: run `pip install .*media", str(result.exception)
+        r"b\.m4a: reading \.m4a needs av: " + install_hint("media"), str(result.exception)
     )
     assert not (tmp_path / "out").exists()
     missing = CliRunner().invoke(xcodec2, ["extract", str(folder / "no"), str(tmp_path / "out")])

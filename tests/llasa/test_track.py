@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.backends.local import InProcess
+from xcodec2.llasa.generation.durations import Durations
 from xcodec2.llasa.guard import most_codes_of_phonemes
 from xcodec2.llasa.lm import LanguageModel, LlasaMetadata
 from xcodec2.llasa.prompts import Prompts
@@ -75,13 +76,16 @@ def test_rows_are_read_back(data):
     assert [one.stop - one.start for one in found] == steps
     assert [one.start for one in found] == np.cumsum([0, *steps[:-1]]).tolist()
     guide, read = own.guide(prompt_of(text)), []
-    given, choices, audible = next(guide)
+    given, choices, lasts = next(guide)
     while len(read) + len(given) < len(ids):
         read += [*given, ids[len(read) + len(given)]]
         assert read == ids[: len(read)].tolist()
         assert read[-1] in choices.ids
-        assert audible == own.prompts.vocabulary.is_code(ids)[len(read) - 1]
-        given, choices, audible = guide.send(read[-1])
+        assert (lasts is None) == own.prompts.vocabulary.is_code(ids)[len(read) - 1]
+        if lasts is not None:
+            duration = int(lasts[choices.ids == read[-1]][0])
+            assert read[-1] == own.durations[duration]
+        given, choices, lasts = guide.send(read[-1])
     assert choices.ids.tolist() == [own.prompts.vocabulary.speech_end]
 
 
@@ -113,18 +117,39 @@ def test_a_model_on_a_track_says_every_phoneme_and_ends():
     with torch.inference_mode():  # as transformers says, token by token
         ids = torch.from_numpy(prompt)[None]
         guide = own.guide(prompt)
-        given, choices, audible = next(guide)
-        heard = []
+        given, choices, lasts = next(guide)
+        heard, durations, expected = [], [], []
         while True:
             ids = torch.cat([ids, torch.from_numpy(given)[None]], 1)
             scores = model(ids).logits[0, -1, torch.from_numpy(choices.ids)]
             token = int(choices.ids[int(scores.argmax())])
             if token == own.prompts.vocabulary.speech_end:
                 break
-            heard += [token] * audible
+            if lasts is None:
+                heard.append(token)
+            else:
+                expected.append(
+                    float(scores.double().softmax(-1) @ torch.from_numpy(lasts).double())
+                )
+                durations.append(round(sum(expected)) - sum(durations))
+                token = int(own.durations[durations[-1]])
             ids = torch.cat([ids, torch.tensor([[token]])], 1)
-            given, choices, audible = guide.send(token)
+            given, choices, lasts = guide.send(token)
     assert own.prompts.vocabulary.to_codes(heard).tolist() == short.codes.tolist()
+    assert len(heard) == sum(durations) == round(sum(expected))
+
+
+def test_durations_are_what_is_expected_of_them_together():
+    """The likeliest is 1 each time, and 2.2 on the mean: of ten, eight have 2, and two 3."""
+    scores = np.log(np.array([0.01, 0.59, 0.01, 0.01, 0.38])).astype(np.float32)
+    expected = float(np.exp(scores) @ np.arange(5))
+    durations, lasts = Durations(), np.arange(5)
+    drawn = [int(lasts[durations.next(scores, lasts)]) for _ in range(10)]
+    assert sum(drawn) == round(10 * expected) == 22
+    assert set(drawn) == {2, 3}
+    backwards = Durations()  # a tokenizer may have them in another order
+    places = [backwards.next(scores[::-1], lasts[::-1]) for _ in range(10)]
+    assert [int(lasts[::-1][place]) for place in places] == drawn
 
 
 def test_no_speech_is_longer_than_its_phonemes_can_need():

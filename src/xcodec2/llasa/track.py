@@ -9,8 +9,8 @@ speech, says where each word is, and never forgets where it was. The track's pho
 the prompt, with a pause at both ends; `speak` drops them. It stays an ordinary Llama: all of these
 are tokens.
 
-When a model in this process speaks, the phonemes are given, and only durations and codes are
-drawn: it can neither repeat itself, nor skip, nor go on for ever.
+When a model in this process speaks, the phonemes are given, codes are drawn, and durations are as
+the model expects them: it can neither repeat itself, nor skip, nor go on for ever.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ TEMPLATE = PLAIN_TEMPLATE.replace(
 AHEAD = 2  # symbols that are named before the one whose codes come
 LONGEST_SYMBOL = 40  # codes; of hibari's, silence behind a sentence included, none has over 21
 NOTHING = np.zeros(0, np.int64)
-Guide: TypeAlias = Generator[tuple[np.ndarray, Choices, bool], Any, None]
+#: Ids to read, what comes next is drawn among, and of how many codes each choice is a duration
+#: (None for sound).
+Way: TypeAlias = tuple[np.ndarray, Choices, "np.ndarray | None"]
+Guide: TypeAlias = Generator[Way, Any, None]
 
 
 @dataclass(frozen=True)
@@ -166,11 +169,16 @@ class Track:
         return {int(id): codes for codes, id in enumerate(self.durations)}
 
     @cached_property
-    def choices(self) -> tuple[list[Choices], Choices, Choices]:
-        """Durations up to each, codes, and the end of speech, to choose among."""
+    def choices(self) -> tuple[list[tuple[Choices, np.ndarray]], Choices, Choices]:
+        """Durations up to each, with their codes, then codes, and the end of speech, to choose
+        among.
+        """
         vocabulary = self.prompts.vocabulary
         codes, end = np.sort(vocabulary.code_ids), np.array([vocabulary.speech_end])
-        lengths = [Choices(np.sort(self.durations[: most + 1])) for most in range(LONGEST_SYMBOL)]
+        lengths = []
+        for most in range(LONGEST_SYMBOL):
+            order = np.argsort(self.durations[: most + 1])
+            lengths.append((Choices(self.durations[order]), order))
         return lengths, Choices(codes), Choices(end)
 
     def guide(self, prompt: np.ndarray) -> Guide:
@@ -181,8 +189,8 @@ class Track:
         A generator: `send` it each token that was drawn, the first one None.
 
         Yields:
-            The ids to read before the next token is drawn (F,), what it is drawn among, and whether
-            it is sound.
+            The ids to read before the next token is drawn (F,), what it is drawn among (A,), and
+            how many codes each of these is a duration of (A,); None where it is sound.
         """
         vocabulary = self.prompts.vocabulary
         start = int(np.argmax(prompt == vocabulary.text_start)) + 1
@@ -192,11 +200,11 @@ class Track:
         left = most_codes_of_phonemes(len(text))
         for place, named in enumerate(named_before(symbols), 1):
             most = left - (len(symbols) - place)  # a code for each of the others
-            drawn = yield named, lengths[max(0, min(most, len(lengths) - 1))], False
+            drawn = yield named, *lengths[max(0, min(most, len(lengths) - 1))]
             left -= self.duration_of[int(drawn)]
             for _ in range(self.duration_of[int(drawn)]):
-                yield NOTHING, codes, True
-        yield NOTHING, end, True
+                yield NOTHING, codes, None
+        yield NOTHING, end, None
 
 
 def named_before(symbols: np.ndarray) -> list[np.ndarray]:

@@ -21,12 +21,13 @@ import numpy as np
 from xcodec2.errors import LlasaError
 from xcodec2.llasa.decoding.base import Choices, Decoder
 from xcodec2.llasa.generation.draw import Drawer, draw
+from xcodec2.llasa.generation.durations import Durations
 from xcodec2.llasa.guard import FRAME_RATE, most_codes
 from xcodec2.llasa.lm import LanguageModel
 from xcodec2.llasa.sampling import Sampling
 
 if TYPE_CHECKING:
-    from xcodec2.llasa.track import Guide
+    from xcodec2.llasa.track import Guide, Way
 
 Finished: TypeAlias = Literal["end", "length", "cancelled"]
 NOTHING = np.zeros(0, np.int64)
@@ -60,16 +61,23 @@ class Sequence:
         self.min_tokens, self.budget, self.drawer = min_tokens, budget, drawer
         self.state: Any = None
         self.unread = prompt  # what the decoder has not seen yet
-        self.guide, self.audible = guide, True
+        self.guide, self.durations = guide, Durations()
+        self.lasts: np.ndarray | None = None  # of each choice, where a duration comes next
         if guide is not None:
             self.follow(next(guide))
+
+    @property
+    def audible(self) -> bool:
+        """Whether its next token is sound, or the end."""
+        return self.lasts is None
 
     @property
     def takes_likeliest(self) -> bool:
         """Whether its next token is the likeliest of all."""
         sampling = self.sampling
         return (
-            sampling.temperature == 0
+            self.audible
+            and sampling.temperature == 0
             and sampling.repetition_penalty == 1
             and len(self.tokens) >= self.min_tokens
         )
@@ -78,6 +86,8 @@ class Sequence:
         """The place among the choices of the next token, from its scores (A,), which are
         changed.
         """
+        if self.lasts is not None:
+            return self.durations.next(scores, self.lasts)
         if len(self.tokens) < self.min_tokens:
             scores[self.choices.places(np.array([self.end]))] = -np.inf
         seen = NOTHING
@@ -100,9 +110,9 @@ class Sequence:
         if self.budget <= 0:
             self.finish("length")
 
-    def follow(self, way: tuple[np.ndarray, Choices, bool]) -> None:
+    def follow(self, way: Way) -> None:
         """Read what a guide gives, and draw among its choices."""
-        given, self.choices, self.audible = way
+        given, self.choices, self.lasts = way
         self.unread = np.append(self.unread, given)
         self.budget -= len(given)
 

@@ -1,0 +1,30 @@
+"""How long each phoneme of a phoneme track lasts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class Durations:
+    """The durations of one sequence: what the model expects on average, at any temperature.
+
+    The likeliest duration is shorter than the mean, so that likeliest tokens hurry. What rounding
+    to whole codes leaves over is handed on to the next phoneme: all together last what is expected
+    of them.
+    """
+
+    def __init__(self) -> None:
+        self.left = 0.0  # codes that were expected so far, and not given
+
+    def next(self, scores: np.ndarray, lasts: np.ndarray) -> int:
+        """The place of the next duration among the choices.
+
+        Args:
+            scores: (A,) float32 of each choice.
+            lasts: (A,) int64 codes of each choice.
+        """
+        chances = np.exp(scores.astype(np.float64) - scores.max())
+        wanted = float(chances @ lasts / chances.sum()) + self.left
+        place = int(np.abs(lasts - wanted).argmin())
+        self.left = wanted - float(lasts[place])
+        return place
