@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hints import install_hint
 from training import toy_recipe
 
 from xcodec2.errors import MissingExtraError, TrainingError
@@ -79,7 +80,9 @@ def test_parts_that_did_not_learn_before_are_named(tmp_path):
 
 def test_training_asks_for_its_libraries_before_it_makes_a_folder(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(MissingExtraError, match=r"training needs tensorboardX.*\[train\]"):
+    with pytest.raises(
+        MissingExtraError, match="training needs tensorboardX.*" + install_hint("train")
+    ):
         train(toy_recipe(tmp_path, "run.steps=1"))
     assert not (tmp_path / "run").exists()
 
