@@ -59,20 +59,23 @@ def test_voices_are_the_packages_own_and_tell_speakers_apart():
 
 
 # The clip is Russian, so that the English recognizer guesses, and its 8-bit products round
-# otherwise on processors with AVX-512 VNNI than on the one where its package was asked. These are
-# our own runs there.
-SAID_WITH_VNNI = {
-    "clip": "The second half was the first enlist and will soon have to live in a corporate "
-    "country.",
-    "noisy": "The Swiss Mata is now the first industry and will soon be able to live a creator.",
-    "long": "The subject is to order the first enlist, and to answer the first enlist, and to "
-    "answer the first enlist",
-}
-
-
-SAID_WITH_ONNXRUNTIME_1_20 = {
-    "clip": "The second half was the first enlist and will soon have to live in a corporate "
-    "corporation."
+# otherwise on processors with AVX-512 VNNI than on the one where its package was asked, and once
+# more with ONNX Runtime 1.20. These are our own runs there.
+ROUNDED_OTHERWISE = {
+    "clip": (
+        "The second half was the first enlist and will soon have to live in a corporate country.",
+        "The second half was the first enlist and will soon have to live in a corporate "
+        "corporation.",  # 1.20
+    ),
+    "noisy": (
+        "The Swiss Mata is now the first industry and will soon be able to live a creator.",
+        "The Swiss team is now the first in India and will soon have to live in a corporate "
+        "war.",  # 1.20
+    ),
+    "long": (
+        "The subject is to order the first enlist, and to answer the first enlist, and to "
+        "answer the first enlist",
+    ),
 }
 
 
@@ -80,16 +83,13 @@ def test_recognizer_hears_what_its_package_hears():
     evaluator = loaded(evaluators.asr, "moonshine")
     sounds = waveforms()
     for clip in ("clip", "noisy", "short"):
-        assert evaluator.transcribe(sounds[clip]) in (
-            SAID[clip]["Moonshine base"],
-            SAID_WITH_VNNI.get(clip),
-            SAID_WITH_ONNXRUNTIME_1_20.get(clip),
-        )
+        known = (SAID[clip]["Moonshine base"], *ROUNDED_OTHERWISE.get(clip, ()))
+        assert evaluator.transcribe(sounds[clip]) in known
     endless = evaluator.transcribe(
         sounds["long"]
     )  # on which the model repeats itself until it is stopped
     assert SAID["long"]["Moonshine base"].startswith(endless[:200]) or endless.startswith(
-        SAID_WITH_VNNI["long"]
+        ROUNDED_OTHERWISE["long"]
     )
     assert len(endless) <= len(SAID["long"]["Moonshine base"])
 
