@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import psutil
@@ -91,10 +92,13 @@ def test_a_file_that_kills_its_reader_is_one_refusal():
 
 
 def test_a_file_that_takes_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr(uploads, "TIME_LIMIT", 0.0)
     app = create_app(None, streaming_codec(), limits=Limits(readers=1), warm=False)
     with running(app) as url:
-        answer = httpx.post(f"{url}/v1/audio/codes", content=clip(), timeout=60)
+        send = partial(httpx.post, f"{url}/v1/audio/codes", content=clip(), timeout=60)
+        assert send().status_code == 200
+        monkeypatch.setattr(uploads, "TIME_LIMIT", 0.1)
+        app.state.service.readers.children[0].process.send_signal(signal.SIGSTOP)
+        answer = send()
         assert (answer.status_code, answer.json()["error"]["param"]) == (415, "file")
         assert metric(url, "xcodec2_upload_reader_deaths_total") == 1
 
