@@ -108,6 +108,13 @@ def test_a_text_is_likelier_for_its_own_codes(taught):
             for other in spoken
         }
         assert max(scores, key=scores.__getitem__) == words
+        written = {other: transcriber.score_words(codes, " ".join(other)) for other in spoken}
+        assert max(written, key=written.__getitem__) == words
+        assert written[words] > -0.1 > -1 > max(written[one] for one in spoken if one != words)
+    assert transcriber.score_words(codes[:3], "red dog") == -np.inf
+    assert transcriber.score_words(codes[:0], "red dog") == -np.inf
+    with pytest.raises(TranscriptionError, match="no letter of '7'"):
+        transcriber.score_words(codes, "7")
     assert transcriber.score_phones(codes[:3], "ɹˈɛd dˈɔɡ.") == -np.inf
     with pytest.raises(TranscriptionError, match="no phone of 'ʒ'"):
         transcriber.score_phones(codes, "ʒ")
@@ -320,7 +327,7 @@ def test_a_search_scores_codes_without_decoding(tmp_path):
     speaker.codec = SimpleNamespace(identity=codec.identity)  # which cannot decode
     codes = np.arange(20) % codec.codebook_size
     score = speaker.scorer(verify, "cat", None)
-    assert score(codes) == verify.transcriber.score_phones(codes, "kˈæt")
+    assert score(codes) == verify.transcriber.score_words(codes, "cat")
     assert score(codes[:2]) == -np.inf
     with pytest.raises(LlasaError, match="reads codes, not sound"):
         verify("cat", np.zeros(16_000), None)

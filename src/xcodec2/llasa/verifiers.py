@@ -87,10 +87,14 @@ class CtcVerifier:
         self.transcriber = Transcriber.load(path)
 
     def score_codes(self, text: str, codes: np.ndarray) -> float:
-        """Log likelihood per phone of codes (T,); minus infinity where they are too few."""
-        from xcodec2.llasa.text import phonemes  # slow to import
+        """Log likelihood per letter of codes (T,), less that of what the model would rather write;
+        minus infinity where they are too few.
 
-        return self.transcriber.score_phones(codes, phonemes(text))
+        Letters choose better than phones: a word that is half said changes how it is written.
+        """
+        from xcodec2.llasa.text import normalize  # slow to import
+
+        return self.transcriber.score_words(codes, normalize(text).lower())
 
     def __call__(self, text: str, waveform: np.ndarray, reference: np.ndarray | None) -> float:
         """A verifier of sound, which this one is not.

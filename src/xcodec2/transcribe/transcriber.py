@@ -147,11 +147,7 @@ class Transcriber:
         Raises:
             TranscriptionError: It knows none of them.
         """
-        config = self.network.config
-        target = [config.phones.index(one) + 1 for one in phones if one in config.phones]
-        if not target:
-            raise TranscriptionError(f"no phone of {phones[:40]!r} is in the model's alphabet")
-        return target
+        return numbers_of(phones, self.network.config.phones, "phone")
 
     def score_phones(self, codes: np.ndarray, phones: str) -> float:
         """How well codes (T,) say phones: log likelihood per phone, greater is better.
@@ -161,3 +157,31 @@ class Transcriber:
         """
         target = self.target(phones)
         return log_likelihood(self.emissions(codes).phones, target) / len(target)
+
+    def score_words(self, codes: np.ndarray, words: str) -> float:
+        """How well codes (T,) say words: log likelihood per letter, less that of what the model
+        would rather write. At most about 0, and greater is better.
+
+        Args:
+            codes: Of the model's codec.
+            words: As in training: normalized, in small letters.
+
+        Raises:
+            TranscriptionError: No letter is in the model's alphabet.
+        """
+        target = numbers_of(words, self.network.config.characters, "letter")
+        found = self.emissions(codes).characters
+        likeliest = float(found.max(-1).values.sum()) if len(found) else 0.0
+        return (log_likelihood(found, target) - likeliest) / len(target)
+
+
+def numbers_of(text: str, alphabet: str, kind: str) -> list[int]:
+    """The numbers of the symbols that an alphabet has.
+
+    Raises:
+        TranscriptionError: It has none of them.
+    """
+    numbers = [alphabet.index(one) + 1 for one in text if one in alphabet]
+    if not numbers:
+        raise TranscriptionError(f"no {kind} of {text[:40]!r} is in the model's alphabet")
+    return numbers
