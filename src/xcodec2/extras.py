@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import shlex
 from pathlib import Path
@@ -69,6 +70,14 @@ def install_command(modules: list[str], extra: str, package: Path | None = None)
         return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
     distributions = [DISTRIBUTIONS.get(module, module) for module in dict.fromkeys(modules)]
     return f"pip install {' '.join(distributions)}"
+
+
+def cache_name(model: Any) -> str:
+    """What a causal LM of transformers calls its cache, as an argument and in its output: `cache`
+    from 5.24 on, where the old name is known until 5.40.
+    """
+    known = inspect.signature(type(model).forward).parameters
+    return "cache" if "cache" in known else "past_key_values"
 
 
 def _is_absent(module: str, problem: ImportError) -> bool:

@@ -16,7 +16,7 @@ from xcodec2.codec.defaults import float32_parameters
 from xcodec2.errors import XCodec2Error
 from xcodec2.evaluate.lm.steps import Layout, Steps
 from xcodec2.evaluate.lm.streams import BYTE, UNKNOWN, Streams
-from xcodec2.extras import require
+from xcodec2.extras import cache_name, require
 
 WARMUP = 0.05  # of the tokens, in which the learning rate rises
 TOLD = 0.5  # share of the windows whose phones the model is told, where there are labels
@@ -100,9 +100,8 @@ class SmallLlama(torch.nn.Module):
             (B, L, slots, 256) logits.
         """
         embedded = self.llama.get_input_embeddings()(ids).sum(2) + self.phones(phones)
-        found = self.llama(
-            inputs_embeds=embedded, past_key_values=cache, use_cache=cache is not None
-        )
+        given = {cache_name(self.llama): cache}
+        found = self.llama(inputs_embeds=embedded, use_cache=cache is not None, **given)
         logits: torch.Tensor = found.logits[..., : self.layout.vocabulary]
         return logits.unflatten(-1, (self.layout.form.slots, BYTE))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xcodec2.extras import cache_name
 from xcodec2.llasa.decoding.base import Choices
 
 
@@ -14,7 +15,7 @@ class TransformersDecoder:
     """Any causal LM of transformers, one sequence after another."""
 
     def __init__(self, model: Any) -> None:
-        self.model = model
+        self.model, self.cache_name = model, cache_name(model)
         self.vocabulary = int(model.get_input_embeddings().num_embeddings)
         self.context = int(model.config.max_position_embeddings)
 
@@ -33,11 +34,11 @@ class TransformersDecoder:
             for state, ids in zip(states, unread, strict=True):
                 output = self.model(
                     input_ids=torch.from_numpy(ids)[None].to(self.model.device),
-                    past_key_values=state[0],
                     use_cache=True,
                     logits_to_keep=1,
+                    **{self.cache_name: state[0]},
                 )
-                state[0] = output.past_key_values
+                state[0] = output[self.cache_name]
                 rows.append(output.logits[0, -1].float().cpu().numpy())
         return np.stack(rows)
 
