@@ -15,7 +15,7 @@ from hints import install_hint
 from paths import ROOT
 
 from xcodec2.errors import MissingExtraError
-from xcodec2.extras import install_command, require
+from xcodec2.extras import cache_name, install_command, require
 from xcodec2.recipe_file import tomllib
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -49,6 +49,16 @@ def test_elsewhere_the_command_names_the_libraries(tmp_path):
     package = tmp_path / "site-packages" / "xcodec2"
     assert install_command(["av"], "media", package) == "pip install av"
     assert install_command(["python_stretch"], "train", package) == "pip install python-stretch"
+
+
+def test_a_cache_goes_by_the_name_that_the_model_has_for_it():
+    class Older:
+        def forward(self, input_ids, past_key_values=None, **more): ...
+
+    class Newer:
+        def forward(self, input_ids, cache=None, **more): ...
+
+    assert [cache_name(Older()), cache_name(Newer())] == ["past_key_values", "cache"]
 
 
 def test_every_extra_that_is_asked_for_brings_the_libraries():
