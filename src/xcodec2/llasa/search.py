@@ -120,8 +120,11 @@ def run_search(
     `process_scorer` scores unfinished speech, `scorer` does where there is none.
 
     Raises:
-        LlasaError: Beams over a phoneme track, which codes alone do not continue.
+        LlasaError: Beams over a phoneme track, which codes alone do not continue, or candidates at
+            temperature 0, which would be the same.
     """
+    if sampling.temperature == 0 and settings.width * settings.ways > 1:
+        raise LlasaError("at temperature 0 the candidates of a search are equal: draw them above 0")
     if settings.method != "best-of" and backend.metadata.track:
         raise LlasaError(f"{backend.name} speaks on a phoneme track: search it with best-of-N")
     process_scorer = process_scorer or scorer
