@@ -308,6 +308,7 @@ TABLE = {
         "- one\n- two": "one. two",
         "one\ntwo": "one two",
         "naïve café": "naïve café",
+        "Ysaÿe 0ÿ": "Ysaye zero-Y",
         "ﬁne ｗｉｄｅ": "fine wide",
         "10 → 20": "ten to twenty",
         "π is 3.14": "pi is three point one four",

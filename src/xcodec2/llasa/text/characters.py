@@ -24,6 +24,7 @@ SAME = str.maketrans(
         **dict.fromkeys("⁄∕", "/"),
         **dict.fromkeys("×✕✖", "×"),
         **dict.fromkeys("º˚", "°"),
+        "ÿ": "y",  # its capital is the one of Latin-1 that Latin-1 lacks
         "‼": "!!",
         "⁇": "??",
         "¿": "",
