@@ -309,6 +309,8 @@ TABLE = {
         "one\ntwo": "one two",
         "naïve café": "naïve café",
         "Ysaÿe 0ÿ": "Ysaye zero-Y",
+        "pages 5–": "pages five",
+        "He said–": "He said",
         "ﬁne ｗｉｄｅ": "fine wide",
         "10 → 20": "ten to twenty",
         "π is 3.14": "pi is three point one four",

@@ -67,7 +67,7 @@ def punctuated(text: str) -> str:
     text = re.sub(r"(?<!\w)'(?=(?:\s|$))|[\"*_`~|]", " ", text)
     text = re.sub(r"(?<!\w)' | '(?= )", " ", text)
     text = re.sub(r"[(\[{)\]}]", " , ", text)
-    text = re.sub(r" ?(?:—|–|--+|(?<![^\W\d_])-+|-+(?![^\W\d_]))(?: |(?=\S))", " — ", text)
+    text = re.sub(r" ?(?:—|–|--+|(?<![^\W\d_])-+|-+(?![^\W\d_]))(?: |(?=\S)|$)", " — ", text)
     text = re.sub(r"\.(?: ?\.)+", "…", text)
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r" (?=[.,;:!?…])", "", text)
