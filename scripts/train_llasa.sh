@@ -9,7 +9,7 @@
 #   SYNTHESIS  a Python that has scripts/nano_data/requirements.txt, too (PYTHON)
 #   DEVICE     cpu: one thread; or gpu: bfloat16, larger batches, fewer steps (cpu)
 #   FIRST, ALL, PRESETS   hours of hibari's voice at first and in the end, and of the three bent voices
-#              that the model's own presets are (5, 12, 6)
+#              that the model's own presets are (5, 20, 6)
 #   MANY, OTHERS   hours of pseudo-speakers and of Kokoro's voices, for the CTC model; Kokoro's are
 #              dear: 1.8 times real time (5, 1.5)
 #   STEPS1, STEPS2, CTC_STEPS  of one voice, of all, and of the CTC model (12000, 40000, 2500)
@@ -18,7 +18,7 @@ set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 CODEC=${CODEC:-nano} OUT=${OUT:-runs/llasa} PYTHON=${PYTHON:-python} DEVICE=${DEVICE:-cpu}
 SYNTHESIS=${SYNTHESIS:-$PYTHON} CORPUS=${CORPUS:-$OUT/corpus} CACHE=${CACHE:-$OUT/packages}
-FIRST=${FIRST:-5} ALL=${ALL:-12} PRESETS=${PRESETS:-6} MANY=${MANY:-5} OTHERS=${OTHERS:-1.5}
+FIRST=${FIRST:-5} ALL=${ALL:-20} PRESETS=${PRESETS:-6} MANY=${MANY:-5} OTHERS=${OTHERS:-1.5}
 STEPS1=${STEPS1:-12000} STEPS2=${STEPS2:-40000} CTC_STEPS=${CTC_STEPS:-2500} TRIAL=${TRIAL:-300}
 export PYTHONPATH=$here/src:$here/scripts OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 if [ "$DEVICE" = gpu ]; then
