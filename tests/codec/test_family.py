@@ -137,6 +137,8 @@ def test_25_codes_a_second_in_batches_and_windows(at_25, monkeypatch):
     assert torch.equal(kept, whole.long())
     streamed = torch.cat(list(model.stream_encode(long.split(5000), 16_000)))
     assert len(streamed) == len(whole)
+    seeing_all = model.stream_encode(long.split(5000), 16_000, look_back=1_000, look_ahead=1_000)
+    assert torch.equal(torch.cat(list(seeing_all)), whole)  # the frame left over is seen, too
 
 
 def test_a_recording_of_less_than_a_code_says_how_much_is_needed(at_25):

@@ -71,16 +71,19 @@ class WindowEncoder:
         """The codes that can be known now: (t,) int64, `step` frames at a time."""
         hop, step = self.network.config.hop, self.step
         while len(self.known) // hop >= self.start + step + self.look_ahead:
-            codes = self.window(self.start + step + self.look_ahead)
+            codes = self.window((self.start + step + self.look_ahead) * hop)
             yield codes[self.start : self.start + step]
             dropped = max(self.start + step - self.look_back, 0)
             self.known, self.start = self.known[dropped * hop :], self.start + step - dropped
         if self.ended and len(self.known) // hop > self.start:
-            codes = self.window(len(self.known) // hop)
+            codes = self.window(len(self.known))
             yield codes[self.start :]
             self.start = len(self.known) // hop
 
-    def window(self, frames: int) -> Tensor:
-        """Codes of the first so many frames that are known; NeuCodec's are one fewer."""
-        rows = self.known[None, : frames * self.network.config.hop]
+    def window(self, num_samples: int) -> Tensor:
+        """Codes of the first so many samples that are known; NeuCodec's are one fewer.
+
+        Where two frames are pooled, an odd last one has no code, but the others see it.
+        """
+        rows = self.known[None, :num_samples]
         return encode_rows(self.network, rows, moments=self.moments.moments)[0]
