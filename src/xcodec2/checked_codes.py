@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xcodec2.errors import CodesError
+from xcodec2.errors import CodesError, XCodec2Error
 from xcodec2.lazy import is_tensor
 
 if TYPE_CHECKING:
@@ -34,6 +35,24 @@ def checked_field(field: str, value: Any) -> int | None:
     if isinstance(value, bool) or not 0 < number < 1 << 63:
         raise CodesError(f"{field} must be a positive whole number, not {value!r}")
     return number
+
+
+def checked_step(step: Any) -> int:
+    """Frames that a stream computes together.
+
+    Raises:
+        XCodec2Error: It is no whole number above 0.
+    """
+    if not isinstance(step, Integral) or isinstance(step, bool) or step < 1:
+        raise XCodec2Error(f"a stream needs a whole number of frames as its step, not {step!r}")
+    return int(step)
+
+
+def is_empty(chunk: Any) -> bool:
+    """Whether a chunk holds no codes, which language models also send."""
+    if is_tensor(chunk) or isinstance(chunk, np.ndarray):
+        return tuple(chunk.shape) == (0,)
+    return isinstance(chunk, (list, tuple)) and not chunk
 
 
 def checked_codes(codes: Any, codebook_size: int) -> torch.Tensor | np.ndarray:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 from dataclasses import dataclass
+from numbers import Number
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -246,6 +247,33 @@ _AUDIO_STARTS = (
     b"\xff\xf3",
     b"\x1aE\xdf\xa3",
 )
+
+
+def given_codes(codes: Any, codec: CodecIdentity) -> Codes:
+    """What a runtime's `decode` or `push` was given, checked against its codec.
+
+    Args:
+        codes: Codes, or integers (T,) as an array, a tensor or a sequence.
+        codec: That which takes them.
+
+    Raises:
+        CodesError: They are something else, or none of this codec's.
+
+    Warns:
+        CodesWarning: The codes come from other weights, or at another frame rate.
+    """
+    if isinstance(codes, Codes):
+        # seen by whoever called `decode`, which calls the runtime's `as_codes`, which calls this
+        codes.identity.check_decodable(codec, "what is decoded", stacklevel=4)
+        return codes
+    return Codes(codes, frame_rate=codec.frame_rate, codebook_size=codec.codebook_size)
+
+
+def is_one_row(codes: Any) -> bool:
+    """Whether it is meant as the codes of one recording, rather than as a list of such."""
+    if not isinstance(codes, (list, tuple)):
+        return True
+    return all(isinstance(item, Number) or getattr(item, "ndim", None) == 0 for item in codes)
 
 
 def is_token_text(text: str) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from xcodec2 import notebook
 from xcodec2.audio.io import Audio, AudioSource, load_audio
-from xcodec2.checked_codes import is_file_content
+from xcodec2.checked_codes import is_empty, is_file_content
 from xcodec2.codec.inference import batches
 from xcodec2.codes import SPEECH_TOKEN, Codes, is_token_text
 from xcodec2.compatibility import OriginalCalls
@@ -360,10 +360,3 @@ def as_chunk(chunk: Any) -> Any:
     if isinstance(chunk, (Tensor, np.ndarray)) and chunk.ndim == 0:
         return chunk.reshape(1)
     return [chunk] if isinstance(chunk, Integral) else chunk
-
-
-def is_empty(chunk: Any) -> bool:
-    """Whether a chunk holds no codes, which language models also send."""
-    if isinstance(chunk, (Tensor, np.ndarray)):
-        return chunk.shape == (0,)
-    return isinstance(chunk, (list, tuple)) and not chunk

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from decodes import check_what_decodes
 from tiny import SPECTROGRAM, random_model, snr, speech
 
 from xcodec2 import XCodec2Config, XCodec2Model
@@ -78,7 +79,9 @@ def check(model: XCodec2Model, codec: MobileCodec) -> None:
 @pytest.mark.usefixtures("_without_executorch")
 @pytest.mark.parametrize("padding", [160, 0])
 def test_fixed_steps_have_the_models_codes_and_sound(padding, tmp_path):
-    check(*exported(replace(FINITE, feature_padding=padding), tmp_path))
+    model, codec = exported(replace(FINITE, feature_padding=padding), tmp_path)
+    check(model, codec)
+    check_what_decodes(codec, model.encode(speech()[: 4_000 - padding], 16_000))
 
 
 @pytest.mark.slow

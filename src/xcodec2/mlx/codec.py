@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 
 from xcodec2.audio.io import load_audio
+from xcodec2.checked_codes import checked_step, is_empty
 from xcodec2.codec.quantizer import bound_twice, center, digits_to_codes
 from xcodec2.codec.rates import Rates
+from xcodec2.codes import Codes, given_codes
 from xcodec2.errors import XCodec2Error
 from xcodec2.mlx.decoder import MlxDecoder
 from xcodec2.mlx.encoder import MlxEncoder, Samples
@@ -60,6 +62,7 @@ class MlxCodec(Rates):
         model.require_encoder()
         self.config, self.model_id = model.config, model.model_id
         self.weights_hash, self.levels = model.weights_hash, model.config.levels
+        self.identity = model.identity
         state = model.state_dict()
         inside = {key for key in state if key.startswith("acoustic_decoder.")}
         exact = {key for key in state if key.startswith(EXACT)}
@@ -116,23 +119,26 @@ class MlxCodec(Rates):
         return self.codes_of(self.encoder.whole(F.pad(waveform, (0, padding))))[:frames]
 
     def decode(self, codes: Any) -> np.ndarray:
-        """Codes (T,) → waveform (T·output_hop,) float32 at `sample_rate`.
+        """Codes → waveform (T·output_hop,) float32 at `sample_rate`, cut to the length of what was
+        encoded where Codes say it.
 
         Args:
-            codes: Integers.
+            codes: Codes, or integers (T,) as an array, a tensor or a list.
 
         Raises:
-            XCodec2Error: They are no codes, or more than a minute's where the receptive field has
-                no limit.
+            XCodec2Error: They are no codes of this model, or more than a minute's where the
+                receptive field has no limit.
+
+        Warns:
+            CodesWarning: The codes come from other weights, or at another frame rate.
         """
-        rows = self.checked(codes)
-        if not len(rows):
-            raise XCodec2Error("there are no codes to decode")
-        if self.config.receptive_field is not None and len(rows) > MAX_STEP:
+        found = self.as_codes(codes)
+        size, row = found.decoded_samples(self.sample_rate), found.array
+        if self.config.receptive_field is not None and len(row) > MAX_STEP:
             stream = self.decoder_stream(step=MAX_STEP)
-            return np.concatenate([stream.push(rows), stream.finish()])
-        self.check_length(len(rows))
-        return np.array(self.decoder(mx.array(rows)))
+            return np.concatenate([stream.push(row), stream.finish()])[:size]
+        self.check_length(len(row))
+        return np.array(self.decoder(mx.array(row.astype(np.int64))))[:size]
 
     def encoder_stream(self, step: int = STEP) -> MlxEncoderStream:
         """A session that encodes one recording at the input rate as it arrives.
@@ -177,19 +183,9 @@ class MlxCodec(Rates):
                 f"no limit; give parts of up to {MAX_FRAMES}"
             )
 
-    def checked(self, codes: Any) -> np.ndarray:
-        """(T,) int64; raises XCodec2Error for anything else."""
-        rows = np.asarray(codes)
-        if rows.size == 0:
-            return np.zeros(0, np.int64)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise XCodec2Error(f"codes are integers (T,), not {rows.dtype} of shape {rows.shape}")
-        if rows.min() < 0 or rows.max() >= self.codebook_size:
-            raise XCodec2Error(
-                f"codes are in 0 … {self.codebook_size - 1}; "
-                f"these reach from {rows.min()} to {rows.max()}"
-            )
-        return rows.astype(np.int64)
+    def as_codes(self, codes: Any) -> Codes:
+        """Of one recording; raises CodesError for what this model does not have."""
+        return given_codes(codes, self.identity)
 
 
 class MlxStream:
@@ -201,9 +197,7 @@ class MlxStream:
                 f"{codec.model_id} sees without limit and cannot stream on MLX; "
                 "XCodec2Model streams it in windows"
             )
-        if step < 1:
-            raise XCodec2Error(f"a stream needs step >= 1, not {step}")
-        self.codec, self.size, self.delay = codec, step, delay
+        self.codec, self.size, self.delay = codec, checked_step(step), delay
         self.caches: list[mx.array] = []
         self.done, self.known = 0, 0  # frames given to the layers, and there
         self.length: int | None = None
@@ -311,11 +305,13 @@ class MlxDecoderStream(MlxStream):
         """Take in codes (t,), also none; give the samples that are final, (n,) float32.
 
         Raises:
-            XCodec2Error: They are no codes, or the stream is finished.
+            XCodec2Error: They are no codes of this model, or the stream is finished.
         """
         self.check_open()
-        fresh = self.codec.checked(codes)
-        self.rows = np.concatenate([self.rows, fresh])
+        if is_empty(codes):
+            return np.zeros(0, np.float32)
+        fresh = self.codec.as_codes(codes).array
+        self.rows = np.concatenate([self.rows, fresh])  # int64 and int32: int64
         self.known += len(fresh)
         return self.sound()
 

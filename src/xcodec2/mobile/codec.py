@@ -11,7 +11,7 @@ import numpy as np
 from xcodec2.errors import CheckpointError
 from xcodec2.mobile import programs
 from xcodec2.mobile.programs import DECODER, ENCODER, FACTS, PhoneProgram
-from xcodec2.onnx.runtime import CodecFacts, OnnxCodec
+from xcodec2.onnx.runtime import Array, CodecFacts, OnnxCodec
 from xcodec2.onnx.streaming import ENCODER_STEP, OnnxDecoderStream, OnnxEncoderStream
 
 
@@ -50,12 +50,9 @@ class MobileCodec(OnnxCodec):
         stream = self.encoder_stream()
         return np.concatenate([stream.push(self.as_waveform(audio)), stream.finish()])
 
-    def decode(self, codes: Any) -> Any:
-        """Codes → waveform; arguments and results as of `OnnxCodec.decode`."""
-        if not isinstance(codes, np.ndarray):
-            return [self.decode(item) for item in codes]
-        stream = self.decoder_stream()
-        return np.concatenate([stream.push(self.as_codes(codes)), stream.finish()])
+    def decode_each(self, rows: list[Array]) -> list[Array]:
+        """Codes (T,) each → waveforms (T·hop,)."""
+        return [np.concatenate(list(self.stream_decode([row]))) for row in rows]
 
     def encoder_stream(self, *, step: int = 0) -> OnnxEncoderStream:
         """A session with `push(chunk)` and `finish()`; its step is that of the export."""

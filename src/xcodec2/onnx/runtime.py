@@ -22,8 +22,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from xcodec2.errors import AudioError, CheckpointError, CodesError, XCodec2Error
+from xcodec2.codes import Codes, given_codes, is_one_row
+from xcodec2.errors import AudioError, CheckpointError, XCodec2Error
 from xcodec2.extras import require
+from xcodec2.identity import CodecIdentity
 from xcodec2.onnx import streaming
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
@@ -62,6 +64,12 @@ class CodecFacts:
         """What the files of one model agree in; a decoder trained further does, too."""
         named = ("model", "version")
         return {key: fact for key, fact in dataclasses.asdict(self).items() if key not in named}
+
+    @property
+    def identity(self) -> CodecIdentity:
+        """What codes say of the codec that made them."""
+        rate = self.input_rate // self.hop
+        return CodecIdentity(self.model, self.weights_hash, self.codebook_size, rate)
 
     def frames(self, num_samples: int) -> int:
         """Codes of `num_samples` input samples: N//hop + 1, or N//hop where a single sample gives
@@ -134,24 +142,36 @@ class OnnxCodec:
         codes = in_groups(waves, frames, lambda rows: self.encode_rows(padded(rows)))
         return codes[0] if single else codes
 
-    def decode(self, codes: Array | Sequence[Array]) -> Any:
+    def decode(self, codes: Any) -> Any:
         """Codes → waveform.
 
         Args:
-            codes: (T,) integers, or a list of such.
+            codes: Codes, or (T,) integers as an array, a tensor or a list; or a list of any of
+                these.
 
         Returns:
-            (T·hop,) float32 at `sample_rate`; a list for a list.
+            (T·hop,) float32 at `sample_rate`, cut to the length of what was encoded where Codes
+            say it; a list for a list of them.
 
         Raises:
             XCodec2Error: They are not codes of this model.
+
+        Warns:
+            CodesWarning: The codes come from other weights, or at another frame rate.
         """
-        single = isinstance(codes, np.ndarray)
-        rows = [self.as_codes(item) for item in ([codes] if single else codes)]
-        waves = in_groups(
+        single = is_one_row(codes)
+        # by map: a comprehension is a frame to warnings before Python 3.12, and none since
+        items = list(map(self.as_codes, [codes] if single else codes))
+        waves = self.decode_each([item.array.astype(np.int64) for item in items])
+        sizes = [item.decoded_samples(self.sample_rate) for item in items]
+        cut = [wave[:size] for wave, size in zip(waves, sizes, strict=True)]
+        return cut[0] if single else cut
+
+    def decode_each(self, rows: list[Array]) -> list[Array]:
+        """Codes (T,) each → waveforms (T·hop,)."""
+        return in_groups(
             rows, [len(row) for row in rows], lambda batch: self.run(DECODER, np.stack(batch))
         )
-        return waves[0] if single else waves
 
     def stream_encode(
         self, chunks: Iterable[Array], sample_rate: int, *, step: int = streaming.STEP
@@ -225,20 +245,11 @@ class OnnxCodec:
         self.check_length(self.facts.frames(len(wave)))
         return wave
 
-    def as_codes(self, codes: Any) -> Array:
-        """(T,) int64; raises CodesError for what this model does not have."""
-        row = np.asarray(codes)
-        if row.ndim != 1 or not len(row) or not np.issubdtype(row.dtype, np.integer):
-            raise CodesError(
-                f"codes must be integers (T,), at least one, not {row.dtype} of shape {row.shape}"
-            )
-        if row.min() < 0 or row.max() >= self.facts.codebook_size:
-            raise CodesError(
-                f"codes must lie in 0 … {self.facts.codebook_size - 1}; "
-                f"these go {row.min()} … {row.max()}"
-            )
-        self.check_length(len(row))
-        return row.astype(np.int64)
+    def as_codes(self, codes: Any) -> Codes:
+        """Of one recording; raises CodesError for what this model does not have."""
+        found = given_codes(codes, self.facts.identity)
+        self.check_length(len(found))
+        return found
 
     def check_length(self, frames: int) -> None:
         """Raise XCodec2Error for more frames than one pass takes."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xcodec2.checked_codes import checked_step, is_empty
 from xcodec2.errors import AudioError, XCodec2Error
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ class OnnxStream:
     def __init__(
         self, codec: OnnxCodec, name: str, *, size: int, delay: int, back: int, step: int
     ) -> None:
-        if step < 1:
-            raise XCodec2Error(f"a stream needs step >= 1, not {step}")
+        self.step = checked_step(step)
         self.codec, self.size, self.delay, self.back = codec, size, delay, back
-        self.session, self.step = codec.step_session(name), step
+        self.session = codec.step_session(name)
         self.most = codec.fixed_step or MAX_STEP
         inputs = [i for i in self.session.get_inputs() if i.name not in FEEDS]
         self.caches: dict[str, Array] = {
@@ -176,7 +176,7 @@ class OnnxDecoderStream(OnnxStream):
         """Take in codes, and give the samples that are final by now.
 
         Args:
-            codes: (t,) integers, also none.
+            codes: (t,) integers, also none, or Codes.
 
         Returns:
             (n,) float32, possibly none.
@@ -186,10 +186,10 @@ class OnnxDecoderStream(OnnxStream):
         """
         if self.finished:
             raise XCodec2Error("the stream is finished: begin another")
-        row = np.asarray(codes)
-        if row.shape == (0,):
+        if is_empty(codes):
             return np.zeros(0, np.float32)
-        self.values = np.concatenate([self.values, self.codec.as_codes(row)])
+        row = self.codec.as_codes(codes).array
+        self.values = np.concatenate([self.values, row])  # int64 and int32: int64
         self.given += len(row)
         return self.samples()
 
