@@ -20,6 +20,9 @@ def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "or
         dst: A folder, made when it is missing.
         to: "transformers", or "original" for the original package's names.
 
+    Warns:
+        UserWarning: transformers cannot express the model, which is written in our own form.
+
     Raises:
         CheckpointError: `src` cannot be read, `dst` not written, or `to` is no form.
     """
@@ -46,8 +49,8 @@ def save_original(model: XCodec2Model, folder: str | Path) -> None:
     config = model.config
     if config.acoustic_encoder != "waveform":
         raise CheckpointError(
-            "the original's names have no place for the spectrogram encoder; "
-            "convert to transformers"
+            "the original's form has no place for the spectrogram encoder, nor has transformers'; "
+            "`--to transformers` writes open-xcodec2's own form"
         )
     settings = {
         "model_type": "xcodec2",

@@ -14,7 +14,7 @@ import pytest
 import torch
 from paths import GOLDENS
 from safetensors.torch import load_file, save_file
-from tiny import NEUCODEC, random_model, speech
+from tiny import NEUCODEC, SPECTROGRAM, random_model, speech
 from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Error, XCodec2Model
@@ -173,6 +173,33 @@ def test_conversion_there_and_back_keeps_the_codes(package, tmp_path):
     unused |= {k for k in weights if k.startswith("semantic_model.encoder.layers.16.")}
     assert set(written) == set(weights) - unused
     assert all(written[k].shape == weights[k].shape for k in written)
+
+
+def test_a_folder_holds_nothing_of_the_form_it_had_before(tmp_path):
+    model = random_model()
+    model.save_pretrained(tmp_path)
+    expected = model.encode(speech(), 16_000).codes
+    forms = {"original": set(), "transformers": {"preprocessor_config.json"}}
+    for form, more in forms.items():
+        convert(tmp_path, tmp_path, to=form)
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {"config.json", "model.safetensors"} | more
+        assert torch.equal(codes_of(tmp_path), expected)
+    with pytest.warns(UserWarning, match="own form"):
+        random_model(SPECTROGRAM).save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_what_the_originals_form_cannot_hold_is_written_in_our_own(tmp_path):
+    """The advice of the one command is what the other does."""
+    with pytest.raises(CheckpointError, match="`--to transformers` writes open-xcodec2's own form"):
+        convert("nano", tmp_path / "original", to="original")
+    assert not (tmp_path / "original").exists()
+    with pytest.warns(UserWarning, match="own form: transformers cannot express"):
+        convert("nano", tmp_path / "own", to="transformers")
+    assert torch.equal(
+        codes_of(tmp_path / "own"), XCodec2Model.from_pretrained().encode(speech(), 16_000).codes
+    )
 
 
 def test_weight_norm_of_training_is_folded_when_saved(tmp_path):

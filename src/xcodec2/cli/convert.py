@@ -29,8 +29,9 @@ def convert(
     SRC is a folder, a file or a Hugging Face id; its format is detected from its content. DST is a
     folder.
 
-    Formats: transformers, for `transformers.Xcodec2Model.from_pretrained`; original, for the
-    original XCodec2 package.
+    Formats: transformers, for `transformers.Xcodec2Model.from_pretrained`; a model that
+    transformers cannot express, such as nano, is written in open-xcodec2's own form instead, with a
+    warning. original, for the original XCodec2 package; a model that it cannot hold is refused.
 
     \b
     Examples:

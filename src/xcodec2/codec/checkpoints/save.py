@@ -22,6 +22,8 @@ from xcodec2.codec.network import CodecNetwork
 from xcodec2.errors import CheckpointError
 from xcodec2.files import replacing
 
+PREPROCESSOR_FILE = "preprocessor_config.json"  # of transformers' form alone
+
 
 def save_network(
     model: CodecNetwork, folder: str | Path, *, max_shard_size: int | str | None = None
@@ -47,15 +49,11 @@ def save_network(
             f"written in open-xcodec2's own form: transformers cannot express {reason}",
             stacklevel=3,
         )
-        settings = {"model_type": OWN_MODEL_TYPE} | config.to_dict()
+        settings, preprocessor = {"model_type": OWN_MODEL_TYPE} | config.to_dict(), None
     else:
         settings = transformers.write_config(config)
-    write_folder(Path(folder), plain_state(model), settings, max_shard_size)
-    if settings["model_type"] != OWN_MODEL_TYPE:
-        write_json(
-            Path(folder) / "preprocessor_config.json",
-            transformers.feature_extractor_settings(config),
-        )
+        preprocessor = transformers.feature_extractor_settings(config)
+    write_folder(Path(folder), plain_state(model), settings, max_shard_size, preprocessor)
 
 
 def write_folder(
@@ -63,9 +61,10 @@ def write_folder(
     state: Mapping[str, Tensor],
     settings: Mapping[str, Any],
     max_shard_size: int | str | None = None,
+    preprocessor: Mapping[str, Any] | None = None,
 ) -> None:
-    """The weights, in one file or several with an index, and config.json, each under a temporary
-    name first.
+    """The weights, in one file or several with an index, config.json and, for transformers, that of
+    the preprocessor, each under a temporary name first. What another form left there is removed.
 
     Raises:
         CheckpointError: The folder cannot be written.
@@ -81,6 +80,10 @@ def write_folder(
     if index:
         write_json(folder / INDEX_FILE, index)
     write_json(folder / "config.json", settings)
+    if preprocessor:
+        write_json(folder / PREPROCESSOR_FILE, preprocessor)
+    else:
+        (folder / PREPROCESSOR_FILE).unlink(missing_ok=True)
     for old in weights_in(folder) - {*files, *([INDEX_FILE] if index else [])}:
         (folder / old).unlink(missing_ok=True)
 
