@@ -5,15 +5,20 @@ The layout is that of mybigday/codec.cpp as of 2026-07: its converter's names, s
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import second_reading
 import torch
-from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, random_model
+from click.testing import CliRunner
+from tiny import NEUCODEC, SPECTROGRAM, XCODEC2, quantized, random_model, speech
 
-from xcodec2.codec.checkpoints.gguf import write_codec_gguf
+from xcodec2 import XCodec2Model
+from xcodec2.cli import xcodec2
+from xcodec2.codec.checkpoints.gguf import name_of, write_codec_gguf
 from xcodec2.errors import CheckpointError
 
 gguf = pytest.importorskip("gguf")
@@ -87,20 +92,59 @@ def test_gguf_has_codec_cpps_keys_names_shapes_and_types(tmp_path):
     assert [kind.name for kind in ratios] == ["ARRAY", "UINT32"]
 
 
-def test_gguf_read_back_is_the_model(tmp_path):
-    """In float32: SnakeBeta as it is computed, and a decoder that gives the same sound."""
+def exported(model: XCodec2Model, folder: Path, *options: str) -> dict[str, torch.Tensor]:
+    """What the command writes of a model, by name and in float32."""
+    model.save_pretrained(folder / "model")
+    command = ["export", str(folder / "model"), str(folder / "codec.gguf"), "--to", "gguf"]
+    done = CliRunner().invoke(xcodec2, [*command, *options])
+    assert done.exit_code == 0, done.output
+    reader = gguf.GGUFReader(folder / "codec.gguf")
+    return {t.name: torch.from_numpy(np.array(t.data)).float() for t in reader.tensors}
+
+
+def read_back(model: XCodec2Model, tensors: dict[str, torch.Tensor]) -> XCodec2Model:
+    """The model with the encoder's weights of a file; SnakeBeta's are not stored as they are."""
+    again = copy.deepcopy(model)
+    with torch.no_grad():
+        for key, weight in again.named_parameters():
+            if not key.startswith("acoustic_decoder.") and not key.endswith((".alpha", ".beta")):
+                weight.copy_(tensors[name_of(key)].view_as(weight))
+    return again
+
+
+def decoding_error(model: XCodec2Model, tensors: dict[str, torch.Tensor]) -> float:
+    """How far the sound that a file gives is from the model's, of the peak."""
+    codes = [5, 65_535, 0, 777, 30_000]
+    sound = second_reading.decode(original_names(tensors), codes, heads=4, factors=())
+    return float((sound - model.decode(codes)).abs().max() / sound.abs().max())
+
+
+def test_full_gguf_read_back_is_the_model(tmp_path):
+    """SnakeBeta as it is computed, all other weights of the encoder bit for bit, and a decoder
+    that gives the same sound.
+    """
     model = random_model()
-    write_codec_gguf(model, tmp_path / "codec.gguf", full=True)
-    reader = gguf.GGUFReader(tmp_path / "codec.gguf")
-    tensors = {t.name: torch.from_numpy(np.array(t.data)) for t in reader.tensors}
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    tensors = exported(model, tmp_path, "--full")
     act = model.acoustic_encoder.block[1].res_unit2.snake1.act
     name = "xcodec2.enc.codec.b2.r1.act1"
     torch.testing.assert_close(tensors[f"{name}.alpha"], act.alpha.exp().detach())
     torch.testing.assert_close(1 / tensors[f"{name}.inv_beta"], act.beta.exp().detach())
-    codes = [5, 65_535, 0, 777, 30_000]
-    sound = second_reading.decode(original_names(tensors), codes, heads=4, factors=())
-    assert (sound - model.decode(codes)).abs().max() < 1e-4 * sound.abs().max()
+    again = read_back(model, tensors).state_dict()
+    assert all(torch.equal(weight, again[key]) for key, weight in model.state_dict().items())
+    assert decoding_error(model, tensors) < 1e-4
+
+
+@pytest.mark.parametrize(("seed", "differing"), [(0, 57), (1, 27), (2, 63)])
+def test_gguf_in_float16_moves_numbers_over_edges(seed, differing, tmp_path):
+    """So that codes of 242 differ, in numbers that are one level off."""
+    model = random_model(seed=seed)
+    tensors = exported(model, tmp_path)
+    assert decoding_error(model, tensors) < 0.00316228  # 50 dB
+    exact, rounded = (quantized(m, speech()) for m in (model, read_back(model, tensors)))
+    wrong = exact.codes != rounded.codes
+    assert wrong.numel() == 242
+    assert abs(int(wrong.sum()) - differing) <= 2  # on an edge, elsewhere
+    assert (exact.bounded.round() - rounded.bounded.round()).abs().max() == 1
 
 
 def original_names(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
