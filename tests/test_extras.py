@@ -15,7 +15,7 @@ from hints import install_hint
 from paths import ROOT
 
 from xcodec2.errors import MissingExtraError
-from xcodec2.extras import cache_name, install_command, require
+from xcodec2.extras import BESIDE, cache_name, install_command, require
 from xcodec2.recipe_file import tomllib
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -49,6 +49,15 @@ def test_elsewhere_the_command_names_the_libraries(tmp_path):
     package = tmp_path / "site-packages" / "xcodec2"
     assert install_command(["av"], "media", package) == "pip install av"
     assert install_command(["python_stretch"], "train", package) == "pip install python-stretch"
+
+
+def test_what_an_extra_does_not_ask_for_is_in_the_command(tmp_path):
+    wanted = f"pip install {BESIDE['executorch']}executorch"
+    assert install_command(["executorch"], "executorch", tmp_path / "xcodec2") == wanted
+    tested = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(library.strip() in tested for library in BESIDE.values())
+    page = (ROOT / "docs" / "guides" / "runtimes.md").read_text()
+    assert all(f"pip install {beside}'.[{extra}]'" in page for extra, beside in BESIDE.items())
 
 
 def test_a_cache_goes_by_the_name_that_the_model_has_for_it():

@@ -18,6 +18,8 @@ DISTRIBUTIONS = {
     "prometheus_client": "prometheus-client",
     "python_stretch": "python-stretch",
 }
+#: What an extra needs beside it, and does not ask for itself: this wheel is built for one PyTorch.
+BESIDE = {"executorch": "torch==2.13.0 "}
 
 
 def require(*modules: str, extra: str, purpose: str = "this") -> Any:
@@ -67,9 +69,9 @@ def install_command(modules: list[str], extra: str, package: Path | None = None)
     """
     clone = (package or Path(__file__).parent).parents[1]
     if (clone / "pyproject.toml").is_file() and (clone / "src" / "xcodec2").is_dir():
-        return f"pip install -e {shlex.quote(f'{clone}[{extra}]')}"
+        return f"pip install {BESIDE.get(extra, '')}-e {shlex.quote(f'{clone}[{extra}]')}"
     distributions = [DISTRIBUTIONS.get(module, module) for module in dict.fromkeys(modules)]
-    return f"pip install {' '.join(distributions)}"
+    return f"pip install {BESIDE.get(extra, '')}{' '.join(distributions)}"
 
 
 def cache_name(model: Any) -> str:
