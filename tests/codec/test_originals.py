@@ -99,6 +99,16 @@ def test_waveforms_equal_the_original_packages(model, package):
     assert waveform_error(model, package) < WAVEFORM_TOLERANCE
 
 
+def test_windows_that_see_all_stream_the_codes_of_the_original_packages(model, package):
+    everything = {"step": 10, "look_back": 1_000, "look_ahead": 1_000}
+    for clip in clips(package):
+        codes = torch.cat(list(model.stream_encode(clip["wav"].split(999), 16_000, **everything)))
+        assert torch.equal(codes.long(), clip["codes"].long())
+        sound = torch.cat(list(model.stream_decode(clip["codes"].split(7), **everything)))
+        recon = clip["recon"]
+        assert (sound - recon).abs().max() < WAVEFORM_TOLERANCE * recon.abs().max()
+
+
 def test_neucodec_runs_at_24_khz_and_drops_the_last_frame(folders):
     model = XCodec2Model.from_pretrained(folders["neucodec"])
     assert model.sample_rate == 24_000
