@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
-from xcodec2.codec.checkpoints import original
+from xcodec2.codec.checkpoints import client, hub, original
 from xcodec2.codec.checkpoints.load import ORIGINAL_CONFIG_FIELD
 from xcodec2.codec.checkpoints.save import plain_state, write_folder
 from xcodec2.errors import CheckpointError
+from xcodec2.files import replacing
 from xcodec2.model import XCodec2Model
 
 
 def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "original"]) -> None:
-    """Write any checkpoint in another published form.
+    """Write any checkpoint in another published form, with its model card.
+
+    A card that `dst` has already is kept.
 
     Args:
         src: A name, a folder, a file or a Hub id.
@@ -33,6 +37,28 @@ def convert(src: str | Path, dst: str | Path, *, to: Literal["transformers", "or
         save_original(model, dst)
     else:
         raise CheckpointError(f"unknown form {to!r}; choose transformers or original")
+    carry_card(src, Path(dst))
+
+
+def carry_card(src: str | Path, folder: Path) -> None:
+    """Copy the model card, which names the license, from beside a model's weights to `folder`.
+
+    Raises:
+        CheckpointError: It cannot be read or written.
+    """
+    card, copy = hub.find_card(src), folder / client.CARD
+    if card is None:
+        return
+    try:
+        content = card.read_bytes()
+        kept = copy.exists() and copy.read_bytes() != content
+    except OSError as problem:
+        raise CheckpointError(f"{card}: the model card cannot be copied ({problem})") from problem
+    if kept:
+        warnings.warn(f"{copy} is kept as it is; {src} has another model card", stacklevel=3)
+    elif not copy.exists():
+        with replacing(copy, CheckpointError) as file:
+            file.write(content)
 
 
 def save_original(model: XCodec2Model, folder: str | Path) -> None:

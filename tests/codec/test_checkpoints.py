@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from xcodec2 import XCodec2Config, XCodec2Error, XCodec2Model
 from xcodec2.codec.checkpoints import original
+from xcodec2.codec.checkpoints.client import license_in
 from xcodec2.codec.checkpoints.save import plain_state
 from xcodec2.codec.kernels.convolution import Conv1d
 from xcodec2.convert import convert
@@ -200,6 +202,46 @@ def test_what_the_originals_form_cannot_hold_is_written_in_our_own(tmp_path):
     assert torch.equal(
         codes_of(tmp_path / "own"), XCodec2Model.from_pretrained().encode(speech(), 16_000).codes
     )
+
+
+@pytest.mark.parametrize("to", ["transformers", "original"])
+def test_conversion_keeps_the_model_card(to, tiny_folder, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    shutil.copytree(tiny_folder, source)
+    convert(source, target, to=to)
+    assert not (target / "README.md").exists()
+    (source / "README.md").write_text("---\nlicense: mit\n---\n")
+    convert(source, target, to=to)
+    assert (target / "README.md").read_text() == "---\nlicense: mit\n---\n"
+    (target / "README.md").write_text("mine")
+    with pytest.warns(UserWarning, match="is kept as it is"):
+        convert(source, target, to=to)
+    assert (target / "README.md").read_text() == "mine"
+
+
+def test_the_bundled_models_card_goes_with_it(tmp_path):
+    with pytest.warns(UserWarning, match="own form"):
+        convert("nano", tmp_path, to="transformers")
+    assert license_in(tmp_path / "README.md") == "apache-2.0"
+
+
+@pytest.mark.parametrize(
+    ("header", "license"),
+    [
+        ("license: mit", "mit"),
+        ('license: "cc-by-nc-4.0"', "cc-by-nc-4.0"),
+        ("license: 'mit' # of the weights", "mit"),
+        ("language: en\nlicense:   mit  \ntags: []", "mit"),
+        ("license:\nlanguage:\n- en", None),
+        ("license:\n- mit\n- gpl", None),
+        ("title: license", None),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_the_license_of_a_card(tmp_path, header, license, newline):
+    card = tmp_path / "README.md"
+    card.write_text(f"---\n{header}\n---\n# A codec\n", newline=newline)
+    assert license_in(card) == license
 
 
 def test_weight_norm_of_training_is_folded_when_saved(tmp_path):

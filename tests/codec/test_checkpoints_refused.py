@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import shutil
 
 import pytest
 import torch
@@ -109,7 +110,10 @@ def test_our_own_form_refuses_fields_it_does_not_know(tmp_path):
         XCodec2Model.from_pretrained(tmp_path)
 
 
-def test_distill_neucodec_is_refused_by_name_and_by_content(tmp_path):
+def test_distill_neucodec_is_refused_by_name_and_by_content(tmp_path, tiny_folder):
+    named = tmp_path / "neuphonic" / "distill-neucodec"  # a path's name says nothing
+    shutil.copytree(tiny_folder, named)
+    assert torch.equal(codes_of(named), codes_of(tiny_folder))
     with pytest.raises(CheckpointError, match=r"DistilHuBERT.*use neuphonic/neucodec"):
         XCodec2Model.from_pretrained("neuphonic/distill-neucodec")
     tensors = {"fc_sq_prior.weight": torch.zeros(2, 2)}

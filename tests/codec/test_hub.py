@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-import httpx
 import huggingface_hub
 import pytest
 import torch
@@ -22,6 +22,7 @@ from tiny import random_model, speech
 
 from xcodec2 import XCodec2Model
 from xcodec2.cli import main
+from xcodec2.codec.checkpoints.client import errors_of
 from xcodec2.errors import CheckpointError
 
 CARD = "---\nlicense: cc-by-nc-4.0\n---\n# A codec\n"
@@ -122,13 +123,31 @@ def test_a_download_that_breaks_off_goes_on_where_it_ended(hub, monkeypatch):
     assert hub.sent == size
 
 
-def test_a_connection_that_ends_is_told_in_one_error(hub, monkeypatch):
-    def ended(*_, **__):
-        raise httpx.RemoteProtocolError("peer closed connection")
+def test_a_connection_that_ends_is_told_in_one_error(hub, tmp_path):
+    hub.withheld = "model.safetensors"
+    for command in (
+        ("info", "someone/codec"),
+        ("convert", "someone/codec", str(tmp_path / "converted"), "--to", "transformers"),
+    ):
+        code, _, err = run(*command)
+        assert code == 1
+        assert "error: someone/codec: the download failed (" in err
+        assert "unexpected" not in err
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", ended)
-    with pytest.raises(CheckpointError, match=r"download failed \(peer closed"):
-        XCodec2Model.from_pretrained("someone/codec")
+
+@pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
+def test_the_errors_of_each_connection_library_are_known(library, monkeypatch):
+    """The Hub's client had several; its own error derives from the one that it has."""
+    connections = pytest.importorskip(library)
+    base = connections.HTTPError
+    error = type("HfHubHTTPError", (base,), {})
+    monkeypatch.setattr("huggingface_hub.errors.HfHubHTTPError", error)
+    refused = getattr(connections, "ConnectError", None) or connections.ConnectionError
+    with (
+        pytest.raises(CheckpointError, match=r"download failed \(refused"),
+        errors_of("some/codec"),
+    ):
+        raise refused("refused")
 
 
 def test_offline_a_model_in_the_cache_loads(hub, monkeypatch):
@@ -147,6 +166,24 @@ def test_offline_a_model_in_the_cache_loads(hub, monkeypatch):
     assert len(hub.asked) == asked
     with pytest.raises(CheckpointError, match="not in the local cache"):
         XCodec2Model.from_pretrained("someone/never")
+
+
+def test_info_of_a_model_in_the_cache_needs_no_connection(hub, monkeypatch):
+    """Nor its card, which loading does not fetch; nor does it wait for the Hub again and again."""
+    folder = hub.root / "someone" / "codec"
+    codes_of("someone/codec")
+    expected = info(str(folder)) | {"model": "someone/codec"}
+    with monkeypatch.context() as offline:
+        offline.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert info("someone/codec") == expected
+        assert expected["license"] is None
+    (folder / "README.md").write_text(CARD)
+    assert info("someone/codec")["license"] == "cc-by-nc-4.0"
+    point_to("http://127.0.0.1:9", monkeypatch)
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    assert info("someone/codec") == expected | {"license": "cc-by-nc-4.0"}
+    assert waited == []
 
 
 def test_a_cache_that_cannot_be_written_is_read(hub, monkeypatch):
@@ -194,10 +231,80 @@ def test_info_looks_at_revisions_shards_and_pickles(hub):
     (folder / "pytorch_model.bin").write_bytes(bytes(1_500_000))
     facts = info("someone/pickled")
     assert (facts["download"], facts["frame_rate"]) == ("1.5 MB, not fetched", None)
+    (folder / "config.json").write_text('{"model_type": "neucodec"}')  # names nothing of the file
+    assert info("someone/pickled")["format"] is None
     (hub.root / "someone" / "empty").mkdir()
     assert "holds none of" in run("info", "someone/empty")[2]
     assert run("info", "nano", "--revision", "v2")[0] == 2
     assert run("info", "someone/codec@v2", "--revision", "v2")[0] == 2
+
+
+def test_info_fetches_no_shards(hub):
+    """Not at the second call either, when their index is in the cache."""
+    folder = hub.root / "someone" / "codec@v2"
+    random_model().save_pretrained(folder, max_shard_size=1_000_000)
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    for _ in range(2):
+        before = hub.sent
+        facts = info("someone/codec@v2")
+        assert facts["download"] == f"{size / 1e6:,.1f} MB, not fetched"
+        assert hub.sent - before < size / 2
+    XCodec2Model.from_pretrained("someone/codec@v2")
+    assert info("someone/codec@v2")["weights_hash"] == random_model().weights_hash
+
+
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("model.safetensors", b"", "not a readable checkpoint"),
+        ("model.safetensors", b"x", "not a readable checkpoint"),
+        ("model.safetensors", b"\x64" + bytes(7), "not a readable checkpoint"),
+        ("model.safetensors", b"no safetensors, but text", "not a readable checkpoint"),
+        ("model.safetensors", (1 << 40).to_bytes(8, "little") + b"{}", "not a readable checkpoint"),
+        ("model.safetensors", b"\x02" + bytes(7) + b"[]", "not a readable checkpoint"),
+        ("model.safetensors", b"\x09" + bytes(7) + b'{"a": []}', "not a readable checkpoint"),
+        (INDEX, b"nonsense", "not a readable index"),
+        (INDEX, b"[]", "not a readable index"),
+        (INDEX, b'{"weight_map": {"a": "../x.safetensors"}}', "no plain safetensors file name"),
+        (INDEX, b'{"weight_map": {"a": "x.safetensors"}}', "a part named in .* is missing"),
+    ],
+)
+def test_damaged_repositories_are_told_in_one_error(hub, file, content, reason):
+    folder = hub.root / "someone" / "damaged"
+    folder.mkdir()
+    (folder / file).write_bytes(content)
+    code, _, err = run("info", "someone/damaged")
+    assert code == 1
+    assert re.search(reason, err)
+    assert "unexpected" not in err
+
+
+def test_a_file_that_is_cut_short_is_told_by_its_header(hub):
+    file = hub.root / "someone" / "codec" / "model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert "is cut short" in run("info", "someone/codec")[2]
+
+
+def test_info_says_why_distill_neucodec_is_refused(hub, monkeypatch):
+    folder = hub.root / "neuphonic" / "distill-neucodec"
+    folder.mkdir(parents=True)
+    (folder / "pytorch_model.bin").write_bytes(bytes(1_500_000))
+    for offline in (False, True):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        code, _, err = run("info", "neuphonic/distill-neucodec")
+        assert code == 1
+        assert "DistilHuBERT" in err
+    assert hub.asked == []
+
+
+def test_conversion_from_the_hub_keeps_the_model_card(hub, tmp_path):
+    (hub.root / "someone" / "codec" / "README.md").write_text(CARD)
+    assert run("convert", "someone/codec", str(tmp_path / "own"), "--to", "transformers")[0] == 0
+    assert info(str(tmp_path / "own"))["license"] == "cc-by-nc-4.0"
 
 
 # ---- uploads -------------------------------------------------------------------------------------
@@ -232,6 +339,12 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_sent(hub, settings,
     with pytest.raises(CheckpointError, match=message):
         random_model().push_to_hub("me/codec", **settings)
     assert hub.asked == []
+
+
+def test_an_upload_without_a_connection_is_told_in_one_error(hub, monkeypatch):
+    point_to("http://127.0.0.1:9", monkeypatch)
+    with pytest.raises(CheckpointError, match="me/codec: the upload failed"):
+        random_model().push_to_hub("me/codec", license="mit")
 
 
 # ---- shards --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class FakeHub:
         self.asked: list[tuple[str, str, str | None]] = []  # method, path, Range
         self.sent = 0  # bytes of files
         self.break_after: int | None = None  # bytes of the next file, once
+        self.withheld: str | None = None  # the file of which no byte arrives, after its headers
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -88,6 +89,9 @@ class FakeHub:
         if self.break_after is not None and len(content) > self.break_after:
             content, self.break_after = content[: self.break_after], None
             request.close_connection = True
+        if name == self.withheld:
+            request.close_connection = True
+            return None
         self.sent += len(content)
         request.wfile.write(content)
         request.wfile.flush()

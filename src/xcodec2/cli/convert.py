@@ -27,7 +27,7 @@ def convert(
     """Convert a checkpoint to another format.
 
     SRC is a folder, a file or a Hugging Face id; its format is detected from its content. DST is a
-    folder.
+    folder. The model card (README.md), which names the license, is copied unless DST has one.
 
     Formats: transformers, for `transformers.Xcodec2Model.from_pretrained`; a model that
     transformers cannot express, such as nano, is written in open-xcodec2's own form instead, with a

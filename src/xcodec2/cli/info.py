@@ -105,10 +105,8 @@ def model_facts(name: str) -> dict[str, Any]:
     from xcodec2.codec.checkpoints import hub
     from xcodec2.codec.checkpoints.small import OWN_MODEL_TYPE, read_small
 
-    on_hub = hub.hub_id(name) is not None and not Path(name).exists()
-    small = (
-        None if on_hub else read_small(name)
-    )  # whose weights need not be fetched to be described
+    # the weights of a model on the Hub need not be fetched to be described
+    small = None if hub.remote_id(name) else read_small(name)
     if small is None:
         return loaded_facts(name)
     return rows_of_model(
@@ -140,11 +138,13 @@ def rows_of_model(
     parts: dict[str, int],
 ) -> dict[str, Any]:
     """The facts by name."""
+    from xcodec2.codec.checkpoints import client, hub
+
     return {
         "kind": "model",
         "model": model_id,
         "format": form,
-        "license": license_of(name),
+        "license": client.license_in(hub.find_card(name)),
         "weights_hash": weights_hash,
         "input_rate": config.input_rate,
         "sample_rate": config.sample_rate,
@@ -181,15 +181,3 @@ def remote_facts(model: RemoteModel) -> dict[str, Any]:
         "codebook_size": config.codebook_size,
         "parameters": parts | {"total": sum(parts.values())},
     }
-
-
-def license_of(name: str) -> str | None:
-    """What the model card (README.md) beside the weights says in its header; None where there is
-    none.
-    """
-    from xcodec2.codec.checkpoints import client, hub
-
-    named = hub.hub_id(name)
-    if named and not Path(name).exists():
-        return client.license_in(client.fetch_file(named[0], client.CARD, named[1]))
-    return client.license_in(hub.find_model(name).weights[0].with_name(client.CARD))

@@ -11,21 +11,19 @@ from pathlib import Path
 from xcodec2.errors import CheckpointError
 
 CARD = "README.md"
+LICENSE_LINE = re.compile(  # of YAML: with or without quotes, a comment behind it
+    r"""^license:[ \t]+(?P<quote>["']?)(?P<license>[^\s"'#]+)(?P=quote)[ \t]*(?:[ \t]\#.*)?$""",
+    re.MULTILINE,
+)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
 def errors_of(name: str, what: str = "download") -> Iterator[None]:
     """The Hub client's errors as CheckpointErrors that name the model, and what was done."""
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-    failures: tuple[type[Exception], ...] = (HfHubHTTPError, HFValidationError, OSError)
-    failures += connection_errors()
+    failures = client_errors()
     try:
         yield
     except RepositoryNotFoundError as problem:
@@ -41,13 +39,14 @@ def errors_of(name: str, what: str = "download") -> Iterator[None]:
         raise CheckpointError(f"{name}: the {what} failed ({reason})") from problem
 
 
-def connection_errors() -> tuple[type[Exception], ...]:
-    """What the Hub's client may let through of the library that it has its connections from."""
-    try:
-        import httpx
-    except ImportError:  # before huggingface_hub 1.0: requests, whose errors are OSErrors
-        return ()
-    return (httpx.HTTPError, RuntimeError)  # 1.3 uses a connection that it has closed
+def client_errors() -> tuple[type[Exception], ...]:
+    """What the Hub's client raises, or lets through of the library that it has its connections
+    from: requests before 1.0, then httpx, then httpx2. Its own error derives from that library's.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    # RuntimeError: 1.3 uses a connection that it has closed
+    return (*HfHubHTTPError.__bases__, HFValidationError, OSError, RuntimeError)
 
 
 def fetch_file(repo: str, file: str, revision: str | None = None) -> Path | None:
@@ -61,11 +60,11 @@ def fetch_file(repo: str, file: str, revision: str | None = None) -> Path | None
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    if is_known_to_lack(repo, file, revision) and not is_there(repo, file, revision):
+        return None
     try:
         return Path(hf_hub_download(repo, file, revision=revision))
     except LocalEntryNotFoundError as problem:  # also an EntryNotFoundError: no connection
-        if is_known_to_lack(repo, file, revision):
-            return None
         raise CheckpointError(
             f"{repo}: the Hub cannot be reached and {file} is not in the local cache; "
             "download the model where there is a connection and give its folder"
@@ -77,6 +76,28 @@ def fetch_file(repo: str, file: str, revision: str | None = None) -> Path | None
         if problem.errno not in READ_ONLY or found is None:
             raise
         return found
+
+
+def fetch_card(repo: str, revision: str | None = None) -> Path | None:
+    """The model card; None where there is none, or no connection and none in the cache: a model can
+    be used without.
+    """
+    if cached_file(repo, CARD, revision) or is_there(repo, CARD, revision):
+        return fetch_file(repo, CARD, revision)
+    return None
+
+
+def is_there(repo: str, file: str, revision: str | None = None) -> bool:
+    """Whether the Hub says that it has the file. It is asked once: for a file that is not in the
+    cache, `hf_hub_download` tries to connect for half a minute.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repo, file, revision=revision))
+    except client_errors():  # "not found" is one of them
+        return False
+    return True
 
 
 def cached_file(repo: str, file: str, revision: str | None = None) -> Path | None:
@@ -102,7 +123,7 @@ def license_in(card: Path | None) -> str | None:
     """What the header of a model card says; None where there is none."""
     if card is None or not card.is_file():
         return None
-    text = card.read_text(encoding="utf-8", errors="replace")
-    header = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    named = re.search(r"^license:\s*(\S+)\s*$", header[1], re.MULTILINE) if header else None
-    return named[1] if named else None
+    text = card.read_text(encoding="utf-8-sig", errors="replace")
+    header = re.match(r"---[ \t]*\n(.*?)\n---[ \t]*(?:\n|\Z)", text, re.DOTALL)
+    named = LICENSE_LINE.search(header[1]) if header else None
+    return named["license"] if named else None

@@ -27,6 +27,7 @@ EXPORTS = {
 }
 EXPORTED_FILES = {".onnx": "ONNX Runtime", ".pte": "ExecuTorch", ".gguf": "codec.cpp or llama.cpp"}
 W2V_BERT = "facebook/w2v-bert-2.0"
+DISTILL = "neuphonic/distill-neucodec"
 NO_DISTILL = (
     "distill-neucodec encodes by DistilHuBERT and SQCodec's encoder, which are not there; "
     "use neuphonic/neucodec, whose codes it was trained to give"
@@ -50,8 +51,6 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
             f"a model is named by text or a path, not by {type(name_or_path).__name__}"
         )
     name = os.fsdecode(name_or_path)
-    if "distill-neucodec" in name:
-        raise CheckpointError(f"{name}: {NO_DISTILL}")
     path = Path(name)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -79,8 +78,8 @@ def find_model(name_or_path: str | Path) -> ModelFiles:
     if is_file:
         config = path.parent / CONFIG_FILE
         return ModelFiles(path.stem, [path], config if config.is_file() else None)
-    if hub_id(name):
-        return on_hub(name)
+    if named := remote_id(name):
+        return on_hub(name, *named)
     bundled = ", ".join(sorted(bundled_codecs())) or "none"
     raise CheckpointError(
         f"{name}: no such model; give a bundled one ({bundled}), a folder, a file or a Hub id"
@@ -180,21 +179,46 @@ def hub_id(name: str) -> tuple[str, str | None] | None:
     return (match["repo"], match["revision"]) if match and not name.startswith(".") else None
 
 
-def on_hub(name: str) -> ModelFiles:
+def remote_id(name: str) -> tuple[str, str | None] | None:
+    """`hub_id` of a name that nothing here has.
+
+    Raises:
+        CheckpointError: It is the id of a model that is known not to load; nothing is fetched.
+    """
+    named = None if os.path.exists(name) else hub_id(name)
+    if named is not None and named[0] == DISTILL:
+        raise CheckpointError(f"{name}: {NO_DISTILL}")
+    return named
+
+
+def on_hub(name: str, repo: str, revision: str | None) -> ModelFiles:
     """Download, or find in the local cache, the few files that a model needs.
 
     Raises:
         CheckpointError: There is no such model, or the download fails.
     """
-    named = hub_id(name)
-    assert named is not None
-    repo, revision = named
     with client.errors_of(name):
         return collect(
             name,
             lambda file: client.fetch_file(repo, file, revision),
             f"{name} on the Hub holds none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}",
         )
+
+
+def find_card(name_or_path: str | Path) -> Path | None:
+    """The model card (README.md) beside a model's weights; None where there is none.
+
+    Raises:
+        CheckpointError: There is no such model.
+    """
+    name = os.fsdecode(name_or_path)
+    if named := remote_id(name):
+        with client.errors_of(name):
+            return client.fetch_card(*named)
+    with warnings.catch_warnings():  # whoever loads the model warns
+        warnings.simplefilter("ignore")
+        card = find_model(name_or_path).weights[0].with_name(client.CARD)
+    return card if card.is_file() else None
 
 
 def find_w2v_bert(checkpoint: Path) -> ModelFiles:

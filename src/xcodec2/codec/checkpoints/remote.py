@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from xcodec2.codec.checkpoints import hub, load
-from xcodec2.codec.checkpoints.client import CARD, cached_file, errors_of, fetch_file, license_in
+from xcodec2.codec.checkpoints.client import (
+    cached_file,
+    errors_of,
+    fetch_card,
+    fetch_file,
+    license_in,
+)
 from xcodec2.codec.config import XCodec2Config
 from xcodec2.errors import CheckpointError
 
 SAFETENSORS_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
+SMALLEST_FILE = 10  # bytes: the header's size, {}
 
 
 @dataclass(frozen=True)
@@ -41,25 +47,18 @@ def look_at(name: str) -> RemoteModel | None:
     Raises:
         CheckpointError: There is no such model, or the Hub cannot be reached.
     """
-    named = hub.hub_id(name)
-    if named is None or Path(name).exists():
+    named = hub.remote_id(name)
+    if named is None or is_cached(*named):
         return None
     repo, revision = named
-    files = (*hub.WEIGHT_FILES, hub.INDEX_FILE)
-    if any(cached_file(repo, file, revision) for file in files):
-        return None
     with errors_of(name):
         settings_file = fetch_file(repo, hub.CONFIG_FILE, revision)
-        card = fetch_file(repo, CARD, revision)
+        card = fetch_card(repo, revision)
         settings = load.read_json_object(settings_file) if settings_file else {}
         tensors, size = weights_on_hub(repo, revision)
-    if tensors or settings.get("model_type") in (
-        load.OWN_MODEL_TYPE,
-        *load.transformers.MODEL_TYPES,
-    ):
+    known = None
+    if tensors or settings.get("model_type") == load.OWN_MODEL_TYPE:
         known = load.interpret(name, tensors, settings)
-    else:
-        known = None
     return RemoteModel(
         name=name,
         format=known.format if known else None,
@@ -69,34 +68,81 @@ def look_at(name: str) -> RemoteModel | None:
     )
 
 
+def is_cached(repo: str, revision: str | None) -> bool:
+    """Whether all weights of a model are in the local cache, current or not."""
+    try:
+        hub.collect(repo, lambda file: cached_file(repo, file, revision), "")
+    except CheckpointError:
+        return False
+    return True
+
+
 def weights_on_hub(repo: str, revision: str | None) -> tuple[dict[str, torch.Tensor], int]:
     """The tensors of a repository without their data, none where it has no safetensors; and how
     many bytes its weights have.
 
     Raises:
-        CheckpointError: It has no weights.
+        CheckpointError: It has no weights, or they are damaged.
     """
-    from huggingface_hub import get_hf_file_metadata, get_safetensors_metadata, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, NotASafetensorsRepoError
+    single, pickled = hub.WEIGHT_FILES
+    if (size := size_on_hub(repo, single, revision)) is not None:
+        return tensors_on_hub(repo, single, revision, size), size
+    if index := fetch_file(repo, hub.INDEX_FILE, revision):
+        tensors: dict[str, torch.Tensor] = {}
+        total = 0
+        for file in hub.shard_names(index):
+            if (size := size_on_hub(repo, file, revision)) is None:
+                raise CheckpointError(f"{repo}: a part named in {hub.INDEX_FILE} is missing")
+            tensors |= tensors_on_hub(repo, file, revision, size)
+            total += size
+        return tensors, total
+    if (size := size_on_hub(repo, pickled, revision)) is not None:
+        return {}, size
+    raise CheckpointError(
+        f"{repo} on the Hub holds none of {', '.join((*hub.WEIGHT_FILES, hub.INDEX_FILE))}"
+    )
 
-    def size_of(file: str) -> int:
-        return get_hf_file_metadata(hf_hub_url(repo, file, revision=revision)).size or 0
+
+def size_on_hub(repo: str, file: str, revision: str | None) -> int | None:
+    """Bytes of a file, 0 where the server does not say; None where the repository has no such."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
 
     try:
-        metadata = get_safetensors_metadata(repo, revision=revision)
-    except NotASafetensorsRepoError:
-        pickled = hub.WEIGHT_FILES[1]
-        try:
-            return {}, size_of(pickled)
-        except EntryNotFoundError as problem:
-            raise CheckpointError(
-                f"{repo} on the Hub holds none of {', '.join((*hub.WEIGHT_FILES, hub.INDEX_FILE))}"
-            ) from problem
-    tensors = {
-        key: torch.empty(
-            info.shape, dtype=SAFETENSORS_TYPES.get(info.dtype, torch.bfloat16), device="meta"
-        )
-        for file in metadata.files_metadata.values()
-        for key, info in file.tensors.items()
-    }
-    return tensors, sum(size_of(file) for file in metadata.files_metadata)
+        return get_hf_file_metadata(hf_hub_url(repo, file, revision=revision)).size or 0
+    except EntryNotFoundError:
+        return None
+
+
+def tensors_on_hub(
+    repo: str, file: str, revision: str | None, size: int
+) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file of `size` bytes (0: unknown), without their data.
+
+    Raises:
+        CheckpointError: Its header is damaged, or the file ends before its tensors do.
+    """
+    from huggingface_hub import parse_safetensors_file_metadata
+    from huggingface_hub.errors import SafetensorsParsingError
+
+    damaged = f"{repo}: {file} on the Hub is not a readable checkpoint"
+    if 0 < size < SMALLEST_FILE:  # of which the client would ask for a range that is not there
+        raise CheckpointError(f"{damaged} ({size} bytes)")
+    try:
+        header = parse_safetensors_file_metadata(repo, file, revision=revision).tensors
+    except (SafetensorsParsingError, AttributeError, TypeError) as problem:  # JSON of another shape
+        raise CheckpointError(f"{damaged} ({problem})") from problem
+    try:
+        end = max((tensor.data_offsets[1] for tensor in header.values()), default=0)
+        if 0 < size < end:
+            raise CheckpointError(f"{damaged}: it is cut short")
+        return {
+            key: torch.empty(
+                tensor.shape,
+                dtype=SAFETENSORS_TYPES.get(tensor.dtype, torch.bfloat16),
+                device="meta",
+            )
+            for key, tensor in header.items()
+        }
+    except (IndexError, TypeError, RuntimeError) as problem:
+        raise CheckpointError(f"{damaged} ({problem})") from problem
