@@ -89,4 +89,5 @@ def save_original(model: XCodec2Model, folder: str | Path) -> None:
         "upsample_factors": list(config.upsampling),
         ORIGINAL_CONFIG_FIELD: config.to_dict(),
     }
-    write_folder(Path(folder), original.write_state(plain_state(model), config), settings)
+    state = original.write_state(plain_state(model), config)
+    write_folder(Path(folder), state, {hub.CONFIG_FILE: settings})

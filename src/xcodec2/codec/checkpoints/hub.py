@@ -20,6 +20,8 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 LONE_SUFFIXES = (".ckpt", ".safetensors")
 INDEX_FILE = "model.safetensors.index.json"
 CONFIG_FILE = "config.json"
+SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+UNFINISHED = b"unfinished: a model was being saved here\n"  # instead of weights, while files change
 EXPORTS = {
     "encoder.onnx": "xcodec2.onnx.OnnxCodec",
     "decoder.onnx": "xcodec2.onnx.OnnxCodec",
@@ -97,7 +99,8 @@ def in_folder(folder: Path) -> ModelFiles:
     others = (
         [] if known else [file for suffix in LONE_SUFFIXES for file in folder.glob(f"*{suffix}")]
     )
-    if len(others) == 1:  # such as a folder with one Lightning checkpoint
+    a_part = any(SHARD.fullmatch(file.name) for file in others)
+    if len(others) == 1 and not a_part:  # such as a folder with one Lightning checkpoint
         return ModelFiles(name, others, local(CONFIG_FILE))
     nothing = f"{folder} holds no model: none of {', '.join((*WEIGHT_FILES, INDEX_FILE))}"
     return collect(name, local, f"{nothing}{instead(folder, others)}")
@@ -112,6 +115,8 @@ def instead(folder: Path, others: list[Path]) -> str:
     """
     if (folder / "model" / CONFIG_FILE).is_file():  # a run of `xcodec2 train`
         return f"; its model is {folder / 'model'}"
+    if any(SHARD.fullmatch(file.name) for file in others):
+        return f"; {INDEX_FILE} is missing beside the parts: fetch or save the model again"
     if others:
         return f"; it has {len(others)} checkpoints, name one of them: {min(others)}, ..."
     for file, runtime in EXPORTS.items():

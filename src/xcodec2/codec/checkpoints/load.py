@@ -241,6 +241,7 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in paths:
         try:
+            check_finished(path)
             tensors |= read_pickle(path) if is_pickle(path) else safetensors.torch.load_file(path)
         except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as problem:
             if isinstance(problem, CheckpointError):
@@ -251,6 +252,19 @@ def read_tensors(paths: list[Path]) -> dict[str, Tensor]:
                 "if it should be one, it is damaged or cut short: fetch it again"
             ) from problem
     return tensors
+
+
+def check_finished(path: Path) -> None:
+    """Refuse what stands for the weights while `save.write_folder` changes a folder.
+
+    Raises:
+        CheckpointError: It was interrupted there, or goes on.
+    """
+    with path.open("rb") as file:
+        if file.read(len(hub.UNFINISHED)) == hub.UNFINISHED:
+            raise CheckpointError(
+                f"{path.parent}: saving a model here was interrupted; save it again"
+            )
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -15,7 +16,13 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from xcodec2.codec.checkpoints import transformers
-from xcodec2.codec.checkpoints.hub import INDEX_FILE, WEIGHT_FILES
+from xcodec2.codec.checkpoints.hub import (
+    CONFIG_FILE,
+    INDEX_FILE,
+    SHARD,
+    UNFINISHED,
+    WEIGHT_FILES,
+)
 from xcodec2.codec.checkpoints.load import OWN_MODEL_TYPE
 from xcodec2.codec.inference import int8
 from xcodec2.codec.network import CodecNetwork
@@ -49,22 +56,32 @@ def save_network(
             f"written in open-xcodec2's own form: transformers cannot express {reason}",
             stacklevel=3,
         )
-        settings, preprocessor = {"model_type": OWN_MODEL_TYPE} | config.to_dict(), None
+        settings = {CONFIG_FILE: {"model_type": OWN_MODEL_TYPE} | config.to_dict()}
     else:
-        settings = transformers.write_config(config)
-        preprocessor = transformers.feature_extractor_settings(config)
-    write_folder(Path(folder), plain_state(model), settings, max_shard_size, preprocessor)
+        settings = {
+            CONFIG_FILE: transformers.write_config(config),
+            PREPROCESSOR_FILE: transformers.feature_extractor_settings(config),
+        }
+    write_folder(Path(folder), plain_state(model), settings, max_shard_size)
 
 
 def write_folder(
     folder: Path,
     state: Mapping[str, Tensor],
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
     max_shard_size: int | str | None = None,
-    preprocessor: Mapping[str, Any] | None = None,
 ) -> None:
-    """The weights, in one file or several with an index, config.json and, for transformers, that of
-    the preprocessor, each under a temporary name first. What another form left there is removed.
+    """The weights, in one file or several with an index, and what stands beside them. What another
+    form left there is removed.
+
+    Everything is written under temporary names first. Interrupted at any point, the folder is the
+    model that it was, or the new one, or is refused: it is never a mixture.
+
+    Args:
+        folder: Made when it is missing.
+        state: The weights.
+        settings: Contents of config.json and its like, by file name.
+        max_shard_size: Of one file.
 
     Raises:
         CheckpointError: The folder cannot be written.
@@ -75,22 +92,43 @@ def write_folder(
         raise CheckpointError(f"{folder}: cannot be made a folder ({problem})") from problem
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     files, index = sharded(tensors, max_shard_size)
-    for name, keys in files.items():
-        write_tensors(folder / name, {key: tensors[key] for key in keys})
-    if index:
-        write_json(folder / INDEX_FILE, index)
-    write_json(folder / "config.json", settings)
-    if preprocessor:
-        write_json(folder / PREPROCESSOR_FILE, preprocessor)
-    else:
-        (folder / PREPROCESSOR_FILE).unlink(missing_ok=True)
-    for old in weights_in(folder) - {*files, *([INDEX_FILE] if index else [])}:
+    texts = {name: as_json(content) for name, content in settings.items()}
+    texts |= {INDEX_FILE: as_json(index)} if index else {}
+    whole = folder / WEIGHT_FILES[0]
+    with ExitStack() as renamed:  # the last one first
+        for name, keys in files.items():
+            write_tensors(
+                renamed.enter_context(replacing(folder / name, CheckpointError)),
+                {key: tensors[key] for key in keys},
+            )
+        for name, text in texts.items():
+            file = renamed.enter_context(replacing(folder / name, CheckpointError))
+            file.write(text)
+            file.flush()  # a full disk is noticed here
+        if index or any(bytes_in(folder / name) != text for name, text in texts.items()):
+            mark_unfinished(whole, follow=not index)
+    for old in (weights_in(folder) | {PREPROCESSOR_FILE}) - {*files, *texts, whole.name}:
         (folder / old).unlink(missing_ok=True)
+    if index:
+        whole.unlink(missing_ok=True)
+
+
+def mark_unfinished(whole: Path, *, follow: bool) -> None:
+    """Put something unreadable where every reader looks first, until it is replaced or removed.
+
+    Args:
+        whole: The single file of weights.
+        follow: Whether it is what a symbolic link of that name points to that will be replaced.
+    """
+    if whole.is_symlink() and not follow:
+        whole.unlink()
+    with replacing(whole, CheckpointError) as file:
+        file.write(UNFINISHED)
 
 
 def weights_in(folder: Path) -> set[str]:
-    """Names of files that an earlier save may have left, which would be read before a new one's."""
-    shards = {file.name for file in folder.glob("model-*-of-*.safetensors")}
+    """Names of files that an earlier save may have left."""
+    shards = {file.name for file in folder.iterdir() if SHARD.fullmatch(file.name)}
     return shards | {name for name in (WEIGHT_FILES[0], INDEX_FILE) if (folder / name).is_file()}
 
 
@@ -116,29 +154,32 @@ def sharded(
     return split.filename_to_tensors, index if split.is_sharded else {}
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """One safetensors file, under a temporary name first.
+def write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
+    """One safetensors file.
 
     Raises:
         CheckpointError: It cannot be written.
     """
-    with replacing(path, CheckpointError) as file:
-        mode = os.fstat(
-            file.fileno()
-        ).st_mode  # as the user's umask wants it; safetensors writes a private file
-        try:
-            safetensors.torch.save_file(dict(tensors), file.name, metadata={"format": "pt"})
-        except SafetensorError as problem:
-            raise CheckpointError(
-                f"{path.parent}: the weights cannot be written ({problem})"
-            ) from problem
-        os.chmod(file.name, mode)
+    mode = os.fstat(
+        file.fileno()
+    ).st_mode  # as the user's umask wants it; safetensors writes a private file
+    try:
+        safetensors.torch.save_file(dict(tensors), file.name, metadata={"format": "pt"})
+    except SafetensorError as problem:
+        raise CheckpointError(
+            f"{Path(file.name).parent}: the weights cannot be written ({problem})"
+        ) from problem
+    os.chmod(file.name, mode)
 
 
-def write_json(path: Path, settings: Mapping[str, Any]) -> None:
-    """`settings` as JSON, under a temporary name first."""
-    with replacing(path, CheckpointError) as file:
-        file.write((json.dumps(settings, indent=2) + "\n").encode())
+def as_json(settings: Mapping[str, Any]) -> bytes:
+    """A file's content."""
+    return (json.dumps(settings, indent=2) + "\n").encode()
+
+
+def bytes_in(path: Path) -> bytes | None:
+    """Of a file; None where there is none."""
+    return path.read_bytes() if path.is_file() else None
 
 
 def plain_state(model: CodecNetwork) -> dict[str, Tensor]:
