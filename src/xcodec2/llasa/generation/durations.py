@@ -8,9 +8,8 @@ import numpy as np
 class Durations:
     """The durations of one sequence: what the model expects on average, at any temperature.
 
-    The likeliest duration is shorter than the mean, so that likeliest tokens hurry. What rounding
-    to whole codes leaves over is handed on to the next phoneme: all together last what is expected
-    of them.
+    What rounding to whole codes leaves over is handed on to the next phoneme: all together last
+    what is expected of them. The likeliest and drawn ones were understood less often.
     """
 
     def __init__(self) -> None:
