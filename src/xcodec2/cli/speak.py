@@ -111,9 +111,10 @@ def speak(text: str, out: str | None, phonemes: bool, **options: Any) -> None:
     """Synthesize TEXT.
 
     Without --lm, the bundled model speaks: English, in its own voice or --voice bright, deep or
-    low; its card says how well. --voice also takes a clip or a voice of `xcodec2 voices`, which the
-    bundled model keeps only roughly. Long text is spoken sentence by sentence in one voice.
-    --search generates several candidates and writes all their scores to OUT.json.
+    low. A recognizer misses one of seven words of it, and the card says more. --voice also takes a
+    clip or a voice of `xcodec2 voices`, which the bundled model keeps only roughly. Long text is
+    spoken sentence by sentence in one voice. --search generates several candidates and writes all
+    their scores to OUT.json.
 
     \b
     Examples:
