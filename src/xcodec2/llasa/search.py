@@ -12,6 +12,7 @@ A process verifier is called with unfinished speech. Everything depends on the s
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -120,11 +121,11 @@ def run_search(
     `process_scorer` scores unfinished speech, `scorer` does where there is none.
 
     Raises:
-        LlasaError: Beams over a phoneme track, which codes alone do not continue, or candidates at
-            temperature 0, which would be the same.
+        LlasaError: Beams over a phoneme track, which codes alone do not continue.
     """
     if sampling.temperature == 0 and settings.width * settings.ways > 1:
-        raise LlasaError("at temperature 0 the candidates of a search are equal: draw them above 0")
+        message = "at temperature 0 the candidates of a search are equal: draw them above 0"
+        warnings.warn(message, UserWarning, stacklevel=2)
     if settings.method != "best-of" and backend.metadata.track:
         raise LlasaError(f"{backend.name} speaks on a phoneme track: search it with best-of-N")
     process_scorer = process_scorer or scorer
