@@ -286,14 +286,12 @@ def test_tokenizers_that_need_more_than_their_file_are_left_to_transformers(
 
 
 @pytest.mark.slow
-def test_speaking_imports_neither_transformers_nor_the_text_front_end():
-    """They take longer than a sentence."""
+def test_speaking_does_not_import_transformers():
+    """It takes longer than a sentence."""
     code = (
-        "import sys; from xcodec2.llasa import Speaker, Sampling; "
-        "s = Speaker.from_pretrained(); "
-        "s.speak('Your passwords have been changed.', sampling=Sampling(max_tokens=3)); "
-        "print([m for m in ('transformers', 'jinja2.compiler', 'xcodec2.llasa.text')"
-        " if m in sys.modules])"
+        "import sys; from xcodec2.llasa import Speaker; "
+        "Speaker.from_pretrained().speak('Good.'); "
+        "print([m for m in ('transformers', 'jinja2.compiler') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
