@@ -311,6 +311,7 @@ TABLE = {
         "Ysaÿe 0ÿ": "Ysaye zero-Y",
         "pages 5–": "pages five",
         "He said–": "He said",
+        "0—! Well -, no.": "zero! Well — no.",
         "ﬁne ｗｉｄｅ": "fine wide",
         "10 → 20": "ten to twenty",
         "π is 3.14": "pi is three point one four",
